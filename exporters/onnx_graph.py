@@ -19,7 +19,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from facenas.errors import InputError
-from facenas.graph import IMAGE, Graph, Layer
+from facenas.graph import BOX_CHANNELS, IMAGE, Graph, Layer
 from facenas.operators import Kind, Operator
 
 OPSET = 17
@@ -69,8 +69,9 @@ def _fold_layer(layer: Layer, state: Mapping[str, FloatArray]) -> FoldedConv:
         bias = bias + tensor(f"{layer.norm}.bias", (channels,))
         weight = weight * gain[:, None, None, None]
     if layer.scale:
-        scale = tensor(layer.scale, ())
-        weight, bias = weight * scale, bias * scale
+        factor = np.ones(channels)
+        factor[BOX_CHANNELS] = tensor(layer.scale, ())
+        weight, bias = weight * factor[:, None, None, None], bias * factor
     return FoldedConv(weight.astype(np.float32), bias.astype(np.float32))
 
 

@@ -116,7 +116,9 @@ class Backbone:
             if stage.in_channels != channels:
                 raise InputError(f"stage {number} '{stage}' takes {stage.in_channels} channels but gets {channels}")
             if stage.stride != 2:
-                raise InputError(f"stage {number} '{stage}' has stride {stage.stride}; every stage must halve the side (2)")
+                raise InputError(
+                    f"stage {number} '{stage}' has stride {stage.stride}; every stage must halve the side (2)"
+                )
             channels = stage.out_channels
 
     @property

@@ -26,7 +26,9 @@ class Size:
 def _parse(text: str, units: Mapping[str, float], what: str, example: str) -> float:
     match = _NUMBER_WITH_UNIT.fullmatch(text)
     if match is None or match[2] not in units:
-        raise InputError(f"{what} '{text}' needs a positive number and a unit ({', '.join(units)}), for example {example}")
+        raise InputError(
+            f"{what} '{text}' needs a positive number and a unit ({', '.join(units)}), for example {example}"
+        )
     value = float(match[1]) * units[match[2]]
     if value <= 0:
         raise InputError(f"{what} '{text}' must be more than zero, for example {example}")

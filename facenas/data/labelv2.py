@@ -1,0 +1,106 @@
+"""The labelv2 text format (SCRFD's): a header a photo, `# file width height`, then a line a face.
+
+A face line has 4 numbers (`x1 y1 x2 y2` in pixels), or 19 (and five landmarks `x y flag`), or 20 (and `ignore`, 0 or
+1). A landmark is unknown where its flag is -1 or its point is (-1, -1); flags 0 and 1 (visible, occluded) are known.
+A header without face lines is a photo without faces.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facenas.data.annotations import Dataset, RawLabels, check_labels
+from facenas.errors import InputError
+
+_ROW_LENGTHS = (4, 19, 20)
+
+
+def read_labelv2(labels: Path, images: Path | None, name: str | None = None) -> Dataset:
+    """Read a labelv2 file and match it with the photos in folder `images` (None: believe the sizes, open no photo).
+
+    Raises InputError with file, line and text where a line is not of the format. Labels that do not fit their photo
+    are listed in the result's `problems`.
+    """
+    return check_labels(parse_labelv2(labels), images, name or labels.parent.name)
+
+
+def parse_labelv2(labels: Path) -> RawLabels:
+    """Parse the text alone. Raises InputError with file, line and text where a line is not of the format."""
+    names: list[str] = []
+    name_lines: list[int] = []
+    sizes: list[tuple[int, int]] = []
+    rows: list[list[float]] = []
+    photo: list[int] = []
+    lines: list[int] = []
+    for number, line in enumerate(read_lines(labels), start=1):
+        if line.startswith("#"):
+            name, width_px, height_px = _parse_header(line, labels, number)
+            names.append(name)
+            name_lines.append(number)
+            sizes.append((width_px, height_px))
+        elif line and not line.isspace():
+            if not names:
+                raise InputError(f"{labels}:{number}: face before any photo; start with '# file width height'")
+            rows.append(_parse_face(line, labels, number))
+            photo.append(len(names) - 1)
+            lines.append(number)
+    values = np.array(rows, dtype=np.float32).reshape(-1, 20)
+    return RawLabels(
+        source=labels,
+        names=tuple(names),
+        name_lines=tuple(name_lines),
+        sizes=tuple(sizes),
+        photo=np.array(photo, dtype=np.int64),
+        lines=np.array(lines, dtype=np.int64),
+        boxes=values[:, :4],
+        landmarks=_known_landmarks(values[:, 4:19].reshape(-1, 5, 3)),
+        ignore=values[:, 19] == 1,
+    )
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file. Raises InputError where it cannot be read as UTF-8 text."""
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise InputError(f"cannot read labels {path}: {error.strerror}; check the path") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"labels {path} are not UTF-8 text (byte {error.start}); save them as UTF-8") from error
+
+
+def _parse_header(line: str, labels: Path, number: int) -> tuple[str, int, int]:
+    parts = line[1:].strip().rsplit(maxsplit=2)
+    if len(parts) == 3 and parts[1].isdecimal() and parts[2].isdecimal() and int(parts[1]) and int(parts[2]):
+        return parts[0], int(parts[1]), int(parts[2])
+    raise InputError(f"{labels}:{number}: '{line.strip()[:80]}' is no header; write '# file width height' in pixels")
+
+
+def _parse_face(line: str, labels: Path, number: int) -> list[float]:
+    """Twenty numbers of a face line, filled up where it has fewer."""
+    try:
+        row = [float(text) for text in line.split()]
+    except ValueError:
+        row = []
+    # A sum is not finite when any term is not; one test for the whole row.
+    if len(row) not in _ROW_LENGTHS or not abs(sum(row)) < float("inf"):
+        raise InputError(
+            f"{labels}:{number}: '{line.strip()[:80]}' is no face; write 4 numbers (x1 y1 x2 y2), "
+            "or 19 (and five landmarks x y flag), or 20 (and ignore 0 or 1)"
+        )
+    if len(row) == 20 and row[19] not in (0.0, 1.0):
+        raise InputError(f"{labels}:{number}: ignore is {row[19]:g}; write 0 (a face) or 1 (leave out) as 20th number")
+    if len(row) == 4:
+        row += [-1.0] * 15
+    if len(row) == 19:
+        row.append(0.0)
+    return row
+
+
+def _known_landmarks(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
+    """From x, y, flag as written to x, y, known (0 or 1) with zeros for unknown points."""
+    unknown = (landmarks[:, :, 2] < 0) | (landmarks[:, :, :2] == -1).all(axis=2)
+    known = landmarks.copy()
+    known[:, :, 2] = 1
+    known[unknown] = 0
+    return known

@@ -1,0 +1,192 @@
+"""Search spaces: what each stage of a backbone may be, as plain data with the reason for every limit.
+
+A space lists the allowed stages position by position; a backbone of the space is a path whose widths agree, and the
+width of its third stage decides the neck and the head (the score cannot see them, so they must not be searched).
+
+The score alone degenerates: its unlimited optimum is an 8-channel-wide stack of 7x7 kernels (PAPER.md). So every space
+carries shape limits openly: widths that do not shrink with depth, a least width per stage, a bottleneck of at least a
+fixed share of the output, few kernel sizes and a depth cap.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from facenas.architecture import IMAGE_CHANNELS, STAGE_COUNT, Backbone, Detector, Family, NeckAndHead, Stage
+from facenas.errors import InputError
+from facenas.graph import inventory
+from facenas.operators import Operator
+from facenas.units import Size
+
+
+@dataclass(frozen=True)
+class Space:
+    """`stages[i]`: the allowed stages at position i. `necks_and_heads`: (least width of stage 3, design), ascending."""
+
+    name: str
+    stages: tuple[tuple[Stage, ...], ...]
+    necks_and_heads: tuple[tuple[int, NeckAndHead], ...]
+
+    def __post_init__(self) -> None:
+        if len(self.stages) != STAGE_COUNT:
+            raise InputError(f"space '{self.name}' lists {len(self.stages)} stages, needs {STAGE_COUNT}")
+        if not self.size:
+            raise InputError(f"space '{self.name}' holds no network: no chain of its stages has agreeing widths")
+
+    def neck_and_head(self, stage3_channels: int) -> NeckAndHead:
+        """The neck and the head that go with a third stage of this width."""
+        return [design for least, design in self.necks_and_heads if least <= stage3_channels][-1]
+
+    def detector(self, stages: Iterable[Stage]) -> Detector:
+        """The detector of five chosen stages, with the neck and the head of this space."""
+        backbone = Backbone(tuple(stages))
+        return Detector(backbone, self.neck_and_head(backbone.stages[2].out_channels))
+
+    @cached_property
+    def continuations(self) -> tuple[dict[int, int], ...]:
+        """For each position, how many ways lead from an input width to the end of the backbone."""
+        counts: list[dict[int, int]] = [{} for _ in range(STAGE_COUNT)]
+        for position in reversed(range(STAGE_COUNT)):
+            for stage in self.stages[position]:
+                ways = 1 if position == STAGE_COUNT - 1 else counts[position + 1].get(stage.out_channels, 0)
+                counts[position][stage.in_channels] = counts[position].get(stage.in_channels, 0) + ways
+        return tuple(counts)
+
+    @property
+    def size(self) -> int:
+        """Number of networks in the space."""
+        return self.continuations[0].get(IMAGE_CHANNELS, 0)
+
+    def random_detectors(self, generator: np.random.Generator) -> Iterator[Detector]:
+        """Detectors drawn evenly over widths, then over blocks, so that small ones are as frequent as large ones."""
+        while True:
+            stages: list[Stage] = []
+            channels = IMAGE_CHANNELS
+            for position in range(STAGE_COUNT):
+                following = self.continuations[position + 1] if position + 1 < STAGE_COUNT else None
+                options = [
+                    stage
+                    for stage in self.stages[position]
+                    if stage.in_channels == channels and (following is None or following.get(stage.out_channels))
+                ]
+                widths = sorted({stage.out_channels for stage in options})
+                width = widths[generator.integers(len(widths))]
+                families = sorted({stage.family for stage in options if stage.out_channels == width})
+                family = families[generator.integers(len(families))]
+                options = [stage for stage in options if stage.out_channels == width and stage.family is family]
+                stages.append(options[generator.integers(len(options))])
+                channels = width
+            yield self.detector(stages)
+
+    def operators(self, input_size: Size) -> frozenset[Operator]:
+        """Every operator that a detector of the space can hold at one input size."""
+        return frozenset().union(*(inventory(detector, input_size) for detector in self.covering_detectors()))
+
+    def covering_detectors(self) -> Iterator[Detector]:
+        """Detectors that together hold every stage of the space under every neck and head, in a fixed order."""
+        for _, design in self.necks_and_heads:
+            for position, choices in enumerate(self.stages):
+                for stage in choices:
+                    chain = self._chain_through(position, stage, design, ())
+                    if chain is not None:
+                        yield self.detector(chain)
+
+    @cached_property
+    def _first_stage_of_widths(self) -> tuple[dict[tuple[int, int], Stage], ...]:
+        """For each position, one stage for every pair of input and output widths."""
+        return tuple(
+            {(stage.in_channels, stage.out_channels): stage for stage in reversed(choices)} for choices in self.stages
+        )
+
+    def _chain_through(
+        self, position: int, stage: Stage, design: NeckAndHead, chain: tuple[Stage, ...]
+    ) -> tuple[Stage, ...] | None:
+        """`chain` continued to five stages with `stage` at `position` and `design` as neck and head, if there is a way."""
+        here = len(chain)
+        if here == STAGE_COUNT:
+            return chain
+        if here == 3 and self.neck_and_head(chain[2].out_channels) != design:
+            return None
+        channels = chain[-1].out_channels if chain else IMAGE_CHANNELS
+        options = (stage,) if here == position else tuple(self._first_stage_of_widths[here].values())
+        for option in options:
+            if option.in_channels == channels:
+                whole = self._chain_through(position, stage, design, (*chain, option))
+                if whole is not None:
+                    return whole
+        return None
+
+
+def _convs(ins: Iterable[int], outs: Iterable[int], kernels: Iterable[int], depths: Iterable[int]) -> list[Stage]:
+    return [
+        Stage(Family.CONV, i, o, 2, depth, kernel)
+        for i in ins
+        for o in outs
+        for kernel in kernels
+        for depth in depths
+        if o >= i
+    ]
+
+
+def _blocks(
+    family: Family,
+    ins: Iterable[int],
+    outs: Iterable[int],
+    kernels: Iterable[int],
+    depths: Iterable[int],
+    bottleneck_shares: Iterable[float],
+    expansion: int = 0,
+) -> list[Stage]:
+    """Stages of one family whose width does not shrink; bottlenecks are shares of the output, multiples of 8."""
+    stages = []
+    for i in ins:
+        for o in (width for width in outs if width >= i):
+            for b in sorted({max(8, round(o * share / 8) * 8) for share in bottleneck_shares}):
+                for kernel in kernels:
+                    second_kernel = kernel if family is Family.RESIDUAL else 0
+                    stages += [Stage(family, i, o, 2, depth, kernel, second_kernel, b, expansion) for depth in depths]
+    return stages
+
+
+def facenas_edge() -> Space:
+    """The default: about 1.5 to 40 ms on one core of a server CPU at 640x480, the range of phones and Jetsons."""
+    # Runtimes compute channels in blocks of 8 or 16, so other widths only waste time.
+    widths: list[tuple[int, ...]] = [
+        (8, 16, 24, 32),
+        (16, 24, 32, 48),
+        (32, 48, 64, 96),
+        (48, 64, 96, 128),
+        (64, 96, 128, 192),
+    ]
+    # At half resolution one or two plain convolutions: everything there is paid for 76,800 times.
+    stages = [_convs((IMAGE_CHANNELS,), widths[0], (3,), (1, 2))]
+    for position in range(1, STAGE_COUNT):
+        ins, outs = widths[position - 1], widths[position]
+        # Deep fine stages and large kernels raise the score faster than the accuracy; both are capped.
+        depths = (1, 2) if position == 1 else (1, 2, 3)
+        choices = _convs(ins, outs, (3,), (1, 2)) if position == 1 else []
+        choices += _blocks(Family.RESIDUAL, ins, outs, (3,), depths, (0.5, 1.0))
+        choices += _blocks(Family.BOTTLENECK, ins, outs, (3, 5), depths, (0.5,)) if position > 1 else []
+        choices += _blocks(Family.INVERTED, ins, outs, (3, 5), depths[:2], (0.5, 1.0), expansion=1)
+        stages.append(choices)
+    # Neck and head grow with the features that they read: the head at stride 8 would otherwise be most of a small net.
+    necks_and_heads = (
+        (0, NeckAndHead(16, 32, 2, depthwise=True)),
+        (48, NeckAndHead(16, 48, 2, depthwise=True)),
+        (64, NeckAndHead(24, 64, 2, depthwise=True)),
+    )
+    return Space("facenas-edge", tuple(tuple(choices) for choices in stages), necks_and_heads)
+
+
+SPACE_NAMES = ("facenas-edge",)
+
+
+def load_space(name: str) -> Space:
+    """The space of that name. Raises InputError that lists the names there are."""
+    match name:
+        case "facenas-edge":
+            return facenas_edge()
+        case _:
+            raise InputError(f"no search space '{name}'; there are {', '.join(SPACE_NAMES)}")
