@@ -30,7 +30,7 @@ def parse_labelv2(labels: Path) -> RawLabels:
     names: list[str] = []
     name_lines: list[int] = []
     sizes: list[tuple[int, int]] = []
-    rows: list[list[float]] = []
+    faces: list[str] = []
     photo: list[int] = []
     lines: list[int] = []
     for number, line in enumerate(read_lines(labels), start=1):
@@ -42,10 +42,10 @@ def parse_labelv2(labels: Path) -> RawLabels:
         elif line and not line.isspace():
             if not names:
                 raise InputError(f"{labels}:{number}: face before any photo; start with '# file width height'")
-            rows.append(_parse_face(line, labels, number))
+            faces.append(line)
             photo.append(len(names) - 1)
             lines.append(number)
-    values = np.array(rows, dtype=np.float32).reshape(-1, 20)
+    table = _parse_faces(faces, lines, labels)
     return RawLabels(
         source=labels,
         names=tuple(names),
@@ -53,9 +53,9 @@ def parse_labelv2(labels: Path) -> RawLabels:
         sizes=tuple(sizes),
         photo=np.array(photo, dtype=np.int64),
         lines=np.array(lines, dtype=np.int64),
-        boxes=values[:, :4],
-        landmarks=_known_landmarks(values[:, 4:19].reshape(-1, 5, 3)),
-        ignore=values[:, 19] == 1,
+        boxes=table[:, :4],
+        landmarks=_known_landmarks(table[:, 4:19].reshape(-1, 5, 3)),
+        ignore=table[:, 19] == 1,
     )
 
 
@@ -76,25 +76,47 @@ def _parse_header(line: str, labels: Path, number: int) -> tuple[str, int, int]:
     raise InputError(f"{labels}:{number}: '{line.strip()[:80]}' is no header; write '# file width height' in pixels")
 
 
-def _parse_face(line: str, labels: Path, number: int) -> list[float]:
-    """Twenty numbers of a face line, filled up where it has fewer."""
+def _parse_faces(faces: list[str], lines: list[int], labels: Path) -> NDArray[np.float32]:
+    """The face lines as float32 [n, 20], filled up where they have fewer numbers."""
+    if not faces:
+        return np.zeros((0, 20), dtype=np.float32)
+    try:  # all lines of one length at once, three times as fast
+        table = np.loadtxt(faces, dtype=np.float32, comments=None, ndmin=2)
+    except ValueError:  # of several lengths, or broken: line by line, which names the broken one
+        table = np.array([_parse_face(face, labels, line) for face, line in zip(faces, lines, strict=True)], np.float32)
+    wrong = ~np.isfinite(table).all(axis=1)
+    if table.shape[1] == 20:
+        wrong |= (table[:, 19] != 0) & (table[:, 19] != 1)
+    if table.shape[1] not in _ROW_LENGTHS or wrong.any():
+        row = int(wrong.argmax())
+        raise _not_a_face(faces[row], labels, lines[row])
+    return _fill(table)
+
+
+def _parse_face(line: str, labels: Path, number: int) -> NDArray[np.float32]:
+    """The numbers of one face line, filled up to 20."""
     try:
-        row = [float(text) for text in line.split()]
+        row = np.array(line.split(), dtype=np.float32)
     except ValueError:
-        row = []
-    # A sum is not finite when any term is not; one test for the whole row.
-    if len(row) not in _ROW_LENGTHS or not abs(sum(row)) < float("inf"):
-        raise InputError(
-            f"{labels}:{number}: '{line.strip()[:80]}' is no face; write 4 numbers (x1 y1 x2 y2), "
-            "or 19 (and five landmarks x y flag), or 20 (and ignore 0 or 1)"
-        )
-    if len(row) == 20 and row[19] not in (0.0, 1.0):
-        raise InputError(f"{labels}:{number}: ignore is {row[19]:g}; write 0 (a face) or 1 (leave out) as 20th number")
-    if len(row) == 4:
-        row += [-1.0] * 15
-    if len(row) == 19:
-        row.append(0.0)
-    return row
+        raise _not_a_face(line, labels, number) from None
+    if row.size not in _ROW_LENGTHS:
+        raise _not_a_face(line, labels, number)
+    return _fill(row[None])[0]
+
+
+def _fill(table: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows of 4, 19 or 20 numbers as 20: landmarks unknown, not ignored."""
+    filled = np.full((len(table), 20), -1, dtype=np.float32)
+    filled[:, 19] = 0
+    filled[:, : table.shape[1]] = table
+    return filled
+
+
+def _not_a_face(line: str, labels: Path, number: int) -> InputError:
+    return InputError(
+        f"{labels}:{number}: '{line.strip()[:80]}' is no face; write 4 numbers (x1 y1 x2 y2), "
+        "or 19 (and five landmarks x y flag), or 20 (and ignore, 0 or 1)"
+    )
 
 
 def _known_landmarks(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
