@@ -101,7 +101,8 @@ def _parse_face(line: str, labels: Path, number: int) -> NDArray[np.float32]:
         raise _not_a_face(line, labels, number) from None
     if row.size not in _ROW_LENGTHS:
         raise _not_a_face(line, labels, number)
-    return _fill(row[None])[0]
+    filled: NDArray[np.float32] = _fill(row[None])[0]
+    return filled
 
 
 def _fill(table: NDArray[np.float32]) -> NDArray[np.float32]:
