@@ -1,0 +1,106 @@
+"""From raw output maps to faces: the one decoder and non-maximum suppression that every runtime uses, in numpy.
+
+Level with stride s, cell (column x, row y), anchor a: the cell's centre is (x s, y s); with the four distances
+d = (left, top, right, bottom) in units of s,
+
+    box = (x s - d_left s, y s - d_top s, x s + d_right s, y s + d_bottom s),   score = sigmoid(logit),
+
+and landmark i at (x s + u_i s, y s + v_i s).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from facenas.graph import (
+    ANCHORS_PER_CELL,
+    BOX_CHANNELS,
+    LANDMARK_CHANNELS,
+    LANDMARK_COUNT,
+    SCORE_CHANNELS,
+    STRIDES,
+)
+
+FloatArray = npt.NDArray[np.float32]
+NMS_IOU = 0.45
+
+
+@dataclass(frozen=True, eq=False)
+class Faces:
+    """Faces of one photo, best first: boxes float32 [n, 4] x1 y1 x2 y2 in pixels, scores float32 [n] in 0..1, and
+    landmarks float32 [n, 5, 2] in pixels, or None where the detector has none."""
+
+    boxes: FloatArray
+    scores: FloatArray
+    landmarks: FloatArray | None
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def take(self, index: npt.NDArray[np.intp]) -> "Faces":
+        """The faces at `index`, in that order."""
+        landmarks = None if self.landmarks is None else self.landmarks[index]
+        return Faces(self.boxes[index], self.scores[index], landmarks)
+
+    def rescaled(self, scale: float, width_px: int, height_px: int) -> "Faces":
+        """Faces of the letterboxed picture in pixels of the photo, clipped to it; `scale` as `letterbox` returned it."""
+        limits = np.array([width_px, height_px, width_px, height_px], np.float32)
+        boxes = np.clip(self.boxes / np.float32(scale), 0, limits)
+        landmarks = None if self.landmarks is None else self.landmarks / np.float32(scale)
+        return Faces(boxes, self.scores, landmarks)
+
+    @property
+    def rows(self) -> FloatArray:
+        """float32 [n, 5]: box and score, as the evaluation reads them."""
+        return np.concatenate([self.boxes, self.scores[:, None]], axis=1)
+
+
+def decode(outputs: Mapping[str, FloatArray], min_score: float, index: int = 0, max_candidates: int = 5000) -> Faces:
+    """All candidates at or above `min_score` of image `index` of the batch, best first, at most `max_candidates`.
+
+    `outputs`: `output_8`, `output_16`, `output_32`, each float32 [n, channels, height / stride, width / stride].
+    """
+    least_logit = np.float32(np.log(min_score / (1 - min_score))) if min_score > 0 else np.float32(-np.inf)
+    boxes, scores, landmarks = [], [], []
+    for stride in STRIDES:
+        maps = outputs[f"output_{stride}"][index]
+        logits = maps[SCORE_CHANNELS]
+        anchor, row, column = np.nonzero(logits >= least_logit)
+        centre = np.stack([column, row], axis=1).astype(np.float32) * stride
+        scores.append(1 / (1 + np.exp(-logits[anchor, row, column])))
+        distances = maps[BOX_CHANNELS].reshape(ANCHORS_PER_CELL, 4, *maps.shape[1:])[anchor, :, row, column] * stride
+        boxes.append(np.concatenate([centre - distances[:, :2], centre + distances[:, 2:]], axis=1))
+        if maps.shape[0] >= LANDMARK_CHANNELS.stop:
+            offsets = maps[LANDMARK_CHANNELS].reshape(ANCHORS_PER_CELL, LANDMARK_COUNT, 2, *maps.shape[1:])
+            landmarks.append(offsets[anchor, :, :, row, column] * stride + centre[:, None])
+    faces = Faces(
+        np.concatenate(boxes).astype(np.float32),
+        np.concatenate(scores).astype(np.float32),
+        np.concatenate(landmarks).astype(np.float32) if landmarks else None,
+    )
+    return faces.take(np.argsort(-faces.scores, kind="stable")[:max_candidates])
+
+
+def suppress(faces: Faces, iou: float = NMS_IOU) -> Faces:
+    """Greedy non-maximum suppression: drop every face that overlaps a better one by more than `iou`.
+
+    `faces` come best first (as `decode` returns them), and so does the result.
+    """
+    x1, y1, x2, y2 = faces.boxes.T
+    area = (x2 - x1) * (y2 - y1)
+    kept, alive = [], np.arange(len(faces))
+    while alive.size:
+        best, rest = alive[0], alive[1:]
+        kept.append(best)
+        width = np.minimum(x2[best], x2[rest]) - np.maximum(x1[best], x1[rest])
+        height = np.minimum(y2[best], y2[rest]) - np.maximum(y1[best], y1[rest])
+        common = np.maximum(width, 0) * np.maximum(height, 0)
+        alive = rest[common <= iou * (area[best] + area[rest] - common)]
+    return faces.take(np.array(kept, np.intp))
+
+
+def find_faces(outputs: Mapping[str, FloatArray], min_score: float, index: int = 0, iou: float = NMS_IOU) -> Faces:
+    """Decode and suppress in one step."""
+    return suppress(decode(outputs, min_score, index), iou)

@@ -1,0 +1,45 @@
+"""From a photo to a network input: letterbox, then (value - mean) / standard deviation. The same for every runtime.
+
+The numbers travel with every exported model, so that `facenas detect --model` needs no flags.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from facenas.errors import InputError
+
+MEAN = 127.5
+STANDARD_DEVIATION = 128.0
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a photo becomes the network's input: colours in `colour_order`, (value - mean) / standard_deviation, placed
+    top-left in the input, the rest filled with black (0 before normalisation)."""
+
+    colour_order: str = "RGB"
+    mean: float = MEAN
+    standard_deviation: float = STANDARD_DEVIATION
+    letterbox: str = "top-left, black"
+
+    def __post_init__(self) -> None:
+        if self.colour_order not in ("RGB", "BGR"):
+            raise InputError(f"colour order '{self.colour_order}' must be RGB or BGR")
+        if not self.standard_deviation > 0:
+            raise InputError(f"standard deviation {self.standard_deviation} must be more than zero")
+
+    def normalise(self, picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """uint8 RGB [height, width, 3] of the input's size -> float32 [1, 3, height, width]."""
+        if self.colour_order == "BGR":
+            picture = picture[:, :, ::-1]
+        planes = np.ascontiguousarray(picture.transpose(2, 0, 1))[None].astype(np.float32)
+        planes -= self.mean
+        planes *= np.float32(1 / self.standard_deviation)
+        return planes
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for an artefact's metadata."""
+        return asdict(self)

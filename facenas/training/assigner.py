@@ -1,0 +1,106 @@
+"""Which cells learn which face: adaptive training sample selection (ATSS, CVPR 2020), in numpy, run by the loader.
+
+For every face: the `CANDIDATES` anchors per level whose centres are nearest; the face's threshold is the mean plus the
+standard deviation of their IoUs; candidates above it whose centre lies inside the face become its positives. A cell
+wanted by several faces goes to the one with the larger IoU. A face that no centre lies in (smaller than a cell) gets the
+nearest cell's smaller anchor, so that no labelled face is background.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from facenas.graph import ANCHORS_PER_CELL, STRIDES
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+
+ANCHOR_BASE_SIZES_PX = (16, 64, 256)
+CANDIDATES = 9
+BACKGROUND = -1
+IGNORED = -2
+
+
+@lru_cache(maxsize=8)
+def anchor_centres(size_px: int) -> FloatArray:
+    """float32 [cells, 2]: centres x, y in pixels of all cells of a square input, finest level first, row by row."""
+    levels = []
+    for stride in STRIDES:
+        side = np.arange(size_px // stride, dtype=np.float32) * stride
+        rows, columns = np.meshgrid(side, side, indexing="ij")
+        levels.append(np.stack([columns, rows], axis=-1).reshape(-1, 2))
+    return np.concatenate(levels)
+
+
+@lru_cache(maxsize=8)
+def anchor_boxes(size_px: int) -> FloatArray:
+    """float32 [anchors, cells, 4]: anchor boxes x1 y1 x2 y2; anchor a has the side base * 2^a of its level."""
+    centres = anchor_centres(size_px)
+    counts = [(size_px // stride) ** 2 for stride in STRIDES]
+    sides = np.repeat(np.array(ANCHOR_BASE_SIZES_PX, np.float32), counts)
+    halves = np.stack([sides * 2**anchor / 2 for anchor in range(ANCHORS_PER_CELL)])[:, :, None]
+    return np.concatenate([centres - halves, centres + halves], axis=-1)
+
+
+def assign(boxes: FloatArray, ignore: npt.NDArray[np.bool_], size_px: int) -> IntArray:
+    """int64 [anchors, cells]: the index of the face that each anchor learns, BACKGROUND or IGNORED.
+
+    `boxes` float32 [n, 4] x1 y1 x2 y2 in pixels of the square input; anchors that learn no face and whose centre lies
+    in an `ignore` box are IGNORED.
+    """
+    centres = anchor_centres(size_px)
+    assigned = np.full((ANCHORS_PER_CELL, len(centres)), BACKGROUND, np.int64)
+    if ignore.any():
+        assigned[:, _inside(centres, boxes[ignore]).any(axis=0)] = IGNORED
+    faces = np.flatnonzero(~ignore)
+    if not faces.size:
+        return assigned
+    face_boxes = boxes[faces]
+    overlap = _iou(face_boxes, anchor_boxes(size_px))
+    middle = (face_boxes[:, :2] + face_boxes[:, 2:]) / 2
+    distance = np.square(middle[:, None] - centres[None]).sum(axis=-1)
+    candidate_cells = _nearest_cells(distance, size_px)
+    candidate_overlap = np.take_along_axis(overlap, candidate_cells[:, None], axis=2)
+    flat = candidate_overlap.reshape(len(faces), -1)
+    threshold = (flat.mean(axis=1) + flat.std(axis=1))[:, None, None]
+    positive = np.zeros(overlap.shape, bool)
+    np.put_along_axis(positive, candidate_cells[:, None].repeat(ANCHORS_PER_CELL, 1), candidate_overlap >= threshold, 2)
+    positive &= _inside(centres, face_boxes)[:, None]
+    for face in np.flatnonzero(~positive.any(axis=(1, 2))):
+        positive[face, 0, distance[face].argmin()] = True
+        overlap[face, 0, distance[face].argmin()] += 1e-6  # else a second lone face could not win an empty cell
+    best = np.where(positive, overlap, -1.0).argmax(axis=0)
+    chosen = positive.any(axis=0)
+    assigned[chosen] = faces[best[chosen]]
+    return assigned
+
+
+def _nearest_cells(distance: FloatArray, size_px: int) -> npt.NDArray[np.intp]:
+    """[n, candidates]: for every face the nearest cells of each level."""
+    start, chosen = 0, []
+    for stride in STRIDES:
+        cells = (size_px // stride) ** 2
+        # ATSS takes k anchors a level; with the anchors of a cell sharing its centre that is k / anchors cells.
+        count = min(cells, -(-CANDIDATES // ANCHORS_PER_CELL))
+        level = distance[:, start : start + cells]
+        chosen.append(np.argpartition(level, count - 1, axis=1)[:, :count] + start)
+        start += cells
+    return np.concatenate(chosen, axis=1)
+
+
+def _inside(centres: FloatArray, boxes: FloatArray) -> npt.NDArray[np.bool_]:
+    """[n, cells]: whether a centre lies inside a box."""
+    after = (centres[None] > boxes[:, None, :2]).all(axis=-1)
+    before = (centres[None] < boxes[:, None, 2:]).all(axis=-1)
+    return np.asarray(after & before)
+
+
+def _iou(boxes: FloatArray, anchors: FloatArray) -> FloatArray:
+    """float32 [n, anchors, cells]: overlap of every box with every anchor."""
+    low = np.maximum(boxes[:, None, None, :2], anchors[None, :, :, :2])
+    high = np.minimum(boxes[:, None, None, 2:], anchors[None, :, :, 2:])
+    common = np.maximum(high - low, 0).prod(axis=-1)
+    area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=-1)[:, None, None]
+    anchor_area = (anchors[..., 2:] - anchors[..., :2]).prod(axis=-1)[None]
+    return np.asarray(common / (area + anchor_area - common), np.float32)

@@ -1,0 +1,69 @@
+"""Checkpoints: tensors in safetensors, everything else as JSON in the file's own metadata. No pickle, and no torch.
+
+Tensor names are the graph's (`backbone.stage1.0.conv.weight`), so an exporter folds them without importing torch.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from facenas.architecture import Detector, parse_detector
+from facenas.errors import InputError
+from facenas.files import write_atomic
+from facenas.units import Size, parse_size
+
+SCHEMA = 1
+_METADATA_KEY = "facenas"
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """Weights of a detector (float arrays by graph name) and how they came about (`origin`: data, recipe, step, AP)."""
+
+    detector: Detector
+    input_size: Size
+    tensors: Mapping[str, npt.NDArray[Any]]
+    origin: Mapping[str, Any]
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint atomically."""
+    from safetensors.numpy import save
+
+    detector = checkpoint.detector
+    header = {
+        "schema": SCHEMA,
+        "architecture": str(detector),
+        "landmarks": detector.landmarks,
+        "input": str(checkpoint.input_size),
+        "origin": dict(checkpoint.origin),
+    }
+    tensors = {name: np.ascontiguousarray(tensor) for name, tensor in sorted(checkpoint.tensors.items())}
+    write_atomic(path, save(tensors, {_METADATA_KEY: json.dumps(header)}))
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint. Raises InputError where the file is absent, cut off, or none of ours."""
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise InputError(f"no checkpoint at {path}; check the path or train one with `facenas train`")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        header = json.loads(metadata[_METADATA_KEY])
+        if header["schema"] != SCHEMA:
+            raise InputError(f"checkpoint {path} has schema {header['schema']}, this facenas reads {SCHEMA}; train again")
+        detector = parse_detector(header["architecture"])
+        detector = Detector(detector.backbone, detector.neck_and_head, bool(header["landmarks"]))
+        return Checkpoint(detector, parse_size(header["input"]), tensors, header["origin"])
+    except SafetensorError as error:
+        raise InputError(f"checkpoint {path} is no whole safetensors file ({error}); copy or train it again") from error
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise InputError(f"checkpoint {path} was not written by facenas (no readable header); train one") from error

@@ -1,0 +1,89 @@
+"""The training losses: quality focal loss for the score, DIoU for the box, smooth L1 for landmarks.
+
+    quality focal   |q - sigmoid(z)|^2 * cross entropy(z, q),  q = IoU of the predicted box with its face, 0 elsewhere
+    DIoU            1 - IoU + (centre distance / diagonal of the enclosing box)^2
+    landmarks       smooth L1 (beta 1/9) of the offsets in units of the stride, weight 0.1
+
+Sources: Generalized Focal Loss (NeurIPS 2020), Distance-IoU Loss (AAAI 2020), weights as in PAPER.md's released configs.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+QUALITY_BETA = 2.0
+BOX_WEIGHT = 2.0
+LANDMARK_WEIGHT = 0.1
+LANDMARK_BETA = 1 / 9
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Scalar tensors: score, box and landmark losses, already weighted; `total` is what is minimised."""
+
+    score: Tensor
+    box: Tensor
+    landmark: Tensor
+
+    @property
+    def total(self) -> Tensor:
+        """Sum of the three."""
+        return self.score + self.box + self.landmark
+
+
+def quality_focal_loss(logits: Tensor, quality: Tensor) -> Tensor:
+    """Elementwise quality focal loss of `logits` against targets `quality` in 0..1 (same shape)."""
+    focus = (quality - logits.sigmoid()).abs().pow(QUALITY_BETA)
+    return focus * functional.binary_cross_entropy_with_logits(logits, quality, reduction="none")
+
+
+def box_iou_and_diou_loss(predicted: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """IoU and DIoU loss, each [n], of boxes [n, 4] x1 y1 x2 y2."""
+    low = torch.maximum(predicted[:, :2], target[:, :2])
+    high = torch.minimum(predicted[:, 2:], target[:, 2:])
+    common = (high - low).clamp(min=0).prod(dim=1)
+    sides = (predicted[:, 2:] - predicted[:, :2]).clamp(min=0)
+    union = sides.prod(dim=1) + (target[:, 2:] - target[:, :2]).prod(dim=1) - common
+    iou = common / union.clamp(min=1e-6)
+    enclosing = torch.maximum(predicted[:, 2:], target[:, 2:]) - torch.minimum(predicted[:, :2], target[:, :2])
+    shift = (predicted[:, :2] + predicted[:, 2:] - target[:, :2] - target[:, 2:]) / 2
+    distance = shift.square().sum(dim=1) / enclosing.square().sum(dim=1).clamp(min=1e-6)
+    return iou, 1 - iou + distance
+
+
+def detection_losses(
+    logits: Tensor,
+    boxes: Tensor,
+    target_boxes: Tensor,
+    positive: Tensor,
+    counted: Tensor,
+    offsets: Tensor | None = None,
+    target_offsets: Tensor | None = None,
+    known: Tensor | None = None,
+) -> Losses:
+    """Losses of one batch.
+
+    logits [n, a] score logits; boxes and target_boxes [n, a, 4] in pixels; positive and counted bool [n, a]: anchors
+    that learn a face, and anchors that are not ignored; offsets and target_offsets [n, a, 5, 2] landmark offsets in
+    strides with known bool [n, a, 5], or None without landmarks.
+    """
+    chosen = positive.nonzero(as_tuple=True)
+    count = max(1, len(chosen[0]))
+    quality = torch.zeros_like(logits)
+    box_loss = boxes.sum() * 0
+    landmark_loss = box_loss
+    if len(chosen[0]):
+        iou, diou = box_iou_and_diou_loss(boxes[chosen], target_boxes[chosen])
+        quality[chosen] = iou.detach().clamp(0, 1).to(quality.dtype)
+        confidence = logits[chosen].detach().sigmoid()  # boxes that are believed matter most
+        box_loss = BOX_WEIGHT * (diou * confidence).sum() / confidence.sum().clamp(min=1e-6)
+        if offsets is not None and target_offsets is not None and known is not None:
+            mask = known[chosen][..., None].to(offsets.dtype)
+            difference = functional.smooth_l1_loss(
+                offsets[chosen] * mask, target_offsets[chosen] * mask, beta=LANDMARK_BETA, reduction="sum"
+            )
+            landmark_loss = LANDMARK_WEIGHT * difference / mask.sum().clamp(min=1) / 2
+    score_loss = (quality_focal_loss(logits, quality) * counted).sum() / count
+    return Losses(score_loss, box_loss, landmark_loss)

@@ -1,0 +1,127 @@
+"""Batches for training: augmented crops with dense targets, made ahead by threads, the same for a seed and a step.
+
+Sample number i of a training is a function of (seed, i) alone: its epoch's permutation names the photo, and its own
+random generator draws the crop. So a resumed training continues with exactly the samples it would have seen.
+OpenCV and numpy release the interpreter lock where they work long, so threads suffice and share one decoded cache.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Lock
+
+import numpy as np
+import numpy.typing as npt
+
+from facenas.data.annotations import Dataset
+from facenas.data.augment import Sample, augment
+from facenas.data.image import read_image
+from facenas.graph import ANCHORS_PER_CELL, STRIDES
+from facenas.training.assigner import IGNORED, anchor_centres, assign
+from facenas.training.recipe import Recipe
+
+FloatArray = npt.NDArray[np.float32]
+_BATCHES_AHEAD = 6
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """n crops of side s with targets for the a anchors (2 a cell) x c cells of all levels.
+
+    images uint8 [n, s, s, 3]; boxes float32 [n, a, c, 4] in pixels; positive, counted bool [n, a, c];
+    landmarks float32 [n, a, c, 5, 2] as offsets in strides; known bool [n, a, c, 5].
+    """
+
+    images: npt.NDArray[np.uint8]
+    boxes: FloatArray
+    positive: npt.NDArray[np.bool_]
+    counted: npt.NDArray[np.bool_]
+    landmarks: FloatArray
+    known: npt.NDArray[np.bool_]
+
+
+class PhotoCache:
+    """Decoded photos kept in memory up to `limit_bytes`; what does not fit is decoded again each time."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._used_bytes = 0
+        self._photos: dict[int, npt.NDArray[np.uint8]] = {}
+        self._lock = Lock()
+
+    def get(self, index: int, dataset: Dataset) -> npt.NDArray[np.uint8]:
+        """uint8 RGB [height, width, 3] of photo `index`. Raises InputError where it cannot be decoded."""
+        photo = self._photos.get(index)
+        if photo is None:
+            photo = read_image(dataset.photos[index].path)
+            with self._lock:
+                if index not in self._photos and self._used_bytes + photo.nbytes <= self._limit_bytes:
+                    self._used_bytes += photo.nbytes
+                    self._photos[index] = photo
+        return photo
+
+
+def strides_of_cells(size_px: int) -> FloatArray:
+    """float32 [cells]: the stride of every cell, in the order of `anchor_centres`."""
+    return np.repeat(np.array(STRIDES, np.float32), [(size_px // stride) ** 2 for stride in STRIDES])
+
+
+def make_targets(sample: Sample, size_px: int) -> tuple[npt.NDArray[np.generic], ...]:
+    """Dense targets of one sample: boxes, positive, counted, landmarks, known; shapes as in `Batch` without n."""
+    assigned = assign(sample.boxes, sample.ignore, size_px)
+    positive = assigned >= 0
+    cells = assigned.shape[1]
+    boxes = np.zeros((ANCHORS_PER_CELL, cells, 4), np.float32)
+    landmarks = np.zeros((ANCHORS_PER_CELL, cells, 5, 2), np.float32)
+    known = np.zeros((ANCHORS_PER_CELL, cells, 5), bool)
+    faces = assigned[positive]
+    boxes[positive] = sample.boxes[faces]
+    cell = np.nonzero(positive)[1]
+    centre, stride = anchor_centres(size_px)[cell], strides_of_cells(size_px)[cell]
+    landmarks[positive] = (sample.landmarks[faces, :, :2] - centre[:, None]) / stride[:, None, None]
+    known[positive] = sample.landmarks[faces, :, 2] > 0
+    return boxes, positive, assigned != IGNORED, landmarks, known
+
+
+def make_batch(dataset: Dataset, recipe: Recipe, step: int, cache: PhotoCache) -> Batch:
+    """The batch of one optimiser step, a function of its arguments alone."""
+    images, targets = [], []
+    for number in range(step * recipe.batch_size, (step + 1) * recipe.batch_size):
+        epoch, position = divmod(number, len(dataset.photos))
+        order = np.random.default_rng((recipe.seed, 0, epoch)).permutation(len(dataset.photos))
+        index = int(order[position])
+        photo = dataset.photos[index]
+        generator = np.random.default_rng((recipe.seed, 1, number))
+        sample = augment(
+            cache.get(index, dataset),
+            photo.boxes,
+            photo.landmarks,
+            photo.ignore,
+            recipe.size_px,
+            generator,
+            recipe.crop_scales,
+            recipe.min_face_px,
+        )
+        images.append(sample.image)
+        targets.append(make_targets(sample, recipe.size_px))
+    boxes, positive, counted, landmarks, known = (np.stack(column) for column in zip(*targets, strict=True))
+    return Batch(np.stack(images), boxes, positive, counted, landmarks, known)
+
+
+def batches(
+    dataset: Dataset, recipe: Recipe, first_step: int, last_step: int, cache_bytes: int, threads: int = 2
+) -> Iterator[Batch]:
+    """The batches of steps `first_step` up to `last_step` (not included), made ahead by `threads` threads."""
+    cache = PhotoCache(cache_bytes)
+    with ThreadPoolExecutor(threads, thread_name_prefix="samples") as pool:
+        waiting: list[Future[Batch]] = []
+        next_step = first_step
+        try:
+            for _ in range(first_step, last_step):
+                while next_step < last_step and len(waiting) < _BATCHES_AHEAD:
+                    waiting.append(pool.submit(make_batch, dataset, recipe, next_step, cache))
+                    next_step += 1
+                yield waiting.pop(0).result()
+        finally:
+            for future in waiting:
+                future.cancel()
