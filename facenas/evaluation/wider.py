@@ -1,0 +1,178 @@
+"""Average precision by the WIDER FACE protocol (the benchmark's eval_tools), for all photos at once.
+
+1. Scores are stretched over all photos to [0, 1] by their least and greatest.
+2. In a photo, in falling order of score, each detection takes the face it overlaps most. Where that is by 0.5 or more
+   (intersection over union, sides counted as x2 - x1 + 1): a face that does not count in the setting takes the
+   detection out of the reckoning; a face that counts is recalled by its first detection.
+3. At each of 1000 thresholds 1 - (t + 1) / 1000, of the detections at or above it:
+   precision = recalled / (detections not taken out), recall = recalled / faces that count.
+4. AP is the area under the envelope (the greatest precision at that recall or a higher one).
+
+A detection that finds a face again stays in the reckoning as a false alarm. As in eval_tools, detections on a photo
+without any face box are passed over in the official settings; in the setting `all` they are false alarms.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facenas.data.face_sizes import OCTAVE_EDGES_PX, face_sizes_px
+from facenas.errors import InputError
+from facenas.evaluation.evaluation_set import EvaluationSet, GroundTruth, load_evaluation_set
+
+__all__ = ["Evaluation", "EvaluationSet", "GroundTruth", "evaluate_detections", "load_evaluation_set"]
+
+IOU = 0.5
+THRESHOLDS = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Average precisions in [0, 1]; None where the protocol has no such setting, or the setting no face.
+
+    curves: per setting float64 [1000, 2], precision and recall at falling thresholds.
+    by_size: AP per octave bin of face size (sqrt(area) in pixels at a long side of 640), of the faces that count in the
+    widest setting; faces of other sizes, and unmatched detections of other sizes, are left out of the reckoning.
+    """
+
+    protocol: str
+    images: int
+    faces: int
+    easy: float | None
+    medium: float | None
+    hard: float | None
+    all: float | None
+    by_size: Mapping[str, float | None]
+    curves: Mapping[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True, eq=False)
+class _Matches:
+    """All detections of all photos, each photo's in falling order of score.
+
+    score: float64 [d] in [0, 1]; face: int64 [d], the face it overlaps by IOU or more, as index over all photos' faces,
+    else -1; size_px: float64 [d], and face_size_px: float64 [f], at a long side of 640.
+    """
+
+    score: NDArray[np.float64]
+    face: NDArray[np.int64]
+    size_px: NDArray[np.float64]
+    face_size_px: NDArray[np.float64]
+
+
+def evaluate_detections(detections: Mapping[str, NDArray[np.float32]], evaluation_set: EvaluationSet) -> Evaluation:
+    """Judge detections, float32 [n, 5] (x1 y1 x2 y2 in pixels of the photo, score) by the photo's ground-truth name.
+
+    Every photo of the set needs an entry, of zero rows where nothing was found. Raises InputError where one is missing,
+    or is not finite and of that shape.
+    """
+    truths = evaluation_set.ground_truth
+    _check(detections, truths)
+    matches = _match(detections, evaluation_set)
+    counted = {
+        setting: np.concatenate([np.zeros(0, bool), *(truth.counted[setting] for truth in truths)])
+        for setting in evaluation_set.settings
+    }
+    curves, precision = {}, {}
+    for setting, mask in counted.items():
+        curves[setting], precision[setting] = _average_precision(matches, mask)
+    widest = counted[evaluation_set.settings[-1]]
+    return Evaluation(
+        protocol="WIDER FACE easy, medium, hard" if evaluation_set.official else "all faces, matched as in WIDER FACE",
+        images=len(truths),
+        faces=int(widest.sum()),
+        easy=precision.get("easy"),
+        medium=precision.get("medium"),
+        hard=precision.get("hard"),
+        all=precision.get("all"),
+        by_size=_by_size(matches, widest),
+        curves=curves,
+    )
+
+
+def _check(detections: Mapping[str, NDArray[np.float32]], truths: tuple[GroundTruth, ...]) -> None:
+    missing = [truth.name for truth in truths if truth.name not in detections]
+    if missing:
+        raise InputError(f"no detections for {len(missing)} of {len(truths)} photos (first {missing[0]}); run them all")
+    for truth in truths:
+        rows = detections[truth.name]
+        if rows.ndim != 2 or rows.shape[1] != 5 or not np.isfinite(rows).all():
+            raise InputError(
+                f"detections of {truth.name}, shape {rows.shape}, are not rows of finite x1 y1 x2 y2 score; check them"
+            )
+
+
+def _match(detections: Mapping[str, NDArray[np.float32]], evaluation_set: EvaluationSet) -> _Matches:
+    truths = evaluation_set.ground_truth
+    scores = np.concatenate([np.zeros(0), *(detections[truth.name][:, 4] for truth in truths)])
+    least, spread = (scores.min(), np.ptp(scores)) if scores.size else (0.0, 0.0)
+    score, face, size, face_size = [np.zeros(0)], [np.zeros(0, np.int64)], [np.zeros(0)], [np.zeros(0)]
+    first_face = 0
+    for truth in truths:
+        face_size.append(face_sizes_px(truth.boxes, truth.width_px, truth.height_px))
+        rows = detections[truth.name]
+        if not len(truth.boxes) and evaluation_set.official:
+            continue
+        rows = rows[np.argsort(-rows[:, 4], kind="stable")]
+        # Where all scores are equal there is nothing to stretch: they are all the greatest.
+        score.append((rows[:, 4].astype(np.float64) - least) / spread if spread else np.ones(len(rows)))
+        size.append(face_sizes_px(rows[:, :4], truth.width_px, truth.height_px))
+        face.append(_best_face(rows[:, :4], truth.boxes, first_face))
+        first_face += len(truth.boxes)
+    return _Matches(np.concatenate(score), np.concatenate(face), np.concatenate(size), np.concatenate(face_size))
+
+
+def _best_face(boxes: NDArray[np.float32], faces: NDArray[np.float32], first_face: int) -> NDArray[np.int64]:
+    """For each box [d, 4] the face [f, 4] it overlaps most, counted from `first_face`; -1 where by less than IOU."""
+    if not len(boxes) or not len(faces):
+        return np.full(len(boxes), -1, dtype=np.int64)
+    box, face = boxes.astype(np.float64)[:, None], faces.astype(np.float64)[None]
+    sides = np.minimum(box[..., 2:], face[..., 2:]) - np.maximum(box[..., :2], face[..., :2]) + 1
+    common = np.where((sides > 0).all(axis=2), sides.prod(axis=2), 0)
+    area = (box[..., 2:] - box[..., :2] + 1).prod(axis=2) + (face[..., 2:] - face[..., :2] + 1).prod(axis=2) - common
+    overlap = common / area
+    best = overlap.argmax(axis=1)
+    return np.where(overlap[np.arange(len(boxes)), best] >= IOU, best + first_face, -1)
+
+
+def _average_precision(
+    matches: _Matches, counted: NDArray[np.bool_], left_out: NDArray[np.bool_] | None = None
+) -> tuple[NDArray[np.float64], float | None]:
+    """The curve [1000, 2] and its AP for the faces `counted` [f], without the detections `left_out` [d]."""
+    matched = matches.face >= 0
+    hits = np.zeros(len(matched), dtype=bool)
+    hits[matched] = counted[matches.face[matched]]
+    judged = hits | ~matched
+    if left_out is not None:
+        judged &= ~left_out
+    recalled = np.zeros(len(matched), dtype=bool)
+    hit_at = np.flatnonzero(hits)
+    recalled[hit_at[np.unique(matches.face[hit_at], return_index=True)[1]]] = True
+
+    # Above a threshold lie, in each photo, its first detections; so over all photos one sort does for all thresholds.
+    order = np.argsort(-matches.score, kind="stable")
+    thresholds = 1 - np.arange(1, THRESHOLDS + 1) / THRESHOLDS
+    above = np.searchsorted(-matches.score[order], -thresholds, side="right")
+    proposals = np.concatenate([[0], np.cumsum(judged[order])])[above]
+    found = np.concatenate([[0], np.cumsum(recalled[order])])[above]
+    faces = int(counted.sum())
+    curve = np.stack([found / np.maximum(proposals, 1), found / max(faces, 1)], axis=1)
+    return curve, _area_under_envelope(curve) if faces else None
+
+
+def _area_under_envelope(curve: NDArray[np.float64]) -> float:
+    envelope = np.maximum.accumulate(curve[::-1, 0])[::-1]
+    return float(np.sum(np.diff(curve[:, 1], prepend=0.0) * envelope))
+
+
+def _by_size(matches: _Matches, counted: NDArray[np.bool_]) -> dict[str, float | None]:
+    figures: dict[str, float | None] = {}
+    for low, high in pairwise(OCTAVE_EDGES_PX):
+        in_bin = counted & (matches.face_size_px >= low) & (matches.face_size_px < high)
+        other_size = (matches.face < 0) & ((matches.size_px < low) | (matches.size_px >= high))
+        name = f"{low:g}-{high:g} px" if np.isfinite(high) else f"{low:g} px and more"
+        figures[name] = _average_precision(matches, in_bin, other_size)[1]
+    return figures
