@@ -1,0 +1,72 @@
+"""What this machine's processor is, read from the operating system."""
+
+import os
+import platform
+from pathlib import Path
+
+_CPUINFO = Path("/proc/cpuinfo")
+_GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+# Instruction sets that an inference runtime chooses its kernels by.
+_KERNEL_FLAGS = (
+    *("sse4_2", "avx", "avx2", "fma", "avx_vnni"),
+    *("avx512f", "avx512bw", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_int8", "amx_bf16"),
+    *("asimd", "asimddp", "asimdhp", "i8mm", "bf16", "sve", "sve2", "sme"),
+)
+
+_MODEL_NUMBERS = {
+    "cpu family": "family",
+    "model": "model",
+    "stepping": "stepping",
+    "CPU implementer": "implementer",
+    "CPU part": "part",
+    "CPU variant": "variant",
+}
+
+
+def _cpuinfo() -> dict[str, str]:
+    """The fields of the first processor in /proc/cpuinfo; empty where there is no such file."""
+    if not _CPUINFO.is_file():
+        return {}
+    first = _CPUINFO.read_text(encoding="utf-8", errors="replace").split("\n\n", 1)[0]
+    fields = (line.partition(":") for line in first.splitlines())
+    return {key.strip(): value.strip() for key, _, value in fields}
+
+
+def cpu_flags() -> frozenset[str]:
+    """Instruction sets of this CPU that matter to inference, by their Linux names."""
+    fields = _cpuinfo()
+    flags = set((fields.get("flags") or fields.get("Features") or "").split())
+    return frozenset(flags & set(_KERNEL_FLAGS))
+
+
+def cpu_model() -> str:
+    """Name and, because virtual machines often hide it, the numbers of the CPU model."""
+    fields = _cpuinfo()
+    name = fields.get("model name") or fields.get("Hardware") or platform.processor() or platform.machine()
+    numbers = [f"{word} {fields[key]}" for key, word in _MODEL_NUMBERS.items() if key in fields]
+    vendor = fields.get("vendor_id", "")
+    details = ", ".join([*([vendor] if vendor else []), *numbers])
+    return f"{name} ({details})" if details else name
+
+
+def governor() -> str:
+    """How the clock is governed, or `unknown` where the system does not say (virtual machines)."""
+    try:
+        return _GOVERNOR.read_text(encoding="ascii").strip() or "unknown"
+    except OSError:
+        return "unknown"
+
+
+def cores() -> int:
+    """Logical cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def pin_to_cores(count: int) -> None:
+    """Keep this process on its last `count` cores, so that it is not moved while it is timed.
+
+    The last, because systems serve interrupts on the first. Does nothing where the system cannot pin.
+    """
+    if hasattr(os, "sched_setaffinity"):
+        allowed = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, allowed[-count:])
