@@ -4,12 +4,14 @@ FLOPs are the paper's: multiply-accumulates of the convolutions. Parameters are 
 them: the head's norms once (not once a level) and without the three level scales; on export all norms fold away.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from facenas.architecture import Detector
+from facenas.architecture import IMAGE_CHANNELS, Detector
 from facenas.graph import IMAGE, Graph, Layer, build_graph
 from facenas.units import Size
+
+BYTES_PER_VALUE = 4
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,8 @@ def count_flops(layers: Iterable[Layer]) -> int:
 
 def count_parameters(layers: Iterable[Layer]) -> int:
     """Weights, biases and norms (gain and offset); parameters that several layers share count once, norms likewise."""
-    total, seen = 0, set()
+    total = 0
+    seen: set[str] = set()
     for layer in layers:
         if not layer.weight or layer.weight in seen:
             continue
@@ -39,18 +42,28 @@ def count_parameters(layers: Iterable[Layer]) -> int:
     return total
 
 
-def peak_memory_bytes(graph: Graph, bytes_per_value: int = 4) -> int:
-    """Largest total of feature maps alive while one layer runs; the output is written beside the inputs, not in place."""
-    values = {IMAGE: 3 * graph.input_size.width_px * graph.input_size.height_px}
-    values |= {layer.name: layer.operator.out_values for layer in graph.layers}
-    last_use = {name: index for index, layer in enumerate(graph.layers) for name in layer.inputs}
-    last_use |= dict.fromkeys(graph.outputs, len(graph.layers))
-    alive, peak = values[IMAGE], 0
-    for index, layer in enumerate(graph.layers):
+def peak_values(layers: Iterable[Layer], given: Mapping[str, int], kept: Iterable[str]) -> int:
+    """Most values alive at once while `layers` run on the `given` feature maps (name to number of values).
+
+    A layer's output is written beside its inputs, not in place; maps in `kept` stay alive to the end.
+    """
+    layers = tuple(layers)
+    values = dict(given) | {layer.name: layer.operator.out_values for layer in layers}
+    last_use = {name: index for index, layer in enumerate(layers) for name in layer.inputs}
+    last_use |= dict.fromkeys(kept, len(layers))
+    alive = peak = sum(given.values())
+    for index, layer in enumerate(layers):
         alive += values[layer.name]
         peak = max(peak, alive)
         alive -= sum(values[name] for name in set(layer.inputs) if last_use[name] == index)
-    return peak * bytes_per_value
+    return peak
+
+
+def peak_memory_bytes(graph: Graph) -> int:
+    """Largest total of feature maps alive while one layer runs, at 4 bytes a value (fp32)."""
+    size = graph.input_size
+    image = IMAGE_CHANNELS * size.width_px * size.height_px
+    return BYTES_PER_VALUE * peak_values(graph.layers, {IMAGE: image}, graph.outputs)
 
 
 def detector_costs(detector: Detector, input_size: Size) -> Costs:

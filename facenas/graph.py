@@ -226,6 +226,28 @@ def build_graph(detector: Detector, input_size: Size) -> Graph:
     return Graph(tuple(build.layers), outputs, input_size)
 
 
+def stage_layers(stage: Stage, position: int, input_size: Size) -> tuple[Layer, ...]:
+    """The layers of one stage alone, at `position` 0 to 4 of a backbone; it reads the feature map named `image`."""
+    build = _Builder()
+    entering = _Feature(IMAGE, stage.in_channels, input_size.height_px >> position, input_size.width_px >> position)
+    _stage(build, f"backbone.stage{position + 1}", entering, stage)
+    return tuple(build.layers)
+
+
+def neck_and_head_layers(
+    widths: tuple[int, int, int], design: NeckAndHead, input_size: Size, *, landmarks: bool = False
+) -> tuple[Layer, ...]:
+    """The layers of neck and head alone on features of these widths, named `features.8`, `features.16`, `features.32`."""
+    build = _Builder()
+    features = [
+        _Feature(f"features.{stride}", width, input_size.height_px // stride, input_size.width_px // stride)
+        for stride, width in zip(STRIDES, widths, strict=True)
+    ]
+    for level, stride in zip(_neck(build, features, design.neck_channels), STRIDES, strict=True):
+        _head(build, level, stride, design, landmarks=landmarks)
+    return tuple(build.layers)
+
+
 def inventory(detector: Detector, input_size: Size) -> tuple[Operator, ...]:
     """The fused operators of the whole detector at one input size, in execution order, with repetitions."""
     return build_graph(detector, input_size).operators
