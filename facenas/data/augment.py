@@ -74,13 +74,21 @@ def flip(sample: Sample) -> Sample:
 def _choose_corner(
     width_px: int, height_px: int, side_px: int, faces: NDArray[np.float32], rng: np.random.Generator
 ) -> tuple[int, int]:
-    """Left and top of the crop: at random, the first of several draws that holds the centre of a face."""
+    """Left and top of the crop: at random, the first of several draws that holds the centre of a face.
+
+    Where none does, as with one small face in a large photo, the crop is drawn around a face.
+    """
     slack = np.array([width_px - side_px, height_px - side_px])  # negative where the crop exceeds the photo
-    corners = rng.integers(np.minimum(slack, 0), np.maximum(slack, 0) + 1, size=(_CROP_TRIES, 2))
+    low, high = np.minimum(slack, 0), np.maximum(slack, 0)
+    corners = rng.integers(low, high + 1, size=(_CROP_TRIES, 2))
     centres = (faces[:, :2] + faces[:, 2:]) / 2
     offset = centres[None] - corners[:, None]  # [tries, n, 2]
     holds_face = np.any(np.all((offset >= 0) & (offset < side_px), axis=2), axis=1)
-    left, top = corners[int(holds_face.argmax())]  # the first draw where none holds a face
+    if len(faces) and not holds_face.any():
+        centre = np.floor(centres[rng.integers(len(centres))]).astype(np.int64)
+        left, top = np.clip(centre - rng.integers(0, side_px, size=2), low, high)
+    else:
+        left, top = corners[int(holds_face.argmax())]  # the first draw where there is no face
     return int(left), int(top)
 
 
