@@ -129,7 +129,9 @@ class ExactSearch:
             bound = np.minimum(bound, score + rest)
         return bound
 
-    def _expand(self, position: int, state: State, labels: Labels, least_score: float) -> Iterator[tuple[State, Labels]]:
+    def _expand(
+        self, position: int, state: State, labels: Labels, least_score: float
+    ) -> Iterator[tuple[State, Labels]]:
         """All continuations of `labels` by one stage whose bound reaches `least_score`, grouped by next state."""
         for following, (chosen, costs) in self.problem.moves(position, state).items():
             if position + 1 < STAGE_COUNT and following not in self._completions[position + 1]:
@@ -184,7 +186,11 @@ class ExactSearch:
         rounded = np.round(labels.score / _SCORE_TOLERANCE)
         latencies = len(self.problem.latency_models)
         keys = [labels.path[:, index] for index in reversed(range(labels.path.shape[1]))]
-        keys += [labels.costs[:, latencies], *(labels.costs[:, index] for index in reversed(range(latencies))), -rounded]
+        keys += [
+            labels.costs[:, latencies],
+            *(labels.costs[:, index] for index in reversed(range(latencies))),
+            -rounded,
+        ]
         return np.lexsort(keys)
 
     def enumerate_top(self, count: int, solution: Solution) -> Solution:
@@ -227,7 +233,8 @@ def _without_kernels(problem: Problem, choice: tuple[int, ...]) -> str:
     """What stays of a network when kernel sizes are forgotten."""
     stages = [problem.stages[position][index] for position, index in enumerate(choice)]
     return ";".join(
-        f"{s.family} {s.in_channels} {s.out_channels} {s.bottleneck_channels} {s.expansion} {s.sublayers}" for s in stages
+        f"{s.family} {s.in_channels} {s.out_channels} {s.bottleneck_channels} {s.expansion} {s.sublayers}"
+        for s in stages
     )
 
 

@@ -92,14 +92,18 @@ class Problem:
         self._operator_ms: dict[tuple[str, Operator], float] = {}
         # Stages in the order of their strings, so that equal results mean the least string.
         self.stages = tuple(tuple(sorted(choices, key=str)) for choices in space.stages)
-        layers = [[stage_layers(s, position, input_size) for s in choices] for position, choices in enumerate(self.stages)]
+        layers = [
+            [stage_layers(s, position, input_size) for s in choices] for position, choices in enumerate(self.stages)
+        ]
         self.scores: tuple[FloatArray, ...] = tuple(
             settings.stage_weights[position]
             * np.array([sar_score(s, settings.resolution_px >> position, settings.alpha) for s in choices])
             for position, choices in enumerate(self.stages)
         )
         self.costs: tuple[FloatArray, ...] = tuple(
-            np.array([self._costs(stage_ops, s.sublayers) for s, stage_ops in zip(choices, layers[position], strict=True)])
+            np.array(
+                [self._costs(stage_ops, s.sublayers) for s, stage_ops in zip(choices, layers[position], strict=True)]
+            )
             for position, choices in enumerate(self.stages)
         )
         self._memory_bytes = tuple(

@@ -59,7 +59,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
         header = json.loads(metadata[_METADATA_KEY])
         if header["schema"] != SCHEMA:
-            raise InputError(f"checkpoint {path} has schema {header['schema']}, this facenas reads {SCHEMA}; train again")
+            raise InputError(
+                f"checkpoint {path} has schema {header['schema']}, this facenas reads {SCHEMA}; train again"
+            )
         detector = parse_detector(header["architecture"])
         detector = Detector(detector.backbone, detector.neck_and_head, bool(header["landmarks"]))
         return Checkpoint(detector, parse_size(header["input"]), tensors, header["origin"])

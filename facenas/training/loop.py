@@ -77,7 +77,9 @@ class Trainer:
             return torch.optim.SGD(groups, lr=self.recipe.learning_rate, momentum=self.recipe.momentum, nesterov=True)
         return torch.optim.AdamW(groups, lr=self.recipe.learning_rate)
 
-    def run(self, dataset: Dataset, *, validate: Validate | None, validate_epochs: int, report: Report) -> TrainingResult:
+    def run(
+        self, dataset: Dataset, *, validate: Validate | None, validate_epochs: int, report: Report
+    ) -> TrainingResult:
         """Train to the recipe's last step. Raises TrainingError where the loss is not finite (the last good state stays)."""
         total = self.recipe.steps(len(dataset.photos))
         validate_steps = max(1, validate_epochs * len(dataset.photos) // self.recipe.batch_size)

@@ -1,0 +1,94 @@
+"""Export to ONNX fp32: norms folded, simplified, checked, and with its description inside.
+
+The graph that `facenas.exporters.onnx_graph` writes is already minimal; the simplifier runs over it all the same, so that
+every export has passed shape inference and an independent comparison of the graph before and after.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from facenas.architecture import Detector
+from facenas.errors import InputError
+from facenas.exporters.artefact import Artefact, Description, artefact_of, describe, description_from_metadata
+from facenas.exporters.onnx_graph import FoldedConv, build_onnx, fold, random_weights
+from facenas.files import write_atomic
+from facenas.graph import build_graph
+from facenas.training.checkpoint import Checkpoint
+from facenas.units import Size
+
+
+def export_checkpoint(checkpoint: Checkpoint, out: Path, *, input_size: Size | None = None, dynamic: bool) -> Artefact:
+    """Write the ONNX file of a checkpoint. Raises InputError where its tensors do not fit its architecture."""
+    size = input_size or checkpoint.input_size
+    weights = fold(build_graph(checkpoint.detector, size), checkpoint.tensors)
+    return _export(checkpoint.detector, weights, size, out, dynamic=dynamic, origin=dict(checkpoint.origin))
+
+
+def export_untrained(detector: Detector, out: Path, *, input_size: Size, dynamic: bool) -> Artefact:
+    """Write the ONNX file of an architecture with random weights, good for latency only (and described so)."""
+    weights = random_weights(build_graph(detector, input_size))
+    return _export(detector, weights, input_size, out, dynamic=dynamic, origin={"weights": "random, for latency only"})
+
+
+def _export(
+    detector: Detector,
+    weights: Mapping[str, FoldedConv],
+    size: Size,
+    out: Path,
+    *,
+    dynamic: bool,
+    origin: Mapping[str, Any],
+) -> Artefact:
+    metadata = describe(detector, size, dynamic=dynamic, origin=origin).to_metadata()
+    model = simplify(build_onnx(build_graph(detector, size), weights, dynamic=dynamic, metadata=metadata))
+    onnx.checker.check_model(model, full_check=True)
+    write_atomic(out, model.SerializeToString())
+    return artefact_of(out, "onnx", "fp32")
+
+
+def simplify(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model after constant folding and removal of what does nothing; its metadata is kept."""
+    import onnxsim
+
+    simplified, same = onnxsim.simplify(model)
+    if not same:
+        raise InputError("the simplified ONNX graph answers otherwise than the original; report this architecture")
+    del simplified.metadata_props[:]
+    simplified.metadata_props.extend(model.metadata_props)
+    return simplified
+
+
+def load_onnx(path: Path) -> onnx.ModelProto:
+    """Read an ONNX file. Raises InputError where it is absent or cut off."""
+    from google.protobuf.message import DecodeError
+
+    if not path.is_file():
+        raise InputError(f"no model at {path}; check the path")
+    try:
+        model = onnx.load(str(path))
+    except (DecodeError, OSError, ValueError) as error:
+        raise InputError(f"{path} is no whole ONNX file ({error}); export or copy it again") from error
+    if not model.graph.node:
+        raise InputError(f"{path} is no whole ONNX file (it holds no operator); export or copy it again")
+    return model
+
+
+def read_description(model: onnx.ModelProto, path: Path) -> Description:
+    """The description inside an exported model. Raises InputError where there is none."""
+    return description_from_metadata({entry.key: entry.value for entry in model.metadata_props}, path)
+
+
+def open_sides(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy whose height and width are left open, whatever the file fixed: our graphs work at any multiple of 32."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    for value in (*copy.graph.input, *copy.graph.output):
+        for axis, name in ((2, "height"), (3, "width")):
+            dimension = value.type.tensor_type.shape.dim[axis]
+            dimension.Clear()
+            dimension.dim_param = f"{name} of {value.name}"
+    del copy.graph.value_info[:]
+    return copy

@@ -1,0 +1,36 @@
+"""`facenas evaluate`: average precision of an exported model on labelled photos."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def evaluate(
+    model: Annotated[Path, typer.Option(help="exported model (.onnx)")],
+    data: Annotated[Path, typer.Option(help="labelled photos; WIDER's .mat files beside them give easy, medium, hard")],
+    protocol: Annotated[str, typer.Option(help="vga: long side 640; own: letterboxed into the model's input")] = "vga",
+    json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Evaluate an exported model by the WIDER FACE protocol."""
+    from facenas.cli.output import note, print_json, print_table
+    from facenas.cli.progress import progress_bar
+    from facenas.detector.face_detector import FaceDetector
+    from facenas.evaluation.evaluate import evaluate as judge
+    from facenas.evaluation.evaluate import evaluation_to_json, long_side_of
+    from facenas.evaluation.evaluation_set import load_evaluation_set
+
+    detector = FaceDetector(model, long_side_px=long_side_of(protocol))
+    photos = load_evaluation_set(data)
+    for problem in photos.problems[:5]:
+        note(f"left out: {problem}")
+    with progress_bar() as report:
+        evaluation = judge(detector, photos, report)
+    result = evaluation_to_json(evaluation, protocol)
+    if json:
+        print_json(result)
+        return
+    sizes = result.pop("by_size")
+    rows = [(name, str(value)) for name, value in result.items() if value is not None]
+    rows += [(f"AP of faces {name} px", f"{value:.3f}") for name, value in sizes.items() if value is not None]
+    print_table(str(model), ("figure", "value"), rows)

@@ -1,0 +1,45 @@
+"""The `facenas` command: wires the verbs, and turns facenas' own errors into one line and an exit code."""
+
+import sys
+
+import typer
+
+from facenas.cli.detect import detect
+from facenas.cli.devices import devices
+from facenas.cli.evaluate import evaluate
+from facenas.cli.export import export
+from facenas.cli.predict import predict
+from facenas.cli.profile import profile
+from facenas.cli.run import run
+from facenas.cli.score import score
+from facenas.cli.search import search
+from facenas.cli.train import train
+from facenas.cli.verify import verify
+from facenas.errors import FacenasError
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    help="Finds, trains, exports and proves face detectors for a given device and latency budget.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for verb in (run, devices, profile, predict, score, search, train, export, verify, evaluate, detect):
+    app.command()(verb)
+
+
+def main() -> None:
+    """Run the command line. Exit codes: 0 done; 1 a gate failed or a budget cannot be met; 2 unusable words or input."""
+    try:
+        app()
+    except FacenasError as error:
+        print(f"facenas: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("facenas: stopped; finished work is kept, the same command with --resume goes on", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""Parity: does the exported file answer like its reference? Compared as tensors and as faces, on real photos.
+
+tensors   per output: largest and mean absolute difference, and the cosine of the angle between the two
+boxes     share of the reference's faces (score >= 0.3) that find a partner with IoU >= 0.9
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from facenas.detector.postprocess import Faces
+
+FloatArray = npt.NDArray[np.float32]
+PARTNER_IOU = 0.9
+REFERENCE_MIN_SCORE = 0.3
+
+
+@dataclass(frozen=True)
+class TensorParity:
+    """Differences of one output over all photos; `cosine` is the least of any photo."""
+
+    max_abs: float
+    mean_abs: float
+    cosine: float
+
+
+@dataclass(frozen=True)
+class BoxParity:
+    """`matched`: share of the reference's faces with a partner (1 where there are none); `max_score_difference` of pairs."""
+
+    reference_faces: int
+    matched: float
+    max_score_difference: float
+
+
+def compare_tensors(
+    reference: Sequence[Mapping[str, FloatArray]], artefact: Sequence[Mapping[str, FloatArray]]
+) -> dict[str, TensorParity]:
+    """Compare the outputs of two networks, photo by photo; a missing output or another shape counts as infinite."""
+    result = {}
+    for name in reference[0]:
+        max_abs, mean_abs, cosine = 0.0, 0.0, 1.0
+        for expected, found in zip(reference, artefact, strict=True):
+            if name not in found or found[name].shape != expected[name].shape:
+                max_abs = mean_abs = float("inf")
+                cosine = 0.0
+                break
+            a, b = expected[name].astype(np.float64).ravel(), found[name].astype(np.float64).ravel()
+            difference = np.abs(a - b)
+            max_abs = max(max_abs, float(difference.max()))
+            mean_abs += float(difference.mean()) / len(reference)
+            norms = float(np.linalg.norm(a) * np.linalg.norm(b))
+            cosine = min(cosine, float(a @ b) / norms if norms else float(np.array_equal(a, b)))
+        result[name] = TensorParity(max_abs, mean_abs, cosine)
+    return result
+
+
+def compare_faces(reference: Sequence[Faces], artefact: Sequence[Faces]) -> BoxParity:
+    """Match every face of the reference with the artefact's best overlapping one. The artefact's faces should have been
+    decoded at a slightly lower score, so that one on the brink is not called lost."""
+    matched = total = 0
+    difference = 0.0
+    for expected, found in zip(reference, artefact, strict=True):
+        total += len(expected)
+        if not len(expected) or not len(found):
+            continue
+        overlap = pairwise_iou(expected.boxes, found.boxes)
+        partner = overlap.argmax(axis=1)
+        good = overlap[np.arange(len(expected)), partner] >= PARTNER_IOU
+        matched += int(good.sum())
+        if good.any():
+            difference = max(difference, float(np.abs(expected.scores - found.scores[partner])[good].max()))
+    return BoxParity(total, matched / total if total else 1.0, difference)
+
+
+def pairwise_iou(boxes: FloatArray, others: FloatArray) -> FloatArray:
+    """float32 [n, m]: intersection over union of boxes [n, 4] and others [m, 4], x1 y1 x2 y2."""
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    common = np.maximum(high - low, 0).prod(axis=-1)
+    area, other_area = ((b[:, 2:] - b[:, :2]).prod(axis=-1) for b in (boxes, others))
+    return np.asarray(common / np.maximum(area[:, None] + other_area[None] - common, 1e-9), np.float32)

@@ -1,0 +1,41 @@
+"""A training from its photos to its best checkpoint, validated as deployed: folded, in ONNX Runtime, with the one decoder."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from facenas.architecture import Detector
+from facenas.detector.face_detector import FaceDetector
+from facenas.evaluation.evaluate import average_precisions, evaluate
+from facenas.exporters.onnx import export_checkpoint
+from facenas.training.checkpoint import Checkpoint
+from facenas.training.loop import Trainer, TrainingResult
+from facenas.training.photos import TrainingPhotos
+from facenas.training.recipe import Recipe
+from facenas.units import Size
+
+VALIDATIONS = 6
+_LONG_SIDE_PX = 640
+
+
+def train_detector(
+    detector: Detector,
+    input_size: Size,
+    recipe: Recipe,
+    photos: TrainingPhotos,
+    out: Path,
+    report: Callable[[int, int, str], None],
+) -> TrainingResult:
+    """Train in folder `out`, or go on with what it holds. Raises TrainingError or InputError as `Trainer` does."""
+    out.mkdir(parents=True, exist_ok=True)
+
+    def validate(checkpoint: Checkpoint) -> dict[str, float | None]:
+        path = out / "validation.onnx"
+        export_checkpoint(checkpoint, path, dynamic=False)
+        face_detector = FaceDetector(path, long_side_px=_LONG_SIDE_PX)
+        path.unlink()
+        return average_precisions(evaluate(face_detector, photos.validation, lambda *_: None))
+
+    trainer = Trainer(detector, input_size, recipe, out, photos.train.name)
+    trainer.resume()
+    every = max(1, recipe.epochs // VALIDATIONS)
+    return trainer.run(photos.train, validate=validate, validate_epochs=every, report=report)
