@@ -37,7 +37,7 @@ def main() -> None:
         print(f"facenas: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        print("facenas: stopped; finished work is kept, the same command with --resume goes on", file=sys.stderr)
+        print("facenas: stopped; finished work is kept; the same command goes on (train and profile: with --resume)", file=sys.stderr)
         sys.exit(INTERRUPTED)
 
 

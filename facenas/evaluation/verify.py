@@ -19,6 +19,7 @@ from facenas.detector.postprocess import Faces, find_faces
 from facenas.errors import InputError
 from facenas.evaluation.evaluate import Report, average_precisions, evaluate
 from facenas.evaluation.evaluation_set import EvaluationSet
+from facenas.evaluation.wider import Evaluation
 from facenas.evaluation.parity import (
     REFERENCE_MIN_SCORE,
     BoxParity,
@@ -87,6 +88,7 @@ class Verification:
     ap_drop: float | None
     latency: LatencyCheck
     photos: int
+    evaluation: Evaluation
     data: str
 
     @property
@@ -166,7 +168,8 @@ def verify(
     boxes = compare_faces(expected_faces, found_faces)
 
     reference_ap = average_precisions(evaluate(expected_detector, photos, report))
-    artefact_ap = average_precisions(evaluate(found_detector, photos, report))
+    evaluation = evaluate(found_detector, photos, report)
+    artefact_ap = average_precisions(evaluation)
     drops = [before - (artefact_ap[name] or 0.0) for name, before in reference_ap.items() if before is not None]
     drop = round(max(drops), 5) if drops else None
 
@@ -193,6 +196,7 @@ def verify(
         drop,
         latency,
         len(some),
+        evaluation,
         photos.name,
     )
 

@@ -43,7 +43,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "input": str(checkpoint.input_size),
         "origin": dict(checkpoint.origin),
     }
-    tensors = {name: np.ascontiguousarray(tensor) for name, tensor in sorted(checkpoint.tensors.items())}
+    tensors = {name: np.asarray(tensor, order="C") for name, tensor in sorted(checkpoint.tensors.items())}
     write_atomic(path, save(tensors, {_METADATA_KEY: json.dumps(header)}))
 
 

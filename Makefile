@@ -1,0 +1,50 @@
+# Everything happens in .venv; `make` alone lists the verbs. Needs Python 3.11 or later.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+TYPES := build/types/facenas
+SOURCES := facenas exporters latency_tables benchmarks tests
+
+.PHONY: help install demo test test-all lint type-check format bench clean
+
+help:
+	@echo "make install | demo | test | test-all | lint | type-check | format | bench | clean"
+
+install: $(INSTALLED)
+
+# torch first and alone: the constraint takes a CPU build where there is one, before anything can pull another torch.
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' constraints.txt)" --constraint constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	touch $(INSTALLED)
+
+demo: install
+	$(BIN)/facenas run --latency 5ms --device cpu --out runs/demo
+
+test: install
+	$(BIN)/python -m pytest
+
+test-all: install
+	$(BIN)/python -m pytest -m "slow or not slow"
+
+lint: install
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+
+# mypy does not know pyproject's package-dir, so it sees the package as it is installed: one tree of links.
+type-check: install
+	rm -rf $(TYPES) && mkdir -p $(TYPES)
+	ln -s $(CURDIR)/facenas/* $(CURDIR)/exporters $(CURDIR)/latency_tables $(TYPES)/
+	cd build/types && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml -p facenas
+
+format: install
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+bench: install
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) build runs .mypy_cache .ruff_cache .pytest_cache *.egg-info

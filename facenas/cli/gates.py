@@ -1,0 +1,34 @@
+"""The gates of a verification as a table for a person."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from facenas.cli.output import print_table
+from facenas.evaluation.verify import Verification
+
+_VERDICTS = {True: "passed", False: "FAILED", None: "not measured"}
+
+
+def print_gates(verification: Verification) -> None:
+    """All gates with value and limit, and the average precisions."""
+    values = verification.to_json()
+    print_gate_rows(values["gates"])
+    for name, figures in (("reference", verification.reference_ap), ("artefact", verification.artefact_ap)):
+        text = "  ".join(f"{setting} {value:.4f}" for setting, value in figures.items() if value is not None)
+        print(f"average precision of the {name} on {verification.data}: {text}")
+    print("passed" if verification.passed else "FAILED")
+
+
+def print_gate_rows(gates: Iterable[Mapping[str, Any]]) -> None:
+    """One line a gate."""
+    rows = [
+        (
+            gate["name"],
+            _VERDICTS[gate["passed"]],
+            "" if gate["value"] is None else f"{gate['value']:.4g}",
+            "" if gate["limit"] is None else f"{gate['limit']:.4g}",
+            gate["note"],
+        )
+        for gate in gates
+    ]
+    print_table("gates", ("gate", "verdict", "value", "limit", "what"), rows)

@@ -1,0 +1,44 @@
+"""Search results as tables for a person."""
+
+from facenas.cli.output import print_table
+from facenas.search.result import CostRange, SearchResult
+
+
+def print_search(result: SearchResult) -> None:
+    """The ranges of the space against the budgets, the best candidates, and the certificate."""
+    rows = [
+        (
+            entry.name,
+            _quantity(entry, entry.least),
+            _quantity(entry, entry.median),
+            _quantity(entry, entry.largest),
+            "" if entry.limit is None else _quantity(entry, entry.limit),
+        )
+        for entry in result.ranges
+    ]
+    print_table(f"space {result.space} at {result.input}", ("cost", "least", "median", "largest", "budget"), rows)
+    print_table(
+        "best candidates (latency is predicted)",
+        ("architecture", "DDSAR", *(f"{name} ({result.provenance[name]})" for name in result.best.latency_ms), "FLOPs", "parameters"),
+        [
+            (
+                candidate.architecture,
+                f"{candidate.ddsar:.4f}",
+                *(f"{value:.2f} ms" for value in candidate.latency_ms.values()),
+                f"{candidate.flops / 1e6:.1f} M",
+                f"{candidate.params:,}",
+            )
+            for candidate in result.top
+        ],
+    )
+    certificate = result.certificate
+    print(
+        f"certified: none of the {certificate.space_size:,} networks of the space scores more than {certificate.bound:.6f}"
+        f" within the budgets ({certificate.labels:,} partial networks were formed)"
+    )
+
+
+def _quantity(entry: CostRange, value: float) -> str:
+    if entry.name.startswith("latency"):
+        return f"{value:.2f} ms"
+    return f"{value / 1e6:.2f} M" if entry.name in ("flops", "params") else f"{value:g}"
