@@ -1,0 +1,163 @@
+"""The agent: a process of its own that measures one network after another, so that a runtime's crash ends only it.
+
+It speaks JSON lines: a request on its standard input, the reply on its standard output. What a runtime prints goes to
+standard error. `Agent` is the side that asks.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import asdict, dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from facenas.architecture import Detector, parse_detector
+from facenas.devices.targets import Target, resolve_target
+from facenas.errors import FacenasError, InputError
+from facenas.units import Size, parse_size
+
+TIMEOUT_S = 300.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """Measure a detector with random weights: `runs` timed runs and, with `layers`, as many with layer counters."""
+
+    architecture: str
+    landmarks: bool
+    input_size: str
+    runs: int
+    layers: bool
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What one visit to one network gave, in nanoseconds a run: end to end, by layer, and what belongs to no layer."""
+
+    end_to_end_ns: tuple[int, ...]
+    layers_ns: dict[str, list[int]]
+    overhead_ns: tuple[int, ...]
+
+
+class AgentError(FacenasError):
+    """The network could not be measured; the message says why."""
+
+
+class Agent:
+    """A running agent for one target, pinned to as many cores as the target has threads. Use it in a `with` block."""
+
+    def __init__(self, target: Target, timeout_s: float = TIMEOUT_S) -> None:
+        self._target = target
+        self._timeout_s = timeout_s
+        self._process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    def measure(self, detector: Detector, input_size: Size, *, runs: int, layers: bool) -> Sample:
+        """One visit. Raises AgentError where the runtime refuses the network, crashes on it or hangs."""
+        request = Request(str(detector), detector.landmarks, str(input_size), runs, layers)
+        process = self._process or self._start()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        timer = threading.Timer(self._timeout_s, process.kill)
+        timer.start()
+        try:
+            process.stdin.write(json.dumps(asdict(request)) + "\n")
+            process.stdin.flush()
+            line = process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        finally:
+            timer.cancel()
+        if not line:
+            code = self._stop()
+            raise AgentError(f"the runtime {self._target.runtime} {_words_for_exit(code, self._timeout_s)}")
+        reply = json.loads(line)
+        if "error" in reply:
+            raise AgentError(reply["error"])
+        return Sample(tuple(reply["end_to_end_ns"]), reply["layers_ns"], tuple(reply["overhead_ns"]))
+
+    def _start(self) -> subprocess.Popen[str]:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "facenas.devices.agent", self._target.name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        return self._process
+
+    def _stop(self) -> int:
+        process, self._process = self._process, None
+        if process is None:
+            return 0
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                try:
+                    pipe.close()
+                except BrokenPipeError:  # a request that a dead agent never read
+                    continue
+        try:
+            return process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return process.wait()
+
+
+def _words_for_exit(code: int, timeout_s: float) -> str:
+    if code == -signal.SIGKILL:
+        return f"was killed: it ran out of memory or took more than {timeout_s:g} s"
+    if code < 0:
+        return f"crashed with signal {signal.Signals(-code).name}"
+    return f"ended with exit code {code}"
+
+
+def serve(target: Target, request_line: str) -> dict[str, Any]:
+    """The reply to one request."""
+    from facenas.devices.runtimes import load_model
+    from facenas.exporters.onnx_graph import build_onnx, random_weights
+    from facenas.graph import build_graph
+
+    request = Request(**json.loads(request_line))
+    try:
+        backbone_neck_head = parse_detector(request.architecture)
+        detector = Detector(backbone_neck_head.backbone, backbone_neck_head.neck_and_head, request.landmarks)
+        graph = build_graph(detector, parse_size(request.input_size))
+        model = load_model(build_onnx(graph, random_weights(graph)).SerializeToString(), target)
+    except InputError as error:
+        return {"error": str(error)}
+    end_to_end = model.time(request.runs)
+    layers: dict[str, list[int]] = {}
+    overhead: list[int] = []
+    if request.layers:
+        times = model.layer_times(request.runs)
+        layers = {name: times.times_ns[:, index].tolist() for index, name in enumerate(times.names)}
+        overhead = times.overhead_ns.tolist()
+    return {"end_to_end_ns": end_to_end.tolist(), "layers_ns": layers, "overhead_ns": overhead}
+
+
+def main() -> None:
+    """Serve requests until standard input ends. Ctrl-C is left to the process that asks."""
+    from facenas.devices.cpu import pin_to_cores
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    target = resolve_target(sys.argv[1])
+    replies = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    pin_to_cores(target.threads)
+    for line in sys.stdin:
+        replies.write(json.dumps(serve(target, line)) + "\n")
+        replies.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""Carriers: whole networks in which the operators of a space are timed in context.
+
+An operator timed alone pays for layout changes and calls that it does not cause inside a network, and finds the caches
+in another state; so it is timed where it lives. Carriers are detectors of the space itself, chosen greedily from a
+large pool: next comes the detector that gives the most operators that still lack carriers for its multiply-accumulates,
+
+    gain(d) = |operators of d that have fewer than N carriers| / (macs(d) + typical macs).
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from facenas.architecture import PUBLISHED_NAMES, Backbone, Detector, published_detector
+from facenas.graph import inventory
+from facenas.operators import Operator
+from facenas.space import Space
+from facenas.units import Size
+
+CARRIERS_PER_OPERATOR = 2
+_RANDOM_POOL = 1500
+
+
+def space_carriers(
+    space: Space, input_size: Size, *, carriers_per_operator: int = CARRIERS_PER_OPERATOR, seed: int = 0
+) -> tuple[Detector, ...]:
+    """Detectors of the space such that every operator it can hold is in `carriers_per_operator` of them.
+
+    An operator that fewer detectors of the pool hold is in all of those. Equal arguments give equal carriers.
+    """
+    generator = np.random.default_rng(seed)
+    random = [detector for _, detector in zip(range(_RANDOM_POOL), space.random_detectors(generator), strict=False)]
+    pool = list(dict.fromkeys([*random, *space.covering_detectors()]))
+    inventories = [frozenset(inventory(detector, input_size)) for detector in pool]
+    macs = np.array([sum(operator.macs for operator in operators) for operators in inventories], np.float64)
+    return tuple(pool[index] for index in _cover(inventories, macs, carriers_per_operator))
+
+
+def _cover(inventories: Sequence[frozenset[Operator]], macs: np.ndarray, carriers_per_operator: int) -> list[int]:
+    """Indices of the chosen sets, in the order of choice."""
+    columns = {operator: index for index, operator in enumerate(sorted(frozenset().union(*inventories)))}
+    holds = np.zeros((len(inventories), len(columns)), np.float32)
+    for row, operators in enumerate(inventories):
+        holds[row, [columns[operator] for operator in operators]] = 1
+    lacking = np.minimum(holds.sum(0), carriers_per_operator)
+    cost = macs + np.median(macs)
+    chosen: list[int] = []
+    while lacking.any():
+        best = int(np.argmax(holds @ (lacking > 0) / cost))
+        chosen.append(best)
+        lacking = np.maximum(lacking - holds[best], 0)
+        holds[best] = 0
+    return chosen
+
+
+def published_carriers() -> tuple[Detector, ...]:
+    """The published detectors with at most two sub-layers a stage: all their operators, in less time.
+
+    Two, because the first differs from the second (stride, projection) and all that follow are like the second.
+    """
+    carriers = []
+    for name in PUBLISHED_NAMES:
+        detector = published_detector(name)
+        stages = tuple(replace(stage, sublayers=min(stage.sublayers, 2)) for stage in detector.backbone.stages)
+        carriers.append(replace(detector, backbone=Backbone(stages)))
+    return tuple(carriers)
+
+
+def landmark_carriers(space: Space, count: int) -> tuple[Detector, ...]:
+    """For every neck and head of the space, `count` small detectors with the outputs for five landmarks."""
+    carriers: list[Detector] = []
+    for _, design in space.necks_and_heads:
+        fitting = [detector for detector in space.covering_detectors() if detector.neck_and_head == design]
+        carriers += [replace(detector, landmarks=True) for detector in fitting[:count]]
+    return tuple(carriers)
+
+
+def random_networks(space: Space, count: int, *, seed: int) -> tuple[Detector, ...]:
+    """Different random detectors of the space, for calibration and for tests of predictions."""
+    generator = np.random.default_rng(seed)
+    found: dict[Detector, None] = {}
+    for detector in space.random_detectors(generator):
+        found[detector] = None
+        if len(found) == min(count, space.size):
+            break
+    return tuple(found)

@@ -1,0 +1,242 @@
+"""Profile: measure carriers in turns, round after round, and make a LatencyTable of what was read.
+
+A visit to a network takes a few runs end to end and, for carriers, as many with the runtime's layer counters. Rounds
+are far apart in time, so a burst of disturbance hits few of a network's samples. Every visit goes to a journal at once.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from facenas.architecture import Detector
+from facenas.devices.agent import Agent, AgentError
+from facenas.devices.fingerprint import read_fingerprint
+from facenas.devices.targets import Target, require_available
+from facenas.errors import TableError
+from facenas.graph import Graph, build_graph
+from facenas.latency.calibration import Measured, calibration_of
+from facenas.latency.carriers import landmark_carriers, published_carriers, random_networks, space_carriers
+from facenas.latency.journal import Journal, Visit
+from facenas.latency.measure import halves_differ_percent, low_quantile
+from facenas.latency.table import LatencyTable, OperatorTime, save_table
+from facenas.operators import Operator
+from facenas.space import Space
+from facenas.units import Size
+
+UNSTABLE_PERCENT = 10.0
+# Counters resolve microseconds, so two samples of a short operator may differ by that without being disturbed.
+COUNTER_RESOLUTION_NS = 2000
+_CALIBRATION_SEED = 1
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much to measure. The defaults take about three minutes at 640x480 on one core of a server CPU."""
+
+    carriers_per_operator: int = 2
+    calibration_networks: int = 40
+    rounds: int = 4
+    runs_per_visit: int = 3
+    repeat_rounds: int = 2
+    published: bool = True
+
+
+@dataclass(frozen=True)
+class _Network:
+    """A network to visit. `layers`: its layer counters are read, too."""
+
+    key: str
+    detector: Detector
+    graph: Graph
+    layers: bool
+
+
+def networks_to_visit(space: Space, input_size: Size, plan: Plan, also: Iterable[Detector] = ()) -> list[_Network]:
+    """Carriers of the space, of the published detectors and of `also`, and random networks for calibration."""
+    carriers = [
+        *space_carriers(space, input_size, carriers_per_operator=plan.carriers_per_operator),
+        *landmark_carriers(space, plan.carriers_per_operator),
+        *(published_carriers() if plan.published else ()),
+        *also,
+    ]
+    calibration = random_networks(space, plan.calibration_networks, seed=_CALIBRATION_SEED)
+    found: dict[Detector, _Network] = {}
+    for detectors, layers in ((carriers, True), (calibration, False)):
+        for detector in detectors:
+            if detector not in found:
+                key = f"{detector}{' with landmarks' if detector.landmarks else ''}"
+                found[detector] = _Network(key, detector, build_graph(detector, input_size), layers)
+    return list(found.values())
+
+
+def profile(
+    target: Target,
+    space: Space,
+    input_size: Size,
+    out: Path,
+    *,
+    plan: Plan | None = None,
+    also: Sequence[Detector] = (),
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> LatencyTable:
+    """Measure and write the table to `out`; until then all that was measured is in `<out>.journal`.
+
+    `also` are further detectors whose operators the table shall hold. `progress` is told the visits done and planned.
+    Raises InputError or MissingPackageError where the target cannot run here, TableError where too little could be
+    measured.
+    """
+    require_available(target)
+    plan = plan or Plan()
+    networks = networks_to_visit(space, input_size, plan, also)
+    fingerprint = read_fingerprint(target)
+    described: dict[str, Any] = {
+        "device": target.name,
+        "space": space.name,
+        "input_size": str(input_size),
+        "fingerprint": fingerprint.to_json(),
+        "runs": [plan.rounds, plan.runs_per_visit],
+        "networks": [network.key for network in networks],
+    }
+    journal = Journal(out.with_name(f"{out.name}.journal"), described, resume=resume)
+    _measure(journal, networks, target, input_size, plan, progress)
+    measured, samples = _read(journal.visits, networks)
+    if not samples:
+        failures = _failures(journal.visits) or ("no network was measured",)
+        raise TableError(f"nothing could be measured on {target.name}: {failures[0]}")
+    table = LatencyTable(
+        target=target.name,
+        provenance="measured",
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        space=space.name,
+        input_size=input_size,
+        fingerprint=fingerprint,
+        calibration=calibration_of(measured, "fitted to the networks of this profile"),
+        operators={operator: _operator_time(places) for operator, places in samples.items()},
+        seconds=sum(visit.seconds for visit in journal.visits),
+        failures=_failures(journal.visits),
+    )
+    save_table(table, out)
+    journal.remove()
+    return table
+
+
+def _measure(
+    journal: Journal,
+    networks: Sequence[_Network],
+    target: Target,
+    input_size: Size,
+    plan: Plan,
+    progress: Progress | None,
+) -> None:
+    """All visits of the plan that the journal does not hold yet, then those that unstable samples ask for."""
+    done = {(visit.round, visit.network) for visit in journal.visits}
+    failed = {visit.network for visit in journal.visits if visit.sample is None}
+    total = plan.rounds * len(networks)
+    visited = 0
+    with Agent(target) as agent:
+        for number in range(plan.rounds + plan.repeat_rounds):
+            repeat = number >= plan.rounds
+            chosen = _unstable_networks(journal.visits, networks, number) if repeat else networks
+            total += len(chosen) if repeat else 0
+            for index in np.random.default_rng(number).permutation(len(chosen)):
+                network = chosen[index]
+                if (number, network.key) not in done and network.key not in failed:
+                    visit = _visit(agent, network, number, input_size, plan.runs_per_visit)
+                    journal.add(visit)
+                    if visit.sample is None:
+                        failed.add(network.key)
+                visited += 1
+                if progress is not None:
+                    progress(visited, total)
+
+
+def _visit(agent: Agent, network: _Network, number: int, input_size: Size, runs: int) -> Visit:
+    start = time.monotonic()
+    try:
+        sample = agent.measure(network.detector, input_size, runs=runs, layers=network.layers)
+    except AgentError as error:
+        return Visit(number, network.key, time.monotonic() - start, None, str(error))
+    return Visit(number, network.key, time.monotonic() - start, sample)
+
+
+def _failures(visits: Sequence[Visit]) -> tuple[str, ...]:
+    return tuple(f"{visit.network}: {visit.failure}" for visit in visits if visit.sample is None)
+
+
+_Samples = npt.NDArray[np.int64]
+
+
+def _read(
+    visits: Sequence[Visit], networks: Sequence[_Network]
+) -> tuple[list[Measured], dict[Operator, list[_Samples]]]:
+    """Whole networks, and for every operator the samples of each place where it was counted, in the order of rounds."""
+    by_network: dict[str, list[Visit]] = {}
+    for visit in visits:
+        if visit.sample is not None:
+            by_network.setdefault(visit.network, []).append(visit)
+    measured: list[Measured] = []
+    places: dict[Operator, list[_Samples]] = {}
+    for network in networks:
+        samples = [visit.sample for visit in by_network.get(network.key, ()) if visit.sample is not None]
+        if not samples:
+            continue
+        lows: list[float] | None = [] if network.layers else None
+        if lows is not None:
+            for layer in network.graph.layers:
+                # A layer that the runtime removed or merged has no counter of its own: it costs nothing there.
+                taken = np.concatenate([sample.layers_ns.get(layer.name, [0]) for sample in samples]).astype(np.int64)
+                places.setdefault(layer.operator, []).append(taken)
+                lows.append(low_quantile(taken))
+        end_to_end = np.concatenate([sample.end_to_end_ns for sample in samples]).astype(np.int64)
+        own = None if lows is None else tuple(lows)
+        measured.append(Measured(network.graph.operators, low_quantile(end_to_end), own))
+    return measured, places
+
+
+def _operator_time(places: Sequence[_Samples]) -> OperatorTime:
+    """Over all places: the median of their low quantiles, and median and spread of all samples."""
+    everything = np.concatenate(places)
+    quarter, middle, three_quarters = np.quantile(everything, (0.25, 0.5, 0.75))
+    return OperatorTime(
+        samples=len(everything),
+        low_ns=round(median(map(low_quantile, places))),
+        median_ns=round(float(middle)),
+        spread_ns=round(float(three_quarters - quarter)),
+        stable=_is_stable(places),
+    )
+
+
+def _is_stable(places: Sequence[_Samples]) -> bool:
+    """Whether the early and the late halves of the samples agree, in the median over places."""
+    early = median(low_quantile(samples[: (len(samples) + 1) // 2]) for samples in places)
+    late = median(low_quantile(samples[len(samples) // 2 :]) for samples in places)
+    difference = abs(late - early)
+    return difference <= COUNTER_RESOLUTION_NS or difference <= min(early, late) * UNSTABLE_PERCENT / 100
+
+
+def _unstable_networks(visits: Sequence[Visit], networks: Sequence[_Network], number: int) -> list[_Network]:
+    """Networks to visit again: each unstable operator's first carrier, and those unstable end to end.
+
+    Only visits before round `number` are looked at, so that a resumed profile chooses the same.
+    """
+    earlier = [visit for visit in visits if visit.round < number]
+    _, places = _read(earlier, networks)
+    unstable = {operator for operator, samples in places.items() if not _is_stable(samples)}
+    chosen: list[_Network] = []
+    for network in networks:
+        found = unstable & set(network.graph.operators) if network.layers else set()
+        samples = [v.sample.end_to_end_ns for v in earlier if v.network == network.key and v.sample is not None]
+        if found or (samples and halves_differ_percent(np.concatenate(samples)) > UNSTABLE_PERCENT):
+            chosen.append(network)
+            unstable -= found
+    return chosen[: len(networks) // 4]

@@ -1,0 +1,226 @@
+"""LatencyTable: what each fused operator costs on one target, as plain JSON that diffs line by line.
+
+The latency of a whole network is
+
+    latency = scale * sum(low_ns of its operators) + offset
+
+where `low_ns` is the 20th percentile of the operator's time in context and the calibration (scale, offset) was fitted
+to whole networks. `low_ratio` and `high_ratio` are the 5th and 95th percentile of measured / predicted on networks that
+took no part in fitting, so [low_ratio, high_ratio] * latency is a 90 % interval.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from facenas.devices.fingerprint import Fingerprint, fingerprint_from_json
+from facenas.devices.targets import Target
+from facenas.errors import InputError, TableError
+from facenas.files import read_json, write_atomic
+from facenas.latency.shipped import shipped_table_path, table_file_name
+from facenas.operators import Operator, parse_operator
+from facenas.units import Size, parse_size
+
+SCHEMA = 1
+PROVENANCES = ("measured", "vendor-estimated", "modelled")
+
+
+@dataclass(frozen=True)
+class OperatorTime:
+    """Nanoseconds of one operator over all its samples: 20th percentile, median, 75th minus 25th percentile.
+
+    `stable` is False where the earlier and the later half of the samples disagree.
+    """
+
+    samples: int
+    low_ns: int
+    median_ns: int
+    spread_ns: int
+    stable: bool
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """From sums of operators to whole networks; `error_percent` is the mean absolute error, cross-validated.
+
+    `networks` is the number of whole networks measured; `note` says where the calibration is from.
+    """
+
+    scale: float
+    offset_ns: float
+    low_ratio: float
+    high_ratio: float
+    error_percent: float
+    worst_percent: float
+    networks: int
+    note: str
+
+
+@dataclass(frozen=True)
+class LatencyTable:
+    """The operators' times of one target at one input size on one machine. `failures`: carriers that were kept out."""
+
+    target: str
+    provenance: str
+    date: str
+    space: str
+    input_size: Size
+    fingerprint: Fingerprint
+    calibration: Calibration
+    operators: Mapping[Operator, OperatorTime]
+    seconds: float
+    failures: tuple[str, ...] = ()
+
+    @property
+    def unstable_operators(self) -> int:
+        """Number of operators whose samples disagree."""
+        return sum(not time.stable for time in self.operators.values())
+
+
+def find_table(target: Target, input_size: Size, path: Path | None = None) -> LatencyTable:
+    """The table at `path`, else that of ./latency_tables, else the one that ships; checked to fit target and size.
+
+    Raises TableError with the command that makes the table where there is none or where it does not fit.
+    """
+    command = f"facenas profile --device {target.name} --input {input_size}"
+    if path is None:
+        own = Path("latency_tables", table_file_name(target, input_size))
+        path = own if own.is_file() else shipped_table_path(target.name, input_size)
+        if path is None:
+            raise TableError(f"no latency table for device {target.name} at {input_size}; make one: {command}")
+    table = load_table(path)
+    if table.target != target.name:
+        raise TableError(f"{path} is a table for {table.target}, not for {target.name}; make one: {command}")
+    if (table.fingerprint.precision, table.fingerprint.runtime) != (target.precision, target.runtime):
+        made_for = f"{table.fingerprint.runtime} {table.fingerprint.precision}"
+        raise TableError(
+            f"{path} was measured with {made_for}, {target.name} is {target.runtime} {target.precision}; "
+            f"make one: {command}"
+        )
+    if table.input_size != input_size:
+        raise TableError(f"{path} is for input {table.input_size}, not for {input_size}; make one: {command}")
+    return table
+
+
+def save_table(table: LatencyTable, path: Path) -> None:
+    """Write the table atomically, one operator a line."""
+    head = {
+        "schema": SCHEMA,
+        "target": table.target,
+        "provenance": table.provenance,
+        "date": table.date,
+        "space": table.space,
+        "input_size": str(table.input_size),
+        "seconds": round(table.seconds, 1),
+        "failures": list(table.failures),
+        "fingerprint": table.fingerprint.to_json(),
+        "calibration": asdict(table.calibration),
+    }
+    lines = [
+        "  " + json.dumps({"operator": str(operator)} | asdict(table.operators[operator]), allow_nan=False)
+        for operator in sorted(table.operators)
+    ]
+    start = json.dumps(head, indent=1, allow_nan=False).removesuffix("\n}")
+    write_atomic(path, f'{start},\n "operators": [\n' + ",\n".join(lines) + "\n ]\n}\n")
+
+
+def load_table(path: Path) -> LatencyTable:
+    """Read and check a table. Raises TableError that says what is wrong with the file and how to make it anew."""
+    if not path.is_file():
+        raise TableError(f"no latency table at {path}; check the path")
+    try:
+        value = read_json(path, "latency table")
+    except InputError as error:
+        raise TableError(f"{error}") from error
+    try:
+        return _table_from_json(value)
+    except (TableError, InputError) as error:
+        raise TableError(f"{path}: {error}") from error
+
+
+def _table_from_json(value: Any) -> LatencyTable:
+    if not isinstance(value, dict) or "schema" not in value:
+        raise TableError("this is no latency table (it has no schema version); make one with facenas profile")
+    if value["schema"] != SCHEMA:
+        raise TableError(
+            f"latency table of schema {value['schema']!r}, this version reads schema {SCHEMA}; profile the device again"
+        )
+    needed = {field.name for field in fields(LatencyTable)} - set(value)
+    if needed:
+        raise TableError(f"latency table lacks {', '.join(sorted(needed))}; profile the device again")
+    if value["provenance"] not in PROVENANCES:
+        raise TableError(f"provenance {value['provenance']!r} is none of {', '.join(PROVENANCES)}; profile again")
+    rows = value["operators"]
+    if not isinstance(rows, list) or not rows:
+        raise TableError("latency table holds no operators; profile the device again")
+    operators = {parse_operator(_text(row, "operator")): _operator_time(row) for row in rows}
+    if len(operators) != len(rows):
+        raise TableError("latency table lists an operator twice; profile the device again")
+    failures = value["failures"]
+    if not isinstance(failures, list):
+        raise TableError(f"failures is {failures!r}, needs a list; profile the device again")
+    return LatencyTable(
+        target=_text(value, "target"),
+        provenance=value["provenance"],
+        date=_date(value),
+        space=_text(value, "space"),
+        input_size=parse_size(_text(value, "input_size")),
+        fingerprint=fingerprint_from_json(value["fingerprint"]),
+        calibration=_calibration(value["calibration"]),
+        operators=operators,
+        seconds=_number(value, "seconds"),
+        failures=tuple(map(str, failures)),
+    )
+
+
+def _text(value: Any, name: str) -> str:
+    if not isinstance(value, dict) or not isinstance(value.get(name), str):
+        raise TableError(f"'{name}' is missing or no text in {str(value)[:80]}; profile the device again")
+    text: str = value[name]
+    return text
+
+
+def _date(value: Any) -> str:
+    text = _text(value, "date")
+    try:
+        datetime.fromisoformat(text)
+    except ValueError as error:
+        raise TableError(f"date '{text}' is no ISO date; profile the device again") from error
+    return text
+
+
+def _number(value: Any, name: str, least: float = 0.0) -> float:
+    number = value.get(name) if isinstance(value, dict) else None
+    if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number) or number < least:
+        where = value.get("operator", "the table") if isinstance(value, dict) else "the table"
+        raise TableError(f"{where}: {name} is {number!r}, needs a number of at least {least:g}; profile again")
+    return float(number)
+
+
+def _operator_time(row: Any) -> OperatorTime:
+    if not isinstance(row.get("stable"), bool):
+        raise TableError(f"{row['operator']}: stable is {row.get('stable')!r}, needs true or false; profile again")
+    return OperatorTime(
+        samples=int(_number(row, "samples", least=1)),
+        low_ns=int(_number(row, "low_ns")),
+        median_ns=int(_number(row, "median_ns")),
+        spread_ns=int(_number(row, "spread_ns")),
+        stable=row["stable"],
+    )
+
+
+def _calibration(value: Any) -> Calibration:
+    numbers = {name: _number(value, name) for name in ("scale", "offset_ns", "low_ratio", "high_ratio")}
+    if numbers["scale"] == 0 or numbers["low_ratio"] > numbers["high_ratio"]:
+        raise TableError(f"calibration {numbers} cannot be; profile the device again")
+    return Calibration(
+        **numbers,
+        error_percent=_number(value, "error_percent"),
+        worst_percent=_number(value, "worst_percent"),
+        networks=int(_number(value, "networks")),
+        note=_text(value, "note"),
+    )
