@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+from facenas.exporters.artefact import Artefact, Description, artefact_of, describe, description_from_metadata
+from facenas.exporters.onnx_graph import FoldedConv, build_onnx, fold, random_weights
 
 from facenas.architecture import Detector
 from facenas.errors import InputError
-from facenas.exporters.artefact import Artefact, Description, artefact_of, describe, description_from_metadata
-from facenas.exporters.onnx_graph import FoldedConv, build_onnx, fold, random_weights
 from facenas.files import write_atomic
 from facenas.graph import build_graph
 from facenas.training.checkpoint import Checkpoint
@@ -53,6 +53,7 @@ def simplify(model: onnx.ModelProto) -> onnx.ModelProto:
     """The model after constant folding and removal of what does nothing; its metadata is kept."""
     import onnxsim
 
+    simplified: onnx.ModelProto
     simplified, same = onnxsim.simplify(model)
     if not same:
         raise InputError("the simplified ONNX graph answers otherwise than the original; report this architecture")

@@ -17,7 +17,7 @@ def devices(json: Annotated[bool, typer.Option("--json", help="print one JSON ob
         target = resolve_target(name)
         reason = why_unavailable(target)
         path = shipped_table_path(name)
-        table = load_table(path) if path is not None else None
+        table = None if path is None else load_table(path)
         entries.append(
             {
                 "target": name,
@@ -26,7 +26,7 @@ def devices(json: Annotated[bool, typer.Option("--json", help="print one JSON ob
                 "precision": target.precision,
                 "available": reason is None,
                 "reason": reason,
-                "table": None if path is None else path.name,
+                "table": None if table is None else f"{len(table.operators)} operators, {table.date[:10]}",
                 "provenance": None if table is None else table.provenance,
             }
         )

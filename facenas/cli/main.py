@@ -23,6 +23,7 @@ app = typer.Typer(
     help="Finds, trains, exports and proves face detectors for a given device and latency budget.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,  # plain help: rich would double the start-up time
     pretty_exceptions_enable=False,
 )
 for verb in (run, devices, profile, predict, score, search, train, export, verify, evaluate, detect):
@@ -37,7 +38,10 @@ def main() -> None:
         print(f"facenas: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        print("facenas: stopped; finished work is kept; the same command goes on (train and profile: with --resume)", file=sys.stderr)
+        print(
+            "facenas: stopped; finished work is kept; the same command goes on (train and profile: with --resume)",
+            file=sys.stderr,
+        )
         sys.exit(INTERRUPTED)
 
 

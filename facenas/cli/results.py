@@ -19,7 +19,13 @@ def print_search(result: SearchResult) -> None:
     print_table(f"space {result.space} at {result.input}", ("cost", "least", "median", "largest", "budget"), rows)
     print_table(
         "best candidates (latency is predicted)",
-        ("architecture", "DDSAR", *(f"{name} ({result.provenance[name]})" for name in result.best.latency_ms), "FLOPs", "parameters"),
+        (
+            "architecture",
+            "DDSAR",
+            *(f"{name} ({result.provenance[name]})" for name in result.best.latency_ms),
+            "FLOPs",
+            "parameters",
+        ),
         [
             (
                 candidate.architecture,

@@ -20,7 +20,10 @@ def run(
     out: Annotated[Path | None, typer.Option(help="run folder (default: runs/DEVICE-LATENCY)")] = None,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
-    """Search, train, export and verify in one go; the same command goes on where it was stopped."""
+    """Search, train, export, verify in one go.
+
+    The same command on the same folder goes on where it was stopped.
+    """
     from facenas.chain import ChainSettings, run_chain
     from facenas.cli.gates import print_gate_rows
     from facenas.cli.output import note, print_json

@@ -17,12 +17,14 @@ def search(
     input_size: Annotated[str, typer.Option("--input", help="input size, WIDTHxHEIGHT")] = "640x480",
     alpha: Annotated[float, typer.Option(help="weight of the kernel sizes in the score")] = 0.25,
     top: Annotated[int, typer.Option(help="how many of the best, differing in more than kernel sizes")] = 5,
-    table: Annotated[list[Path] | None, typer.Option(help="latency table of a device (default: the shipped one)")] = None,
+    table: Annotated[
+        list[Path] | None, typer.Option(help="latency table of a device (default: the shipped one)")
+    ] = None,
     calibrate: Annotated[bool, typer.Option("--calibrate", help="rescale the tables to this machine first")] = False,
     out: Annotated[Path | None, typer.Option(help="folder for search.json")] = None,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
-    """Search the backbone with the best score under every budget, provably."""
+    """Find the best score within budgets, provably."""
     from facenas.cli.budgets import parse_budgets
     from facenas.cli.output import note, print_json
     from facenas.cli.progress import progress_bar

@@ -14,16 +14,21 @@ def verify(
     latency: Annotated[str | None, typer.Option(help="budget, for example 5ms")] = None,
     table: Annotated[Path | None, typer.Option(help="latency table for the prediction (default: shipped)")] = None,
     require: Annotated[str | None, typer.Option(help="'measured': a gate that was not tried fails")] = None,
-    out: Annotated[Path | None, typer.Option(help="file for the result (default: verify.json beside the model)")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="file for the result (default: verify.json beside the model)")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
-    """Compare an exported file with its reference; exit code 1 when a gate fails."""
+    """Prove an exported file against its reference.
+
+    Exit code 1 when a gate fails.
+    """
     from facenas.cli.gates import print_gates
     from facenas.cli.output import print_json
     from facenas.cli.progress import progress_bar
     from facenas.detector.face_detector import described_size
-    from facenas.errors import InputError
     from facenas.devices.targets import require_available, resolve_target
+    from facenas.errors import InputError
     from facenas.evaluation.evaluation_set import load_evaluation_set
     from facenas.evaluation.latency_check import check_latency
     from facenas.evaluation.verify import Limits

@@ -19,7 +19,6 @@ from facenas.detector.postprocess import Faces, find_faces
 from facenas.errors import InputError
 from facenas.evaluation.evaluate import Report, average_precisions, evaluate
 from facenas.evaluation.evaluation_set import EvaluationSet
-from facenas.evaluation.wider import Evaluation
 from facenas.evaluation.parity import (
     REFERENCE_MIN_SCORE,
     BoxParity,
@@ -27,6 +26,7 @@ from facenas.evaluation.parity import (
     compare_faces,
     compare_tensors,
 )
+from facenas.evaluation.wider import Evaluation
 from facenas.exporters.artefact import Description
 
 FloatArray = npt.NDArray[np.float32]
@@ -151,7 +151,10 @@ def verify(
     expected_detector = _LetterboxedDetector(runner, reference_description)
     found_detector = _LetterboxedDetector(detector.model, description)
 
-    expected_outputs, found_outputs, expected_faces, found_faces = [], [], [], []
+    expected_outputs: list[Mapping[str, FloatArray]] = []
+    found_outputs: list[Mapping[str, FloatArray]] = []
+    expected_faces: list[Faces] = []
+    found_faces: list[Faces] = []
     some = photos.photos[:: max(1, len(photos.photos) // PARITY_PHOTOS)][:PARITY_PHOTOS]
     for index, path in enumerate(some):
         image = read_image(path)

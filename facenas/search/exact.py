@@ -13,6 +13,7 @@ Ties are broken by latency, then FLOPs, then the architecture string.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -52,7 +53,7 @@ class Completion:
     def best(self, available: FloatArray) -> FloatArray:
         """The best completion score with `available` [n] of the resource left; -inf where nothing fits."""
         position = np.searchsorted(self.cost, available + 1e-9, side="right") - 1
-        return np.where(position >= 0, self.score[np.maximum(position, 0)], -np.inf)
+        return np.asarray(np.where(position >= 0, self.score[np.maximum(position, 0)], -np.inf))
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +81,7 @@ class ExactSearch:
         if START not in self._completions[0]:
             raise problem.refuse(np.full(len(self.limits), -np.inf))
         self.least = np.array([completion.cost[0] for completion in self._completions[0][START]])
-        self.largest_score = [completion.score[-1] for completion in self._completions[0][START]][0]
+        self.largest_score = self._completions[0][START][0].score[-1]
         if (self.least > self.limits).any():
             raise problem.refuse(self.least)
 
@@ -121,7 +122,7 @@ class ExactSearch:
         """Upper bound [n] of the final score of labels that stand at `state` before `position`; -inf if infeasible."""
         if position == STAGE_COUNT:
             fits = (costs[:, self.active] <= self.limits[self.active] + 1e-9).all(axis=1)
-            return np.where(fits, score, -np.inf)
+            return np.asarray(np.where(fits, score, -np.inf))
         completions = self._completions[position][state]
         bound = score + completions[0].score[-1]
         for resource in self.active:
@@ -185,7 +186,7 @@ class ExactSearch:
         """Best first: score (equal within the tolerance), latency, FLOPs, string."""
         rounded = np.round(labels.score / _SCORE_TOLERANCE)
         latencies = len(self.problem.latency_models)
-        keys = [labels.path[:, index] for index in reversed(range(labels.path.shape[1]))]
+        keys: list[npt.NDArray[Any]] = [labels.path[:, index] for index in reversed(range(labels.path.shape[1]))]
         keys += [
             labels.costs[:, latencies],
             *(labels.costs[:, index] for index in reversed(range(latencies))),
@@ -251,7 +252,7 @@ def _pareto_2d(cost: FloatArray, score: FloatArray) -> npt.NDArray[np.intp]:
     order = np.lexsort((-score, cost))
     best = np.maximum.accumulate(score[order])
     first = np.concatenate([[True], score[order][1:] > best[:-1]]) if len(order) else np.zeros(0, bool)
-    return order[first]
+    return np.asarray(order[first], np.intp)
 
 
 def nondominated(labels: Labels, resources: list[int]) -> npt.NDArray[np.intp]:
@@ -270,7 +271,7 @@ def nondominated(labels: Labels, resources: list[int]) -> npt.NDArray[np.intp]:
     if len(resources) == 1:
         cost = costs[order, 0]
         cheapest = np.minimum.accumulate(cost)
-        return order[np.concatenate([[True], cost[1:] < cheapest[:-1]])]
+        return np.asarray(order[np.concatenate([[True], cost[1:] < cheapest[:-1]])], np.intp)
     kept: list[FloatArray] = []
     indices = []
     for start in range(0, len(order), _DOMINANCE_CHUNK):
@@ -280,8 +281,8 @@ def nondominated(labels: Labels, resources: list[int]) -> npt.NDArray[np.intp]:
         if not chunk.size:
             continue
         mine = costs[chunk]
-        beaten = (mine[None] <= mine[:, None]).all(axis=2)
-        chunk = chunk[~np.tril(beaten, -1).any(axis=1)]
+        beaten: npt.NDArray[np.bool_] = np.tril((mine[None] <= mine[:, None]).all(axis=2), -1)
+        chunk = chunk[~beaten.any(axis=1)]
         kept.append(costs[chunk])
         indices.append(chunk)
     return np.concatenate(indices)

@@ -21,6 +21,7 @@ from facenas.architecture import Detector
 from facenas.data.annotations import Dataset
 from facenas.detector.model import DetectorNetwork
 from facenas.detector.preprocess import MEAN, STANDARD_DEVIATION
+from facenas.devices.cpu import cores
 from facenas.errors import InputError, TrainingError
 from facenas.files import write_atomic
 from facenas.graph import ANCHORS_PER_CELL, BOX_CHANNELS, LANDMARK_CHANNELS, LANDMARK_COUNT, SCORE_CHANNELS
@@ -53,9 +54,12 @@ class Trainer:
 
     def __init__(self, detector: Detector, input_size: Size, recipe: Recipe, out: Path, data_name: str) -> None:
         torch.manual_seed(recipe.seed)
+        # One core stays free for the threads that make samples: sharing it would stall every parallel section.
+        torch.set_num_threads(max(1, cores() - 1))
         self.recipe, self.out, self.input_size, self.data_name = recipe, out, input_size, data_name
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.network = DetectorNetwork(detector).to(self.device, memory_format=torch.channels_last)
+        self.network = DetectorNetwork(detector).to(self.device)
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = {name: tensor.detach().clone() for name, tensor in self._floats().items()}
         self.optimizer = self._create_optimizer()
         self.half_precision = _has_fast_bfloat16(self.device)
