@@ -71,8 +71,8 @@ class Stage:
             raise InputError(f"{self}: {self.sublayers} sub-layers are outside 1..{MAX_SUBLAYERS}")
         if self.stride not in (1, 2):
             raise InputError(f"{self}: stride {self.stride} must be 1 or 2")
-        kernels = (self.kernel_size, self.second_kernel_size) if self.second_kernel_size else (self.kernel_size,)
-        for kernel_size in kernels:
+        second = (self.second_kernel_size,) if self.family is Family.RESIDUAL else ()
+        for kernel_size in (self.kernel_size, *second):
             if kernel_size not in (1, 3, 5, 7, 9, 11):
                 raise InputError(f"{self}: kernel size {kernel_size} must be odd and at most 11")
         if self.family is Family.INVERTED and not 1 <= self.expansion <= 16:
@@ -166,9 +166,10 @@ class Detector:
 
 _STAGE = re.compile(
     r"(?:SuperConvK(?P<conv>\d{1,2})BNRELU|SuperResIDWE(?P<e>\d{1,2})K(?P<idw>\d{1,2})"
-    r"|SuperResK1K(?P<mid>\d{1,2})K1|SuperResK(?P<first>\d{1,2})K(?P<second>\d{1,2}))\((?P<numbers>\d{1,6}(?:,\d{1,6})*)\)"
+    r"|SuperResK1K(?P<mid>\d{1,2})K1|SuperResK(?P<first>\d{1,2})K(?P<second>\d{1,2}))\((?P<numbers>\d{1,6}(?:,\d{1,6})*)\)",
+    re.ASCII,  # other scripts' digits would print back otherwise than they were given
 )
-_NECK_AND_HEAD = re.compile(r"PAFPN\((\d{1,5})\)Head(DW)?\((\d{1,5}),(\d{1,2})\)")
+_NECK_AND_HEAD = re.compile(r"PAFPN\((\d{1,5})\)Head(DW)?\((\d{1,5}),(\d{1,2})\)", re.ASCII)
 
 
 def parse_stage(text: str) -> Stage:

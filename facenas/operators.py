@@ -78,7 +78,7 @@ class Operator:
         return f"{self.kind}{fused} {channels} {shape} {self.width_px}x{self.height_px}"
 
 
-_OPERATOR = re.compile(r"(conv|depthwise|upsample)(\+add)?(\+relu)? (\d+)->(\d+) k(\d+)s(\d+) (\d+)x(\d+)")
+_OPERATOR = re.compile(r"(conv|depthwise|upsample)(\+add)?(\+relu)? (\d+)->(\d+) k(\d+)s(\d+) (\d+)x(\d+)", re.ASCII)
 
 
 def parse_operator(text: str) -> Operator:
