@@ -11,7 +11,7 @@ def run(
     device: Annotated[str, typer.Option(help="target that the budget is for")] = "cpu",
     data: Annotated[Path | None, typer.Option(help="labelled photos (default: a synthetic set)")] = None,
     val: Annotated[Path | None, typer.Option(help="labelled photos to verify on (default: a part of --data)")] = None,
-    epochs: Annotated[int | None, typer.Option(help="training length (default: 30 synthetic, 12 on photos)")] = None,
+    epochs: Annotated[int | None, typer.Option(help="training length (default: 90 synthetic, 12 on photos)")] = None,
     space: Annotated[str, typer.Option(help="search space")] = "facenas-edge",
     input_size: Annotated[str, typer.Option("--input", help="input size, WIDTHxHEIGHT")] = "640x480",
     alpha: Annotated[float, typer.Option(help="weight of the kernel sizes in the score")] = 0.25,

@@ -33,12 +33,13 @@ def search(
     from facenas.files import write_json
     from facenas.score import ScoreSettings
     from facenas.search.problem import Problem
-    from facenas.search.result import run_search
+    from facenas.search.result import require_top, run_search
     from facenas.search.table_model import TableModel
     from facenas.space import load_space
     from facenas.units import parse_size
 
     devices = device or ["cpu"]
+    require_top(top)
     budgets = parse_budgets(latency or [], devices, flops, params, memory, layers)
     chosen_space, size = load_space(space), parse_size(input_size)
     with progress_bar() as report:

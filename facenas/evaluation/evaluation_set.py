@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from facenas.data.annotations import Dataset
 from facenas.data.image import photo_size
 from facenas.data.source import open_dataset
 from facenas.errors import InputError
@@ -72,7 +73,11 @@ def load_evaluation_set(folder: Path, ground_truth: Path | None = None) -> Evalu
             return official
         if ground_truth is not None:
             raise InputError(f"{folder} holds no photo of the ground truth in {ground_truth}; give WIDER_val's folder")
-    dataset = open_dataset(folder)
+    return evaluation_set_of(open_dataset(folder), folder)
+
+
+def evaluation_set_of(dataset: Dataset, folder: Path) -> EvaluationSet:
+    """A dataset as an evaluation set with the one setting `all`; photos are named by their path below `folder`."""
     truths = tuple(
         GroundTruth(
             name=photo.path.relative_to(folder).as_posix(),
@@ -83,9 +88,8 @@ def load_evaluation_set(folder: Path, ground_truth: Path | None = None) -> Evalu
         )
         for photo in dataset.photos
     )
-    return EvaluationSet(
-        dataset.name, ("all",), tuple(photo.path for photo in dataset.photos), truths, dataset.problems
-    )
+    photos = tuple(photo.path for photo in dataset.photos)
+    return EvaluationSet(dataset.name, ("all",), photos, truths, dataset.problems)
 
 
 def _official_files(folder: Path) -> Path | None:

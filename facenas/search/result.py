@@ -106,10 +106,15 @@ def candidate_of(problem: Problem, detector: Detector) -> Candidate:
     )
 
 
-def run_search(problem: Problem, *, top: int, provenance: Mapping[str, str]) -> SearchResult:
-    """Solve, list the `top` best, sweep the frontier of the first target's latency (FLOPs where there is no target)."""
+def require_top(top: int) -> None:
+    """Raises InputError where `top` candidates cannot be asked for."""
     if not 1 <= top <= 100:
         raise InputError(f"--top {top} is outside 1..100")
+
+
+def run_search(problem: Problem, *, top: int, provenance: Mapping[str, str]) -> SearchResult:
+    """Solve, list the `top` best, sweep the frontier of the first target's latency (FLOPs where there is no target)."""
+    require_top(top)
     search = ExactSearch(problem)
     solution = search.enumerate_top(top, search.solve())
     front = _thin(search.frontier(0))

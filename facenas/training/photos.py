@@ -3,11 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from facenas.data.annotations import Dataset, split_dataset
 from facenas.data.source import open_dataset
-from facenas.evaluation.evaluation_set import EvaluationSet, GroundTruth, load_evaluation_set
+from facenas.evaluation.evaluation_set import EvaluationSet, evaluation_set_of, load_evaluation_set
 
 HELD_OUT = 0.1
 _PROBLEMS_SHOWN = 5
@@ -28,7 +26,7 @@ def training_photos(data: Path, val: Path | None, *, strict: bool = False) -> Tr
     problems = list(dataset.problems)
     if val is None:
         dataset, held_out = split_dataset(dataset, HELD_OUT)
-        validation = evaluation_set_of(held_out)
+        validation = evaluation_set_of(held_out, data)
     else:
         validation = load_evaluation_set(val)
         problems += validation.problems
@@ -36,12 +34,3 @@ def training_photos(data: Path, val: Path | None, *, strict: bool = False) -> Tr
     if len(problems) > _PROBLEMS_SHOWN:
         notes.append(f"left out: {len(problems) - _PROBLEMS_SHOWN} more labels or photos (refuse them with --strict)")
     return TrainingPhotos(dataset, validation, tuple(notes))
-
-
-def evaluation_set_of(dataset: Dataset) -> EvaluationSet:
-    """A dataset as an evaluation set with the one setting `all`."""
-    truths = tuple(
-        GroundTruth(str(photo.path), photo.width_px, photo.height_px, photo.boxes, {"all": np.asarray(~photo.ignore)})
-        for photo in dataset.photos
-    )
-    return EvaluationSet(dataset.name, ("all",), tuple(photo.path for photo in dataset.photos), truths)

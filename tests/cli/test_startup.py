@@ -1,0 +1,73 @@
+"""The command line starts quickly, and what runs on a device never needs torch."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facenas.data.image import encode_jpeg
+
+WITHOUT_TORCH = """
+import sys
+sys.modules["torch"] = None  # any import of it now fails
+from facenas.cli.main import main
+sys.argv = ["facenas", *sys.argv[1:]]
+main()
+"""
+
+
+def without_torch(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", WITHOUT_TORCH, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_help_in_under_300_ms() -> None:
+    durations_s = []
+    for _ in range(7):
+        start = time.perf_counter()
+        command = [str(Path(sys.executable).with_name("facenas")), "--help"]
+        result = subprocess.run(command, capture_output=True, text=True, check=True)
+        durations_s.append(time.perf_counter() - start)
+    assert "detect" in result.stdout
+    assert min(durations_s) < 0.3
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model and two labelled photos, made without torch as well."""
+    folder = tmp_path_factory.mktemp("without-torch")
+    export = without_torch("export", "--arch", "damofd-0.5g", "--input", "128x96", "--out", folder / "model.onnx")
+    assert export.returncode == 0, export.stderr
+    (folder / "images").mkdir()
+    for name in ("a", "b"):
+        (folder / "images" / f"{name}.jpg").write_bytes(encode_jpeg(np.full((96, 128, 3), 90, np.uint8), 90))
+    (folder / "labelv2.txt").write_text("# a.jpg 128 96\n10 10 40 40\n# b.jpg 128 96\n50 10 90 60\n")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("score", "damofd-0.5g", "--json"),
+        ("devices", "--json"),
+        ("predict", "damofd-0.5g", "--device", "cpu", "--json"),
+        ("search", "--latency", "10ms", "--json"),
+        ("evaluate", "--model", "{folder}/model.onnx", "--data", "{folder}", "--json"),
+        ("detect", "{folder}/images", "--model", "{folder}/model.onnx", "--json"),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_runs_without_torch(folder: Path, arguments: tuple[str, ...]) -> None:
+    result = without_torch(*(argument.format(folder=folder) for argument in arguments))
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith(("{", "["))
+
+
+def test_profile_runs_without_torch() -> None:
+    # A whole profile takes minutes, so only its modules are imported here.
+    script = "import sys, facenas.latency.profiler, facenas.latency.calibrate; print('torch' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "False"

@@ -1,0 +1,99 @@
+"""The whole chain, small: a budget in, a verified detector and a report out; resumed where it was stopped."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from facenas.chain import ChainSettings, run_chain
+from facenas.data.synthetic import write_synthetic_set
+from facenas.errors import InputError
+from facenas.files import read_json
+from facenas.units import Size
+
+
+def silent(*_: object) -> None:
+    """No progress and no notes."""
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> ChainSettings:
+    """A generous budget, twelve photos, one epoch: every step is real, only short."""
+    folder = tmp_path_factory.mktemp("photos")
+    write_synthetic_set(folder / "train", 12, seed=0)
+    write_synthetic_set(folder / "val", 4, seed=1)
+    return ChainSettings(
+        device="cpu",
+        budget_ms=12.0,
+        data=folder / "train",
+        val=folder / "val",
+        epochs=2,
+        space="facenas-edge",
+        input_size=Size(640, 480),
+        alpha=0.25,
+        table=None,
+        seed=0,
+    )
+
+
+@pytest.fixture(scope="module")
+def run_folder(settings: ChainSettings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    run_chain(settings, folder, silent, silent)
+    return folder
+
+
+def test_every_step_leaves_its_artefact(run_folder: Path) -> None:
+    names = [step["name"] for step in read_json(run_folder / "run.json", "run")["steps"]]
+    assert names == ["table", "search", "data", "train", "export", "verify"]
+    for name in ("table.json", "search.json", "prediction.json", "model.onnx", "verify.json", "report.html"):
+        assert (run_folder / name).stat().st_size > 0
+    assert (run_folder / "training" / "best.safetensors").exists()
+
+
+def test_the_export_answers_like_the_checkpoint(run_folder: Path) -> None:
+    gates = {gate["name"]: gate for gate in read_json(run_folder / "verify.json", "verification")["gates"]}
+    # The latency gates depend on how busy this machine is; the others do not.
+    assert gates["tensors"]["passed"]
+    assert gates["tensors"]["value"] < 1e-4
+    assert gates["boxes"]["passed"]
+    assert gates["average precision"]["passed"]
+    assert gates["latency as predicted"]["value"] is not None
+
+
+def test_the_same_call_does_nothing_twice(run_folder: Path, settings: ChainSettings) -> None:
+    before = (run_folder / "model.onnx").stat().st_mtime_ns
+    notes: list[str] = []
+    run_chain(settings, run_folder, silent, notes.append)
+    assert (run_folder / "model.onnx").stat().st_mtime_ns == before
+    assert sum("already done" in note for note in notes) == 6
+
+
+def test_other_settings_are_refused(run_folder: Path, settings: ChainSettings) -> None:
+    with pytest.raises(InputError, match="budget_ms"):
+        run_chain(replace(settings, budget_ms=7.0), run_folder, silent, silent)
+
+
+def test_a_killed_run_goes_on(run_folder: Path, settings: ChainSettings, tmp_path: Path) -> None:
+    folder = tmp_path / "killed"
+    arguments = ["run", "--latency", "12ms", "--data", settings.data, "--val", settings.val, "--epochs", "2"]
+    command = [sys.executable, "-m", "facenas.cli.main", *map(str, arguments), "--out", str(folder)]
+    # The same table, so that the search cannot choose otherwise when the machine is busier.
+    command += ["--table", str(run_folder / "table.json")]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (folder / "search.json").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert [step["name"] for step in json.loads((folder / "run.json").read_text())["steps"]][0] == "table"
+    done = replace(settings, table=run_folder / "table.json")
+    run_chain(done, folder, silent, silent)
+    assert (folder / "report.html").exists()
+    assert not list(folder.rglob("*.partial"))
