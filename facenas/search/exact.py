@@ -128,7 +128,7 @@ class ExactSearch:
         for resource in self.active:
             rest = completions[resource].best(self.limits[resource] - costs[:, resource])
             bound = np.minimum(bound, score + rest)
-        return bound
+        return np.asarray(bound)
 
     def _expand(
         self, position: int, state: State, labels: Labels, least_score: float
@@ -277,12 +277,16 @@ def nondominated(labels: Labels, resources: list[int]) -> npt.NDArray[np.intp]:
     for start in range(0, len(order), _DOMINANCE_CHUNK):
         chunk = order[start : start + _DOMINANCE_CHUNK]
         for block in kept:
-            chunk = chunk[~(block[None] <= costs[chunk][:, None]).all(axis=2).any(axis=1)]
+            chunk = chunk[~_beaten(costs[chunk], block).any(axis=1)]
         if not chunk.size:
             continue
         mine = costs[chunk]
-        beaten: npt.NDArray[np.bool_] = np.tril((mine[None] <= mine[:, None]).all(axis=2), -1)
-        chunk = chunk[~beaten.any(axis=1)]
+        chunk = chunk[~np.tril(_beaten(mine, mine), -1).any(axis=1)]
         kept.append(costs[chunk])
         indices.append(chunk)
     return np.concatenate(indices)
+
+
+def _beaten(costs: FloatArray, others: FloatArray) -> npt.NDArray[np.bool_]:
+    """[n, m]: whether row n of `costs` is at least row m of `others` in every resource."""
+    return np.asarray((others[None] <= costs[:, None]).all(axis=2))
