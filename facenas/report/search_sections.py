@@ -1,0 +1,281 @@
+"""What was chosen and why: the detector's figures, the frontier it was chosen from, where its milliseconds go."""
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+
+from facenas.architecture import Detector, Family, Stage, parse_detector
+from facenas.errors import InputError
+from facenas.graph import build_graph
+from facenas.operators import Kind, parse_operator
+from facenas.report.axes import axis_over
+from facenas.report.charts import Bar, Guide, Mark, Series, bar_chart, line_chart
+from facenas.report.markup import Html, element, paragraph, section, table
+from facenas.report.quantities import (
+    NOT_RECORDED,
+    cost_name,
+    cost_value,
+    in_megabytes,
+    in_millions,
+    in_ms,
+    in_percent,
+    predicted_from,
+)
+from facenas.report.run_folder import OperatorShare, PredictionRecord, RunFolder, SearchRecord
+from facenas.search.result import Candidate
+from facenas.units import parse_size
+
+COSTLIEST = 12
+
+
+def detector_section(folder: RunFolder) -> Html:
+    """The chosen detector: score and costs against their budgets, and its stages."""
+    title, search = "The chosen detector", folder.search
+    if search is None:
+        return section("detector", title, paragraph(f"No figures: {folder.missing['search.json']}.", kind="missing"))
+    certificate = search.certificate
+    space = f"the {certificate.space_size:,} networks of the space {search.space}".rstrip()
+    proof = (
+        f"Certified: none of {space} scores more than {certificate.bound:.4f} within the budgets"
+        if certificate.optimal
+        else f"The best that was found; no network can score more than {certificate.bound:.4f}, out of {space}"
+    )
+    return section(
+        "detector",
+        title,
+        paragraph(f"{proof} ({certificate.labels:,} partial networks were formed)."),
+        table(("figure", "value", "limit in the search", "where it comes from"), _figure_rows(search), {1, 2}),
+        element("h3", "Stage by stage"),
+        _stage_table(search.architecture),
+        element("code", search.architecture),
+    )
+
+
+def _figure_rows(search: SearchRecord) -> list[tuple[str, str, str, str]]:
+    def limit(name: str) -> str:
+        return cost_value(name, search.budgets[name]) if name in search.budgets else ""
+
+    score = f"alpha {search.score.alpha:g}, {search.score.resolution_px} px" if search.score is not None else ""
+    size = f" at {search.input}" if search.input else ""
+    return [
+        ("DDSAR score", f"{search.ddsar:.4f}", "", f"computed, {score}" if score else "computed"),
+        *(
+            (
+                cost_name(f"latency {target}"),
+                in_ms(value),
+                limit(f"latency {target}"),
+                predicted_from(search.provenance.get(target)),
+            )
+            for target, value in search.latency_ms.items()
+        ),
+        ("FLOPs (multiply-accumulates)", in_millions(search.flops), limit("flops"), f"counted{size}"),
+        ("parameters", in_millions(search.params), limit("params"), "counted"),
+        ("layers", str(search.layers), limit("layers"), "counted as the DamoFD release does"),
+        ("peak memory", in_megabytes(search.peak_memory_bytes), limit("memory"), f"counted{size}, activations at fp32"),
+    ]
+
+
+def _stage_table(architecture: str) -> Html:
+    try:
+        detector = parse_detector(architecture)
+    except InputError as error:
+        return paragraph(str(error), kind="missing")
+    rows = [(f"stage {number}", *_stage_cells(stage)) for number, stage in enumerate(detector.backbone.stages, 1)]
+    design = detector.neck_and_head
+    convs = "depthwise-separable" if design.depthwise else "full"
+    rows.append(("neck", "PAFPN", "3×3", f"{design.neck_channels}", ""))
+    rows.append(("head", f"{convs} convolutions", "3×3", f"{design.head_channels}", str(design.head_convs)))
+    return table(("part", "block", "kernel", "channels", "sub-layers"), rows, {3, 4})
+
+
+def _stage_cells(stage: Stage) -> tuple[str, str, str, str]:
+    kernels = [stage.kernel_size, stage.second_kernel_size] if stage.second_kernel_size else [stage.kernel_size]
+    family = "convolution" if stage.family is Family.CONV else str(stage.family)
+    block = f"{family}, expansion {stage.expansion}" if stage.expansion else family
+    if stage.bottleneck_channels:
+        block += f", bottleneck {stage.bottleneck_channels}"
+    kernel = ", ".join(f"{size}×{size}" for size in kernels)
+    return block, kernel, f"{stage.in_channels} → {stage.out_channels}", str(stage.sublayers)
+
+
+def frontier_section(folder: RunFolder) -> Html:
+    """The best score at every latency, with the choice marked."""
+    title, search = "The frontier", folder.search
+    if search is None:
+        return section("frontier", title, paragraph(f"No frontier: {folder.missing['search.json']}.", kind="missing"))
+    if not search.frontier:
+        return section("frontier", title, paragraph("No frontier: search.json lists no points of it.", kind="missing"))
+    target = next(iter(search.latency_ms), None)
+
+    def cost(candidate: Candidate) -> float:
+        return candidate.flops / 1e6 if target is None else candidate.latency_ms[target]
+
+    label = "FLOPs, millions" if target is None else f"latency on {target}, ms"
+    points = tuple(sorted((cost(candidate), candidate.ddsar) for candidate in search.frontier))
+    chosen = (cost(search), search.ddsar)
+    limit = folder.budgets.get("flops" if target is None else f"latency {target}")
+    if limit is not None and target is None:
+        limit /= 1e6
+    costs = [each for each, _ in (*points, chosen)] + ([limit] if limit is not None else [])
+    stretched = min(costs) > 0 and max(costs) > 6 * min(costs)
+    x = axis_over(f"{label}{' (log scale)' if stretched else ''}", costs, logarithmic=stretched)
+    y = axis_over("DDSAR score", [score for _, score in (*points, chosen)])
+    unit = "M" if target is None else "ms"
+    chart = line_chart(
+        title,
+        x,
+        y,
+        [Series("frontier", points, steps=True, dots=True)],
+        marks=[Mark(chosen, (f"chosen: {chosen[0]:.2f} {unit}", f"score {chosen[1]:.3f}"))],
+        guides=[] if limit is None else [Guide(limit, f"budget {limit:g} {unit}")],
+        wide_px=1000,
+        height_px=340,
+    )
+    provenance = "" if target is None else f"Latency is {predicted_from(search.provenance.get(target))}. "
+    words = (
+        f"{provenance}Each dot is the best-scored network of the space among those that cost no more. "
+        "The score needs no training: it ranks networks and promises no precision."
+    )
+    return section(
+        "frontier", title, chart, paragraph(words, _reserve(folder, target), kind="note"), _frontier_details(search)
+    )
+
+
+def _reserve(folder: RunFolder, target: str | None) -> str | None:
+    """Why the choice may lie short of the budget's line: the search was held to a little less."""
+    name = f"latency {target}"
+    held_to, budget = folder.search.budgets.get(name) if folder.search else None, folder.budgets.get(name)
+    if held_to is None or budget is None or not held_to < budget:
+        return None
+    kept = in_percent(1 - held_to / budget)
+    return f" The search was held to {in_ms(held_to)}: {kept} of the budget is kept for errors of prediction."
+
+
+def _frontier_details(search: SearchRecord) -> Html:
+    def rows(candidates: Iterable[Candidate]) -> list[tuple[str, ...]]:
+        return [
+            (
+                f"{candidate.ddsar:.4f}",
+                *(in_ms(value) for value in candidate.latency_ms.values()),
+                in_millions(candidate.flops),
+                in_millions(candidate.params),
+                element("code", candidate.architecture),
+            )
+            for candidate in candidates
+        ]
+
+    latencies = [f"{name} ({search.provenance.get(name, NOT_RECORDED)})" for name in search.latency_ms]
+    headers = ("score", *latencies, "FLOPs", "parameters", "architecture")
+    numbers = range(len(headers) - 1)
+    parts = [
+        element("summary", f"The {len(search.frontier)} points of the frontier"),
+        table(headers, rows(search.frontier), numbers),
+    ]
+    runners_up = search.top[1:]
+    if runners_up:
+        parts.append(element("h3", "Runners-up within the budgets"))
+        parts.append(table(headers, rows(runners_up), numbers))
+    if search.ranges:
+        parts.append(element("h3", "Where the budgets lie in the space"))
+        ranges = [
+            (cost_name(entry.name), *(cost_value(entry.name, v) for v in (entry.least, entry.median, entry.largest)))
+            for entry in search.ranges
+        ]
+        parts.append(table(("cost", "least", "median of a sample", "largest of a sample"), ranges, {1, 2, 3}))
+    return element("details", *parts)
+
+
+def milliseconds_section(folder: RunFolder) -> Html:
+    """The predicted latency by part of the network and by kind of operator, and the costliest operators."""
+    title, prediction = "Where the milliseconds go", folder.prediction
+    if prediction is None:
+        reason = folder.missing["prediction.json"]
+        return section("milliseconds", title, paragraph(f"No share of operators: {reason}.", kind="missing"))
+    operators = prediction.operators
+    if not operators:
+        reason = "No share of operators: prediction.json lists none."
+        return section("milliseconds", title, paragraph(reason, kind="missing"))
+    parts = _parts_of_network(folder, operators)
+    kinds = [_kind(entry.operator) for entry in operators]
+    charts = []
+    if parts is not None:
+        charts.append(_share_chart("By part of the network", prediction, parts))
+    charts.append(_share_chart("By kind of operator", prediction, kinds, sort=True))
+    places = parts if parts is not None else ["–"] * len(operators)
+    costliest = sorted(zip(operators, places, strict=True), key=lambda pair: -pair[0].latency_us)[:COSTLIEST]
+    rows = [
+        (
+            element("code", entry.operator),
+            place,
+            f"{entry.latency_us:,.0f} µs",
+            in_percent(entry.latency_us / 1e3 / prediction.latency_ms),
+            entry.source,
+        )
+        for entry, place in costliest
+    ]
+    words = f"Shares of the predicted {in_ms(prediction.latency_ms)} ({predicted_from(prediction.provenance)})."
+    return section(
+        "milliseconds",
+        title,
+        paragraph(words, kind="note"),
+        element("div", *charts, class_="columns"),
+        element("h3", f"The costliest of {len(operators)} operators"),
+        table(("operator", "part", "latency", "share", "source"), rows, {2, 3}),
+    )
+
+
+def _parts_of_network(folder: RunFolder, operators: Sequence[OperatorShare]) -> list[str] | None:
+    """For each operator its stage, `neck` or `head`; None where the operators are not those of the chosen detector."""
+    search = folder.search
+    if search is None or not search.input:
+        return None
+    try:
+        detector: Detector = parse_detector(search.architecture)
+        layers = build_graph(detector, parse_size(search.input)).layers
+    except InputError:
+        return None
+    if [str(layer.operator) for layer in layers] != [entry.operator for entry in operators]:
+        return None
+    return [_part(layer.name) for layer in layers]
+
+
+def _part(layer: str) -> str:
+    first, _, rest = layer.partition(".")
+    if first == "backbone":
+        return rest.partition(".")[0].replace("stage", "stage ")
+    return "neck" if first == "neck" else "head"
+
+
+def _kind(operator: str) -> str:
+    try:
+        parsed = parse_operator(operator)
+    except InputError:
+        return "other"
+    size = f"{parsed.kernel_size}×{parsed.kernel_size}"
+    match parsed.kind:
+        case Kind.CONV:
+            return f"convolution {size}"
+        case Kind.DEPTHWISE:
+            return f"depthwise {size}"
+        case Kind.UPSAMPLE:
+            return "upsampling"
+
+
+def _share_chart(title: str, prediction: PredictionRecord, labels: Sequence[str], *, sort: bool = False) -> Html:
+    """Bars of the operators' summed latency under each label, in order of appearance or falling."""
+    order = {label: index for index, label in enumerate(dict.fromkeys(labels))}
+    pairs = sorted(zip(labels, prediction.operators, strict=True), key=lambda pair: order[pair[0]])
+    totals = []
+    for label, group in groupby(pairs, key=lambda pair: pair[0]):
+        costs = [entry.latency_us / 1e3 for _, entry in group]
+        count = f"{len(costs)} operator{'s' * (len(costs) > 1)}"
+        totals.append((label, sum(costs), count))
+    if sort:
+        totals.sort(key=lambda total: -total[1])
+    rest_ms = prediction.latency_ms - sum(total for _, total, _ in totals)
+    if abs(rest_ms) > 0.005 * prediction.latency_ms:
+        totals.append(("not in operators", rest_ms, "calibration's offset"))
+    bars = [
+        Bar(label, total, f"{in_ms(total)}, {in_percent(total / prediction.latency_ms)}", note)
+        for label, total, note in totals
+    ]
+    return element("div", element("h3", title), bar_chart(title, bars))

@@ -1,0 +1,37 @@
+"""Axes hold their values, and their ticks are few and round."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from facenas.report.axes import axis_over, tick_text
+
+VALUES = st.lists(
+    st.floats(-1e6, 1e6, allow_subnormal=False).map(lambda value: round(value, 6)), min_size=1, max_size=9
+)
+
+
+@given(VALUES, st.booleans())
+def test_a_linear_axis_holds_all_values_and_has_a_few_ticks(values: list[float], from_zero: bool) -> None:
+    axis = axis_over("", values, from_zero=from_zero)
+    assert all(-1e-6 <= axis.share(value) <= 1 + 1e-6 for value in values)
+    ticks = axis.ticks(5)
+    assert 2 <= len(ticks) <= 8
+    assert all(-1e-6 <= axis.share(tick) <= 1 + 1e-6 for tick in ticks)
+
+
+@given(st.lists(st.floats(0.01, 1e4), min_size=1, max_size=9))
+def test_a_logarithmic_axis_holds_all_values(values: list[float]) -> None:
+    axis = axis_over("", values, logarithmic=True)
+    assert all(0 < axis.share(value) < 1 for value in values)
+    assert len(axis.ticks(6)) <= 6
+
+
+def test_ticks_read_short() -> None:
+    assert [tick_text(value) for value in (0.0, 0.25, 5.0, 1500.0, 20_000.0, 3e6)] == [
+        "0",
+        "0.25",
+        "5",
+        "1.5k",
+        "20k",
+        "3M",
+    ]
