@@ -76,7 +76,7 @@ def description_from_metadata(metadata: Mapping[str, str], path: Path) -> Descri
             float(value["nms_iou"]),
             dict(value["origin"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{path} carries a damaged facenas description ({error}); export it again") from error
 
 

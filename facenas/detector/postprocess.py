@@ -62,14 +62,14 @@ def decode(outputs: Mapping[str, FloatArray], min_score: float, index: int = 0, 
 
     `outputs`: `output_8`, `output_16`, `output_32`, each float32 [n, channels, height / stride, width / stride].
     """
-    least_logit = np.float32(np.log(min_score / (1 - min_score))) if min_score > 0 else np.float32(-np.inf)
+    least_logit = _logit(min_score)
     boxes, scores, landmarks = [], [], []
     for stride in STRIDES:
         maps = outputs[f"output_{stride}"][index]
         logits = maps[SCORE_CHANNELS]
         anchor, row, column = np.nonzero(logits >= least_logit)
         centre = np.stack([column, row], axis=1).astype(np.float32) * stride
-        scores.append(1 / (1 + np.exp(-logits[anchor, row, column])))
+        scores.append(_sigmoid(logits[anchor, row, column]))
         distances = maps[BOX_CHANNELS].reshape(ANCHORS_PER_CELL, 4, *maps.shape[1:])[anchor, :, row, column] * stride
         boxes.append(np.concatenate([centre - distances[:, :2], centre + distances[:, 2:]], axis=1))
         if maps.shape[0] >= LANDMARK_CHANNELS.stop:
@@ -81,6 +81,17 @@ def decode(outputs: Mapping[str, FloatArray], min_score: float, index: int = 0, 
         np.concatenate(landmarks).astype(np.float32) if landmarks else None,
     )
     return faces.take(np.argsort(-faces.scores, kind="stable")[:max_candidates])
+
+
+def _logit(score: float) -> np.float32:
+    """The logit of a score in 0..1, infinite at both ends."""
+    with np.errstate(divide="ignore"):
+        return np.float32(np.log(score) - np.log1p(-score))
+
+
+def _sigmoid(logits: FloatArray) -> FloatArray:
+    """The scores of logits; below -80 a score is as good as 0, and its exponential would overflow."""
+    return np.asarray(1 / (1 + np.exp(-np.maximum(logits, -80))), np.float32)
 
 
 def suppress(faces: Faces, iou: float = NMS_IOU) -> Faces:

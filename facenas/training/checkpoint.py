@@ -67,5 +67,5 @@ def load_checkpoint(path: Path) -> Checkpoint:
         return Checkpoint(detector, parse_size(header["input"]), tensors, header["origin"])
     except SafetensorError as error:
         raise InputError(f"checkpoint {path} is no whole safetensors file ({error}); copy or train it again") from error
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
         raise InputError(f"checkpoint {path} was not written by facenas (no readable header); train one") from error
