@@ -1,8 +1,16 @@
 """Fixtures shared by all tests."""
 
+import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Before torch is imported. On cores that others use, waiting for a second thread takes longer than these nets.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Machines are shared and slow at times, so time is no verdict; and what passes once, passes again.
+settings.register_profile("repeatable", deadline=None, derandomize=True)
+settings.load_profile("repeatable")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
