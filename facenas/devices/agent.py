@@ -10,16 +10,21 @@ import signal
 import subprocess
 import sys
 import threading
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from facenas.architecture import Detector, parse_detector
+from facenas.devices.cpu import free_memory_bytes, pin_to_cores
 from facenas.devices.targets import Target, resolve_target
 from facenas.errors import FacenasError, InputError
 from facenas.units import Size, parse_size
 
+if TYPE_CHECKING:
+    from facenas.devices.runtimes import CompiledModel
+
 TIMEOUT_S = 300.0
+_LEAST_FREE_BYTES = 2 << 30
 
 
 @dataclass(frozen=True)
@@ -121,41 +126,59 @@ def _words_for_exit(code: int, timeout_s: float) -> str:
     return f"ended with exit code {code}"
 
 
-def serve(target: Target, request_line: str) -> dict[str, Any]:
-    """The reply to one request."""
-    from facenas.devices.runtimes import load_model
-    from facenas.exporters.onnx_graph import build_onnx, random_weights
-    from facenas.graph import build_graph
+class Models:
+    """Compiled networks, kept for the next visit as long as memory is plenty: a network that has run for a while is
+    past the page faults of its first runs, and compiling takes longer than running.
+    """
 
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._kept: dict[tuple[str, bool, str], CompiledModel] = {}
+
+    def get(self, request: Request) -> "CompiledModel":
+        """The compiled network of a request. Raises InputError where the runtime refuses it."""
+        from facenas.devices.runtimes import load_model
+        from facenas.exporters.onnx_graph import build_onnx, random_weights
+        from facenas.graph import build_graph
+
+        key = (request.architecture, request.landmarks, request.input_size)
+        if key not in self._kept:
+            if free_memory_bytes() < _LEAST_FREE_BYTES:
+                self._kept.clear()
+            detector = replace(parse_detector(request.architecture), landmarks=request.landmarks)
+            graph = build_graph(detector, parse_size(request.input_size))
+            self._kept[key] = load_model(build_onnx(graph, random_weights(graph)).SerializeToString(), self._target)
+        return self._kept[key]
+
+
+def serve(models: Models, request_line: str) -> dict[str, Any]:
+    """The reply to one request."""
     request = Request(**json.loads(request_line))
     try:
-        backbone_neck_head = parse_detector(request.architecture)
-        detector = Detector(backbone_neck_head.backbone, backbone_neck_head.neck_and_head, request.landmarks)
-        graph = build_graph(detector, parse_size(request.input_size))
-        model = load_model(build_onnx(graph, random_weights(graph)).SerializeToString(), target)
+        model = models.get(request)
     except InputError as error:
         return {"error": str(error)}
-    end_to_end = model.time(request.runs)
-    layers: dict[str, list[int]] = {}
-    overhead: list[int] = []
-    if request.layers:
-        times = model.layer_times(request.runs)
-        layers = {name: times.times_ns[:, index].tolist() for index, name in enumerate(times.names)}
-        overhead = times.overhead_ns.tolist()
-    return {"end_to_end_ns": end_to_end.tolist(), "layers_ns": layers, "overhead_ns": overhead}
+    if not request.layers:
+        return {"end_to_end_ns": model.time(request.runs).tolist(), "layers_ns": {}, "overhead_ns": []}
+    times = model.layer_times(request.runs)
+    end_to_end = model.time(request.runs) if times.end_to_end_ns is None else times.end_to_end_ns
+    return {
+        "end_to_end_ns": end_to_end.tolist(),
+        "layers_ns": {name: times.times_ns[:, index].tolist() for index, name in enumerate(times.names)},
+        "overhead_ns": times.overhead_ns.tolist(),
+    }
 
 
 def main() -> None:
     """Serve requests until standard input ends. Ctrl-C is left to the process that asks."""
-    from facenas.devices.cpu import pin_to_cores
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     target = resolve_target(sys.argv[1])
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     pin_to_cores(target.threads)
+    models = Models(target)
     for line in sys.stdin:
-        replies.write(json.dumps(serve(target, line)) + "\n")
+        replies.write(json.dumps(serve(models, line)) + "\n")
         replies.flush()
 
 

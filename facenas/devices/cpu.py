@@ -5,6 +5,7 @@ import platform
 from pathlib import Path
 
 _CPUINFO = Path("/proc/cpuinfo")
+_MEMINFO = Path("/proc/meminfo")
 _GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 # Instruction sets that an inference runtime chooses its kernels by.
 _KERNEL_FLAGS = (
@@ -70,3 +71,12 @@ def pin_to_cores(count: int) -> None:
     if hasattr(os, "sched_setaffinity"):
         allowed = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, allowed[-count:])
+
+
+def free_memory_bytes() -> int:
+    """Memory that can be taken without swapping, or 0 where the system does not say."""
+    if not _MEMINFO.is_file():
+        return 0
+    fields = (line.partition(":") for line in _MEMINFO.read_text(encoding="ascii").splitlines())
+    kilobytes = {key: value.split()[0] for key, _, value in fields if value.split()}
+    return int(kilobytes.get("MemAvailable", "0")) * 1024

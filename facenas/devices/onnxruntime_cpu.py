@@ -76,7 +76,7 @@ class OnnxRuntimeModel(CompiledModel):
         names = (entry.name for entry in self._session.get_outputs())
         return {name: np.asarray(output) for name, output in zip(names, outputs, strict=True)}
 
-    def layer_times(self, runs: int, warm_up: int = 1) -> LayerTimes:
+    def layer_times(self, runs: int, warm_up: int = 2) -> LayerTimes:
         """The times of all layers in `runs` runs that follow `warm_up` runs that are not counted."""
         with tempfile.TemporaryDirectory(prefix="facenas-") as folder:
             options = onnxruntime.SessionOptions()

@@ -5,6 +5,8 @@ into it; a reorder carries the names of what it stands between. The precision is
 computes float32 models in bfloat16 where the CPU can.
 """
 
+import time
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +23,16 @@ _PRECISION_HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 
 
 class OpenVinoModel(CompiledModel):
-    """A model in one compiled OpenVINO network. Raises InputError where OpenVINO cannot load it."""
+    """A model that is compiled when it is first run or timed. Raises InputError where OpenVINO cannot load it."""
 
-    def __init__(self, model: "Path | bytes | openvino.Model", target: Target) -> None:
+    def __init__(self, model: Path | bytes, target: Target) -> None:
         self._target = target
         self._core = openvino.Core()
         name = str(model) if isinstance(model, Path) else "the model"
         try:
-            self._model = model if isinstance(model, openvino.Model) else self._core.read_model(model)
-            self._request = self._compile(count=False)
+            self._model = self._core.read_model(model)
         except RuntimeError as error:
             raise InputError(f"{name} cannot be loaded by OpenVINO: {_last_line(error)}") from error
-        self._counting_request: Any = None
         inputs = self._model.inputs
         if len(inputs) != 1 or len(inputs[0].partial_shape) != 4:
             shapes = ", ".join(f"{entry.any_name} {entry.partial_shape}" for entry in inputs)
@@ -40,6 +40,14 @@ class OpenVinoModel(CompiledModel):
         height, width = inputs[0].partial_shape[2], inputs[0].partial_shape[3]
         open_size = height.is_dynamic or width.is_dynamic
         self.input_size = None if open_size else Size(width.get_length(), height.get_length())
+
+    @cached_property
+    def _request(self) -> Any:
+        return self._compile(count=False)
+
+    @cached_property
+    def _counting_request(self) -> Any:
+        return self._compile(count=True)
 
     def _compile(self, *, count: bool) -> Any:
         options = {
@@ -50,7 +58,10 @@ class OpenVinoModel(CompiledModel):
             # The process pins itself where that matters; two pins on one core would be worse than none.
             "ENABLE_CPU_PINNING": False,
         }
-        return self._core.compile_model(self._model, "CPU", options).create_infer_request()
+        try:
+            return self._core.compile_model(self._model, "CPU", options).create_infer_request()
+        except RuntimeError as error:
+            raise InputError(f"OpenVINO cannot compile the model: {_last_line(error)}") from error
 
     def run(self, image: FloatArray) -> dict[str, FloatArray]:
         """The outputs by name for one image, float32 [1, 3, height, width]. Raises InputError for another shape."""
@@ -64,22 +75,26 @@ class OpenVinoModel(CompiledModel):
 
     def layer_times(self, runs: int, warm_up: int = 1) -> LayerTimes:
         """The times of all layers in `runs` runs that follow `warm_up` runs that are not counted."""
-        if self._counting_request is None:
-            self._counting_request = self._compile(count=True)
         request = self._counting_request
         image = example_image(self.timed_size())
         layers = {operation.get_friendly_name().partition("/")[0]: None for operation in self._model.get_ordered_ops()}
         samples: list[dict[str, int]] = []
         overheads: list[int] = []
+        durations: list[int] = []
         for index in range(warm_up + runs):
+            start = time.perf_counter_ns()
             request.infer({0: image}, share_inputs=True)
+            duration = time.perf_counter_ns() - start
             if index >= warm_up:
+                durations.append(duration)
                 times, overhead = _times_by_layer(request.get_profiling_info(), layers)
                 samples.append(times)
                 overheads.append(overhead)
         names = tuple(samples[0])
         rows = [[sample[name] for name in names] for sample in samples]
-        return LayerTimes(names, np.array(rows, np.int64), np.array(overheads, np.int64))
+        # Measured: a run with counters takes as long as one without.
+        end_to_end = np.array(durations, np.int64)
+        return LayerTimes(names, np.array(rows, np.int64), np.array(overheads, np.int64), end_to_end)
 
 
 def _last_line(error: Exception) -> str:

@@ -21,12 +21,14 @@ class LayerTimes:
     """The runtime's own counters over several runs.
 
     `names[j]` is the layer (facenas.graph.Layer.name) of column j of `times_ns` int64 [runs, layers]; `overhead_ns`
-    int64 [runs] is what the counters show beside them: reorders and the like that belong to no layer.
+    int64 [runs] is what the counters show beside them: reorders and the like that belong to no layer. `end_to_end_ns`
+    int64 [runs] are the whole runs, or None where reading the counters lengthens them.
     """
 
     names: tuple[str, ...]
     times_ns: IntArray
     overhead_ns: IntArray
+    end_to_end_ns: IntArray | None = None
 
 
 class CompiledModel(ABC):

@@ -1,7 +1,8 @@
 """Profile: measure carriers in turns, round after round, and make a LatencyTable of what was read.
 
-A visit to a network takes a few runs end to end and, for carriers, as many with the runtime's layer counters. Rounds
-are far apart in time, so a burst of disturbance hits few of a network's samples. Every visit goes to a journal at once.
+A visit to a network takes a few runs end to end and, for carriers, as many with the runtime's layer counters. Visits
+are short and rounds many, so that a burst of disturbance, seconds to a minute long, hits few of a network's samples.
+Every visit goes to a journal at once.
 """
 
 import time
@@ -34,19 +35,20 @@ UNSTABLE_PERCENT = 10.0
 # Counters resolve microseconds, so two samples of a short operator may differ by that without being disturbed.
 COUNTER_RESOLUTION_NS = 2000
 _CALIBRATION_SEED = 1
+_REPEAT_ROUND = 1_000_000
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How much to measure. The defaults take about three minutes at 640x480 on one core of a server CPU."""
+    """How much to measure: rounds until `seconds` are over, but at least `least_rounds` on slow devices."""
 
     carriers_per_operator: int = 2
     calibration_networks: int = 40
-    rounds: int = 4
-    runs_per_visit: int = 3
-    repeat_rounds: int = 2
+    seconds: float = 150.0
+    least_rounds: int = 3
+    runs_per_visit: int = 2
     published: bool = True
 
 
@@ -91,7 +93,7 @@ def profile(
 ) -> LatencyTable:
     """Measure and write the table to `out`; until then all that was measured is in `<out>.journal`.
 
-    `also` are further detectors whose operators the table shall hold. `progress` is told the visits done and planned.
+    `also` are further detectors whose operators the table shall hold. `progress` is told percent done, of 100.
     Raises InputError or MissingPackageError where the target cannot run here, TableError where too little could be
     measured.
     """
@@ -104,7 +106,7 @@ def profile(
         "space": space.name,
         "input_size": str(input_size),
         "fingerprint": fingerprint.to_json(),
-        "runs": [plan.rounds, plan.runs_per_visit],
+        "runs_per_visit": plan.runs_per_visit,
         "networks": [network.key for network in networks],
     }
     journal = Journal(out.with_name(f"{out.name}.journal"), described, resume=resume)
@@ -138,26 +140,41 @@ def _measure(
     plan: Plan,
     progress: Progress | None,
 ) -> None:
-    """All visits of the plan that the journal does not hold yet, then those that unstable samples ask for."""
+    """Rounds over all networks as long as the plan's time lasts, then one over those whose samples are unstable."""
     done = {(visit.round, visit.network) for visit in journal.visits}
     failed = {visit.network for visit in journal.visits if visit.sample is None}
-    total = plan.rounds * len(networks)
-    visited = 0
+
+    def one_round(agent: Agent, number: int, chosen: Sequence[_Network]) -> None:
+        for index in np.random.default_rng(number).permutation(len(chosen)):
+            network = chosen[index]
+            if (number, network.key) in done or network.key in failed:
+                continue
+            visit = _visit(agent, network, number, input_size, plan.runs_per_visit)
+            journal.add(visit)
+            if visit.sample is None:
+                failed.add(network.key)
+            if progress is not None:
+                progress(_percent_done(journal.visits, len(networks), plan), 100)
+
     with Agent(target) as agent:
-        for number in range(plan.rounds + plan.repeat_rounds):
-            repeat = number >= plan.rounds
-            chosen = _unstable_networks(journal.visits, networks, number) if repeat else networks
-            total += len(chosen) if repeat else 0
-            for index in np.random.default_rng(number).permutation(len(chosen)):
-                network = chosen[index]
-                if (number, network.key) not in done and network.key not in failed:
-                    visit = _visit(agent, network, number, input_size, plan.runs_per_visit)
-                    journal.add(visit)
-                    if visit.sample is None:
-                        failed.add(network.key)
-                visited += 1
-                if progress is not None:
-                    progress(visited, total)
+        number = 0
+        while number < plan.least_rounds or _another_round_fits(journal.visits, number, plan.seconds):
+            one_round(agent, number, networks)
+            number += 1
+        one_round(agent, _REPEAT_ROUND, _unstable_networks(journal.visits, networks))
+
+
+def _another_round_fits(visits: Sequence[Visit], rounds: int, seconds: float) -> bool:
+    """Whether `rounds` rounds and one more like the last take less than `seconds`; later ones compile nothing."""
+    spent = sum(visit.seconds for visit in visits if visit.round < rounds)
+    last = sum(visit.seconds for visit in visits if visit.round == rounds - 1)
+    return 0 < last <= seconds - spent
+
+
+def _percent_done(visits: Sequence[Visit], networks: int, plan: Plan) -> int:
+    time_share = sum(visit.seconds for visit in visits) / plan.seconds
+    visit_share = len(visits) / (plan.least_rounds * networks)
+    return int(100 * min(1.0, time_share, visit_share))
 
 
 def _visit(agent: Agent, network: _Network, number: int, input_size: Size, runs: int) -> Visit:
@@ -224,12 +241,12 @@ def _is_stable(places: Sequence[_Samples]) -> bool:
     return difference <= COUNTER_RESOLUTION_NS or difference <= min(early, late) * UNSTABLE_PERCENT / 100
 
 
-def _unstable_networks(visits: Sequence[Visit], networks: Sequence[_Network], number: int) -> list[_Network]:
+def _unstable_networks(visits: Sequence[Visit], networks: Sequence[_Network]) -> list[_Network]:
     """Networks to visit again: each unstable operator's first carrier, and those unstable end to end.
 
-    Only visits before round `number` are looked at, so that a resumed profile chooses the same.
+    Visits of the repeating round itself are not looked at, so that a resumed profile chooses the same.
     """
-    earlier = [visit for visit in visits if visit.round < number]
+    earlier = [visit for visit in visits if visit.round != _REPEAT_ROUND]
     _, places = _read(earlier, networks)
     unstable = {operator for operator, samples in places.items() if not _is_stable(samples)}
     chosen: list[_Network] = []
@@ -239,4 +256,4 @@ def _unstable_networks(visits: Sequence[Visit], networks: Sequence[_Network], nu
         if found or (samples and halves_differ_percent(np.concatenate(samples)) > UNSTABLE_PERCENT):
             chosen.append(network)
             unstable -= found
-    return chosen[: len(networks) // 4]
+    return chosen
