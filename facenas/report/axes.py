@@ -23,7 +23,7 @@ class Axis:
     def ticks(self, most: int) -> tuple[float, ...]:
         """At most about `most` round values on the axis."""
         if self.logarithmic:
-            return _thinned(_log_ticks(self.low, self.high), most)
+            return _log_ticks(self.low, self.high, most)
         step = _round_up((self.high - self.low) / max(1, most))
         first = math.ceil(self.low / step - 1e-9)
         last = math.floor(self.high / step + 1e-9)
@@ -58,11 +58,12 @@ def _round_up(step: float) -> float:
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= step * (1 - 1e-9))
 
 
-def _log_ticks(low: float, high: float) -> tuple[float, ...]:
+def _log_ticks(low: float, high: float, most: int) -> tuple[float, ...]:
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    ticks = [factor * 10.0**power for power in powers for factor in (1, 2, 3, 5, 7)]
-    return tuple(round(tick, 12) for tick in ticks if low <= tick <= high)
-
-
-def _thinned(ticks: tuple[float, ...], most: int) -> tuple[float, ...]:
-    return ticks[:: max(1, math.ceil(len(ticks) / max(1, most)))]
+    ticks: list[float] = []
+    for factors in ((1, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
+        ticks = [round(factor * 10.0**power, 12) for power in powers for factor in factors]
+        ticks = [tick for tick in ticks if low <= tick <= high]
+        if len(ticks) <= most:
+            break
+    return tuple(ticks[:: math.ceil(len(ticks) / most) or 1])

@@ -84,7 +84,8 @@ def _provenance_section(folder: RunFolder) -> Html:
             rows.append((f"operators from source '{name}'", share, f"{len(shares)} operators; {source}"))
     rows += measured_provenance(folder)
     if folder.run is not None:
-        rows.append(("training photos", "synthetic" if folder.synthetic else "", f"data: {folder.run.data}"))
+        origin = "synthetic, drawn by facenas" if folder.synthetic else f"given: {folder.run.data}"
+        rows.append(("training photos", "", origin))
     parts = [table(("number", "value", "where it comes from"), rows, {1})]
     if folder.missing:
         lacking = (element("li", reason) for reason in folder.missing.values())

@@ -11,7 +11,6 @@ from facenas.report.axes import axis_over
 from facenas.report.charts import Bar, Guide, Mark, Series, bar_chart, line_chart
 from facenas.report.markup import Html, element, paragraph, section, table
 from facenas.report.quantities import (
-    NOT_RECORDED,
     cost_name,
     cost_value,
     in_megabytes,
@@ -92,7 +91,7 @@ def _stage_cells(stage: Stage) -> tuple[str, str, str, str]:
     family = "convolution" if stage.family is Family.CONV else str(stage.family)
     block = f"{family}, expansion {stage.expansion}" if stage.expansion else family
     if stage.bottleneck_channels:
-        block += f", bottleneck {stage.bottleneck_channels}"
+        block += f", inner width {stage.bottleneck_channels}"
     kernel = ", ".join(f"{size}×{size}" for size in kernels)
     return block, kernel, f"{stage.in_channels} → {stage.out_channels}", str(stage.sublayers)
 
@@ -163,11 +162,15 @@ def _frontier_details(search: SearchRecord) -> Html:
             for candidate in candidates
         ]
 
-    latencies = [f"{name} ({search.provenance.get(name, NOT_RECORDED)})" for name in search.latency_ms]
+    latencies = [f"predicted latency on {name}" for name in search.latency_ms]
     headers = ("score", *latencies, "FLOPs", "parameters", "architecture")
     numbers = range(len(headers) - 1)
     parts = [
         element("summary", f"The {len(search.frontier)} points of the frontier"),
+        *(
+            paragraph(f"Latency on {name}: {predicted_from(search.provenance.get(name))}.", kind="note")
+            for name in search.latency_ms
+        ),
         table(headers, rows(search.frontier), numbers),
     ]
     runners_up = search.top[1:]
@@ -200,27 +203,34 @@ def milliseconds_section(folder: RunFolder) -> Html:
     if parts is not None:
         charts.append(_share_chart("By part of the network", prediction, parts))
     charts.append(_share_chart("By kind of operator", prediction, kinds, sort=True))
-    places = parts if parts is not None else ["–"] * len(operators)
-    costliest = sorted(zip(operators, places, strict=True), key=lambda pair: -pair[0].latency_us)[:COSTLIEST]
-    rows = [
-        (
-            element("code", entry.operator),
-            place,
-            f"{entry.latency_us:,.0f} µs",
-            in_percent(entry.latency_us / 1e3 / prediction.latency_ms),
-            entry.source,
-        )
-        for entry, place in costliest
-    ]
     words = f"Shares of the predicted {in_ms(prediction.latency_ms)} ({predicted_from(prediction.provenance)})."
     return section(
         "milliseconds",
         title,
         paragraph(words, kind="note"),
         element("div", *charts, class_="columns"),
-        element("h3", f"The costliest of {len(operators)} operators"),
-        table(("operator", "part", "latency", "share", "source"), rows, {2, 3}),
+        element("h3", f"The costliest of {len(operators)} operators, equal ones together"),
+        _costliest_table(prediction, parts if parts is not None else [""] * len(operators)),
     )
+
+
+def _costliest_table(prediction: PredictionRecord, parts: Sequence[str]) -> Html:
+    together: dict[tuple[str, str, str], list[float]] = {}
+    for entry, part in zip(prediction.operators, parts, strict=True):
+        together.setdefault((entry.operator, part, entry.source), []).append(entry.latency_us / 1e3)
+    costliest = sorted(together.items(), key=lambda item: -sum(item[1]))[:COSTLIEST]
+    rows = [
+        (
+            element("code", operator),
+            part,
+            str(len(costs_ms)),
+            in_ms(sum(costs_ms)),
+            in_percent(sum(costs_ms) / prediction.latency_ms),
+            source,
+        )
+        for (operator, part, source), costs_ms in costliest
+    ]
+    return table(("operator", "part", "times", "together", "share", "source"), rows, {2, 3, 4})
 
 
 def _parts_of_network(folder: RunFolder, operators: Sequence[OperatorShare]) -> list[str] | None:

@@ -44,7 +44,7 @@ section {
 table { border-collapse: collapse; width: 100%; margin: 0 0 12px; font-size: 14px; }
 th { text-align: left; font-weight: 600; color: var(--muted); font-size: 13px; }
 th, td { padding: 6px 18px 6px 0; border-bottom: 1px solid var(--rule); vertical-align: top; }
-tr > :last-child { padding-right: 0; }
+tr > :last-child { padding-right: 0; overflow-wrap: anywhere; }
 tbody tr:last-child td { border-bottom: 0; }
 .number { text-align: right; white-space: nowrap; }
 code { font: 13px/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; overflow-wrap: anywhere; }

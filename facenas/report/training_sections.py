@@ -27,7 +27,7 @@ def training_section(folder: RunFolder) -> Html:
     if not training.validations:
         notes.append("No average precision over the steps: training/training.jsonl holds no validation.")
     if training.unread:
-        notes.append(f"{training.unread} lines of training/training.jsonl could not be read and were left out.")
+        notes.append(f"Lines of training/training.jsonl left out because they could not be read: {training.unread}.")
     if folder.synthetic:
         notes.append("Trained and validated on synthetic photos.")
     return section(

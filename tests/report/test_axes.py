@@ -35,3 +35,9 @@ def test_ticks_read_short() -> None:
         "20k",
         "3M",
     ]
+
+
+def test_ticks_of_a_logarithmic_axis_step_alike() -> None:
+    axis = axis_over("", [4.0, 240.0], logarithmic=True)
+    assert axis.ticks(3) == (10, 30, 100)
+    assert axis.ticks(12) == (5, 7, 10, 20, 30, 50, 70, 100, 200)

@@ -147,7 +147,7 @@ def test_a_damaged_piece_is_named_with_its_reason(run_dir: Path, piece: str, con
 def test_a_cut_line_of_the_training_curve_is_left_out_and_counted(run_dir: Path) -> None:
     with (run_dir / "training" / "training.jsonl").open("a") as file:
         file.write('{"step": 3020, "st')
-    assert "1 lines of training/training.jsonl could not be read" in text_of(page_of(run_dir))
+    assert "left out because they could not be read: 1." in text_of(page_of(run_dir))
 
 
 def test_neither_search_nor_verification_is_an_error(tmp_path: Path, run_dir: Path) -> None:
