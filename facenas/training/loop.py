@@ -17,11 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from facenas.architecture import Detector
+from facenas.architecture import Detector, Family
 from facenas.data.annotations import Dataset
 from facenas.detector.model import DetectorNetwork
 from facenas.detector.preprocess import MEAN, STANDARD_DEVIATION
-from facenas.devices.cpu import cores
+from facenas.devices.cpu import cores, cpu_flags
 from facenas.errors import InputError, TrainingError
 from facenas.files import write_atomic
 from facenas.graph import ANCHORS_PER_CELL, BOX_CHANNELS, LANDMARK_CHANNELS, LANDMARK_COUNT, SCORE_CHANNELS
@@ -62,7 +62,7 @@ class Trainer:
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = {name: tensor.detach().clone() for name, tensor in self._floats().items()}
         self.optimizer = self._create_optimizer()
-        self.half_precision = _has_fast_bfloat16(self.device)
+        self.half_precision = _bfloat16_is_faster(detector, self.device)
         self.step = 0
         self.best: dict[str, float | None] = {}
 
@@ -246,10 +246,10 @@ def _rate_factor(step: int, total: int, warmup_share: float) -> float:
     return 0.01 + 0.99 * (1 + math.cos(math.pi * progress)) / 2
 
 
-def _has_fast_bfloat16(device: torch.device) -> bool:
+def _bfloat16_is_faster(detector: Detector, device: torch.device) -> bool:
+    """On a GPU that has it; on a CPU that has it, for plain convolutions (1.4 times as fast), while the gradients of
+    depthwise ones have no fast kernel there (up to 5 times slower)."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
-    try:
-        return "avx512_bf16" in Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return False
+    depthwise = any(stage.family is Family.INVERTED for stage in detector.backbone.stages)
+    return not depthwise and bool({"avx512_bf16", "amx_bf16"} & cpu_flags())
