@@ -20,15 +20,14 @@ IntArray = npt.NDArray[np.int64]
 class LayerTimes:
     """The runtime's own counters over several runs.
 
-    `names[j]` is the layer (facenas.graph.Layer.name) of column j of `times_ns` int64 [runs, layers]; `overhead_ns`
-    int64 [runs] is what the counters show beside them: reorders and the like that belong to no layer. `end_to_end_ns`
-    int64 [runs] are the whole runs, or None where reading the counters lengthens them.
+    `names[j]` is the layer (facenas.graph.Layer.name) of column j of `times_ns` int64 [rows, layers]: a row is one run,
+    or, where the runtime tells only that, the mean of several. `overhead_ns` int64 [rows] is what the counters show
+    beside them: reorders and the like that belong to no layer.
     """
 
     names: tuple[str, ...]
     times_ns: IntArray
     overhead_ns: IntArray
-    end_to_end_ns: IntArray | None = None
 
 
 class CompiledModel(ABC):
@@ -41,7 +40,7 @@ class CompiledModel(ABC):
         """The outputs by name for one image, float32 [1, 3, height, width]. Raises InputError for another shape."""
 
     @abstractmethod
-    def layer_times(self, runs: int, warm_up: int = 1) -> LayerTimes:
+    def layer_times(self, runs: int, warm_up: int = 2) -> LayerTimes:
         """The times of all layers in `runs` runs that follow `warm_up` runs that are not counted."""
 
     def time(self, runs: int, warm_up: int = 1, input_size: Size | None = None) -> IntArray:

@@ -1,7 +1,7 @@
 """Profile: measure carriers in turns, round after round, and make a LatencyTable of what was read.
 
-A visit to a network takes a few runs end to end and, for carriers, as many with the runtime's layer counters. Visits
-are short and rounds many, so that a burst of disturbance, seconds to a minute long, hits few of a network's samples.
+A visit to a network takes a few runs end to end and, for carriers, some with the runtime's layer counters. Visits are
+short and rounds many, so that a burst of disturbance, seconds to a minute long, hits few of a network's samples.
 Every visit goes to a journal at once.
 """
 
@@ -172,8 +172,8 @@ def _another_round_fits(visits: Sequence[Visit], rounds: int, seconds: float) ->
 
 
 def _percent_done(visits: Sequence[Visit], networks: int, plan: Plan) -> int:
-    time_share = sum(visit.seconds for visit in visits) / plan.seconds
     visit_share = len(visits) / (plan.least_rounds * networks)
+    time_share = sum(visit.seconds for visit in visits) / plan.seconds if plan.seconds else visit_share
     return int(100 * min(1.0, time_share, visit_share))
 
 

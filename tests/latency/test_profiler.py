@@ -1,0 +1,168 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_tables import TINY_INPUT, made_up_cost_ns, tiny_space
+
+from facenas.architecture import Detector, published_detector
+from facenas.devices.agent import AgentError, Sample
+from facenas.devices.targets import resolve_target
+from facenas.errors import InputError, TableError
+from facenas.graph import build_graph, inventory
+from facenas.latency import profiler
+from facenas.latency.profiler import Plan, profile
+from facenas.latency.table import load_table
+from facenas.units import Size
+
+CPU = resolve_target("cpu")
+QUICK = Plan(carriers_per_operator=1, calibration_networks=3, seconds=0.0, least_rounds=2, published=False)
+
+
+class FakeAgent:
+    """Answers with made-up times, and counts its visits."""
+
+    visits = 0
+    refused: str | None = None
+
+    def __init__(self, target: object) -> None: ...
+
+    def __enter__(self) -> "FakeAgent":
+        return self
+
+    def __exit__(self, *error: object) -> None: ...
+
+    def measure(self, detector: Detector, input_size: Size, *, runs: int, layers: bool) -> Sample:
+        type(self).visits += 1
+        if str(detector) == self.refused:
+            raise AgentError("the runtime onnxruntime crashed with signal SIGSEGV")
+        graph = build_graph(detector, input_size)
+        times = {layer.name: [made_up_cost_ns(layer.operator)] * runs for layer in graph.layers}
+        total = sum(made_up_cost_ns(operator) for operator in graph.operators)
+        return Sample((total + 10_000,) * runs, times if layers else {}, (0,) * runs if layers else ())
+
+
+@pytest.fixture
+def fake_agent(monkeypatch: pytest.MonkeyPatch) -> type[FakeAgent]:
+    agent: type[FakeAgent] = type("CountingAgent", (FakeAgent,), {"visits": 0, "refused": None})
+    monkeypatch.setattr(profiler, "Agent", agent)
+    return agent
+
+
+def test_the_table_holds_what_was_measured(tmp_path: Path, fake_agent: type[FakeAgent]) -> None:
+    shares: list[int] = []
+    table = profile(
+        CPU, tiny_space(), TINY_INPUT, tmp_path / "t.json", plan=QUICK, progress=lambda done, _: shares.append(done)
+    )
+    assert load_table(tmp_path / "t.json") == replace(table, seconds=round(table.seconds, 1))
+    assert set(table.operators) >= tiny_space().operators(TINY_INPUT)
+    assert all(time.low_ns == made_up_cost_ns(operator) for operator, time in table.operators.items())
+    assert table.calibration.error_percent < 0.1
+    assert table.unstable_operators == 0
+    assert shares == sorted(shares)
+    assert list(tmp_path.iterdir()) == [tmp_path / "t.json"]
+
+
+def test_further_architectures_are_covered_on_wish(tmp_path: Path, fake_agent: type[FakeAgent]) -> None:
+    also = published_detector("damofd-0.5g")
+    table = profile(CPU, tiny_space(), TINY_INPUT, tmp_path / "t.json", plan=QUICK, also=[also])
+    assert set(inventory(also, TINY_INPUT)) <= set(table.operators)
+
+
+def test_a_carrier_that_crashes_the_runtime_is_kept_out_and_named(tmp_path: Path, fake_agent: type[FakeAgent]) -> None:
+    networks = profiler.networks_to_visit(tiny_space(), TINY_INPUT, QUICK)
+    fake_agent.refused = str(networks[0].detector)
+    table = profile(CPU, tiny_space(), TINY_INPUT, tmp_path / "t.json", plan=QUICK)
+    assert any(fake_agent.refused in failure and "SIGSEGV" in failure for failure in table.failures)
+    assert table.operators
+    assert fake_agent.visits < QUICK.least_rounds * len(networks)
+
+
+def test_a_runtime_that_refuses_everything_is_one_line(tmp_path: Path, fake_agent: type[FakeAgent]) -> None:
+    def refuse(self: FakeAgent, detector: Detector, input_size: Size, **_: Any) -> Sample:
+        raise AgentError("the runtime onnxruntime ended with exit code 1")
+
+    fake_agent.measure = refuse  # type: ignore[method-assign,assignment]
+    with pytest.raises(TableError, match="nothing could be measured on cpu"):
+        profile(CPU, tiny_space(), TINY_INPUT, tmp_path / "t.json", plan=QUICK)
+    assert not (tmp_path / "t.json").exists()
+
+
+def test_an_interrupted_profile_loses_nothing_and_resumes(
+    tmp_path: Path, fake_agent: type[FakeAgent], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(done: int, total: int) -> None:
+        if fake_agent.visits == 5:
+            raise KeyboardInterrupt
+
+    out = tmp_path / "t.json"
+    with pytest.raises(KeyboardInterrupt):
+        profile(CPU, tiny_space(), TINY_INPUT, out, plan=QUICK, progress=interrupt)
+    assert not out.exists()
+    with pytest.raises(InputError, match="--resume"):
+        profile(CPU, tiny_space(), TINY_INPUT, out, plan=QUICK)
+    profile(CPU, tiny_space(), TINY_INPUT, out, plan=QUICK, resume=True)
+    assert fake_agent.visits == QUICK.least_rounds * len(profiler.networks_to_visit(tiny_space(), TINY_INPUT, QUICK))
+
+
+def test_an_operator_whose_samples_disagree_is_measured_again_and_flagged(
+    tmp_path: Path, fake_agent: type[FakeAgent]
+) -> None:
+    honest = FakeAgent.measure
+
+    def drifting(self: FakeAgent, detector: Detector, input_size: Size, *, runs: int, layers: bool) -> Sample:
+        sample = honest(self, detector, input_size, runs=runs, layers=layers)
+        factor = 1 + type(self).visits // 8
+        return Sample(sample.end_to_end_ns, {n: [20_000 * factor] * runs for n in sample.layers_ns}, sample.overhead_ns)
+
+    fake_agent.measure = drifting  # type: ignore[method-assign,assignment]
+    table = profile(CPU, tiny_space(), TINY_INPUT, tmp_path / "t.json", plan=QUICK)
+    assert table.unstable_operators > 0
+    assert fake_agent.visits > QUICK.least_rounds * len(profiler.networks_to_visit(tiny_space(), TINY_INPUT, QUICK))
+
+
+_KILLED_PROFILE = """
+import sys
+from pathlib import Path
+from facenas.devices.targets import resolve_target
+from facenas.latency.profiler import Plan, profile
+from tiny_tables import TINY_INPUT, tiny_space
+plan = Plan(carriers_per_operator=1, calibration_networks=3, seconds=0.0, least_rounds=200, published=False)
+profile(resolve_target("cpu"), tiny_space(), TINY_INPUT, Path(sys.argv[1]), plan=plan)
+"""
+
+
+def test_kill_9_loses_one_visit_at_most_and_a_real_resume_makes_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "t.json"
+    journal = tmp_path / "t.json.journal"
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    process = subprocess.Popen([sys.executable, "-c", _KILLED_PROFILE, str(out)], env=environment)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and (not journal.exists() or len(journal.read_text().splitlines()) < 6):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    before = [json.loads(line) for line in journal.read_text().splitlines(keepends=True) if line.endswith("\n")]
+    assert len(before) >= 6
+    visited: list[tuple[int, str]] = []
+    visit = profiler._visit
+
+    def counting(agent: Any, network: Any, number: int, *rest: Any) -> Any:
+        visited.append((number, network.key))
+        return visit(agent, network, number, *rest)
+
+    monkeypatch.setattr(profiler, "_visit", counting)
+    plan = Plan(carriers_per_operator=1, calibration_networks=3, seconds=0.0, least_rounds=2, published=False)
+    table = profile(CPU, tiny_space(), TINY_INPUT, out, plan=plan, resume=True)
+    assert not journal.exists()
+    assert not set(visited) & {(line["round"], line["network"]) for line in before[1:]}
+    assert table.provenance == "measured"
+    assert set(table.operators) >= tiny_space().operators(TINY_INPUT)
