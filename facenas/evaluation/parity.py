@@ -19,10 +19,11 @@ REFERENCE_MIN_SCORE = 0.3
 
 @dataclass(frozen=True)
 class TensorParity:
-    """Differences of one output over all photos; `cosine` is the least of any photo."""
+    """Differences of one output over all photos; `cosine` is the least of any photo. The differences are None where the
+    output is missing, of another shape, or not finite."""
 
-    max_abs: float
-    mean_abs: float
+    max_abs: float | None
+    mean_abs: float | None
     cosine: float
 
 
@@ -38,22 +39,23 @@ class BoxParity:
 def compare_tensors(
     reference: Sequence[Mapping[str, FloatArray]], artefact: Sequence[Mapping[str, FloatArray]]
 ) -> dict[str, TensorParity]:
-    """Compare the outputs of two networks, photo by photo; a missing output or another shape counts as infinite."""
+    """Compare the outputs of two networks, photo by photo; see TensorParity."""
     result = {}
     for name in reference[0]:
+        pairs = list(zip(reference, artefact, strict=True))
+        if any(name not in found or found[name].shape != expected[name].shape for expected, found in pairs):
+            result[name] = TensorParity(None, None, 0.0)
+            continue
         max_abs, mean_abs, cosine = 0.0, 0.0, 1.0
-        for expected, found in zip(reference, artefact, strict=True):
-            if name not in found or found[name].shape != expected[name].shape:
-                max_abs = mean_abs = float("inf")
-                cosine = 0.0
-                break
+        for expected, found in pairs:
             a, b = expected[name].astype(np.float64).ravel(), found[name].astype(np.float64).ravel()
             difference = np.abs(a - b)
             max_abs = max(max_abs, float(difference.max()))
             mean_abs += float(difference.mean()) / len(reference)
             norms = float(np.linalg.norm(a) * np.linalg.norm(b))
             cosine = min(cosine, float(a @ b) / norms if norms else float(np.array_equal(a, b)))
-        result[name] = TensorParity(max_abs, mean_abs, cosine)
+        finite = np.isfinite([max_abs, mean_abs, cosine]).all()
+        result[name] = TensorParity(max_abs, mean_abs, cosine) if finite else TensorParity(None, None, 0.0)
     return result
 
 

@@ -176,10 +176,9 @@ def verify(
     drops = [before - (artefact_ap[name] or 0.0) for name, before in reference_ap.items() if before is not None]
     drop = round(max(drops), 5) if drops else None
 
-    worst = max(parity.max_abs for parity in tensors_parity.values())
     gates = (
         Gate("loads", True, None, None, f"input {description.input_size}, {len(tensors_parity)} outputs"),
-        Gate("tensors", worst <= limits.tensor_max_abs, worst, limits.tensor_max_abs, "largest absolute difference"),
+        _tensor_gate(tensors_parity, limits),
         Gate(
             "boxes", boxes.matched >= limits.boxes_matched, boxes.matched, limits.boxes_matched, "share with a partner"
         ),
@@ -202,6 +201,15 @@ def verify(
         evaluation,
         photos.name,
     )
+
+
+def _tensor_gate(parities: Mapping[str, TensorParity], limits: Limits) -> Gate:
+    odd = [name for name, parity in parities.items() if parity.max_abs is None]
+    if odd:
+        note = f"output {odd[0]} is missing, of another shape or not finite"
+        return Gate("tensors", False, None, limits.tensor_max_abs, note)
+    worst = max(parity.max_abs or 0.0 for parity in parities.values())
+    return Gate("tensors", worst <= limits.tensor_max_abs, worst, limits.tensor_max_abs, "largest absolute difference")
 
 
 def latency_gates(latency: LatencyCheck, limits: Limits) -> tuple[Gate, Gate]:

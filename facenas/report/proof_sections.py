@@ -161,7 +161,7 @@ def gate_section(folder: RunFolder) -> Html:
         for gate in verification.gates
     ]
     tensors = [
-        (name, f"{parity.max_abs:.2e}", f"{parity.mean_abs:.2e}", f"{parity.cosine:.6f}")
+        (name, _difference(parity.max_abs), _difference(parity.mean_abs), f"{parity.cosine:.6f}")
         for name, parity in verification.tensor.items()
     ]
     boxes = verification.boxes
@@ -220,3 +220,7 @@ def measured_provenance(folder: RunFolder) -> list[tuple[str, str, str]]:
                 )
             )
     return rows
+
+
+def _difference(value: float | None) -> str:
+    return "unlike" if value is None else f"{value:.2e}"
