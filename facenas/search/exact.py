@@ -76,10 +76,11 @@ class ExactSearch:
         self.limits = problem.limits
         self.active = [index for index, limit in enumerate(self.limits) if np.isfinite(limit)]
         self.labels_made = 0
+        self._tie_breakers = len(problem.latency_models) + 1  # the latencies, then FLOPs
         self._completions: list[dict[State, list[Completion]]] = [{} for _ in range(STAGE_COUNT)]
         self._complete_backwards(0, START)
         if START not in self._completions[0]:
-            raise problem.refuse(np.full(len(self.limits), -np.inf))
+            raise problem.refuse_memory()
         self.least = np.array([completion.cost[0] for completion in self._completions[0][START]])
         self.largest_score = self._completions[0][START][0].score[-1]
         if (self.least > self.limits).any():
@@ -155,7 +156,7 @@ class ExactSearch:
             for state, parts in sorted(states.items()):
                 labels = _join(parts)
                 if dominance is not None:
-                    labels = labels.take(nondominated(labels, dominance))
+                    labels = labels.take(nondominated(labels, dominance, self._tie_breakers))
                 if beam is not None and len(labels) > beam:
                     bound = self._bound(position, state, labels.score, labels.costs)
                     labels = labels.take(np.argsort(-bound, kind="stable")[:beam])
@@ -169,7 +170,7 @@ class ExactSearch:
         if START not in states:
             return start.take(np.zeros(0, np.intp))
         labels = _join(states[START])
-        return labels if dominance is None else labels.take(nondominated(labels, dominance))
+        return labels if dominance is None else labels.take(nondominated(labels, dominance, self._tie_breakers))
 
     def solve(self) -> Solution:
         """The certified optimum. Raises BudgetError where no network meets all budgets together."""
@@ -255,17 +256,18 @@ def _pareto_2d(cost: FloatArray, score: FloatArray) -> npt.NDArray[np.intp]:
     return np.asarray(order[first], np.intp)
 
 
-def nondominated(labels: Labels, resources: list[int]) -> npt.NDArray[np.intp]:
+def nondominated(labels: Labels, resources: list[int], tie_breakers: int) -> npt.NDArray[np.intp]:
     """Indices of the labels that no other beats: none with at least the score and at most every cost of `resources`.
 
-    Of labels equal in all these, the one with the lowest first cost (latency), then the least path stays.
+    A label of equal score beats another only if it is also before it in the order that breaks ties: the first
+    `tie_breakers` costs, then the path. Else a tie could be lost to a label that is cheaper in what breaks none.
     """
     if not len(labels):
         return np.zeros(0, np.intp)
     costs = labels.costs[:, resources]
     paths = [labels.path[:, index] for index in reversed(range(labels.path.shape[1]))]
-    ties = [labels.costs[:, index] for index in reversed(range(labels.costs.shape[1]))]
-    order = np.lexsort([*paths, *ties, *costs.T[::-1], -labels.score])
+    ties = [labels.costs[:, index] for index in reversed(range(tie_breakers))]
+    order = np.lexsort([*paths, *ties, -labels.score])
     if not resources:
         return order[:1]
     if len(resources) == 1:

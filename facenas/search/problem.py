@@ -81,10 +81,11 @@ class Problem:
         if missing:
             raise InputError(f"latency budget for '{missing[0]}', which is no --device of this search; add it")
         unlimited = float("inf")
-        self.resources = tuple(
-            Resource(f"latency {name}", budgets.latency_ms.get(name, unlimited), model.constant_ms)
-            for name, model in self.latency_models.items()
-        ) + (
+        self.resources = (
+            *(
+                Resource(f"latency {name}", budgets.latency_ms.get(name, unlimited), model.constant_ms)
+                for name, model in self.latency_models.items()
+            ),
             Resource("flops", budgets.flops or unlimited),
             Resource("params", budgets.params or unlimited),
             Resource("layers", budgets.layers or unlimited),
@@ -144,6 +145,10 @@ class Problem:
         stride = STRIDES[level]
         return channels * (self.input_size.width_px // stride) * (self.input_size.height_px // stride)
 
+    def _waiting_bytes(self, position: int, stage3_channels: int) -> int:
+        """What waits for the neck while a stage runs, beside its own input: during stage 5 the output of stage 3."""
+        return self._feature_values(0, stage3_channels) * BYTES_PER_VALUE if position == STAGE_COUNT - 1 else 0
+
     def end(self, widths: tuple[int, int, int]) -> tuple[FloatArray, float]:
         """Costs [resources] and peak memory in bytes of neck and head on stages 3, 4, 5 of these widths."""
         if widths not in self._ends:
@@ -159,8 +164,7 @@ class Problem:
     def moves(self, position: int, state: State) -> dict[State, tuple[npt.NDArray[np.intp], FloatArray]]:
         """From a state: for each next state the stage choices that fit the memory, and their costs (last: with the end)."""
         limit_bytes = self.budgets.memory_bytes or float("inf")
-        waiting = self._feature_values(0, state[0]) * BYTES_PER_VALUE if position == STAGE_COUNT - 1 else 0
-        fits = self._memory_bytes[position] + waiting <= limit_bytes
+        fits = self._memory_bytes[position] + self._waiting_bytes(position, state[0]) <= limit_bytes
         groups: dict[State, list[int]] = {}
         for index, stage in enumerate(self.stages[position]):
             if stage.in_channels == state[1] and fits[index]:
@@ -182,13 +186,41 @@ class Problem:
         """The detector of five stage indices."""
         return self.space.detector(self.stages[position][index] for position, index in enumerate(choice))
 
+    def least_memory_bytes(self) -> float:
+        """The least peak memory of any network of the space."""
+        peaks: dict[State, float] = {START: 0.0}
+        for position, choices in enumerate(self.stages):
+            reached: dict[State, float] = {}
+            for (stage3_channels, channels), before in peaks.items():
+                waiting = self._waiting_bytes(position, stage3_channels)
+                for stage, memory_bytes in zip(choices, self._memory_bytes[position], strict=True):
+                    if stage.in_channels != channels:
+                        continue
+                    peak = max(before, float(memory_bytes) + waiting)
+                    if position == STAGE_COUNT - 1:
+                        peak = max(peak, self.end((stage3_channels, channels, stage.out_channels))[1])
+                    state = (stage.out_channels if position == 2 else stage3_channels, stage.out_channels)
+                    reached[state] = min(peak, reached.get(state, peak))
+            peaks = reached
+        return min(peaks.values())
+
+    def refuse_memory(self) -> BudgetError:
+        """The error for a memory budget that no network meets."""
+        limit_bytes = self.budgets.memory_bytes or 0.0
+        return BudgetError(
+            f"no network of space '{self.space.name}' has memory <= {limit_bytes / 1e6:.6g} MB: the least possible is"
+            f" {self.least_memory_bytes() / 1e6:.6g} MB; raise this budget or choose another space"
+        )
+
     def refuse(self, least: FloatArray) -> BudgetError:
         """The error for budgets that nothing meets; `least` [resources]: the least possible of each cost alone."""
+        which = "" if self.budgets.memory_bytes is None else " within the memory budget"
         for resource, value in zip(self.resources, least + self.constants, strict=True):
             if value > resource.limit:
                 return BudgetError(
-                    f"no network of space '{self.space.name}' has {resource.name} <= {resource.limit:.6g}{_unit(resource)}:"
-                    f" the least possible is {value:.6g}{_unit(resource)}; raise this budget or choose another space"
+                    f"no network of space '{self.space.name}'{which} has {resource.name} <="
+                    f" {resource.limit:.6g}{_unit(resource)}: the least possible is"
+                    f" {value:.6g}{_unit(resource)}; raise this budget or choose another space"
                 )
         return BudgetError(
             f"no network of space '{self.space.name}' meets all budgets together, though each alone could be met; "
