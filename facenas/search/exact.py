@@ -267,7 +267,8 @@ def nondominated(labels: Labels, resources: list[int], tie_breakers: int) -> npt
     costs = labels.costs[:, resources]
     paths = [labels.path[:, index] for index in reversed(range(labels.path.shape[1]))]
     ties = [labels.costs[:, index] for index in reversed(range(tie_breakers))]
-    order = np.lexsort([*paths, *ties, -labels.score])
+    keys: list[npt.NDArray[Any]] = [*paths, *ties, -labels.score]
+    order = np.lexsort(keys)
     if not resources:
         return order[:1]
     if len(resources) == 1:
