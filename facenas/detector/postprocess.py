@@ -113,5 +113,6 @@ def suppress(faces: Faces, iou: float = NMS_IOU) -> Faces:
 
 
 def find_faces(outputs: Mapping[str, FloatArray], min_score: float, index: int = 0, iou: float = NMS_IOU) -> Faces:
-    """Decode and suppress in one step."""
-    return suppress(decode(outputs, min_score, index), iou)
+    """Decode and suppress in one step; boxes without area (an untrained network makes some) are no faces."""
+    faces = decode(outputs, min_score, index)
+    return suppress(faces.take(np.flatnonzero((faces.boxes[:, :2] < faces.boxes[:, 2:]).all(axis=1))), iou)

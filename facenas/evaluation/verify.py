@@ -61,6 +61,7 @@ class LatencyCheck:
     measured_ms: float | None = None
     budget_ms: float | None = None
     provenance: str | None = None
+    why_unpredicted: str | None = None
 
 
 @dataclass(frozen=True)
@@ -216,7 +217,9 @@ def latency_gates(latency: LatencyCheck, limits: Limits) -> tuple[Gate, Gate]:
     """Measured against predicted latency, and against the budget."""
     off_percent = _percent_off(latency)
     agrees = None if off_percent is None else abs(off_percent) <= limits.latency_percent
-    note = "measured against predicted, percent" if off_percent is not None else "not measured"
+    note = "measured against predicted, percent"
+    if off_percent is None:
+        note = f"not measured: {latency.why_unpredicted or 'no measurement'}"
     over, within = None, None
     if latency.measured_ms is not None and latency.budget_ms is not None:
         over = latency.budget_ms * (1 + limits.budget_percent / 100)
