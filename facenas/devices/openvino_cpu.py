@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import openvino
 
+from facenas.devices.fake_quantize import fake_quantize
 from facenas.devices.runtimes import CompiledModel, FloatArray, LayerTimes, example_image
 from facenas.devices.targets import Target
 from facenas.errors import InputError
@@ -23,9 +24,13 @@ _PRECISION_HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 
 
 class OpenVinoModel(CompiledModel):
-    """A model that is compiled when it is first run or timed. Raises InputError where OpenVINO cannot load it."""
+    """A model that is compiled when it is first run or timed.
 
-    def __init__(self, model: Path | bytes, target: Target) -> None:
+    For an int8 target the model must carry its quantisation; with `timing_only` made-up ranges will do, and its outputs
+    mean nothing. Raises InputError where OpenVINO cannot load the model.
+    """
+
+    def __init__(self, model: Path | bytes, target: Target, *, timing_only: bool = False) -> None:
         self._target = target
         self._core = openvino.Core()
         name = str(model) if isinstance(model, Path) else "the model"
@@ -37,6 +42,10 @@ class OpenVinoModel(CompiledModel):
         if len(inputs) != 1 or len(inputs[0].partial_shape) != 4:
             shapes = ", ".join(f"{entry.any_name} {entry.partial_shape}" for entry in inputs)
             raise InputError(f"{name} has inputs {shapes or 'none'}; a detector has one of shape [1, 3, height, width]")
+        if target.precision == "int8" and not _is_quantized(self._model):
+            if not timing_only:
+                raise InputError(f"{name} is not quantised, as device {target} needs; export it with --precision int8")
+            self._model = fake_quantize(self._model)
         height, width = inputs[0].partial_shape[2], inputs[0].partial_shape[3]
         open_size = height.is_dynamic or width.is_dynamic
         self.input_size = None if open_size else Size(width.get_length(), height.get_length())
@@ -105,6 +114,10 @@ class OpenVinoModel(CompiledModel):
             np.array([list(mean_ns.values())], np.int64),
             np.array([overhead_ns], np.int64),
         )
+
+
+def _is_quantized(model: openvino.Model) -> bool:
+    return any(operation.get_type_name() == "FakeQuantize" for operation in model.get_ops())
 
 
 def _last_line(error: Exception) -> str:

@@ -69,9 +69,10 @@ def example_image(size: Size) -> FloatArray:
     return generator.uniform(-1, 1, (1, 3, size.height_px, size.width_px)).astype(np.float32)
 
 
-def load_model(model: Path | bytes, target: Target) -> CompiledModel:
+def load_model(model: Path | bytes, target: Target, *, timing_only: bool = False) -> CompiledModel:
     """Compile an ONNX file (or, for OpenVINO, an .xml file) or the bytes of an ONNX model for a target.
 
+    With `timing_only`, a float32 model stands for the one of the target's precision that it would become.
     Raises InputError for what is no usable model, MissingPackageError where the target's runtime is not installed.
     """
     require_available(target)
@@ -85,6 +86,6 @@ def load_model(model: Path | bytes, target: Target) -> CompiledModel:
         case "openvino":
             from facenas.devices.openvino_cpu import OpenVinoModel
 
-            return OpenVinoModel(model, target)
+            return OpenVinoModel(model, target, timing_only=timing_only)
         case _:
             raise InputError(f"device '{target}' has the runtime {target.runtime}, which runs no model here")

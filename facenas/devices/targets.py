@@ -53,10 +53,8 @@ def resolve_target(name: str) -> Target:
 
 def why_unavailable(target: Target) -> str | None:
     """None where this machine can run the target, else the reason in words."""
-    packages = [target.runtime, *(["nncf"] if target.precision == "int8" else [])]
-    for package in packages:
-        if importlib.util.find_spec(package) is None:
-            return f"the package '{package}' is not installed; install it with: pip install {package}"
+    if importlib.util.find_spec(target.runtime) is None:
+        return f"the package '{target.runtime}' is not installed; install it with: pip install {target.runtime}"
     if target.precision == "bf16" and not _BF16_FLAGS & cpu_flags():
         return "this CPU computes no bfloat16 (it has neither avx512_bf16 nor amx_bf16)"
     cores = os.cpu_count() or 1

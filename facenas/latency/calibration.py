@@ -2,22 +2,16 @@
 
     latency = scale * sum + offset,   scale > 0, offset >= 0
 
-fitted robustly to relative errors, because what disturbs a measurement only ever lengthens it. The error and the
-interval come from networks that took no part: in each of `FOLDS` folds, the operators' times are taken from the other
-networks' samples and the fit from the other networks.
+fitted robustly to relative errors, because what disturbs a measurement only ever lengthens it. The networks are not
+those that the operators' times come from, and the error and the interval come from cross-validation: each network is
+predicted by the fit to the networks of the other folds.
 """
-
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import compress
-from statistics import median
 
 import numpy as np
 import numpy.typing as npt
 
 from facenas.errors import TableError
 from facenas.latency.table import Calibration
-from facenas.operators import Operator
 
 FOLDS = 10
 LEAST_NETWORKS = 3
@@ -26,28 +20,6 @@ _INTERVAL = (0.05, 0.95)
 _ROBUST_SCALE = 0.03
 
 FloatVector = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A whole network that was measured.
-
-    `layers_low_ns`: for each layer its operator and its own 20th percentile, or None where no counters were read.
-    """
-
-    operators: tuple[Operator, ...]
-    latency_ns: float
-    layers_low_ns: tuple[float, ...] | None
-
-
-def operator_costs(networks: Sequence[Measured]) -> dict[Operator, float]:
-    """For every operator, the median over all places where it was counted."""
-    places: dict[Operator, list[float]] = {}
-    for network in networks:
-        if network.layers_low_ns is not None:
-            for operator, low_ns in zip(network.operators, network.layers_low_ns, strict=True):
-                places.setdefault(operator, []).append(low_ns)
-    return {operator: median(values) for operator, values in places.items()}
 
 
 def fit(sums_ns: FloatVector, latencies_ns: FloatVector) -> tuple[float, float]:
@@ -67,34 +39,23 @@ def fit(sums_ns: FloatVector, latencies_ns: FloatVector) -> tuple[float, float]:
     return float(result.x[0]), float(result.x[1] * unit_ns)
 
 
-def _sums(networks: Sequence[Measured], costs: Mapping[Operator, float]) -> FloatVector:
-    return np.array([sum(costs[operator] for operator in network.operators) for network in networks])
-
-
-def held_out_predictions(networks: Sequence[Measured]) -> FloatVector:
-    """For every network its latency in ns as predicted without it (only operators that no other holds are its own)."""
-    everything = operator_costs(networks)
-    fold_of = np.arange(len(networks)) % FOLDS
-    predictions = np.zeros(len(networks))
-    for fold in range(FOLDS):
+def held_out_predictions(sums_ns: FloatVector, latencies_ns: FloatVector) -> FloatVector:
+    """For every network its latency in ns as the fit to the other folds predicts it."""
+    fold_of = np.arange(len(sums_ns)) % FOLDS
+    predictions = np.zeros(len(sums_ns))
+    for fold in range(min(FOLDS, len(sums_ns))):
         inside = fold_of == fold
-        if not inside.any():
-            continue
-        others = list(compress(networks, ~inside))
-        costs = everything | operator_costs(others)
-        scale, offset_ns = fit(_sums(others, costs), np.array([network.latency_ns for network in others]))
-        predictions[inside] = scale * _sums(list(compress(networks, inside)), costs) + offset_ns
+        scale, offset_ns = fit(sums_ns[~inside], latencies_ns[~inside])
+        predictions[inside] = scale * sums_ns[inside] + offset_ns
     return predictions
 
 
-def calibration_of(networks: Sequence[Measured], note: str) -> Calibration:
-    """The calibration of a table whose operators come from the same networks. Raises TableError for fewer than 3."""
-    if len(networks) < LEAST_NETWORKS:
-        raise TableError(f"only {len(networks)} networks could be measured, {LEAST_NETWORKS} are needed to calibrate")
-    latencies = np.array([network.latency_ns for network in networks])
-    scale, offset_ns = fit(_sums(networks, operator_costs(networks)), latencies)
-    ratios = latencies / held_out_predictions(networks)
-    return with_ratios(scale, offset_ns, ratios, note)
+def calibration_of(sums_ns: FloatVector, latencies_ns: FloatVector, note: str) -> Calibration:
+    """The calibration from sums of operators and measured latencies. Raises TableError for fewer than 3 networks."""
+    if len(sums_ns) < LEAST_NETWORKS:
+        raise TableError(f"only {len(sums_ns)} networks could be measured, {LEAST_NETWORKS} are needed to calibrate")
+    scale, offset_ns = fit(sums_ns, latencies_ns)
+    return with_ratios(scale, offset_ns, latencies_ns / held_out_predictions(sums_ns, latencies_ns), note)
 
 
 def with_ratios(scale: float, offset_ns: float, ratios: FloatVector, note: str) -> Calibration:

@@ -1,12 +1,12 @@
 """Profile: measure carriers in turns, round after round, and make a LatencyTable of what was read.
 
-A visit to a network takes a few runs end to end and, for carriers, some with the runtime's layer counters. Visits are
-short and rounds many, so that a burst of disturbance, seconds to a minute long, hits few of a network's samples.
-Every visit goes to a journal at once.
+A visit to a carrier takes a few runs with the runtime's layer counters, a visit to a calibration network a few runs end
+to end. Visits are short and rounds many, so that a burst of disturbance, seconds to a minute long, hits few of a
+network's samples. Every visit goes to a journal at once.
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,16 +17,16 @@ import numpy as np
 import numpy.typing as npt
 
 from facenas.architecture import Detector
-from facenas.devices.agent import Agent, AgentError
+from facenas.devices.agent import Agent, AgentError, Sample
 from facenas.devices.fingerprint import read_fingerprint
 from facenas.devices.targets import Target, require_available
 from facenas.errors import TableError
 from facenas.graph import Graph, build_graph
-from facenas.latency.calibration import Measured, calibration_of
+from facenas.latency.calibration import calibration_of
 from facenas.latency.carriers import landmark_carriers, published_carriers, random_networks, space_carriers
 from facenas.latency.journal import Journal, Visit
 from facenas.latency.measure import halves_differ_percent, low_quantile
-from facenas.latency.table import LatencyTable, OperatorTime, save_table
+from facenas.latency.table import Calibration, LatencyTable, OperatorTime, save_table
 from facenas.operators import Operator
 from facenas.space import Space
 from facenas.units import Size
@@ -42,19 +42,22 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Plan:
-    """How much to measure: rounds until `seconds` are over, but at least `least_rounds` on slow devices."""
+    """How much to measure: rounds until `seconds` are over, but at least `least_rounds` on slow devices.
+
+    A round visits every other carrier and all calibration networks.
+    """
 
     carriers_per_operator: int = 2
-    calibration_networks: int = 40
+    calibration_networks: int = 60
     seconds: float = 150.0
-    least_rounds: int = 3
-    runs_per_visit: int = 2
+    least_rounds: int = 6
+    runs_per_visit: int = 3
     published: bool = True
 
 
 @dataclass(frozen=True)
 class _Network:
-    """A network to visit. `layers`: its layer counters are read, too."""
+    """A network to visit. `layers`: its layer counters are read (a carrier), else it is timed end to end."""
 
     key: str
     detector: Detector
@@ -71,13 +74,12 @@ def networks_to_visit(space: Space, input_size: Size, plan: Plan, also: Iterable
         *also,
     ]
     calibration = random_networks(space, plan.calibration_networks, seed=_CALIBRATION_SEED)
-    found: dict[Detector, _Network] = {}
-    for detectors, layers in ((carriers, True), (calibration, False)):
+    networks = []
+    for detectors, layers in ((dict.fromkeys(carriers), True), (calibration, False)):
         for detector in detectors:
-            if detector not in found:
-                key = f"{detector}{' with landmarks' if detector.landmarks else ''}"
-                found[detector] = _Network(key, detector, build_graph(detector, input_size), layers)
-    return list(found.values())
+            key = f"{detector}{' with landmarks' if detector.landmarks else ''}{'' if layers else ' end to end'}"
+            networks.append(_Network(key, detector, build_graph(detector, input_size), layers))
+    return networks
 
 
 def profile(
@@ -111,10 +113,11 @@ def profile(
     }
     journal = Journal(out.with_name(f"{out.name}.journal"), described, resume=resume)
     _measure(journal, networks, target, input_size, plan, progress)
-    measured, samples = _read(journal.visits, networks)
-    if not samples:
+    places = _samples_by_operator(journal.visits, networks)
+    if not places:
         failures = _failures(journal.visits) or ("no network was measured",)
         raise TableError(f"nothing could be measured on {target.name}: {failures[0]}")
+    operators = {operator: _operator_time(samples) for operator, samples in places.items()}
     table = LatencyTable(
         target=target.name,
         provenance="measured",
@@ -122,8 +125,8 @@ def profile(
         space=space.name,
         input_size=input_size,
         fingerprint=fingerprint,
-        calibration=calibration_of(measured, "fitted to the networks of this profile"),
-        operators={operator: _operator_time(places) for operator, places in samples.items()},
+        calibration=_calibration(journal.visits, networks, operators),
+        operators=operators,
         seconds=sum(visit.seconds for visit in journal.visits),
         failures=_failures(journal.visits),
     )
@@ -159,20 +162,22 @@ def _measure(
     with Agent(target) as agent:
         number = 0
         while number < plan.least_rounds or _another_round_fits(journal.visits, number, plan.seconds):
-            one_round(agent, number, networks)
+            carriers_turn = (network for index, network in enumerate(networks) if index % 2 == number % 2)
+            calibration = (network for network in networks if not network.layers)
+            one_round(agent, number, list(dict.fromkeys([*carriers_turn, *calibration])))
             number += 1
         one_round(agent, _REPEAT_ROUND, _unstable_networks(journal.visits, networks))
 
 
 def _another_round_fits(visits: Sequence[Visit], rounds: int, seconds: float) -> bool:
-    """Whether `rounds` rounds and one more like the last take less than `seconds`; later ones compile nothing."""
+    """Whether `rounds` rounds and one more like the last take less than `seconds`."""
     spent = sum(visit.seconds for visit in visits if visit.round < rounds)
     last = sum(visit.seconds for visit in visits if visit.round == rounds - 1)
     return 0 < last <= seconds - spent
 
 
 def _percent_done(visits: Sequence[Visit], networks: int, plan: Plan) -> int:
-    visit_share = len(visits) / (plan.least_rounds * networks)
+    visit_share = len(visits) / (plan.least_rounds * networks / 2)
     time_share = sum(visit.seconds for visit in visits) / plan.seconds if plan.seconds else visit_share
     return int(100 * min(1.0, time_share, visit_share))
 
@@ -193,31 +198,41 @@ def _failures(visits: Sequence[Visit]) -> tuple[str, ...]:
 _Samples = npt.NDArray[np.int64]
 
 
-def _read(
-    visits: Sequence[Visit], networks: Sequence[_Network]
-) -> tuple[list[Measured], dict[Operator, list[_Samples]]]:
-    """Whole networks, and for every operator the samples of each place where it was counted, in the order of rounds."""
-    by_network: dict[str, list[Visit]] = {}
+def _samples_by_network(visits: Sequence[Visit]) -> dict[str, list[Sample]]:
+    found: dict[str, list[Sample]] = {}
     for visit in visits:
         if visit.sample is not None:
-            by_network.setdefault(visit.network, []).append(visit)
-    measured: list[Measured] = []
+            found.setdefault(visit.network, []).append(visit.sample)
+    return found
+
+
+def _samples_by_operator(visits: Sequence[Visit], networks: Sequence[_Network]) -> dict[Operator, list[_Samples]]:
+    """For every operator, for each place where it was counted, its nanoseconds in the order of rounds."""
+    by_network = _samples_by_network(visits)
     places: dict[Operator, list[_Samples]] = {}
     for network in networks:
-        samples = [visit.sample for visit in by_network.get(network.key, ()) if visit.sample is not None]
-        if not samples:
-            continue
-        lows: list[float] | None = [] if network.layers else None
-        if lows is not None:
+        samples = by_network.get(network.key)
+        if network.layers and samples:
             for layer in network.graph.layers:
                 # A layer that the runtime removed or merged has no counter of its own: it costs nothing there.
-                taken = np.concatenate([sample.layers_ns.get(layer.name, [0]) for sample in samples]).astype(np.int64)
-                places.setdefault(layer.operator, []).append(taken)
-                lows.append(low_quantile(taken))
-        end_to_end = np.concatenate([sample.end_to_end_ns for sample in samples]).astype(np.int64)
-        own = None if lows is None else tuple(lows)
-        measured.append(Measured(network.graph.operators, low_quantile(end_to_end), own))
-    return measured, places
+                taken = np.concatenate([sample.layers_ns.get(layer.name, [0]) for sample in samples])
+                places.setdefault(layer.operator, []).append(taken.astype(np.int64))
+    return places
+
+
+def _calibration(
+    visits: Sequence[Visit], networks: Sequence[_Network], operators: Mapping[Operator, OperatorTime]
+) -> Calibration:
+    """From those calibration networks whose operators all have a time (where carriers failed, not all may)."""
+    by_network = _samples_by_network(visits)
+    sums_ns, latencies_ns = [], []
+    for network in networks:
+        samples = by_network.get(network.key)
+        if not network.layers and samples and all(operator in operators for operator in network.graph.operators):
+            sums_ns.append(sum(operators[operator].low_ns for operator in network.graph.operators))
+            latencies_ns.append(low_quantile(np.concatenate([sample.end_to_end_ns for sample in samples])))
+    note = "fitted to networks that took no part in the operators' times"
+    return calibration_of(np.array(sums_ns, np.float64), np.array(latencies_ns), note)
 
 
 def _operator_time(places: Sequence[_Samples]) -> OperatorTime:
@@ -247,13 +262,18 @@ def _unstable_networks(visits: Sequence[Visit], networks: Sequence[_Network]) ->
     Visits of the repeating round itself are not looked at, so that a resumed profile chooses the same.
     """
     earlier = [visit for visit in visits if visit.round != _REPEAT_ROUND]
-    _, places = _read(earlier, networks)
+    by_network = _samples_by_network(earlier)
+    places = _samples_by_operator(earlier, networks)
     unstable = {operator for operator, samples in places.items() if not _is_stable(samples)}
     chosen: list[_Network] = []
     for network in networks:
-        found = unstable & set(network.graph.operators) if network.layers else set()
-        samples = [v.sample.end_to_end_ns for v in earlier if v.network == network.key and v.sample is not None]
-        if found or (samples and halves_differ_percent(np.concatenate(samples)) > UNSTABLE_PERCENT):
-            chosen.append(network)
+        if network.layers:
+            found = unstable & set(network.graph.operators)
             unstable -= found
+            if found:
+                chosen.append(network)
+        elif samples := by_network.get(network.key):
+            end_to_end = np.concatenate([sample.end_to_end_ns for sample in samples])
+            if halves_differ_percent(end_to_end) > UNSTABLE_PERCENT:
+                chosen.append(network)
     return chosen

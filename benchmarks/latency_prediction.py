@@ -1,0 +1,274 @@
+"""How right are predicted latencies? Networks that took no part in the table, predicted and measured in one run.
+
+    python benchmarks/latency_prediction.py --device cpu [--table F] [--second-table F] [--seconds 120] [--out F]
+
+Random networks of the table's space and the published detectors that the table reaches to are measured end to end in
+turns (20th percentile, as in a profile). Beside the table's prediction stands what the usual table gives: the sum of
+all operators timed alone, each as a network of one node. With a second table, made by another profile of this machine,
+the two tables' predictions are compared. Exit code 1 where a bar is missed.
+"""
+
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import typer
+from onnx import TensorProto, helper, numpy_helper
+
+from facenas.architecture import PUBLISHED_NAMES, Detector, published_detector
+from facenas.cli.output import note, print_table
+from facenas.cli.progress import progress_bar
+from facenas.devices.agent import Agent
+from facenas.devices.cpu import pin_to_cores
+from facenas.devices.fingerprint import differences, read_fingerprint
+from facenas.devices.runtimes import load_model
+from facenas.devices.targets import Target, resolve_target
+from facenas.errors import FacenasError, TableError
+from facenas.files import write_json
+from facenas.graph import inventory
+from facenas.latency.carriers import random_networks
+from facenas.latency.measure import latency_of, low_quantile
+from facenas.latency.predictor import OperatorCosts, predict
+from facenas.latency.table import LatencyTable, find_table, load_table
+from facenas.operators import Kind, Operator
+from facenas.space import load_space
+from facenas.units import Size, parse_size
+
+SEED = 2  # a profile draws its calibration networks with another
+RUNS_PER_VISIT = 2
+LEAST_ROUNDS = 5
+
+
+@dataclass(frozen=True)
+class Bars:
+    """What the predictions of a target must reach."""
+
+    within_10_percent: float = 99.0
+    within_5_percent: float = 95.0
+    mean_error_percent: float = 2.5
+    kendall_tau: float = 0.97
+    interval_low: float = 85.0
+    interval_high: float = 95.0
+    second_table_percent: float = 3.0
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One network."""
+
+    name: str
+    measured_ms: float
+    spread_ms: float
+    predicted_ms: float
+    low_ms: float
+    high_ms: float
+    isolated_sum_ms: float | None
+
+
+def main(
+    device: Annotated[str, typer.Option(help="target")] = "cpu",
+    table: Annotated[Path | None, typer.Option(help="latency table (default: the shipped one)")] = None,
+    second_table: Annotated[Path | None, typer.Option(help="table of a second profile of this machine")] = None,
+    input: Annotated[str, typer.Option(help="network input, WIDTHxHEIGHT")] = "640x480",
+    networks: Annotated[int, typer.Option(help="random networks to compare")] = 100,
+    seconds: Annotated[float, typer.Option(help="time to measure them for")] = 120.0,
+    isolated: Annotated[bool, typer.Option(help="also time every operator alone")] = True,
+    out: Annotated[Path | None, typer.Option(help="JSON file for the result")] = None,
+) -> None:
+    """Compare predicted with measured latencies."""
+    target, size = resolve_target(device), parse_size(input)
+    found = find_table(target, size, table)
+    for difference in differences(found.fingerprint, read_fingerprint(target)):
+        note(f"the table is from another machine: {difference}")
+    detectors = networks_to_compare(found, networks)
+    with progress_bar() as report:
+        samples, rounds = measure(target, size, list(detectors.values()), seconds, report)
+        alone = {}
+        if isolated:
+            operators = sorted({entry for detector in detectors.values() for entry in inventory(detector, size)})
+            alone = {
+                operator: time_alone(operator, target)
+                for index, operator in enumerate(operators, 1)
+                if report(index, len(operators), "timing operators alone") is None
+            }
+    compared = compare(found, detectors, samples, alone)
+    second = None if second_table is None else disagreement_percent(found, load_table(second_table), detectors.values())
+    result = summary(compared, Bars(), second) | {"device": device, "input": input, "rounds": rounds}
+    if out is not None:
+        write_json(out, result | {"networks": [asdict(entry) for entry in compared]})
+    show(result)
+    if result["missed"]:
+        sys.exit(1)
+
+
+def networks_to_compare(table: LatencyTable, count: int) -> dict[str, Detector]:
+    """Random networks of the table's space and those published detectors that the table reaches to, by name."""
+    random = random_networks(load_space(table.space), count, seed=SEED)
+    detectors = {str(detector): detector for detector in random}
+    for name in PUBLISHED_NAMES:
+        try:
+            predict(published_detector(name), table, table.input_size)
+        except TableError as error:
+            note(f"left out {name}: {error}")
+            continue
+        detectors[name] = published_detector(name)
+    return detectors
+
+
+def measure(
+    target: Target, size: Size, detectors: Sequence[Detector], seconds: float, report: Any
+) -> tuple[list[npt.NDArray[np.int64]], int]:
+    """Nanoseconds of all runs of each network, in turns for `seconds`; and the number of rounds."""
+    samples: list[list[int]] = [[] for _ in detectors]
+    start, rounds = time.monotonic(), 0
+    with Agent(target) as agent:
+        while rounds < LEAST_ROUNDS or time.monotonic() - start < seconds:
+            for index in np.random.default_rng(rounds).permutation(len(detectors)):
+                sample = agent.measure(detectors[index], size, runs=RUNS_PER_VISIT, layers=False)
+                samples[index] += sample.end_to_end_ns
+                spent = min(time.monotonic() - start, seconds)
+                report(int(spent), int(seconds), f"measuring on {target}, round {rounds + 1}")
+            rounds += 1
+    return [np.array(taken, np.int64) for taken in samples], rounds
+
+
+def time_alone(operator: Operator, target: Target) -> float:
+    """Milliseconds of a network of this one operator, 20th percentile of 15 runs."""
+    model = load_model(lone_operator(operator).SerializeToString(), target, timing_only=True)
+    pin_to_cores(target.threads)
+    shape = (1, operator.in_channels, operator.height_px, operator.width_px)
+    x = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
+    times = []
+    for _ in range(18):
+        start = time.perf_counter_ns()
+        model.run(x)
+        times.append(time.perf_counter_ns() - start)
+    return low_quantile(np.array(times[3:], np.int64)) / 1e6
+
+
+def lone_operator(operator: Operator) -> onnx.ModelProto:
+    """An ONNX model of one fused operator; a residual is a constant."""
+    generator = np.random.default_rng(0)
+    out_shape = [1, operator.out_channels, operator.out_height_px, operator.out_width_px]
+    in_shape = [1, operator.in_channels, operator.height_px, operator.width_px]
+    constants, nodes = {}, []
+    if operator.kind is Kind.UPSAMPLE:
+        constants["scales"] = np.array([1, 1, 2, 2], np.float32)
+        attributes = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+        nodes.append(helper.make_node("Resize", ["x", "", "scales"], ["y"], **attributes))
+    else:
+        groups = operator.in_channels if operator.kind is Kind.DEPTHWISE else 1
+        kernel = operator.kernel_size
+        weight_shape = (operator.out_channels, operator.in_channels // groups, kernel, kernel)
+        constants["weight"] = generator.standard_normal(weight_shape, dtype=np.float32)
+        constants["bias"] = generator.standard_normal(operator.out_channels, dtype=np.float32)
+        steps = ["conv", *(["Add"] if operator.add else []), *(["Relu"] if operator.relu else [])]
+        names = [*(f"step{index}" for index in range(len(steps) - 1)), "y"]
+        pads, strides = [kernel // 2] * 4, [operator.stride] * 2
+        inputs = ["x", "weight", "bias"]
+        nodes.append(helper.make_node("Conv", inputs, [names[0]], pads=pads, strides=strides, group=groups))
+        for index, step in enumerate(steps[1:], 1):
+            inputs = [names[index - 1]]
+            if step == "Add":
+                constants["residual"] = generator.standard_normal(out_shape, dtype=np.float32)
+                inputs.append("residual")
+            nodes.append(helper.make_node(step, inputs, [names[index]]))
+    ends = (("x", in_shape), ("y", out_shape))
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in ends]
+    tensors = [numpy_helper.from_array(value, name) for name, value in constants.items()]
+    graph = helper.make_graph(nodes, "operator", values[:1], values[1:], tensors)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def compare(
+    table: LatencyTable,
+    detectors: dict[str, Detector],
+    samples: Sequence[npt.NDArray[np.int64]],
+    alone: dict[Operator, float],
+) -> list[Compared]:
+    """Prediction and measurement of every network."""
+    costs = OperatorCosts(table)
+    compared = []
+    for (name, detector), taken in zip(detectors.items(), samples, strict=True):
+        prediction, latency = predict(detector, table, table.input_size, costs), latency_of(taken)
+        lone = sum(alone[operator] for operator in inventory(detector, table.input_size)) if alone else None
+        ends = (prediction.low_ms, prediction.high_ms)
+        compared.append(Compared(name, latency.latency_ms, latency.spread_ms, prediction.latency_ms, *ends, lone))
+    return compared
+
+
+def disagreement_percent(one: LatencyTable, other: LatencyTable, detectors: Iterable[Detector]) -> float:
+    """Median over the networks of how far two tables' predictions are apart."""
+    pairs = [[predict(entry, table, one.input_size).latency_ms for table in (one, other)] for entry in detectors]
+    return float(np.median([100 * abs(first / second - 1) for first, second in pairs]))
+
+
+def accuracy(predicted_ms: Iterable[float], measured_ms: Iterable[float]) -> dict[str, float]:
+    """The figures by which predictions are judged."""
+    from scipy.stats import kendalltau
+
+    predicted, measured = np.array(list(predicted_ms)), np.array(list(measured_ms))
+    errors = 100 * np.abs(predicted / measured - 1)
+    return {
+        "within_10_percent": float(100 * np.mean(errors <= 10)),
+        "within_5_percent": float(100 * np.mean(errors <= 5)),
+        "mean_error_percent": float(errors.mean()),
+        "worst_error_percent": float(errors.max()),
+        "median_ratio": float(np.median(predicted / measured)),
+        "kendall_tau": float(kendalltau(predicted, measured).statistic),
+    }
+
+
+def summary(compared: Sequence[Compared], bars: Bars, second_percent: float | None) -> dict[str, Any]:
+    """All figures, and the names of the bars that were missed."""
+    measured = [entry.measured_ms for entry in compared]
+    figures = accuracy((entry.predicted_ms for entry in compared), measured)
+    held = 100 * float(np.mean([entry.low_ms <= entry.measured_ms <= entry.high_ms for entry in compared]))
+    met = {
+        "within 10 %": figures["within_10_percent"] >= bars.within_10_percent,
+        "within 5 %": figures["within_5_percent"] >= bars.within_5_percent,
+        "mean error": figures["mean_error_percent"] <= bars.mean_error_percent,
+        "Kendall tau": figures["kendall_tau"] >= bars.kendall_tau,
+        "90 % interval": bars.interval_low <= held <= bars.interval_high,
+        "two profiles agree": second_percent is None or second_percent <= bars.second_table_percent,
+    }
+    lone = [entry.isolated_sum_ms for entry in compared if entry.isolated_sum_ms is not None]
+    return {
+        "count": len(compared),
+        "fastest_ms": min(measured),
+        "slowest_ms": max(measured),
+        "table": figures | {"interval_holds_percent": held},
+        "isolated_sum": accuracy(lone, measured) if lone else None,
+        "second_table_median_difference_percent": second_percent,
+        "missed": [name for name, fine in met.items() if not fine],
+    }
+
+
+def show(result: dict[str, Any]) -> None:
+    """The result as a table."""
+    columns = [("this table", result["table"]), ("isolated operators", result["isolated_sum"])]
+    kinds = [(name, figures) for name, figures in columns if figures is not None]
+    rows = [(key.replace("_", " "), *(f"{figures[key]:.3f}" for _, figures in kinds)) for key in kinds[-1][1]]
+    rows.append(("interval holds percent", f"{result['table']['interval_holds_percent']:.1f}"))
+    title = (
+        f"{result['device']}: {result['count']} networks, {result['fastest_ms']:.1f} to {result['slowest_ms']:.0f} ms, "
+        f"{result['rounds']} rounds"
+    )
+    print_table(title, ("", *(name for name, _ in kinds)), rows)
+    if result["second_table_median_difference_percent"] is not None:
+        print(f"a second profile differs by {result['second_table_median_difference_percent']:.2f} % at the median")
+    print("missed: " + ", ".join(result["missed"]) if result["missed"] else "every bar is met")
+
+
+if __name__ == "__main__":
+    try:
+        typer.run(main)
+    except FacenasError as error:
+        print(f"latency_prediction: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

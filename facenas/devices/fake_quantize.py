@@ -1,0 +1,72 @@
+"""An int8 network for timing only: FakeQuantize operations put where post-training quantisation (NNCF) puts them.
+
+Latency depends on where values are quantised, not on the ranges. NNCF quantises the image, the sum of every convolution
+and bias that is not followed by a ReLU, every residual sum that is not, every ReLU and every upsampling, except what is
+an output; and the weights of all convolutions, per output channel. It takes seconds for one network and needs torch, so
+the hundreds of networks of a profile are quantised here, with made-up ranges.
+"""
+
+from typing import Any
+
+import numpy as np
+import openvino
+from openvino import opset13
+
+_ACTIVATION_RANGE = 4.0
+_WEIGHT_LEVELS = 255
+_ACTIVATION_LEVELS = 256
+_QUANTISED = ("Parameter", "Add", "Relu", "Interpolate")
+
+
+def fake_quantize(model: openvino.Model) -> openvino.Model:
+    """The same model with FakeQuantize operations; `model` itself is changed."""
+    for operation in model.get_ordered_ops():
+        kind = operation.get_type_name()
+        if kind in _QUANTISED:
+            _quantize_output(operation)
+        if kind in ("Convolution", "GroupConvolution"):
+            _quantize_weights(operation)
+    model.validate_nodes_and_infer_types()
+    return model
+
+
+def _quantize_output(operation: Any) -> None:
+    output = operation.output(0)
+    consumers = list(output.get_target_inputs())
+    kinds = {consumer.get_node().get_type_name() for consumer in consumers}
+    # The runtime fuses the ReLU, so only what comes out of it is quantised; an output of the network stays as it is.
+    if kinds & {"Relu", "Result"} or not kinds:
+        return
+    per_channel = kinds == {"GroupConvolution"} and operation.get_type_name() != "Parameter"
+    shape = [1, int(output.get_shape()[1]), 1, 1] if per_channel else [1, 1, 1, 1]
+    unsigned = operation.get_type_name() == "Relu"
+    low = np.full(shape, 0.0 if unsigned else -_ACTIVATION_RANGE * 128 / 127, np.float32)
+    high = np.full(shape, _ACTIVATION_RANGE, np.float32)
+    quantized = _fake_quantize(output, low, high, _ACTIVATION_LEVELS, f"{operation.get_friendly_name()}/fq_output_0")
+    for consumer in consumers:
+        consumer.replace_source_output(quantized)
+
+
+def _quantize_weights(operation: Any) -> None:
+    weights = operation.input_value(1)
+    values = _constant(weights.get_node())
+    # Per output channel: the first axis, and for grouped weights [groups, out, in, kernel, kernel] the second too.
+    kept = 2 if operation.get_type_name() == "GroupConvolution" else 1
+    axes = tuple(range(kept, values.ndim))
+    high = np.abs(values).max(axis=axes, keepdims=True).astype(np.float32)
+    name = f"{operation.get_friendly_name()}/fq_weights_1"
+    operation.input(1).replace_source_output(_fake_quantize(weights, -high, high, _WEIGHT_LEVELS, name))
+
+
+def _constant(node: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """The values of a constant, behind the reshape that turns a convolution's weights into those of groups."""
+    if node.get_type_name() == "Constant":
+        return np.asarray(node.data)
+    return _constant(node.input_value(0).get_node()).reshape(tuple(node.output(0).get_shape()))
+
+
+def _fake_quantize(source: Any, low: Any, high: Any, levels: int, name: str) -> Any:
+    ends = [opset13.constant(end) for end in (low, high)]
+    node = opset13.fake_quantize(source, *ends, *ends, levels=levels)
+    node.set_friendly_name(name)
+    return node.output(0)
