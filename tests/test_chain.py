@@ -92,7 +92,7 @@ def test_a_killed_run_goes_on(run_folder: Path, settings: ChainSettings, tmp_pat
         time.sleep(0.05)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    assert [step["name"] for step in json.loads((folder / "run.json").read_text())["steps"]][0] == "table"
+    assert json.loads((folder / "run.json").read_text())["steps"][0]["name"] == "table"
     done = replace(settings, table=run_folder / "table.json")
     run_chain(done, folder, silent, silent)
     assert (folder / "report.html").exists()
