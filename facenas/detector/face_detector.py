@@ -1,6 +1,6 @@
 """A detector ready to use: an exported file in, faces out, in pixels of the given photo.
 
-detector = FaceDetector(Path("model.onnx"))
+detector = FaceDetector("model.onnx")
 faces = detector(photo)          # uint8 RGB array or PIL image -> Faces
 """
 
@@ -29,7 +29,8 @@ class FaceDetector:
     protocol is 640). Raises InputError for a file that facenas did not export.
     """
 
-    def __init__(self, path: Path, target: Target | None = None, long_side_px: int | None = None) -> None:
+    def __init__(self, path: Path | str, target: Target | None = None, long_side_px: int | None = None) -> None:
+        path = Path(path)
         if path.suffix.lower() != ".onnx":
             raise InputError(f"{path} is no .onnx file; give one made by `facenas export`")
         model = load_onnx(path)
