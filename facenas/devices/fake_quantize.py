@@ -41,7 +41,9 @@ def _quantize_output(operation: Any) -> None:
     shape = [1, int(output.get_shape()[1]), 1, 1] if per_channel else [1, 1, 1, 1]
     unsigned = operation.get_type_name() == "Relu"
     low = np.full(shape, 0.0 if unsigned else -_ACTIVATION_RANGE * 128 / 127, np.float32)
-    high = np.full(shape, _ACTIVATION_RANGE, np.float32)
+    # Channels of different ranges, as real ones have: the runtime would merge equal ones and compute something else.
+    spread = np.linspace(0.5, 1, shape[1], dtype=np.float32).reshape(shape)
+    low, high = low * spread, np.full(shape, _ACTIVATION_RANGE, np.float32) * spread
     quantized = _fake_quantize(output, low, high, _ACTIVATION_LEVELS, f"{operation.get_friendly_name()}/fq_output_0")
     for consumer in consumers:
         consumer.replace_source_output(quantized)

@@ -95,13 +95,16 @@ class OpenVinoModel(CompiledModel):
             mean = (n * average(n) - w * average(w)) / (n - w),   n = warm_up + runs, w = warm_up.
         """
         image = example_image(self.timed_size())
-        layers = {operation.get_friendly_name().partition("/")[0] for operation in self._model.get_ordered_ops()}
+        operations = self._model.get_ordered_ops()
+        layers = {operation.get_friendly_name().partition("/")[0] for operation in operations} - {IMAGE}
+        convolutions = (operation for operation in operations if operation.get_type_name() == "Convolution")
+        first_layer = next(convolutions, operations[0]).get_friendly_name().partition("/")[0]
         request = self._core.import_model(self._exported, "CPU", self._options(count=True)).create_infer_request()
         readings: list[dict[str | None, int]] = []
         for count in (warm_up, runs):
             for _ in range(count):
                 request.infer({0: image}, share_inputs=True)
-            readings.append(_average_ns_by_layer(request.get_profiling_info(), layers))
+            readings.append(_average_ns_by_layer(request.get_profiling_info(), layers, first_layer))
         before, after = readings
         total = warm_up + runs
         mean_ns = {
@@ -124,20 +127,16 @@ def _last_line(error: Exception) -> str:
     return str(error).strip().splitlines()[-1][:200]
 
 
-def _average_ns_by_layer(counters: Any, layers: set[str]) -> dict[str | None, int]:
-    """Nanoseconds by layer; what belongs to none under None. What was merged into another operation tells 0."""
+def _average_ns_by_layer(counters: Any, layers: set[str], first_layer: str) -> dict[str | None, int]:
+    """Nanoseconds by layer; what belongs to none under None. What was merged into another operation tells 0.
+
+    What is done to the image (reordering, quantising) belongs to the first layer.
+    """
     times: dict[str | None, int] = {}
     for counter in counters:
         duration_ns = round(counter.real_time.total_seconds() * 1e6) * 1000
-        layer = _layer_of(counter.node_name, layers)
+        first = counter.node_name.partition("/")[0]
+        layer = first if first in layers else first_layer if first.startswith(IMAGE) else None
         if layer is not None or duration_ns:
             times[layer] = times.get(layer, 0) + duration_ns
     return times
-
-
-def _layer_of(node_name: str, layers: set[str]) -> str | None:
-    """The layer of a node: by the first part of its name, or, for the image's reorder, by the end of that part."""
-    first = node_name.partition("/")[0]
-    if first in layers and first != IMAGE:
-        return first
-    return max((layer for layer in layers if first.endswith(f"_{layer}")), key=len, default=None)

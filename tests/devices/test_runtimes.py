@@ -8,7 +8,7 @@ from onnx import TensorProto, helper
 
 from facenas.architecture import parse_detector, published_detector
 from facenas.devices.runtimes import CompiledModel, example_image, load_model
-from facenas.devices.targets import resolve_target, why_unavailable
+from facenas.devices.targets import TARGET_NAMES, resolve_target, why_unavailable
 from facenas.errors import InputError
 from facenas.graph import Graph, build_graph
 from facenas.units import Size
@@ -19,7 +19,7 @@ NARROW = (
     "SuperConvK3BNRELU(3,8,2,1)SuperResIDWE1K3(8,16,2,8,1)SuperResK1K3K1(16,24,2,8,2)"
     "SuperResK3K3(24,40,2,16,1)SuperResIDWE1K5(40,40,2,24,1)PAFPN(16)HeadDW(24,1)"
 )
-TARGETS = [name for name in ("cpu", "cpu-openvino", "cpu-openvino-bf16") if not why_unavailable(resolve_target(name))]
+TARGETS = [name for name in TARGET_NAMES if not why_unavailable(resolve_target(name))]
 
 
 def _graph(text: str = NARROW) -> Graph:
@@ -28,7 +28,7 @@ def _graph(text: str = NARROW) -> Graph:
 
 def _load(graph: Graph, target_name: str = "cpu", *, dynamic: bool = False) -> CompiledModel:
     model = build_onnx(graph, random_weights(graph), dynamic=dynamic)
-    return load_model(model.SerializeToString(), resolve_target(target_name))
+    return load_model(model.SerializeToString(), resolve_target(target_name), timing_only=True)
 
 
 @pytest.mark.parametrize("target_name", TARGETS)
@@ -56,6 +56,14 @@ def test_runtimes_agree_on_the_outputs() -> None:
     }
     for name, value in _load(graph, "cpu-openvino").run(image).items():
         np.testing.assert_allclose(value, expected[name], atol=1e-4)
+
+
+def test_an_int8_target_refuses_a_float_model_but_for_timing() -> None:
+    graph = _graph()
+    model = build_onnx(graph, random_weights(graph)).SerializeToString()
+    with pytest.raises(InputError, match="export it with --precision int8"):
+        load_model(model, resolve_target("cpu-openvino-int8"))
+    assert _load(graph, "cpu-openvino-int8").time(2).shape == (2,)
 
 
 @pytest.mark.parametrize("target_name", ["cpu", "cpu-openvino"])
