@@ -64,6 +64,7 @@ class Trainer:
         self.optimizer = self._create_optimizer()
         self.half_precision = _bfloat16_is_faster(detector, self.device)
         self.step = 0
+        self.photos: int | None = None
         self.best: dict[str, float | None] = {}
 
     def _floats(self) -> dict[str, Tensor]:
@@ -84,7 +85,14 @@ class Trainer:
     def run(
         self, dataset: Dataset, *, validate: Validate | None, validate_epochs: int, report: Report
     ) -> TrainingResult:
-        """Train to the recipe's last step. Raises TrainingError where the loss is not finite (the last good state stays)."""
+        """Train to the recipe's last step. Raises TrainingError where the loss is not finite (the last good state stays),
+        and InputError where the state to go on from was trained on another number of photos (other samples)."""
+        if self.photos not in (None, len(dataset.photos)):
+            raise InputError(
+                f"{self.out / 'last.safetensors'} was trained on {self.photos} photos, {dataset.name} has"
+                f" {len(dataset.photos)}; choose another --out or the same photos"
+            )
+        self.photos = len(dataset.photos)
         total = self.recipe.steps(len(dataset.photos))
         validate_steps = max(1, validate_epochs * len(dataset.photos) // self.recipe.batch_size)
         saved, started, first = time.monotonic(), time.monotonic(), self.step
@@ -192,6 +200,7 @@ class Trainer:
                 if isinstance(value, Tensor)
             }
         origin = {"step": self.step, "best": self.best, "recipe": asdict(self.recipe), "data": self.data_name}
+        origin["photos"] = self.photos
         arrays = {name: tensor.cpu().contiguous().numpy() for name, tensor in tensors.items()}
         state_file = Checkpoint(self.network.detector, self.input_size, arrays, origin)
         save_checkpoint(self.out / "last.safetensors", state_file)
@@ -205,6 +214,9 @@ class Trainer:
         state = load_checkpoint(path)
         if state.detector != self.network.detector:
             raise InputError(f"{path} holds '{state.detector}', not '{self.network.detector}'; choose another --out")
+        needed = {f"{kind}/{name}" for kind in ("network", "average") for name in self._floats()}
+        if not needed <= set(state.tensors):
+            raise InputError(f"{path} holds no state of a training; remove it or choose another --out")
         recipe = json.loads(json.dumps(asdict(self.recipe)))
         if state.origin["recipe"] != recipe:
             changed = sorted(key for key, value in recipe.items() if state.origin["recipe"].get(key) != value)
@@ -221,6 +233,7 @@ class Trainer:
                 moments["step"] = moments["step"].cpu()
             self.optimizer.state[parameter] = moments
         self.step, self.best = int(state.origin["step"]), dict(state.origin["best"])
+        self.photos = state.origin.get("photos")
         self._cut_log()
 
     def _cut_log(self) -> None:
