@@ -1,0 +1,247 @@
+"""Training: repeatable to the bit, also across kill -9; what does not fit is refused; a broken loss keeps the last state."""
+
+import importlib.util
+import json
+import math
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+from random_networks import TINY, with_landmarks
+
+from facenas.architecture import Detector
+from facenas.data.annotations import Dataset
+from facenas.data.source import open_dataset
+from facenas.data.synthetic import write_synthetic_set
+from facenas.errors import InputError, TrainingError
+from facenas.training import loop
+from facenas.training.checkpoint import Checkpoint, load_checkpoint
+from facenas.training.losses import Losses
+from facenas.training.recipe import Recipe
+from facenas.units import Size
+
+SIZE = Size(64, 64)
+RECIPE = Recipe(epochs=4, size_px=64, batch_size=2)
+STEPS = 8
+SCRIPT = Path(__file__).with_name("tiny_training.py")
+
+
+def _script() -> ModuleType:
+    specification = importlib.util.spec_from_file_location("tiny_training", SCRIPT)
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+tiny_training = _script()
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    write_synthetic_set(folder, 4, width_px=96, height_px=96)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def dataset(data: Path) -> Dataset:
+    return open_dataset(data)
+
+
+def silent(*_: object) -> None:
+    """No report."""
+
+
+def trainer_in(out: Path, detector: Detector = TINY, recipe: Recipe = RECIPE) -> loop.Trainer:
+    out.mkdir(exist_ok=True)
+    return loop.Trainer(detector, SIZE, recipe, out, "tiny")
+
+
+def train(out: Path, dataset: Dataset, detector: Detector = TINY, recipe: Recipe = RECIPE) -> Mapping[str, np.ndarray]:
+    """The weights after a whole training."""
+    trainer = trainer_in(out, detector, recipe)
+    trainer.resume()
+    result = trainer.run(dataset, validate=None, validate_epochs=1, report=silent)
+    return load_checkpoint(result.checkpoint).tensors
+
+
+def assert_equal_weights(one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> None:
+    assert set(one) == set(other)
+    for name, tensor in one.items():
+        np.testing.assert_array_equal(tensor, other[name], err_msg=name)
+
+
+def curve(out: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (out / "training.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_equal_seeds_give_equal_weights(tmp_path: Path, dataset: Dataset, optimizer: str) -> None:
+    recipe = replace(RECIPE, optimizer=optimizer)  # type: ignore[arg-type]
+    first, again = (train(tmp_path / name, dataset, recipe=recipe) for name in ("first", "again"))
+    assert_equal_weights(first, again)
+    other = train(tmp_path / "other", dataset, recipe=replace(recipe, seed=1))
+    assert any(not np.array_equal(first[name], other[name]) for name in first)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+@pytest.mark.parametrize("detector", [TINY, with_landmarks(TINY)], ids=["boxes", "landmarks"])
+def test_stopping_and_going_on_changes_nothing(
+    tmp_path: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch, optimizer: str, detector: Detector
+) -> None:
+    monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "LOG_STEPS", 1)
+    recipe = replace(RECIPE, optimizer=optimizer)  # type: ignore[arg-type]
+    undisturbed = train(tmp_path / "undisturbed", dataset, detector, recipe)
+
+    def stop_at_3(step: int, _total: int, _what: str) -> None:
+        if step == 3:
+            raise KeyboardInterrupt
+
+    trainer = trainer_in(tmp_path / "stopped", detector, recipe)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run(dataset, validate=None, validate_epochs=1, report=stop_at_3)
+    assert load_checkpoint(tmp_path / "stopped" / "last.safetensors").origin["step"] == 2
+    assert_equal_weights(train(tmp_path / "stopped", dataset, detector, recipe), undisturbed)
+    lines = [
+        [(line["step"], line["score"], line["box"]) for line in curve(tmp_path / name)]
+        for name in ("stopped", "undisturbed")
+    ]
+    assert lines[0] == lines[1]
+    assert [step for step, _, _ in lines[0]] == list(range(1, STEPS + 1))
+
+
+def test_killed_twice_it_ends_as_if_undisturbed(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """kill -9 in the middle, again after going on, then to the end."""
+    monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)
+    undisturbed = tiny_training.train(data, tmp_path / "undisturbed")
+    out = tmp_path / "killed"
+    for kill_after in (4, 9):
+        steps = _train_and_kill(data, out, kill_after)
+        assert steps[-1] >= kill_after
+        assert steps[0] == 1 if kill_after == 4 else 1 < steps[0] <= kill_after
+    for leftover in out.glob(".*.partial"):
+        leftover.unlink()
+    result = tiny_training.train(data, out)
+    assert load_checkpoint(out / "last.safetensors").origin["step"] == tiny_training.RECIPE.steps(4)
+    assert_equal_weights(load_checkpoint(result.checkpoint).tensors, load_checkpoint(undisturbed.checkpoint).tensors)
+    last, expected = (load_checkpoint(tmp_path / name / "last.safetensors") for name in ("killed", "undisturbed"))
+    assert_equal_weights(last.tensors, expected.tensors)
+
+
+def _train_and_kill(data: Path, out: Path, kill_after: int) -> list[int]:
+    """The numbers of the steps that a training of its own process made until it was killed."""
+    process = subprocess.Popen([sys.executable, str(SCRIPT), str(data), str(out)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    with process, process.stdout:
+        steps = []
+        for line in process.stdout:
+            steps.append(int(line))
+            if steps[-1] == kill_after:
+                process.kill()
+    assert process.returncode == -signal.SIGKILL
+    return steps
+
+
+def test_a_finished_training_goes_on_to_nothing(tmp_path: Path, dataset: Dataset) -> None:
+    first = train(tmp_path, dataset)
+    content = (tmp_path / "last.safetensors").read_bytes()
+    assert_equal_weights(train(tmp_path, dataset), first)
+    assert (tmp_path / "last.safetensors").read_bytes() == content
+
+
+def test_another_recipe_or_architecture_in_the_folder_is_refused(tmp_path: Path, dataset: Dataset) -> None:
+    train(tmp_path, dataset)
+    with pytest.raises(InputError, match=r"last\.safetensors was trained with another learning_rate; choose another"):
+        trainer_in(tmp_path, recipe=replace(RECIPE, learning_rate=1e-3)).resume()
+    with pytest.raises(InputError, match="was trained with another batch_size, seed"):
+        trainer_in(tmp_path, recipe=replace(RECIPE, seed=3, batch_size=4)).resume()
+    with pytest.raises(InputError, match=r"last\.safetensors holds '.*', not '.*'; choose another --out"):
+        trainer_in(tmp_path, tiny_training.DETECTOR).resume()
+    with pytest.raises(InputError, match="holds"):
+        trainer_in(tmp_path, with_landmarks(TINY)).resume()
+
+
+def test_other_data_in_the_folder_is_refused(tmp_path: Path, dataset: Dataset) -> None:
+    """With another number of photos all that follows would be other samples, silently."""
+    train(tmp_path, dataset)
+    other = Dataset(dataset.name, dataset.photos[:3])
+    trainer = trainer_in(tmp_path)
+    trainer.resume()
+    with pytest.raises(InputError, match=r"last\.safetensors was trained on 4 photos, .* has 3; choose another --out"):
+        trainer.run(other, validate=None, validate_epochs=1, report=silent)
+
+
+def test_a_damaged_state_is_refused(tmp_path: Path, dataset: Dataset) -> None:
+    train(tmp_path, dataset)
+    path = tmp_path / "last.safetensors"
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(InputError, match="is no whole safetensors file"):
+        trainer_in(tmp_path).resume()
+
+
+def test_a_checkpoint_in_the_place_of_the_state_is_refused(tmp_path: Path, dataset: Dataset) -> None:
+    train(tmp_path, dataset)
+    (tmp_path / "last.safetensors").write_bytes((tmp_path / "best.safetensors").read_bytes())
+    with pytest.raises(InputError, match=r"last\.safetensors holds no state of a training"):
+        trainer_in(tmp_path).resume()
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_state(
+    tmp_path: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)
+    compute, calls = loop.detection_losses, iter(range(100))
+
+    def break_at_5(*arguments: torch.Tensor | None) -> Losses:
+        losses = compute(*arguments)  # type: ignore[arg-type]
+        return replace(losses, box=losses.box * math.nan) if next(calls) == 5 else losses
+
+    monkeypatch.setattr(loop, "detection_losses", break_at_5)
+    with pytest.raises(
+        TrainingError, match=r"the loss is not finite at step 5 \(score .*, box nan\).*lower the learning"
+    ):
+        train(tmp_path, dataset)
+    state = load_checkpoint(tmp_path / "last.safetensors")
+    assert state.origin["step"] == 5
+    assert all(np.isfinite(tensor).all() for tensor in state.tensors.values())
+    monkeypatch.setattr(loop, "detection_losses", compute)
+    assert_equal_weights(train(tmp_path, dataset), train(tmp_path / "undisturbed", dataset))
+
+
+def test_the_best_validated_weights_are_kept(tmp_path: Path, dataset: Dataset) -> None:
+    figures = iter([{"all": 0.2}, {"all": 0.5}, {"all": 0.4}, {"all": None}])
+    seen: list[Checkpoint] = []
+
+    def validate(checkpoint: Checkpoint) -> Mapping[str, float | None]:
+        seen.append(Checkpoint(checkpoint.detector, SIZE, {n: t.copy() for n, t in checkpoint.tensors.items()}, {}))
+        return next(figures)
+
+    result = trainer_in(tmp_path).run(dataset, validate=validate, validate_epochs=1, report=silent)
+    assert result.best == {"all": 0.5}
+    assert len(seen) == RECIPE.epochs
+    assert_equal_weights(load_checkpoint(result.checkpoint).tensors, seen[1].tensors)
+    assert [line["all"] for line in curve(tmp_path) if "all" in line] == [0.2, 0.5, 0.4]
+
+
+def test_training_learns_and_reports_every_step(
+    tmp_path: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "LOG_STEPS", 1)
+    recipe = replace(RECIPE, epochs=80, batch_size=4, learning_rate=1e-2)
+    reports: list[tuple[int, int, str]] = []
+    trainer = trainer_in(tmp_path, tiny_training.DETECTOR, recipe)
+    trainer.run(dataset, validate=None, validate_epochs=1, report=lambda *report: reports.append(report))
+    assert reports == [(step, 80, "training") for step in range(1, 81)]
+    losses = [line["score"] for line in curve(tmp_path)]
+    assert np.mean(losses[-16:]) < 0.8 * np.mean(losses[:16])

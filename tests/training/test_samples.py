@@ -1,0 +1,91 @@
+"""Batches: a function of seed and step alone, with targets that the decoder turns back into the faces."""
+
+import numpy as np
+import pytest
+
+from facenas.data.annotations import Dataset
+from facenas.data.augment import Sample
+from facenas.data.synthetic import write_synthetic_set
+from facenas.training.assigner import anchor_centres
+from facenas.training.recipe import Recipe
+from facenas.training.samples import PhotoCache, batches, make_batch, make_targets, strides_of_cells
+
+RECIPE = Recipe(epochs=2, size_px=64, batch_size=3)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return write_synthetic_set(tmp_path_factory.mktemp("set"), 7, width_px=96, height_px=96)
+
+
+def test_a_batch_depends_on_seed_and_step_alone(dataset: Dataset) -> None:
+    large, none = PhotoCache(10**9), PhotoCache(0)
+    in_order = [make_batch(dataset, RECIPE, step, large) for step in range(4)]
+    for step in (3, 1):
+        again = make_batch(dataset, RECIPE, step, none)
+        for name in ("images", "boxes", "positive", "counted", "landmarks", "known"):
+            np.testing.assert_array_equal(getattr(again, name), getattr(in_order[step], name))
+    assert not np.array_equal(in_order[0].images, in_order[1].images)
+    assert not np.array_equal(
+        make_batch(dataset, Recipe(size_px=64, batch_size=3, seed=1), 0, none).images, in_order[0].images
+    )
+
+
+def test_batches_made_ahead_are_those_made_one_by_one(dataset: Dataset) -> None:
+    cache = PhotoCache(10**9)
+    found = list(batches(dataset, RECIPE, 2, 11, 10**9, threads=3))
+    assert len(found) == 9
+    for step, batch in enumerate(found, 2):
+        np.testing.assert_array_equal(batch.images, make_batch(dataset, RECIPE, step, cache).images)
+    assert list(batches(dataset, RECIPE, 4, 4, 0)) == []
+
+
+def test_the_shapes_of_a_batch(dataset: Dataset) -> None:
+    batch = make_batch(dataset, RECIPE, 0, PhotoCache(0))
+    assert (batch.images.shape, batch.images.dtype) == ((3, 64, 64, 3), np.uint8)
+    assert (batch.boxes.shape, batch.boxes.dtype) == ((3, 2, 84, 4), np.float32)
+    assert batch.positive.shape == batch.counted.shape == (3, 2, 84)
+    assert batch.landmarks.shape == (3, 2, 84, 5, 2)
+    assert batch.known.shape == (3, 2, 84, 5)
+    assert not (batch.positive & ~batch.counted).any()
+
+
+def test_an_epoch_shows_every_photo_once(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    get = PhotoCache.get
+
+    def remember(cache: PhotoCache, index: int, photos: Dataset) -> np.ndarray:
+        asked.append(index)
+        return get(cache, index, photos)
+
+    monkeypatch.setattr(PhotoCache, "get", remember)
+    for step in range(7):
+        make_batch(dataset, RECIPE, step, PhotoCache(0))
+    epochs = [asked[start : start + 7] for start in (0, 7, 14)]
+    assert [sorted(epoch) for epoch in epochs] == [list(range(7))] * 3
+    assert epochs[0] != epochs[1]
+
+
+def test_targets_say_where_the_faces_are() -> None:
+    boxes = np.array([[8, 8, 40, 44], [2, 50, 7, 58], [40, 40, 64, 64]], np.float32)
+    landmarks = np.zeros((3, 5, 3), np.float32)
+    landmarks[0] = [(15, 20, 1), (33, 20, 1), (24, 28, 1), (18, 36, 1), (0, 0, 0)]
+    ignore = np.array([False, False, True])
+    sample = Sample(np.zeros((64, 64, 3), np.uint8), boxes, landmarks, ignore)
+    target_boxes, positive, counted, offsets, known = make_targets(sample, 64)
+    assert {tuple(box) for box in target_boxes[positive]} == {tuple(boxes[0]), tuple(boxes[1])}
+    assert not target_boxes[~positive].any()
+    assert not counted[~positive].all()
+    first = positive & (target_boxes == boxes[0]).all(axis=-1)
+    cells = np.nonzero(first)[1]
+    points = offsets[first] * strides_of_cells(64)[cells, None, None] + anchor_centres(64)[cells, None]
+    np.testing.assert_allclose(points[:, :4], np.broadcast_to(landmarks[0, :4, :2], (len(cells), 4, 2)), atol=1e-4)
+    assert known[first].tolist() == [[True] * 4 + [False]] * len(cells)
+    assert not known[positive & ~first].any()
+
+
+def test_the_cache_keeps_what_fits(dataset: Dataset) -> None:
+    one = 96 * 96 * 3
+    cache = PhotoCache(2 * one)
+    photos = [cache.get(index, dataset) for index in range(4)]
+    assert [cache.get(index, dataset) is photo for index, photo in enumerate(photos)] == [True, True, False, False]

@@ -1,0 +1,54 @@
+"""A training from its photos to its best checkpoint, validated as deployed."""
+
+import json
+from pathlib import Path
+
+import pytest
+from facenas.exporters.onnx import export_checkpoint
+from random_networks import TINY
+
+from facenas.architecture import parse_detector
+from facenas.data.synthetic import write_synthetic_set
+from facenas.detector.face_detector import FaceDetector
+from facenas.evaluation.evaluate import average_precisions, evaluate
+from facenas.training.checkpoint import load_checkpoint
+from facenas.training.photos import training_photos
+from facenas.training.recipe import Recipe
+from facenas.training.session import train_detector
+from facenas.units import Size
+
+
+def silent(*_: object) -> None:
+    """No report."""
+
+
+def test_it_trains_validates_and_leaves_only_its_own_files(tmp_path: Path) -> None:
+    write_synthetic_set(tmp_path / "data", 10, width_px=96, height_px=96)
+    out = tmp_path / "out"
+    photos = training_photos(tmp_path / "data", None)
+    result = train_detector(TINY, Size(96, 96), Recipe(epochs=2, size_px=64, batch_size=3), photos, out, silent)
+    assert sorted(path.name for path in out.iterdir()) == ["best.safetensors", "last.safetensors", "training.jsonl"]
+    assert result.checkpoint == out / "best.safetensors"
+    assert list(result.best) == ["easy", "medium", "hard", "all"]
+    assert load_checkpoint(result.checkpoint).input_size == Size(96, 96)
+    lines = [json.loads(line) for line in (out / "training.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "all" in line] == [3, 6]
+
+
+@pytest.mark.slow
+def test_it_learns_to_find_synthetic_faces(tmp_path: Path) -> None:
+    """Far above chance on photos that it has not seen, as exported and in the runtime."""
+    write_synthetic_set(tmp_path / "train", 160, width_px=320, height_px=240)
+    write_synthetic_set(tmp_path / "val", 24, seed=1, width_px=320, height_px=240)
+    photos = training_photos(tmp_path / "train", tmp_path / "val")
+    detector = parse_detector(
+        "SuperConvK3BNRELU(3,16,2,1)SuperConvK3BNRELU(16,16,2,2)SuperResK3K3(16,32,2,32,1)"
+        "SuperResK3K3(32,48,2,32,1)SuperResK3K3(48,64,2,32,1)PAFPN(16)Head(32,2)"
+    )
+    recipe = Recipe(epochs=40, size_px=160, batch_size=16)
+    result = train_detector(detector, Size(320, 256), recipe, photos, tmp_path / "out", silent)
+    model = export_checkpoint(load_checkpoint(result.checkpoint), tmp_path / "model.onnx", dynamic=False).path
+    found = average_precisions(evaluate(FaceDetector(model, long_side_px=640), photos.validation, silent))
+    assert found["all"] == result.best["all"]
+    assert found["all"] is not None
+    assert found["all"] > 0.4

@@ -1,0 +1,39 @@
+"""One tiny training in a process of its own, for tests that kill it: `python tiny_training.py DATA OUT`.
+
+Saves its state after every step, prints the number of each step, and goes on from what it finds in OUT.
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+
+from facenas.architecture import parse_detector
+from facenas.data.source import open_dataset
+from facenas.training import loop
+from facenas.training.recipe import Recipe
+from facenas.units import Size
+
+DETECTOR = parse_detector(
+    "SuperConvK3BNRELU(3,8,2,1)SuperResK3K3(8,8,2,8,1)SuperConvK3BNRELU(8,8,2,1)"
+    "SuperResIDWE1K3(8,8,2,8,1)SuperConvK3BNRELU(8,8,2,1)PAFPN(8)HeadDW(8,1)"
+)
+SIZE = Size(64, 64)
+RECIPE = Recipe(epochs=8, size_px=64, batch_size=2)
+
+
+def train(data: Path, out: Path, recipe: Recipe = RECIPE) -> loop.TrainingResult:
+    """Train, or go on, and return the result."""
+    out.mkdir(exist_ok=True)
+    trainer = loop.Trainer(DETECTOR, SIZE, recipe, out, "tiny")
+    torch.set_num_threads(1)
+    trainer.resume()
+    dataset = open_dataset(data)
+    return trainer.run(
+        dataset, validate=None, validate_epochs=1, report=lambda step, _total, _what: print(step, flush=True)
+    )
+
+
+if __name__ == "__main__":
+    loop.SAVE_SECONDS = 0.0
+    train(Path(sys.argv[1]), Path(sys.argv[2]))
