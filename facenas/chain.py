@@ -7,6 +7,7 @@ same folder skips what is finished and lets the training go on from its last sav
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +149,7 @@ class _Chain:
         from facenas.latency.table import find_table, save_table
 
         table = find_table(self.target, self.settings.input_size, self.settings.table)
-        table = calibrate(table, progress=lambda done, total: self.report(done, total, "calibrating the table"))
+        table = calibrate(table, progress=partial(self._report_counts, "calibrating the table"))
         save_table(table, self.folder / "table.json")
         error = table.calibration.error_percent
         return f"{len(table.operators)} operators, {table.provenance}, calibrated here to {error:.1f} % mean error"
@@ -178,6 +179,9 @@ class _Chain:
         write_json(self.folder / "prediction.json", prediction.to_json())
         return f"{result.best.architecture}, DDSAR {result.best.ddsar:.3f}, predicted {prediction.latency_ms:.2f} ms"
 
+    def _report_counts(self, what: str, done: int, total: int) -> None:
+        self.report(done, total, what)
+
     def prepare_data(self) -> str:
         """Nothing for the user's photos; without any, a synthetic set."""
         if self.settings.data is not None:
@@ -185,7 +189,8 @@ class _Chain:
         from facenas.data.synthetic import write_synthetic_set
 
         for part, count, seed in (("train", SYNTHETIC_TRAIN_PHOTOS, 0), ("val", SYNTHETIC_VAL_PHOTOS, 1)):
-            write_synthetic_set(self.folder / "data" / part, count, seed)
+            report = partial(self._report_counts, f"drawing synthetic photos ({part})")
+            write_synthetic_set(self.folder / "data" / part, count, seed, report=report)
         return f"{SYNTHETIC_TRAIN_PHOTOS} synthetic photos to train on, {SYNTHETIC_VAL_PHOTOS} to verify on"
 
     @property

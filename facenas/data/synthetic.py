@@ -8,6 +8,7 @@ bytes, and the first photos of a larger set are those of the smaller one.
 """
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -26,10 +27,18 @@ _WITHOUT_FACES = 0.08  # share of photos that show none
 _LETTERS = "ABCDEFGHKLMNOPRSTUVXYZaeioknrst0123456789!?&"
 
 
-def write_synthetic_set(folder: Path, count: int, seed: int = 0, width_px: int = 640, height_px: int = 480) -> Dataset:
+def write_synthetic_set(
+    folder: Path,
+    count: int,
+    seed: int = 0,
+    width_px: int = 640,
+    height_px: int = 480,
+    report: Callable[[int, int], None] | None = None,
+) -> Dataset:
     """Draw `count` synthetic photos into `folder/images` with labels in `folder/labelv2.txt`, and read them back.
 
     The labels are written last, so a folder that was interrupted has none. Files of the same names are replaced.
+    `report` is told the photos done and asked for.
     Raises InputError where count or size is too small, or the folder cannot be written.
     """
     if count < 1:
@@ -43,6 +52,8 @@ def write_synthetic_set(folder: Path, count: int, seed: int = 0, width_px: int =
         write_atomic(folder / "images" / name, encode_jpeg(picture, quality))
         lines.append(f"# {name} {width_px} {height_px}")
         lines.extend(_label(face) for face in faces)
+        if report is not None:
+            report(index + 1, count)
     write_atomic(folder / "labelv2.txt", "\n".join(lines) + "\n")
     return read_labelv2(folder / "labelv2.txt", folder / "images", "synthetic")
 

@@ -40,7 +40,7 @@ class RunRecord:
     steps: tuple[Step, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SearchRecord(Candidate):
     """search.json: the chosen candidate with the certificate and all that it was chosen from."""
 
