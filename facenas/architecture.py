@@ -198,6 +198,14 @@ def _stage_of(match: re.Match[str]) -> Stage:
     return Stage(Family.RESIDUAL, *ends, int(match["first"]), int(match["second"]), b)
 
 
+def parse_neck_and_head(text: str) -> NeckAndHead:
+    """A neck and a head from text such as `PAFPN(16)HeadDW(64,2)`. Raises InputError that shows the unusable text."""
+    match = _NECK_AND_HEAD.fullmatch(text)
+    if match is None:
+        raise InputError(f"'{text}' is no neck and head; they read for example PAFPN(16)HeadDW(64,2)")
+    return NeckAndHead(int(match[1]), int(match[3]), int(match[4]), bool(match[2]))
+
+
 def parse_detector(text: str) -> Detector:
     """A detector from its string; without a PAFPN...Head... suffix, the one that the bare backbone stands for.
 
@@ -219,7 +227,7 @@ def parse_detector(text: str) -> Detector:
     backbone = Backbone(tuple(stages))
     if suffix is None:
         return Detector(backbone, _neck_and_head_of(backbone))
-    return Detector(backbone, NeckAndHead(int(suffix[1]), int(suffix[3]), int(suffix[4]), bool(suffix[2])))
+    return Detector(backbone, parse_neck_and_head(rest))
 
 
 DEFAULT_NECK_AND_HEAD = NeckAndHead(neck_channels=16, head_channels=64, head_convs=2, depthwise=True)

@@ -11,6 +11,7 @@ fixed share of the output, few kernel sizes and a depth cap.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
@@ -179,13 +180,22 @@ def facenas_edge() -> Space:
     return Space("facenas-edge", tuple(tuple(choices) for choices in stages), necks_and_heads)
 
 
-SPACE_NAMES = ("facenas-edge",)
+SPACE_NAMES = ("facenas-edge", "damofd-0.5g", "damofd-2.5g")
 
 
 def load_space(name: str) -> Space:
-    """The space of that name. Raises InputError that lists the names there are."""
+    """The space of that name, or of a space file whose path ends in .json. Raises InputError that lists the names."""
+    from facenas.released_spaces import damofd_0_5g, damofd_2_5g
+    from facenas.space_file import read_space
+
     match name:
         case "facenas-edge":
             return facenas_edge()
+        case "damofd-0.5g":
+            return damofd_0_5g()
+        case "damofd-2.5g":
+            return damofd_2_5g()
+        case _ if name.endswith(".json"):
+            return read_space(Path(name))
         case _:
-            raise InputError(f"no search space '{name}'; there are {', '.join(SPACE_NAMES)}")
+            raise InputError(f"no search space '{name}'; there are {', '.join(SPACE_NAMES)}, and files ending in .json")

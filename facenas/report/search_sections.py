@@ -33,11 +33,12 @@ def detector_section(folder: RunFolder) -> Html:
         return section("detector", title, paragraph(f"No figures: {folder.missing['search.json']}.", kind="missing"))
     certificate = search.certificate
     space = f"the {certificate.space_size:,} networks of the space {search.space}".rstrip()
-    proof = (
-        f"Certified: none of {space} scores more than {certificate.bound:.4f} within the budgets"
-        if certificate.optimal
-        else f"The best that was found; no network can score more than {certificate.bound:.4f}, out of {space}"
-    )
+    if certificate.bound is None:
+        proof = f"The best that was found in {space}; how much better others may be is not known"
+    elif certificate.optimal:
+        proof = f"Certified: none of {space} scores more than {certificate.bound:.4f} within the budgets"
+    else:
+        proof = f"The best that was found; no network can score more than {certificate.bound:.4f}, out of {space}"
     return section(
         "detector",
         title,

@@ -19,12 +19,12 @@ import numpy as np
 import numpy.typing as npt
 
 from facenas.architecture import STAGE_COUNT
+from facenas.search.dominance import pareto_front, unbeaten
 from facenas.search.problem import START, FloatArray, Problem, State
 
 _SCORE_TOLERANCE = 1e-9
 _BEAM_LABELS = 400
 _MAX_ENUMERATED_LABELS = 4_000_000
-_DOMINANCE_CHUNK = 512
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,17 +105,17 @@ class ExactSearch:
                     parts[resource].append((cost, scores))
                     continue
                 rest = later[resource]
-                here = _pareto_2d(cost, scores)
+                here = pareto_front(cost, scores)
                 total_cost = (cost[here, None] + rest.cost).ravel()
                 total_score = (scores[here, None] + rest.score).ravel()
-                keep = _pareto_2d(total_cost, total_score)
+                keep = pareto_front(total_cost, total_score)
                 parts[resource].append((total_cost[keep], total_score[keep]))
         if parts[0]:
             completions = []
             for part in parts:
                 cost = np.concatenate([cost for cost, _ in part])
                 score = np.concatenate([score for _, score in part])
-                keep = _pareto_2d(cost, score)
+                keep = pareto_front(cost, score)
                 completions.append(Completion(cost[keep], score[keep]))
             self._completions[position][state] = completions
 
@@ -227,7 +227,7 @@ class ExactSearch:
             labels = self._sweep(-1e300, active)
         finally:
             self.limits[resource] = limit
-        front = _pareto_2d(labels.costs[:, resource], labels.score)
+        front = pareto_front(labels.costs[:, resource], labels.score)
         return labels.take(front)
 
 
@@ -248,14 +248,6 @@ def _join(parts: list[Labels]) -> Labels:
     )
 
 
-def _pareto_2d(cost: FloatArray, score: FloatArray) -> npt.NDArray[np.intp]:
-    """Indices of the points with no cheaper and at least as good other, cost ascending and score strictly ascending."""
-    order = np.lexsort((-score, cost))
-    best = np.maximum.accumulate(score[order])
-    first = np.concatenate([[True], score[order][1:] > best[:-1]]) if len(order) else np.zeros(0, bool)
-    return np.asarray(order[first], np.intp)
-
-
 def nondominated(labels: Labels, resources: list[int], tie_breakers: int) -> npt.NDArray[np.intp]:
     """Indices of the labels that no other beats: none with at least the score and at most every cost of `resources`.
 
@@ -269,27 +261,4 @@ def nondominated(labels: Labels, resources: list[int], tie_breakers: int) -> npt
     ties = [labels.costs[:, index] for index in reversed(range(tie_breakers))]
     keys: list[npt.NDArray[Any]] = [*paths, *ties, -labels.score]
     order = np.lexsort(keys)
-    if not resources:
-        return order[:1]
-    if len(resources) == 1:
-        cost = costs[order, 0]
-        cheapest = np.minimum.accumulate(cost)
-        return np.asarray(order[np.concatenate([[True], cost[1:] < cheapest[:-1]])], np.intp)
-    kept: list[FloatArray] = []
-    indices = []
-    for start in range(0, len(order), _DOMINANCE_CHUNK):
-        chunk = order[start : start + _DOMINANCE_CHUNK]
-        for block in kept:
-            chunk = chunk[~_beaten(costs[chunk], block).any(axis=1)]
-        if not chunk.size:
-            continue
-        mine = costs[chunk]
-        chunk = chunk[~np.tril(_beaten(mine, mine), -1).any(axis=1)]
-        kept.append(costs[chunk])
-        indices.append(chunk)
-    return np.concatenate(indices)
-
-
-def _beaten(costs: FloatArray, others: FloatArray) -> npt.NDArray[np.bool_]:
-    """[n, m]: whether row n of `costs` is at least row m of `others` in every resource."""
-    return np.asarray((others[None] <= costs[:, None]).all(axis=2))
+    return order[unbeaten(costs[order])]

@@ -12,12 +12,14 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from facenas.architecture import IMAGE_CHANNELS, STAGE_COUNT, Detector
+from facenas.architecture import IMAGE_CHANNELS, STAGE_COUNT, Detector, Stage
 from facenas.cost import BYTES_PER_VALUE, count_flops, count_parameters, peak_values
 from facenas.errors import BudgetError, InputError
 from facenas.graph import IMAGE, STRIDES, Layer, neck_and_head_layers, stage_layers
 from facenas.operators import Operator
-from facenas.score import ScoreSettings, sar_score
+from facenas.released import RELEASED_SIZE, released_flops_of
+from facenas.score import ScoreSettings
+from facenas.search.ranking import Ranking, stage_values
 from facenas.space import Space
 from facenas.units import Size
 
@@ -39,17 +41,22 @@ class LatencyModel(Protocol):
 
 @dataclass(frozen=True)
 class Budgets:
-    """Upper limits; None or an absent target means no limit. `latency_ms`: by target name."""
+    """Upper limits; None or an absent target means no limit. `latency_ms`: by target name.
+
+    `flops` are the whole detector's at the input size, `released_flops` the backbone's as the release counts them.
+    """
 
     latency_ms: Mapping[str, float]
     flops: float | None = None
     params: float | None = None
     layers: int | None = None
     memory_bytes: float | None = None
+    released_flops: float | None = None
 
     def __post_init__(self) -> None:
         values = {**{f"latency {name}": value for name, value in self.latency_ms.items()}, "flops": self.flops}
         values |= {"params": self.params, "layers": self.layers, "memory": self.memory_bytes}
+        values |= {"released_flops": self.released_flops}
         for name, value in values.items():
             if value is not None and not value > 0:
                 raise InputError(f"{name} budget {value} must be more than zero")
@@ -65,7 +72,10 @@ class Resource:
 
 
 class Problem:
-    """A space, a score and budgets, as arrays by position: `scores[i]` [n], `costs[i]` [n, resources]."""
+    """A space, a ranking and budgets, as arrays by position: `scores[i]` [n], `costs[i]` [n, resources].
+
+    `seed` is for the random ranking.
+    """
 
     def __init__(
         self,
@@ -74,8 +84,11 @@ class Problem:
         input_size: Size,
         latency_models: Mapping[str, LatencyModel],
         budgets: Budgets,
+        ranking: Ranking = Ranking.DDSAR,
+        seed: int = 0,
     ) -> None:
         self.space, self.settings, self.input_size, self.budgets = space, settings, input_size, budgets
+        self.ranking, self.seed = ranking, seed
         self.latency_models = dict(latency_models)
         missing = sorted(set(budgets.latency_ms) - set(latency_models))
         if missing:
@@ -89,6 +102,7 @@ class Problem:
             Resource("flops", budgets.flops or unlimited),
             Resource("params", budgets.params or unlimited),
             Resource("layers", budgets.layers or unlimited),
+            *([] if budgets.released_flops is None else [Resource("released_flops", budgets.released_flops)]),
         )
         self._operator_ms: dict[tuple[str, Operator], float] = {}
         # Stages in the order of their strings, so that equal results mean the least string.
@@ -97,13 +111,15 @@ class Problem:
             [stage_layers(s, position, input_size) for s in choices] for position, choices in enumerate(self.stages)
         ]
         self.scores: tuple[FloatArray, ...] = tuple(
-            settings.stage_weights[position]
-            * np.array([sar_score(s, settings.resolution_px >> position, settings.alpha) for s in choices])
+            stage_values(ranking, settings, position, choices, layers[position], seed)
             for position, choices in enumerate(self.stages)
         )
         self.costs: tuple[FloatArray, ...] = tuple(
             np.array(
-                [self._costs(stage_ops, s.sublayers) for s, stage_ops in zip(choices, layers[position], strict=True)]
+                [
+                    [*self._costs(stage_ops, s.sublayers), *self._released_flops(s, position)]
+                    for s, stage_ops in zip(choices, layers[position], strict=True)
+                ]
             )
             for position, choices in enumerate(self.stages)
         )
@@ -135,6 +151,12 @@ class Problem:
         ]
         return [*latencies, count_flops(layers), count_parameters(layers), sublayers]
 
+    def _released_flops(self, stage: Stage, position: int) -> list[float]:
+        """One entry where there is a budget of this kind."""
+        if self.budgets.released_flops is None:
+            return []
+        return [released_flops_of(stage_layers(stage, position, RELEASED_SIZE))]
+
     def _stage_memory_bytes(self, position: int, layers: Sequence[Layer]) -> int:
         """Peak while a stage runs; from stage 4 on its input is also a feature that the neck still needs."""
         values = layers[0].operator.in_channels * layers[0].operator.height_px * layers[0].operator.width_px
@@ -158,7 +180,9 @@ class Problem:
             }
             outputs = [layer.name for layer in layers if layer.name.startswith("output_")]
             memory_bytes = BYTES_PER_VALUE * peak_values(layers, given, outputs)
-            self._ends[widths] = (np.array(self._costs(layers, 0)), memory_bytes)
+            costs = np.zeros(len(self.resources))  # neck and head are no part of what the release counts
+            costs[: len(self.latency_models) + 3] = self._costs(layers, 0)
+            self._ends[widths] = (costs, memory_bytes)
         return self._ends[widths]
 
     def moves(self, position: int, state: State) -> dict[State, tuple[npt.NDArray[np.intp], FloatArray]]:

@@ -1,7 +1,7 @@
 """What a search gives back: candidates with their costs, the certificate, the frontier; equal inputs give equal bytes."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,11 @@ from facenas.architecture import Detector
 from facenas.cost import detector_costs
 from facenas.errors import InputError
 from facenas.graph import inventory
+from facenas.released import released_flops
 from facenas.score import ScoreSettings, ddsar_score, sar_scores
 from facenas.search.exact import ExactSearch, Labels
-from facenas.search.problem import Problem
+from facenas.search.problem import FloatArray, Problem
+from facenas.search.ranking import Ranking
 
 FRONTIER_POINTS = 60
 MEDIAN_SAMPLE = 300
@@ -20,7 +22,11 @@ MEDIAN_SAMPLE = 300
 
 @dataclass(frozen=True)
 class Candidate:
-    """A detector and what it costs; `latency_ms` by target, predicted."""
+    """A detector and what it costs; `latency_ms` by target, predicted.
+
+    `flops` and `params` are the whole detector's at the input size, `released_flops` the backbone's as the release
+    counts them. `measured_ms` (by target) and `reranked` (by measure) are filled where they were asked for.
+    """
 
     architecture: str
     ddsar: float
@@ -29,14 +35,23 @@ class Candidate:
     params: int
     layers: int
     peak_memory_bytes: int
+    released_flops: int | None = None
+    measured_ms: Mapping[str, float] = field(default_factory=dict)
+    reranked: Mapping[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields but the empty ones."""
+        return {key: value for key, value in asdict(self).items() if value != {} or key == "latency_ms"}
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """`bound`: no network of the space within the budgets scores more; `labels`: partial networks that were formed."""
+    """`optimal`: the chosen candidate has the best value of the ranking; `bound`: no network of the space within the
+    budgets has more, None where that is not known; `labels`: networks, partial ones among them, that were formed.
+    """
 
     optimal: bool
-    bound: float
+    bound: float | None
     space_size: int
     labels: int
 
@@ -54,7 +69,7 @@ class CostRange:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """The best candidate first in `top`."""
+    """The best candidate first in `top`. `seed`: of the evolution or a random ranking, else None."""
 
     space: str
     input: str
@@ -65,25 +80,31 @@ class SearchResult:
     certificate: Certificate
     frontier: tuple[Candidate, ...]
     ranges: tuple[CostRange, ...]
+    algorithm: str = "exact"
+    ranked_by: str = "ddsar"
+    seed: int | None = None
 
     @property
     def best(self) -> Candidate:
-        """The certified optimum."""
+        """The one to take."""
         return self.top[0]
 
     def to_json(self) -> dict[str, Any]:
         """The fields of the command line's contract."""
         return {
-            **asdict(self.best),
+            **self.best.to_json(),
             "certificate": asdict(self.certificate),
+            "algorithm": self.algorithm,
+            "ranked_by": self.ranked_by,
+            "seed": self.seed,
             "space": self.space,
             "input": self.input,
             "score": asdict(self.settings),
             "budgets": dict(self.budgets),
             "provenance": dict(self.provenance),
             "ranges": [asdict(entry) for entry in self.ranges],
-            "top": [asdict(candidate) for candidate in self.top],
-            "frontier": [asdict(candidate) for candidate in self.frontier],
+            "top": [candidate.to_json() for candidate in self.top],
+            "frontier": [candidate.to_json() for candidate in self.frontier],
         }
 
 
@@ -103,6 +124,7 @@ def candidate_of(problem: Problem, detector: Detector) -> Candidate:
         costs.params,
         detector.backbone.layers,
         costs.peak_memory_bytes,
+        released_flops(detector.backbone),
     )
 
 
@@ -117,7 +139,26 @@ def run_search(problem: Problem, *, top: int, provenance: Mapping[str, str]) -> 
     require_top(top)
     search = ExactSearch(problem)
     solution = search.enumerate_top(top, search.solve())
+    certificate = Certificate(True, round(solution.bound, 9), problem.space.size, solution.labels)
     front = _thin(search.frontier(0))
+    seed = problem.seed if problem.ranking is Ranking.RANDOM else None
+    return compose_result(
+        problem, solution.choices, certificate, provenance, least=search.least, frontier=front.path, seed=seed
+    )
+
+
+def compose_result(
+    problem: Problem,
+    choices: Iterable[Sequence[int]],
+    certificate: Certificate,
+    provenance: Mapping[str, str],
+    *,
+    least: FloatArray,
+    frontier: Iterable[Sequence[int]] = (),
+    algorithm: str = "exact",
+    seed: int | None = None,
+) -> SearchResult:
+    """The result of a search that chose networks by their stage indices; `least` [resources]: least costs there are."""
     limits = {resource.name: resource.limit for resource in problem.resources if np.isfinite(resource.limit)}
     if problem.budgets.memory_bytes is not None:
         limits["memory"] = problem.budgets.memory_bytes
@@ -127,10 +168,13 @@ def run_search(problem: Problem, *, top: int, provenance: Mapping[str, str]) -> 
         problem.settings,
         limits,
         dict(provenance),
-        tuple(candidate_of(problem, problem.detector(choice)) for choice in solution.choices),
-        Certificate(True, round(solution.bound, 9), problem.space.size, solution.labels),
-        tuple(candidate_of(problem, problem.detector([int(i) for i in path])) for path in front.path),
-        cost_ranges(problem, search.least),
+        tuple(candidate_of(problem, problem.detector(choice)) for choice in choices),
+        certificate,
+        tuple(candidate_of(problem, problem.detector([int(i) for i in path])) for path in frontier),
+        cost_ranges(problem, least),
+        algorithm,
+        problem.ranking.value,
+        seed,
     )
 
 
@@ -141,7 +185,7 @@ def _thin(front: Labels) -> Labels:
     return front.take(np.unique(np.linspace(0, len(front) - 1, FRONTIER_POINTS).round().astype(np.intp)))
 
 
-def cost_ranges(problem: Problem, least: Any) -> tuple[CostRange, ...]:
+def cost_ranges(problem: Problem, least: FloatArray) -> tuple[CostRange, ...]:
     """Where the budgets lie in the space: its least costs (exact), and median and largest of a seeded random sample."""
     generator = np.random.default_rng(0)
     sample = [

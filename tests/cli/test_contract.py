@@ -68,7 +68,7 @@ def test_search_meets_its_budgets_and_certifies(facenas: Run, tmp_path: Path) ->
     assert result["provenance"] == {"cpu": "measured"}
     # The search's sums and a prediction of the whole network are the same number.
     predicted = value_of(facenas("predict", result["architecture"], "--device", "cpu", "--json"))
-    assert predicted["latency_ms"] == pytest.approx(result["latency_ms"]["cpu"], rel=1e-6)
+    assert predicted["latency_ms"] == pytest.approx(result["latency_ms"]["cpu"], abs=1e-4)
     value_of(facenas(*arguments, "--out", tmp_path / "b"))
     assert (tmp_path / "a" / "search.json").read_bytes() == (tmp_path / "b" / "search.json").read_bytes()
 
