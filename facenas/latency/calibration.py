@@ -7,10 +7,13 @@ those that the operators' times come from, and the error and the interval come f
 predicted by the fit to the networks of the other folds.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
 from facenas.errors import TableError
+from facenas.latency.measure import low_quantile
 from facenas.latency.table import Calibration
 
 FOLDS = 10
@@ -20,6 +23,7 @@ _INTERVAL = (0.05, 0.95)
 _ROBUST_SCALE = 0.03
 
 FloatVector = npt.NDArray[np.float64]
+Samples = npt.NDArray[np.int64]
 
 
 def fit(sums_ns: FloatVector, latencies_ns: FloatVector) -> tuple[float, float]:
@@ -50,18 +54,22 @@ def held_out_predictions(sums_ns: FloatVector, latencies_ns: FloatVector) -> Flo
     return predictions
 
 
-def calibration_of(sums_ns: FloatVector, latencies_ns: FloatVector, note: str) -> Calibration:
-    """The calibration from sums of operators and measured latencies. Raises TableError for fewer than 3 networks."""
+def calibration_of(sums_ns: FloatVector, samples_ns: Sequence[Samples], note: str) -> Calibration:
+    """The calibration from sums of operators and each network's samples in the order in which they were taken.
+
+    A latency is a low quantile of samples. The interval is to hold what somebody else will measure at another time, so
+    it is that of the latencies of the early and of the late half of the samples, as two measurements of each network.
+    Raises TableError for fewer than 3 networks.
+    """
     if len(sums_ns) < LEAST_NETWORKS:
         raise TableError(f"only {len(sums_ns)} networks could be measured, {LEAST_NETWORKS} are needed to calibrate")
+    latencies_ns = np.array([low_quantile(samples) for samples in samples_ns])
     scale, offset_ns = fit(sums_ns, latencies_ns)
-    return with_ratios(scale, offset_ns, latencies_ns / held_out_predictions(sums_ns, latencies_ns), note)
-
-
-def with_ratios(scale: float, offset_ns: float, ratios: FloatVector, note: str) -> Calibration:
-    """A calibration whose error and interval follow from measured / predicted of networks that took no part."""
-    low, high = np.quantile(ratios, _INTERVAL)
-    errors_percent = 100 * np.abs(1 / ratios - 1)
+    predictions_ns = held_out_predictions(sums_ns, latencies_ns)
+    halves = ((samples[: (len(samples) + 1) // 2], samples[len(samples) // 2 :]) for samples in samples_ns)
+    halves_ns = np.array([[low_quantile(early), low_quantile(late)] for early, late in halves])
+    low, high = np.quantile(halves_ns / predictions_ns[:, None], _INTERVAL)
+    errors_percent = 100 * np.abs(predictions_ns / latencies_ns - 1)
     return Calibration(
         scale=scale,
         offset_ns=offset_ns,
@@ -69,6 +77,6 @@ def with_ratios(scale: float, offset_ns: float, ratios: FloatVector, note: str) 
         high_ratio=float(high),
         error_percent=float(errors_percent.mean()),
         worst_percent=float(errors_percent.max()),
-        networks=len(ratios),
+        networks=len(sums_ns),
         note=note,
     )

@@ -225,14 +225,14 @@ def _calibration(
 ) -> Calibration:
     """From those calibration networks whose operators all have a time (where carriers failed, not all may)."""
     by_network = _samples_by_network(visits)
-    sums_ns, latencies_ns = [], []
+    sums_ns, samples_ns = [], []
     for network in networks:
         samples = by_network.get(network.key)
         if not network.layers and samples and all(operator in operators for operator in network.graph.operators):
             sums_ns.append(sum(operators[operator].low_ns for operator in network.graph.operators))
-            latencies_ns.append(low_quantile(np.concatenate([sample.end_to_end_ns for sample in samples])))
+            samples_ns.append(np.concatenate([sample.end_to_end_ns for sample in samples]).astype(np.int64))
     note = "fitted to networks that took no part in the operators' times"
-    return calibration_of(np.array(sums_ns, np.float64), np.array(latencies_ns), note)
+    return calibration_of(np.array(sums_ns, np.float64), samples_ns, note)
 
 
 def _operator_time(places: Sequence[_Samples]) -> OperatorTime:

@@ -1,4 +1,5 @@
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +8,10 @@ from facenas.errors import TableError
 from facenas.latency.calibration import calibration_of, fit, held_out_predictions
 
 SUMS_NS = np.linspace(1e6, 2e7, 20)
+
+
+def _samples(latencies_ns: npt.NDArray[np.float64]) -> list[npt.NDArray[np.int64]]:
+    return [np.full(4, latency_ns).astype(np.int64) for latency_ns in latencies_ns]
 
 
 @given(st.floats(0.5, 2), st.floats(0, 50_000))
@@ -25,11 +30,11 @@ def test_one_disturbed_network_hardly_moves_the_fit() -> None:
 
 
 def test_exact_networks_have_no_error_and_noisy_ones_have_theirs() -> None:
-    exact = calibration_of(SUMS_NS, 1.1 * SUMS_NS + 2000, "note")
+    exact = calibration_of(SUMS_NS, _samples(1.1 * SUMS_NS + 2000), "note")
     assert exact.error_percent < 0.1
     assert exact.low_ratio == pytest.approx(1, abs=1e-3)
     noise = 1 + 0.05 * np.random.default_rng(0).standard_normal(len(SUMS_NS))
-    noisy = calibration_of(SUMS_NS, 1.1 * SUMS_NS * noise, "note")
+    noisy = calibration_of(SUMS_NS, _samples(1.1 * SUMS_NS * noise), "note")
     assert noisy.error_percent > 1
     assert noisy.low_ratio < 1 < noisy.high_ratio
     assert noisy.networks == 20
@@ -44,8 +49,15 @@ def test_a_network_takes_no_part_in_its_own_prediction() -> None:
 @pytest.mark.parametrize("count", [0, 2])
 def test_too_few_networks_are_refused(count: int) -> None:
     with pytest.raises(TableError, match=f"only {count} networks"):
-        calibration_of(SUMS_NS[:count], SUMS_NS[:count], "note")
+        calibration_of(SUMS_NS[:count], _samples(SUMS_NS[:count]), "note")
 
 
 def test_three_networks_are_enough() -> None:
-    assert calibration_of(SUMS_NS[:3], 2 * SUMS_NS[:3], "note").scale == pytest.approx(2, rel=1e-3)
+    assert calibration_of(SUMS_NS[:3], _samples(2 * SUMS_NS[:3]), "note").scale == pytest.approx(2, rel=1e-3)
+
+
+def test_what_drifts_between_the_halves_of_a_profile_widens_the_interval() -> None:
+    steady = calibration_of(SUMS_NS, _samples(SUMS_NS), "note")
+    drifting = [np.array([latency, latency, 1.05 * latency, 1.05 * latency]).astype(np.int64) for latency in SUMS_NS]
+    drifted = calibration_of(SUMS_NS, drifting, "note")
+    assert drifted.high_ratio - drifted.low_ratio > steady.high_ratio - steady.low_ratio + 0.04
