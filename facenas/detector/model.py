@@ -91,7 +91,7 @@ class DetectorNetwork(nn.Module):
                 # The same result as a strided 1x1 convolution. oneDNN's own corrupts the heap in its backward pass when
                 # it has fewer than 16 channels_last inputs (uxlfoundation/oneDNN issue 6035).
                 x = x[:, :, :: layer.operator.stride, :: layer.operator.stride]
-                y = nn.functional.conv2d(x, conv.weight, conv.bias)
+                y = nn.functional.conv2d(x, conv.weight, conv.bias, groups=conv.groups)
             else:
                 y = conv(x)
             if norm is not None:
