@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 
 from facenas.data.image import letterbox, scale_image
 from facenas.detector.postprocess import Faces, find_faces
@@ -16,6 +17,7 @@ from facenas.devices.runtimes import load_model
 from facenas.devices.targets import Target, resolve_target
 from facenas.errors import InputError
 from facenas.exporters.onnx import load_onnx, open_sides, read_description
+from facenas.graph import STRIDES
 from facenas.units import Size
 
 DEFAULT_MIN_SCORE = 0.3
@@ -35,6 +37,7 @@ class FaceDetector:
             raise InputError(f"{path} is no .onnx file; give one made by `facenas export`")
         model = load_onnx(path)
         self.description = read_description(model, path)
+        _require_outputs(model, path)
         self._long_side_px = long_side_px
         if self._long_side_px is None and self.description.dynamic:
             self._long_side_px = max(self.description.input_size.width_px, self.description.input_size.height_px)
@@ -68,6 +71,13 @@ def fit_long_side(image: npt.NDArray[np.uint8], long_side_px: int) -> tuple[npt.
     picture = np.zeros((*sides, 3), np.uint8)
     picture[:scaled_height, :scaled_width] = scale_image(image, scaled_width, scaled_height)
     return picture, scale
+
+
+def _require_outputs(model: onnx.ModelProto, path: Path) -> None:
+    found = {output.name for output in model.graph.output}
+    for stride in STRIDES:
+        if f"output_{stride}" not in found:
+            raise InputError(f"{path} has no output 'output_{stride}', which every detector has; export it again")
 
 
 def _as_rgb(photo: Any) -> npt.NDArray[np.uint8]:

@@ -131,10 +131,16 @@ class _LetterboxedDetector:
         picture, scale = letterbox(image, size.width_px, size.height_px)
         return self._runner.run(self._description.preprocessing.normalise(picture)), scale
 
-    def __call__(self, image: npt.NDArray[np.uint8], min_score: float) -> Faces:
-        outputs, scale = self.outputs(image)
+    def faces(
+        self, outputs: Mapping[str, FloatArray], scale: float, image: npt.NDArray[np.uint8], min_score: float
+    ) -> Faces:
+        """The faces that these outputs say, suppressed as this detector's own description has it."""
         faces = find_faces(outputs, min_score, iou=self._description.nms_iou)
         return faces.rescaled(scale, image.shape[1], image.shape[0])
+
+    def __call__(self, image: npt.NDArray[np.uint8], min_score: float) -> Faces:
+        outputs, scale = self.outputs(image)
+        return self.faces(outputs, scale, image, min_score)
 
 
 def verify(
@@ -165,8 +171,7 @@ def verify(
         ):
             tensors, scale = each.outputs(image)
             outputs.append(tensors)
-            found = find_faces(tensors, least, iou=description.nms_iou)
-            faces.append(found.rescaled(scale, image.shape[1], image.shape[0]))
+            faces.append(each.faces(tensors, scale, image, least))
         report(index + 1, len(some), "comparing tensors and faces")
     tensors_parity = compare_tensors(expected_outputs, found_outputs)
     boxes = compare_faces(expected_faces, found_faces)
