@@ -7,7 +7,7 @@ import torch
 
 from facenas.architecture import Detector, parse_detector
 from facenas.detector.model import DetectorNetwork
-from facenas.graph import ANCHORS_PER_CELL, BOX_CHANNELS, SCORE_CHANNELS
+from facenas.graph import ANCHORS_PER_CELL, BOX_CHANNELS, SCORE_CHANNELS, STRIDES
 from facenas.training.checkpoint import Checkpoint
 from facenas.units import Size
 
@@ -60,9 +60,8 @@ def confident_checkpoint(detector: Detector, input_size: Size, seed: int = 0) ->
         output.weight[BOX_CHANNELS] *= 0.1
         output.weight[SCORE_CHANNELS] *= 3.0
         output.bias[SCORE_CHANNELS] = torch.linspace(-1.0, -2.0, ANCHORS_PER_CELL)
-        for name, parameter in network.named_parameters():
-            if ".scale." in name:
-                parameter.fill_(1.0)
+        for stride, scale in zip(STRIDES, (1.0, 1.1, 0.9), strict=True):
+            network.get_parameter(f"head.scale.{stride}").fill_(scale)
     return checkpoint_of(network, input_size)
 
 

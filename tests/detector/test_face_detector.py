@@ -130,3 +130,11 @@ def test_files_that_are_no_detector_are_refused(tmp_path: Path, model_path: Path
     onnx.save(model, tmp_path / "bare.onnx")
     with pytest.raises(InputError, match=r"bare\.onnx carries no facenas description"):
         FaceDetector(tmp_path / "bare.onnx")
+
+
+def test_a_file_without_one_of_the_outputs_is_refused(tmp_path: Path, model_path: Path) -> None:
+    model = onnx.load(model_path)
+    model.graph.output.pop()
+    onnx.save(model, tmp_path / "short.onnx")
+    with pytest.raises(InputError, match=r"short\.onnx has no output 'output_32', which every detector has"):
+        FaceDetector(tmp_path / "short.onnx")

@@ -1,0 +1,76 @@
+"""Average precision of a detector: every photo is asked for once, and the protocols are known by name."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facenas.data.synthetic import write_synthetic_set
+from facenas.detector.postprocess import Faces
+from facenas.errors import InputError
+from facenas.evaluation.evaluate import (
+    EVALUATION_MIN_SCORE,
+    average_precisions,
+    evaluate,
+    evaluation_to_json,
+    long_side_of,
+)
+from facenas.evaluation.evaluation_set import EvaluationSet, load_evaluation_set
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> EvaluationSet:
+    folder = tmp_path_factory.mktemp("photos")
+    write_synthetic_set(folder, 4, width_px=160, height_px=128)
+    return load_evaluation_set(folder)
+
+
+def oracle(photos: EvaluationSet, share: float = 1.0):
+    """A detector that knows the labels and finds a share of each photo's faces."""
+    truths = iter(photos.ground_truth)
+
+    def detect(photo: np.ndarray, min_score: float) -> Faces:
+        truth = next(truths)
+        assert photo.shape == (truth.height_px, truth.width_px, 3)
+        assert min_score == EVALUATION_MIN_SCORE == 0.02
+        boxes = truth.boxes[: round(share * len(truth.boxes))]
+        return Faces(boxes, np.linspace(0.9, 0.6, len(boxes), dtype=np.float32), None)
+
+    return detect
+
+
+def test_an_oracle_is_perfect_and_half_an_oracle_half_so(photos: EvaluationSet) -> None:
+    reports: list[tuple[int, int, str]] = []
+    whole = evaluate(oracle(photos), photos, lambda *report: reports.append(report))
+    assert average_precisions(whole) == {"easy": None, "medium": None, "hard": None, "all": 1.0}
+    assert reports == [(number, 4, "evaluating") for number in range(1, 5)]
+    half = average_precisions(evaluate(oracle(photos, 0.5), photos, lambda *_: None))["all"]
+    faces = sum(len(truth.boxes) for truth in photos.ground_truth)
+    found = sum(round(0.5 * len(truth.boxes)) for truth in photos.ground_truth)
+    assert half == pytest.approx(found / faces, abs=0.01)
+
+
+def test_a_detector_that_finds_nothing_has_no_precision(photos: EvaluationSet) -> None:
+    assert average_precisions(evaluate(oracle(photos, 0.0), photos, lambda *_: None))["all"] == 0.0
+
+
+def test_the_fields_of_the_contract(photos: EvaluationSet) -> None:
+    value = evaluation_to_json(evaluate(oracle(photos), photos, lambda *_: None), "vga")
+    assert value["protocol"] == "vga"
+    assert (value["easy"], value["medium"], value["hard"]) == (None, None, None)
+    assert value["images"] == 4
+    assert value["faces"] == sum(len(truth.boxes) for truth in photos.ground_truth)
+
+
+def test_protocols_by_name() -> None:
+    assert (long_side_of("vga"), long_side_of("own")) == (640, None)
+    with pytest.raises(InputError, match="no protocol 'VGA'; there are vga, own"):
+        long_side_of("VGA")
+
+
+def test_a_photo_that_vanished_is_named(tmp_path: Path) -> None:
+    write_synthetic_set(tmp_path, 1, width_px=64, height_px=64)
+    photos = load_evaluation_set(tmp_path)
+    photos.photos[0].unlink()
+    with pytest.raises(InputError, match=r"cannot read photo .*\.jpg"):
+        evaluate(oracle(photos), photos, lambda *_: None)
