@@ -10,6 +10,7 @@ from facenas.detector.postprocess import Faces
 from facenas.errors import InputError
 from facenas.evaluation.evaluate import (
     EVALUATION_MIN_SCORE,
+    Detect,
     average_precisions,
     evaluate,
     evaluation_to_json,
@@ -25,7 +26,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> EvaluationSet:
     return load_evaluation_set(folder)
 
 
-def oracle(photos: EvaluationSet, share: float = 1.0):
+def oracle(photos: EvaluationSet, share: float = 1.0) -> Detect:
     """A detector that knows the labels and finds a share of each photo's faces."""
     truths = iter(photos.ground_truth)
 
