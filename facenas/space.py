@@ -155,7 +155,8 @@ def facenas_edge() -> Space:
     - It hardly sees width, so its optimum is as narrow as allowed: every stage is at least a third wider than the one
       before, and has a least width. Runtimes compute channels in blocks of 16, so other widths (but the least stem) only
       waste time.
-    - It counts kernel sizes and layers: kernels end at 5x5, stages at three sub-layers, two at fine resolution.
+    - It counts kernel sizes and layers, and prefers them to width: kernels end at 5x5, and a stage at two residuals (one at
+      fine resolution for plain ones), whatever their family. So a larger budget can only be spent on width.
     - With one convolution, stage 1 scores ln(3/3) = 0 for its layer, and a second one lifts its score from 2.5 to about
       11: an artefact of the formula, at half resolution also the dearest layer of all. Stage 1 is one convolution.
     - It cannot see neck and head: they follow from the width of stage 3.
@@ -164,12 +165,12 @@ def facenas_edge() -> Space:
     stages = [[Stage(Family.CONV, IMAGE_CHANNELS, width, 2, 1, 3) for width in outs[0]]]
     for position in range(1, STAGE_COUNT):
         widths = _widening(outs[position - 1], outs[position])
-        depths = (1, 2) if position == 1 else (1, 2, 3)
         choices = _convs(widths, (1, 2))
-        choices += _blocks(Family.RESIDUAL, widths, (3,), depths)
-        choices += _blocks(Family.INVERTED, widths, (3, 5), (1, 2), expansion=1)
+        choices += _blocks(Family.RESIDUAL, widths, (3,), (1,) if position == 1 else (1, 2))
+        # A sub-layer of these two families is two residuals.
+        choices += _blocks(Family.INVERTED, widths, (3, 5), (1,), expansion=1)
         if position > 1:
-            choices += _blocks(Family.BOTTLENECK, widths, (3, 5), depths)
+            choices += _blocks(Family.BOTTLENECK, widths, (3, 5), (1,))
         stages.append(choices)
     # The head at stride 8 would be most of a small net if it did not grow with the features that it reads.
     necks_and_heads = (
