@@ -14,11 +14,14 @@ def parse_budgets(
     params: str | None,
     memory: str | None,
     layers: int | None,
+    released_flops: str | None = None,
 ) -> Budgets:
     """The budgets of a search on `devices`. Raises InputError for a missing unit, an unknown or repeated device."""
     latency_ms: dict[str, float] = {}
     for text in latency:
         device, equals, value = text.rpartition("=")
+        if not devices:
+            raise InputError(f"latency '{text}' needs a device; drop --device none")
         if not equals:
             if len(devices) > 1:
                 raise InputError(f"latency '{text}' fits {len(devices)} devices; say whose, e.g. {devices[0]}={text}")
@@ -34,4 +37,5 @@ def parse_budgets(
         None if params is None else parse_count(params, "parameters"),
         layers,
         None if memory is None else parse_bytes(memory),
+        None if released_flops is None else parse_count(released_flops, "released FLOPs"),
     )

@@ -38,8 +38,14 @@ def print_search(result: SearchResult) -> None:
         ],
     )
     certificate = result.certificate
+    size = f"the {certificate.space_size:,} networks of the space"
+    if certificate.bound is None:
+        print(f"the best of {certificate.labels:,} candidates; what else {size} hold is not known")
+        return
+    value = "scores" if result.ranked_by == "ddsar" else f"has by {result.ranked_by}"
+    known = "certified: none" if certificate.optimal else "not the certified best; none"
     print(
-        f"certified: none of the {certificate.space_size:,} networks of the space scores more than {certificate.bound:.6f}"
+        f"{known} of {size} {value} more than {certificate.bound:.6f}"
         f" within the budgets ({certificate.labels:,} partial networks were formed)"
     )
 
@@ -47,4 +53,4 @@ def print_search(result: SearchResult) -> None:
 def _quantity(entry: CostRange, value: float) -> str:
     if entry.name.startswith("latency"):
         return f"{value:.2f} ms"
-    return f"{value / 1e6:.2f} M" if entry.name in ("flops", "params") else f"{value:g}"
+    return f"{value / 1e6:.2f} M" if entry.name in ("flops", "params", "released_flops") else f"{value:g}"

@@ -8,14 +8,28 @@ import typer
 
 def search(
     latency: Annotated[list[str] | None, typer.Option(help="budget: 5ms, or device=5ms with several devices")] = None,
-    device: Annotated[list[str] | None, typer.Option(help="target; may be given several times (default: cpu)")] = None,
+    device: Annotated[
+        list[str] | None, typer.Option(help="target; may be given several times; none: no latencies (default: cpu)")
+    ] = None,
     flops: Annotated[str | None, typer.Option(help="budget of multiply-accumulates, for example 500M")] = None,
     params: Annotated[str | None, typer.Option(help="budget of parameters, for example 0.3M")] = None,
     memory: Annotated[str | None, typer.Option(help="budget of peak activation memory, for example 8MB")] = None,
     layers: Annotated[int | None, typer.Option(help="most layers, as the release counts them")] = None,
-    space: Annotated[str, typer.Option(help="search space")] = "facenas-edge",
+    released_flops: Annotated[
+        str | None, typer.Option(help="budget of the backbone's FLOPs at 224x224, as the release counts them")
+    ] = None,
+    space: Annotated[str, typer.Option(help="search space, or a space file (.json)")] = "facenas-edge",
     input_size: Annotated[str, typer.Option("--input", help="input size, WIDTHxHEIGHT")] = "640x480",
     alpha: Annotated[float, typer.Option(help="weight of the kernel sizes in the score")] = 0.25,
+    stage_weights: Annotated[
+        str, typer.Option(help="paper, or from:DIR: the face sizes of the labelled photos in DIR")
+    ] = "paper",
+    rank_by: Annotated[str, typer.Option(help="what is maximised: ddsar, flops, params or random")] = "ddsar",
+    algorithm: Annotated[str, typer.Option(help="exact, or the release's evolution")] = "exact",
+    seed: Annotated[int, typer.Option(help="seed of the evolution and of the random ranking")] = 0,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="go on with the evolution that was stopped in --out")
+    ] = False,
     top: Annotated[int, typer.Option(help="how many of the best, differing in more than kernel sizes")] = 5,
     table: Annotated[
         list[Path] | None, typer.Option(help="latency table of a device (default: the shipped one)")
@@ -25,6 +39,7 @@ def search(
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """Find the best score within budgets, provably."""
+    from facenas.cli import search_options as options
     from facenas.cli.budgets import parse_budgets
     from facenas.cli.output import note, print_json
     from facenas.cli.progress import progress_bar
@@ -32,22 +47,40 @@ def search(
     from facenas.cli.tables import open_tables
     from facenas.files import write_json
     from facenas.score import ScoreSettings
+    from facenas.search.evolution import EvolutionSettings, run_evolution
     from facenas.search.problem import Problem
+    from facenas.search.ranking import Ranking
     from facenas.search.result import require_top, run_search
     from facenas.search.table_model import TableModel
     from facenas.space import load_space
     from facenas.units import parse_size
 
-    devices = device or ["cpu"]
+    devices, size = options.parse_devices(device), parse_size(input_size)
+    method = options.parse_choice(options.Algorithm, algorithm, "--algorithm")
+    ranking = options.parse_choice(Ranking, rank_by, "--rank-by")
+    options.require_state_folder(method, out, resume=resume)
     require_top(top)
-    budgets = parse_budgets(latency or [], devices, flops, params, memory, layers)
-    chosen_space, size = load_space(space), parse_size(input_size)
+    evolution = EvolutionSettings(seed)
+    budgets = parse_budgets(latency or [], devices, flops, params, memory, layers, released_flops)
+    settings = ScoreSettings(alpha, stage_weights=options.parse_stage_weights(stage_weights, size))
+    chosen_space = load_space(space)
     with progress_bar() as report:
         tables = open_tables(devices, table or [], size, calibrate=calibrate, report=report, note=note)
-    problem = Problem(
-        chosen_space, ScoreSettings(alpha), size, {name: TableModel(entry) for name, entry in tables.items()}, budgets
-    )
-    result = run_search(problem, top=top, provenance={name: entry.provenance for name, entry in tables.items()})
+        models = {name: TableModel(entry) for name, entry in tables.items()}
+        provenance = {name: entry.provenance for name, entry in tables.items()}
+        problem = Problem(chosen_space, settings, size, models, budgets, ranking, seed)
+        if method is options.Algorithm.EXACT:
+            result = run_search(problem, top=top, provenance=provenance)
+        else:
+            result = run_evolution(
+                problem,
+                evolution,
+                top=top,
+                provenance=provenance,
+                state_path=None if out is None else out / options.STATE_FILE,
+                resume=resume,
+                progress=lambda done, total: report(done, total, "evolution"),
+            )
     if out is not None:
         write_json(out / "search.json", result.to_json())
     if json:

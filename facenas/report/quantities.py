@@ -50,13 +50,14 @@ def cost_name(name: str) -> str:
     """The name of a budgeted cost as a person says it: `latency cpu` is `latency on cpu`."""
     if name.startswith("latency "):
         return f"latency on {name.removeprefix('latency ')}"
-    return {"flops": "FLOPs", "params": "parameters", "memory": "peak memory"}.get(name, name)
+    names = {"flops": "FLOPs", "params": "parameters", "memory": "peak memory", "released_flops": "released FLOPs"}
+    return names.get(name, name)
 
 
 def cost_value(name: str, value: float) -> str:
     """The value of a budgeted cost with its unit."""
     if name.startswith("latency "):
         return in_ms(value)
-    if name in ("flops", "params"):
+    if name in ("flops", "params", "released_flops"):
         return in_millions(value)
     return in_megabytes(value) if name == "memory" else f"{value:g}"

@@ -11,7 +11,7 @@ What is left at the end holds the optimum under all budgets at once. The certifi
 Ties are broken by latency, then FLOPs, then the architecture string.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -211,7 +211,7 @@ class ExactSearch:
             seen: dict[str, tuple[int, ...]] = {}
             for row in self._order(labels):
                 choice = tuple(int(index) for index in labels.path[row])
-                seen.setdefault(_without_kernels(self.problem, choice), choice)
+                seen.setdefault(without_kernels(self.problem, choice), choice)
                 if len(seen) == count:
                     break
             chosen = list(seen.values())
@@ -231,7 +231,7 @@ class ExactSearch:
         return labels.take(front)
 
 
-def _without_kernels(problem: Problem, choice: tuple[int, ...]) -> str:
+def without_kernels(problem: Problem, choice: Sequence[int]) -> str:
     """What stays of a network when kernel sizes are forgotten."""
     stages = [problem.stages[position][index] for position, index in enumerate(choice)]
     return ";".join(
