@@ -44,7 +44,7 @@ format: install
 	$(BIN)/ruff format $(SOURCES)
 
 bench: install
-	$(BIN)/python -m benchmarks
+	$(BIN)/python benchmarks/latency_prediction.py --device cpu
 
 clean:
 	rm -rf $(VENV) build runs .mypy_cache .ruff_cache .pytest_cache *.egg-info
