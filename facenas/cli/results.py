@@ -23,6 +23,7 @@ def print_search(result: SearchResult) -> None:
             "architecture",
             "DDSAR",
             *(f"{name} ({result.provenance[name]})" for name in result.best.latency_ms),
+            *(f"{name} measured here" for name in result.best.measured_ms),
             "FLOPs",
             "parameters",
         ),
@@ -31,6 +32,7 @@ def print_search(result: SearchResult) -> None:
                 candidate.architecture,
                 f"{candidate.ddsar:.4f}",
                 *(f"{value:.2f} ms" for value in candidate.latency_ms.values()),
+                *(f"{value:.2f} ms" for value in candidate.measured_ms.values()),
                 f"{candidate.flops / 1e6:.1f} M",
                 f"{candidate.params:,}",
             )

@@ -35,6 +35,9 @@ def search(
         list[Path] | None, typer.Option(help="latency table of a device (default: the shipped one)")
     ] = None,
     calibrate: Annotated[bool, typer.Option("--calibrate", help="rescale the tables to this machine first")] = False,
+    confirm: Annotated[
+        bool, typer.Option("--confirm", help="measure the --top best here; the best that really meets the budgets wins")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="folder for search.json")] = None,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
@@ -47,6 +50,7 @@ def search(
     from facenas.cli.tables import open_tables
     from facenas.files import write_json
     from facenas.score import ScoreSettings
+    from facenas.search import confirm as confirmation
     from facenas.search.evolution import EvolutionSettings, run_evolution
     from facenas.search.problem import Problem
     from facenas.search.ranking import Ranking
@@ -60,6 +64,8 @@ def search(
     ranking = options.parse_choice(Ranking, rank_by, "--rank-by")
     options.require_state_folder(method, out, resume=resume)
     require_top(top)
+    if confirm:
+        confirmation.require_confirmable(devices)
     evolution = EvolutionSettings(seed)
     budgets = parse_budgets(latency or [], devices, flops, params, memory, layers, released_flops)
     settings = ScoreSettings(alpha, stage_weights=options.parse_stage_weights(stage_weights, size))
@@ -81,6 +87,8 @@ def search(
                 resume=resume,
                 progress=lambda done, total: report(done, total, "evolution"),
             )
+        if confirm:
+            result = confirmation.confirm(result, budgets.latency_ms, size, report)
     if out is not None:
         write_json(out / "search.json", result.to_json())
     if json:

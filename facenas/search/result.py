@@ -69,7 +69,10 @@ class CostRange:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """The best candidate first in `top`. `seed`: of the evolution or a random ranking, else None."""
+    """The best candidate first in `top`. `seed`: of the evolution or a random ranking, else None.
+
+    `confirmed`: the candidates were measured, and those that met their budgets come first.
+    """
 
     space: str
     input: str
@@ -83,6 +86,7 @@ class SearchResult:
     algorithm: str = "exact"
     ranked_by: str = "ddsar"
     seed: int | None = None
+    confirmed: bool = False
 
     @property
     def best(self) -> Candidate:
@@ -97,6 +101,7 @@ class SearchResult:
             "algorithm": self.algorithm,
             "ranked_by": self.ranked_by,
             "seed": self.seed,
+            "confirmed": self.confirmed,
             "space": self.space,
             "input": self.input,
             "score": asdict(self.settings),
