@@ -144,15 +144,24 @@ class _Chain:
         self.note(f"{name}: {summary}")
 
     def make_table(self) -> str:
-        """The shipped or given table, rescaled to this machine by a handful of networks."""
+        """The shipped or given table; if it was measured on another machine, rescaled by a handful of networks.
+
+        On the machine of its fingerprint a table is left alone: it was measured for minutes, and a calibration of
+        seconds would only add what happens to disturb the machine now.
+        """
+        from facenas.devices.fingerprint import differences, read_fingerprint
         from facenas.latency.calibrate import calibrate
         from facenas.latency.table import find_table, save_table
 
         table = find_table(self.target, self.settings.input_size, self.settings.table)
-        table = calibrate(table, progress=partial(self._report_counts, "calibrating the table"))
+        origin = "measured on this kind of machine"
+        if found := differences(table.fingerprint, read_fingerprint(self.target)):
+            self.note(f"the table is from another machine ({'; '.join(found)}), so it is calibrated here")
+            table = calibrate(table, progress=partial(self._report_counts, "calibrating the table"))
+            origin = "calibrated here"
         save_table(table, self.folder / "table.json")
         error = table.calibration.error_percent
-        return f"{len(table.operators)} operators, {table.provenance}, calibrated here to {error:.1f} % mean error"
+        return f"{len(table.operators)} operators, {table.provenance}, {origin}, mean error {error:.1f} %"
 
     def search(self) -> str:
         """The best architecture under the budget, and where its milliseconds go."""

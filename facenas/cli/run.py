@@ -15,7 +15,7 @@ def run(
     space: Annotated[str, typer.Option(help="search space")] = "facenas-edge",
     input_size: Annotated[str, typer.Option("--input", help="input size, WIDTHxHEIGHT")] = "640x480",
     alpha: Annotated[float, typer.Option(help="weight of the kernel sizes in the score")] = 0.25,
-    table: Annotated[Path | None, typer.Option(help="latency table (default: the shipped one, calibrated)")] = None,
+    table: Annotated[Path | None, typer.Option(help="latency table (default: the shipped one)")] = None,
     seed: Annotated[int, typer.Option(help="seed of the training")] = 0,
     out: Annotated[Path | None, typer.Option(help="run folder (default: runs/DEVICE-LATENCY)")] = None,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
