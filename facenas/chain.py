@@ -154,14 +154,14 @@ class _Chain:
         from facenas.latency.table import find_table, save_table
 
         table = find_table(self.target, self.settings.input_size, self.settings.table)
-        origin = "measured on this kind of machine"
+        origin = "on this kind of machine"
         if found := differences(table.fingerprint, read_fingerprint(self.target)):
             self.note(f"the table is from another machine ({'; '.join(found)}), so it is calibrated here")
             table = calibrate(table, progress=partial(self._report_counts, "calibrating the table"))
-            origin = "calibrated here"
+            origin = "elsewhere, calibrated here"
         save_table(table, self.folder / "table.json")
         error = table.calibration.error_percent
-        return f"{len(table.operators)} operators, {table.provenance}, {origin}, mean error {error:.1f} %"
+        return f"{len(table.operators)} operators, {table.provenance} {origin}, mean error {error:.1f} %"
 
     def search(self) -> str:
         """The best architecture under the budget, and where its milliseconds go."""

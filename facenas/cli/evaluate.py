@@ -32,5 +32,5 @@ def evaluate(
         return
     sizes = result.pop("by_size")
     rows = [(name, str(value)) for name, value in result.items() if value is not None]
-    rows += [(f"AP of faces {name} px", f"{value:.3f}") for name, value in sizes.items() if value is not None]
+    rows += [(f"AP of faces {name}", f"{value:.3f}") for name, value in sizes.items() if value is not None]
     print_table(str(model), ("figure", "value"), rows)

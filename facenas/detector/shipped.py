@@ -5,7 +5,7 @@ from pathlib import Path
 
 from facenas.errors import InputError
 
-SHIPPED_MODEL = "facenas-edge.onnx"
+SHIPPED_MODEL = "facenas-12ms.onnx"
 
 
 def shipped_model_path() -> Path:

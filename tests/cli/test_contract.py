@@ -122,3 +122,9 @@ def test_train_evaluate_verify(facenas: Run, tmp_path: Path) -> None:
     again = facenas(*training, "--crop", "64", "--out", tmp_path / "out")
     assert again.code == 2
     assert "--resume" in again.err
+
+
+def test_detect_without_a_model_uses_the_one_that_ships(facenas: Run, tmp_path: Path) -> None:
+    write_synthetic_set(tmp_path / "photos", 2, seed=0)
+    entries = value_of(facenas("detect", tmp_path / "photos" / "images", "--json"))
+    assert len(entries) == 2
