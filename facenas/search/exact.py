@@ -82,7 +82,6 @@ class ExactSearch:
         if START not in self._completions[0]:
             raise problem.refuse_memory()
         self.least = np.array([completion.cost[0] for completion in self._completions[0][START]])
-        self.largest_score = self._completions[0][START][0].score[-1]
         if (self.least > self.limits).any():
             raise problem.refuse(self.least)
 

@@ -10,7 +10,6 @@ class TableModel:
 
     def __init__(self, table: LatencyTable) -> None:
         self._costs = OperatorCosts(table)
-        self.provenance = table.provenance
 
     @property
     def constant_ms(self) -> float:
