@@ -4,6 +4,7 @@ import sys
 
 import typer
 
+from facenas.cli.bench import bench
 from facenas.cli.detect import detect
 from facenas.cli.devices import devices
 from facenas.cli.evaluate import evaluate
@@ -26,7 +27,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: rich would double the start-up time
     pretty_exceptions_enable=False,
 )
-for verb in (run, devices, profile, predict, score, search, train, export, verify, evaluate, detect):
+for verb in (run, devices, profile, predict, score, search, train, export, verify, evaluate, detect, bench):
     app.command()(verb)
 
 

@@ -1,0 +1,14 @@
+"""How long does the shipped detector take for one image? The network alone, ONNX Runtime, one thread."""
+
+from collections.abc import Callable, Mapping
+
+from facenas.detector.shipped import shipped_model_path
+from facenas.devices.runtimes import example_image, load_model
+from facenas.devices.targets import resolve_target
+
+
+def workloads(quick: bool) -> Mapping[str, Callable[[], object]]:
+    """What `facenas bench` times."""
+    model = load_model(shipped_model_path(), resolve_target("cpu"))
+    image = example_image(model.timed_size())
+    return {"inference: shipped detector": lambda: model.run(image)}

@@ -1,0 +1,93 @@
+"""`facenas bench`: run the benchmarks, compare with a baseline, and draw the page that compares detectors."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from facenas.bench.record import Record
+
+
+def bench(
+    quick: Annotated[bool, typer.Option("--quick", help="less work, for continuous integration")] = False,
+    only: Annotated[str, typer.Option(help="benchmarks with this in their name")] = "",
+    against: Annotated[
+        Path | None,
+        typer.Option(help="a record of this machine, or another checkout, to be as fast as; exit code 1 if not"),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="file for the record (default: runs/bench/DATE-COMMIT.json)")] = None,
+    summary: Annotated[Path | None, typer.Option(help="Markdown file for the outcome")] = None,
+    report: Annotated[
+        bool, typer.Option("--report", help="compare detectors instead: accuracy against latency, as a page")
+    ] = False,
+    models: Annotated[Path | None, typer.Option(help="with --report: folder of baseline .onnx files")] = None,
+    model: Annotated[
+        list[Path] | None, typer.Option(help="with --report: exported model beside the shipped one (repeatable)")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="with --report: labelled photos to judge on")] = None,
+    benchmarks: Annotated[
+        Path | None, typer.Option(help="folder of benchmarks (default: benchmarks/ here, or of this checkout)")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Run the benchmarks; with --against, fail where something became slower beyond noise."""
+    from facenas.bench.folder import benchmarks_folder
+    from facenas.bench.gate import run_bench
+    from facenas.bench.record import read_record, write_record
+    from facenas.bench.summary import (
+        COMPARISON_COLUMNS,
+        TIMING_COLUMNS,
+        comparison_rows,
+        markdown,
+        timing_rows,
+        verdict,
+    )
+    from facenas.cli.output import note, print_json, print_table
+    from facenas.cli.progress import progress_bar
+    from facenas.errors import InputError
+    from facenas.files import write_atomic
+
+    folder = benchmarks_folder(benchmarks)
+    if report or models or model or data:
+        raise InputError("--report, --models, --model and --data are not there yet")
+    baseline = read_record(against) if against is not None and not against.is_dir() else None
+    checkout = against if against is not None and against.is_dir() else None
+    with progress_bar() as progress:
+        outcome = run_bench(folder, quick=quick, only=only, report=progress, baseline=baseline, checkout=checkout)
+    path = out or default_place(outcome.record)
+    write_record(outcome.record, path)
+    if summary is not None:
+        write_atomic(summary, markdown(outcome))
+    if json:
+        from dataclasses import asdict
+
+        comparisons = [
+            asdict(each) | {"regression": each.regression, "verdict": each.verdict} for each in outcome.comparisons
+        ]
+        print_json(
+            {
+                "record": str(path),
+                "passed": outcome.passed if outcome.against else None,
+                "against": outcome.against or None,
+                "comparisons": comparisons,
+                "looks": dict(outcome.looks or {}),
+            }
+            | outcome.record.to_json()
+        )
+    else:
+        print_table("benchmarks", TIMING_COLUMNS, timing_rows(outcome.record))
+        for name, value in outcome.record.figures.items():
+            print(f"{name}: {value:.4g}")
+        if outcome.against:
+            print_table(f"against {outcome.against}", COMPARISON_COLUMNS, comparison_rows(outcome.comparisons))
+            print(verdict(outcome))
+    note(f"record: {path}")
+    if not outcome.passed:
+        raise typer.Exit(1)
+
+
+def default_place(record: "Record") -> Path:
+    """runs/bench/DATE-COMMIT.json."""
+    date = record.date.replace("-", "").replace(":", "")
+    return Path("runs") / "bench" / f"{date}-{record.commit.rstrip('+')}.json"
