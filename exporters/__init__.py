@@ -1,0 +1,10 @@
+"""Export: one file a format, each a function from a described fp32 ONNX model to an Artefact.
+
+Each format's module has three functions:
+
+    export_<format>(model, out, *, ...) -> Artefact     writes the file, and its description in it or beside it
+    why_not_<format>(model) -> str | None               why a model cannot be converted, in words
+    read_description(...) -> Description                what the file says of itself (see `describe.description_of`)
+
+`facenas.cli.export` dispatches to the first, `facenas.exporters.describe` to the last.
+"""

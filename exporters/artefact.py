@@ -1,12 +1,15 @@
 """Artefact: a file that an exporter made, and the description that travels inside it.
 
-Every artefact says how to feed it and how to read it (input size, preprocessing, suppression), so that a user needs no
-flags, and a file without this description is refused instead of guessed at.
+Every artefact says how to feed it and how to read it (input size, preprocessing, suppression) and which target runs it,
+so that a user needs no flags, and a file without this description is refused instead of guessed at. ONNX and OpenVINO
+files carry it as metadata; a format that has no room for it has it in a JSON file beside it, `<file>.json`, together with
+the SHA-256 of the file that it describes.
 """
 
+import importlib.metadata
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +17,22 @@ from facenas.architecture import Detector, parse_detector
 from facenas.detector.postprocess import NMS_IOU
 from facenas.detector.preprocess import Preprocessing
 from facenas.errors import InputError
-from facenas.files import sha256_of
+from facenas.files import read_json, sha256_of, write_json
 from facenas.units import Size, parse_size
 
 SCHEMA = 1
 METADATA_KEY = "facenas"
+DEFAULT_TARGET = "cpu"
 
 
 @dataclass(frozen=True)
 class Description:
-    """What an artefact says of itself. `dynamic`: any sides that are multiples of 32 will do, `input_size` is the usual."""
+    """What an artefact says of itself.
+
+    dynamic: any sides that are multiples of 32 will do, `input_size` is the usual; target: the target's name that runs
+    it; built_with: what it only works with (GPU, driver, runtime version), empty where the file is portable;
+    calibration: the photos that the ranges of an int8 file come from, and how they were chosen.
+    """
 
     detector: Detector
     input_size: Size
@@ -32,10 +41,13 @@ class Description:
     preprocessing: Preprocessing
     nms_iou: float
     origin: Mapping[str, Any]
+    target: str = DEFAULT_TARGET
+    built_with: Mapping[str, str] = field(default_factory=dict)
+    calibration: Mapping[str, Any] = field(default_factory=dict)
 
-    def to_metadata(self) -> dict[str, str]:
-        """The one metadata entry that carries it, as JSON."""
-        value = {
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
             "schema": SCHEMA,
             "architecture": str(self.detector),
             "landmarks": self.detector.landmarks,
@@ -45,8 +57,31 @@ class Description:
             "preprocessing": self.preprocessing.to_json(),
             "nms_iou": self.nms_iou,
             "origin": dict(self.origin),
+            "target": self.target,
+            "built_with": dict(self.built_with),
+            "calibration": dict(self.calibration),
         }
-        return {METADATA_KEY: json.dumps(value)}
+
+    def to_metadata(self) -> dict[str, str]:
+        """The one metadata entry that carries it, as JSON."""
+        return {METADATA_KEY: json.dumps(self.to_json())}
+
+    def as_exported(
+        self,
+        precision: str,
+        target: str,
+        *,
+        built_with: Mapping[str, str] | None = None,
+        calibration: Mapping[str, Any] | None = None,
+    ) -> "Description":
+        """The description of what an exporter makes of this file."""
+        return replace(
+            self,
+            precision=precision,
+            target=target,
+            built_with=dict(built_with or {}),
+            calibration=dict(calibration or {}),
+        )
 
 
 def describe(detector: Detector, input_size: Size, *, dynamic: bool, origin: Mapping[str, Any]) -> Description:
@@ -62,6 +97,14 @@ def description_from_metadata(metadata: Mapping[str, str], path: Path) -> Descri
         )
     try:
         value = json.loads(metadata[METADATA_KEY])
+    except ValueError as error:
+        raise InputError(f"{path} carries a damaged facenas description ({error}); export it again") from error
+    return description_from_json(value, path)
+
+
+def description_from_json(value: Any, path: Path) -> Description:
+    """The description that `Description.to_json` gave; `path` names the file in the error. Raises InputError."""
+    try:
         if value["schema"] != SCHEMA:
             raise InputError(
                 f"{path} has description schema {value['schema']}, this facenas reads {SCHEMA}; export again"
@@ -75,28 +118,74 @@ def description_from_metadata(metadata: Mapping[str, str], path: Path) -> Descri
             Preprocessing(**value["preprocessing"]),
             float(value["nms_iou"]),
             dict(value["origin"]),
+            str(value.get("target", DEFAULT_TARGET)),
+            {str(name): str(what) for name, what in value.get("built_with", {}).items()},
+            dict(value.get("calibration", {})),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{path} carries a damaged facenas description ({error}); export it again") from error
 
 
+def sidecar_of(path: Path) -> Path:
+    """Where the description of a file lies whose format has no room for it: `model.engine` -> `model.engine.json`."""
+    return path.with_name(f"{path.name}.json")
+
+
+def write_sidecar(path: Path, description: Description) -> None:
+    """Describe the file at `path`, already written, in a JSON file beside it."""
+    write_json(sidecar_of(path), {"sha256": sha256_of(path), METADATA_KEY: description.to_json()})
+
+
+def read_sidecar(path: Path) -> Description:
+    """The description beside `path`. Raises InputError where it is absent, damaged, or of another file."""
+    if not path.is_file():
+        raise InputError(f"no model at {path}; check the path")
+    beside = sidecar_of(path)
+    if not beside.is_file():
+        raise InputError(f"{path} has no description {beside.name} beside it; copy both, or export it again")
+    value = read_json(beside, "description")
+    if not isinstance(value, dict) or METADATA_KEY not in value:
+        raise InputError(f"{beside} carries no facenas description; export {path.name} again")
+    if value.get("sha256") != sha256_of(path):
+        raise InputError(
+            f"{beside} describes another file than {path.name}: it was cut off or replaced; export it again"
+        )
+    return description_from_json(value[METADATA_KEY], path)
+
+
 @dataclass(frozen=True)
 class Artefact:
-    """What an export made."""
+    """What an export made: the file, the target that runs it and its runtime's version, and, where the runtime tells,
+    how many operators it really computes in which precision (`{"Conv int8": 41, "Conv fp32": 2}`)."""
 
     path: Path
     format: str
     precision: str
     size_bytes: int
     sha256: str
+    runtime: str
+    runtime_version: str
+    target: str
+    operators: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The fields of the command line's contract."""
         values = asdict(self)
-        values["artefact"] = str(values.pop("path"))
-        return {"artefact": values.pop("artefact"), **values}
+        return {"artefact": str(values.pop("path")), **values}
 
 
-def artefact_of(path: Path, file_format: str, precision: str) -> Artefact:
-    """The record of a file that was just written."""
-    return Artefact(path, file_format, precision, path.stat().st_size, sha256_of(path))
+def artefact_of(
+    path: Path, file_format: str, description: Description, runtime: str, operators: Mapping[str, int] | None = None
+) -> Artefact:
+    """The record of a file that was just written; `runtime` is the Python package that made or runs it."""
+    return Artefact(
+        path,
+        file_format,
+        description.precision,
+        path.stat().st_size,
+        sha256_of(path),
+        runtime,
+        importlib.metadata.version(runtime),
+        description.target,
+        dict(operators or {}),
+    )

@@ -20,33 +20,52 @@ from facenas.training.checkpoint import Checkpoint
 from facenas.units import Size
 
 
-def export_checkpoint(checkpoint: Checkpoint, out: Path, *, input_size: Size | None = None, dynamic: bool) -> Artefact:
-    """Write the ONNX file of a checkpoint. Raises InputError where its tensors do not fit its architecture."""
+def onnx_of_checkpoint(checkpoint: Checkpoint, *, input_size: Size | None = None, dynamic: bool) -> onnx.ModelProto:
+    """The fp32 model of a checkpoint, described. Raises InputError where its tensors do not fit its architecture."""
     size = input_size or checkpoint.input_size
     weights = fold(build_graph(checkpoint.detector, size), checkpoint.tensors)
-    return _export(checkpoint.detector, weights, size, out, dynamic=dynamic, origin=dict(checkpoint.origin))
+    return _described(checkpoint.detector, weights, size, dynamic=dynamic, origin=dict(checkpoint.origin))
+
+
+def onnx_untrained(detector: Detector, *, input_size: Size, dynamic: bool) -> onnx.ModelProto:
+    """The fp32 model of an architecture with random weights, good for latency only (and described so)."""
+    weights = random_weights(build_graph(detector, input_size))
+    return _described(detector, weights, input_size, dynamic=dynamic, origin={"weights": "random, for latency only"})
+
+
+def _described(
+    detector: Detector, weights: Mapping[str, FoldedConv], size: Size, *, dynamic: bool, origin: Mapping[str, Any]
+) -> onnx.ModelProto:
+    metadata = describe(detector, size, dynamic=dynamic, origin=origin).to_metadata()
+    return simplify(build_onnx(build_graph(detector, size), weights, dynamic=dynamic, metadata=metadata))
+
+
+def export_checkpoint(checkpoint: Checkpoint, out: Path, *, input_size: Size | None = None, dynamic: bool) -> Artefact:
+    """Write the fp32 ONNX file of a checkpoint; as `onnx_of_checkpoint`, then `export_onnx`."""
+    return export_onnx(onnx_of_checkpoint(checkpoint, input_size=input_size, dynamic=dynamic), out)
 
 
 def export_untrained(detector: Detector, out: Path, *, input_size: Size, dynamic: bool) -> Artefact:
-    """Write the ONNX file of an architecture with random weights, good for latency only (and described so)."""
-    weights = random_weights(build_graph(detector, input_size))
-    return _export(detector, weights, input_size, out, dynamic=dynamic, origin={"weights": "random, for latency only"})
+    """Write the fp32 ONNX file of an architecture with random weights; as `onnx_untrained`, then `export_onnx`."""
+    return export_onnx(onnx_untrained(detector, input_size=input_size, dynamic=dynamic), out)
 
 
-def _export(
-    detector: Detector,
-    weights: Mapping[str, FoldedConv],
-    size: Size,
-    out: Path,
-    *,
-    dynamic: bool,
-    origin: Mapping[str, Any],
-) -> Artefact:
-    metadata = describe(detector, size, dynamic=dynamic, origin=origin).to_metadata()
-    model = simplify(build_onnx(build_graph(detector, size), weights, dynamic=dynamic, metadata=metadata))
-    onnx.checker.check_model(model, full_check=True)
+def why_not_onnx(model: onnx.ModelProto) -> str | None:
+    """None where the model is whole and each of its operators is known to ONNX, else the reason in words."""
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        return str(error).strip().splitlines()[0][:200]
+    return None
+
+
+def export_onnx(model: onnx.ModelProto, out: Path) -> Artefact:
+    """Write a described fp32 model. Raises InputError where it is not valid or `out` cannot be written."""
+    reason = why_not_onnx(model)
+    if reason is not None:
+        raise InputError(f"the model cannot be written as ONNX: {reason}; report this architecture")
     write_atomic(out, model.SerializeToString())
-    return artefact_of(out, "onnx", "fp32")
+    return artefact_of(out, "onnx", read_description(model, out), "onnxruntime")
 
 
 def simplify(model: onnx.ModelProto) -> onnx.ModelProto:

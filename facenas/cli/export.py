@@ -1,40 +1,76 @@
 """`facenas export`: from a checkpoint to the file that a runtime loads."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    import onnx
+
+    from facenas.exporters.artefact import Artefact
+    from facenas.exporters.calibration import Calibration
+
+# By format: the usual name of its file.
+FORMATS = {"onnx": "model.onnx"}
 
 
 def export(
     checkpoint: Annotated[Path | None, typer.Option(help="checkpoint.safetensors of a training")] = None,
     arch: Annotated[str | None, typer.Option(help="architecture to export untrained, for latency only")] = None,
-    file_format: Annotated[str, typer.Option("--format", help="onnx")] = "onnx",
-    precision: Annotated[str, typer.Option(help="fp32")] = "fp32",
+    file_format: Annotated[str, typer.Option("--format", help=", ".join(FORMATS))] = "onnx",
+    precision: Annotated[str, typer.Option(help="fp32, fp16, bf16 or int8, as the format has it")] = "fp32",
     input_size: Annotated[str | None, typer.Option("--input", help="input size (default: the checkpoint's)")] = None,
     dynamic: Annotated[bool, typer.Option("--dynamic", help="leave batch, height and width open")] = False,
-    out: Annotated[Path, typer.Option(help="file to write")] = Path("model.onnx"),
+    calibration: Annotated[
+        Path | None, typer.Option(help="int8: folder of photos to take ranges from (default: synthetic ones)")
+    ] = None,
+    calibration_count: Annotated[int, typer.Option(help="int8: how many photos of that folder")] = 128,
+    seed: Annotated[int, typer.Option(help="int8: seed of their choice")] = 0,
+    out: Annotated[Path | None, typer.Option(help="file to write (default: model with the format's suffix)")] = None,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """Export a detector for a runtime."""
     from facenas.architecture import resolve_detector
-    from facenas.cli.output import print_json, print_table
+    from facenas.cli.output import note, print_json, print_table
     from facenas.errors import InputError
-    from facenas.exporters.onnx import export_checkpoint, export_untrained
+    from facenas.exporters.calibration import choose_calibration
+    from facenas.exporters.onnx import onnx_of_checkpoint, onnx_untrained
     from facenas.training.checkpoint import load_checkpoint
     from facenas.units import Size, parse_size
 
-    if (file_format, precision) != ("onnx", "fp32"):
-        raise InputError(f"cannot export format '{file_format}' in '{precision}'; there is onnx in fp32")
+    if file_format not in FORMATS:
+        raise InputError(f"no format '{file_format}'; there are {', '.join(FORMATS)}")
     if (checkpoint is None) == (arch is None):
         raise InputError("export needs either --checkpoint FILE or --arch ARCH")
     size = None if input_size is None else parse_size(input_size)
     if checkpoint is not None:
-        artefact = export_checkpoint(load_checkpoint(checkpoint), out, input_size=size, dynamic=dynamic)
+        model = onnx_of_checkpoint(load_checkpoint(checkpoint), input_size=size, dynamic=dynamic)
     else:
         detector = resolve_detector(arch or "")
-        artefact = export_untrained(detector, out, input_size=size or Size(640, 480), dynamic=dynamic)
+        model = onnx_untrained(detector, input_size=size or Size(640, 480), dynamic=dynamic)
+    photos = choose_calibration(calibration, calibration_count, seed) if precision == "int8" else None
+    if photos is not None and calibration is None:
+        note(f"calibrating on {photos.count} synthetic photos; for real faces give real ones with --calibration")
+    artefact = _export(model, file_format, precision, out or Path(FORMATS[file_format]), photos)
     if json:
         print_json(artefact.to_json())
         return
-    print_table("exported", ("figure", "value"), [(name, str(value)) for name, value in artefact.to_json().items()])
+    rows = [(name, str(value)) for name, value in artefact.to_json().items() if name != "operators"]
+    rows += [(operators, str(count)) for operators, count in artefact.operators.items()]
+    print_table("exported", ("figure", "value"), rows)
+
+
+def _export(
+    model: "onnx.ModelProto", file_format: str, precision: str, out: Path, calibration: "Calibration | None"
+) -> "Artefact":
+    """Dispatch to the one function of the format: (described fp32 ONNX model, file) -> artefact; int8 has a calibration."""
+    from facenas.errors import InputError
+
+    match file_format, precision:
+        case "onnx", "fp32":
+            from facenas.exporters.onnx import export_onnx
+
+            return export_onnx(model, out)
+        case _:
+            raise InputError(f"cannot export format '{file_format}' in '{precision}'; there is onnx in fp32")

@@ -1,6 +1,7 @@
 """Exported files: whole, described, written only where everything fits; a file that is none of ours is refused."""
 
 import hashlib
+import importlib.metadata
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,10 @@ def test_the_record_and_the_description_of_an_export(tmp_path: Path, checkpoint:
         "precision": "fp32",
         "size_bytes": len(content),
         "sha256": hashlib.sha256(content).hexdigest(),
+        "runtime": "onnxruntime",
+        "runtime_version": importlib.metadata.version("onnxruntime"),
+        "target": "cpu",
+        "operators": {},
     }
     description = read_description(load_onnx(path), path)
     assert description.detector == checkpoint.detector

@@ -1,0 +1,20 @@
+"""The description of any file that facenas exported, whatever its format, without loading its runtime."""
+
+from pathlib import Path
+
+from facenas.exporters.artefact import Description
+
+from facenas.errors import InputError
+
+SUFFIXES = (".onnx",)
+
+
+def description_of(path: Path) -> Description:
+    """What the file says of itself. Raises InputError where it is absent, damaged, or not made by facenas."""
+    match path.suffix.lower():
+        case ".onnx":
+            from facenas.exporters.onnx import load_onnx, read_description
+
+            return read_description(load_onnx(path), path)
+        case _:
+            raise InputError(f"{path} is no model file ({', '.join(SUFFIXES)}); give one made by `facenas export`")
