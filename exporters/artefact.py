@@ -175,9 +175,15 @@ class Artefact:
 
 
 def artefact_of(
-    path: Path, file_format: str, description: Description, runtime: str, operators: Mapping[str, int] | None = None
+    path: Path,
+    file_format: str,
+    description: Description,
+    runtime: str,
+    operators: Mapping[str, int] | None = None,
+    runtime_version: str | None = None,
 ) -> Artefact:
-    """The record of a file that was just written; `runtime` is the Python package that made or runs it."""
+    """The record of a file that was just written; `runtime` is the Python package that made or runs it (its version is
+    looked up by that name where it is not given)."""
     return Artefact(
         path,
         file_format,
@@ -185,7 +191,7 @@ def artefact_of(
         path.stat().st_size,
         sha256_of(path),
         runtime,
-        importlib.metadata.version(runtime),
+        runtime_version or importlib.metadata.version(runtime),
         description.target,
         dict(operators or {}),
     )
