@@ -1,0 +1,155 @@
+"""Export to a TensorRT engine, by the same lines for TensorRT 8.6, 10, 11 and TensorRT-RTX.
+
+The precision is that of the ONNX graph that is given: float32, float16, or int8 with QuantizeLinear and DequantizeLinear
+in TensorRT's dialect. The engine file is TensorRT's own, byte for byte, so that trtexec, DeepStream and Triton load it
+too; what it only works with (GPU, driver, TensorRT) stands with its description in the JSON file beside it, and
+elsewhere it is refused with words before TensorRT meets it. TensorRT-RTX builds without a GPU what any RTX GPU then
+finishes when it loads it, so its engines are bound to the version alone.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+import onnx
+from facenas.exporters.artefact import Artefact, Description, artefact_of, read_sidecar, write_sidecar
+from facenas.exporters.onnx import read_description
+
+from facenas.devices.cuda_driver import Cuda, CudaError, Gpu
+from facenas.devices.tensorrt_engine import Package, TensorRtError, build, find_package, unsupported
+from facenas.errors import InputError, MissingPackageError
+from facenas.files import write_atomic
+
+TARGETS = {"fp32": "cuda-tensorrt", "fp16": "cuda-tensorrt-fp16", "int8": "cuda-tensorrt-int8"}
+REBUILD = "export it here: facenas export --format trt"
+_GPU_FIELDS = ("gpu", "compute_capability", "driver")
+_ALWAYS_FIELDS = ("flavour", "version")
+
+
+def require_package() -> Package:
+    """The installed TensorRT. Raises MissingPackageError that says what to install, InputError for one too old."""
+    try:
+        package = find_package()
+    except TensorRtError as error:
+        raise InputError(str(error)) from error
+    if package is None:
+        raise MissingPackageError(
+            "TensorRT is not installed; install it with: pip install 'facenas[tensorrt]' (NVIDIA's package index; on a "
+            "Jetson it comes with JetPack), or, to build for RTX GPUs: pip install 'facenas[trt-rtx]'"
+        )
+    return package
+
+
+def precision_of(model: onnx.ModelProto) -> str:
+    """`int8` where the graph quantises, `fp16` where a convolution's weights are float16, else `fp32`."""
+    if any(node.op_type == "QuantizeLinear" for node in model.graph.node):
+        return "int8"
+    half = any(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in model.graph.initializer)
+    return "fp16" if half else "fp32"
+
+
+def why_not_tensorrt(model: onnx.ModelProto) -> str | None:
+    """None where TensorRT takes every operator, else each that it does not take with the parser's reason."""
+    nodes = model.graph.node
+    reasons = []
+    for index, reason in unsupported(require_package(), model.SerializeToString()):
+        known = 0 <= index < len(nodes)
+        named = f"operator {nodes[index].op_type} '{nodes[index].name or index}': " if known else ""
+        reasons.append(named + " ".join(reason.split())[:200])
+    return "; ".join(dict.fromkeys(reasons)) or None
+
+
+def export_tensorrt(model: onnx.ModelProto, out: Path, *, timing_cache: Path | None = None) -> Artefact:
+    """Write the engine of a described ONNX model and its description beside it.
+
+    `timing_cache` is a file that makes the next build on this machine faster; it is read where it exists, and written.
+    Raises InputError where an operator is not supported, the model leaves its size open or the builder fails,
+    MissingPackageError where no TensorRT is installed.
+    """
+    package = require_package()
+    before = read_description(model, out)
+    shape = model.graph.input[0].type.tensor_type.shape.dim
+    if not all(dimension.HasField("dim_value") for dimension in shape):
+        raise InputError("an engine has one input size; export without --dynamic")
+    reason = why_not_tensorrt(model)
+    if reason is not None:
+        raise InputError(f"TensorRT {package.version} cannot take this model: {reason}")
+    precision = precision_of(model)
+    # TensorRT 8.6 takes flags for permissions; a quantised graph may compute in float16 what is not quantised.
+    flags = {"fp32": (), "fp16": ("fp16",), "int8": ("int8", "fp16")}[precision]
+    content = model.SerializeToString()
+    built_with = stamp(package, content)
+    cache = timing_cache.read_bytes() if timing_cache is not None and timing_cache.is_file() else b""
+    try:
+        built = build(package, content, flags, timing_cache=cache)
+    except TensorRtError as error:
+        raise InputError(f"TensorRT {package.version} cannot build the engine: {_first_line(error)}") from error
+    if timing_cache is not None and built.timing_cache:
+        write_atomic(timing_cache, built.timing_cache)
+    described = before.as_exported(precision, TARGETS[precision], built_with=built_with, calibration=before.calibration)
+    write_atomic(out, built.plan)
+    write_sidecar(out, described)
+    return artefact_of(out, "trt", described, package.flavour, _operator_counts(model), package.version)
+
+
+def stamp(package: Package, model: bytes) -> dict[str, str]:
+    """What an engine made here of this ONNX model only works with; for TensorRT-RTX no GPU is named.
+
+    Raises InputError where TensorRT is to build and no GPU answers.
+    """
+    found = {"flavour": package.flavour, "version": package.version, "onnx_sha256": hashlib.sha256(model).hexdigest()}
+    if package.flavour == "tensorrt":
+        try:
+            gpu = Cuda().gpu()
+        except CudaError as error:
+            raise InputError(
+                f"TensorRT builds an engine on the GPU that will run it, and here {error}; export on that machine, or "
+                "build for RTX GPUs with: pip install 'facenas[trt-rtx]'"
+            ) from error
+        found |= {"gpu": gpu.name, "compute_capability": gpu.compute_capability, "driver": gpu.driver}
+    return found
+
+
+def why_elsewhere(built_with: Mapping[str, str], package: Package, gpu: Gpu) -> str | None:
+    """None where an engine so stamped belongs to this TensorRT and GPU, else what differs, in words."""
+    here = {
+        "flavour": package.flavour,
+        "version": package.version,
+        "gpu": gpu.name,
+        "compute_capability": gpu.compute_capability,
+        "driver": gpu.driver,
+    }
+    fields = (*_ALWAYS_FIELDS, *(name for name in _GPU_FIELDS if name in built_with))
+    differing = [name for name in fields if built_with.get(name) != here[name]]
+    words = (f"{name.replace('_', ' ')} {built_with.get(name, 'unknown')}, here {here[name]}" for name in differing)
+    return "; ".join(words) or None
+
+
+def read_engine(path: Path, package: Package, gpu: Gpu) -> tuple[Description, bytes]:
+    """The description and the plan of an engine file that was built for this machine.
+
+    Raises InputError where it was built for another, was cut off, or has no description beside it.
+    """
+    description = read_sidecar(path)
+    reason = why_elsewhere(description.built_with, package, gpu)
+    if reason is not None:
+        raise InputError(f"{path} was built elsewhere ({reason}); engines are not portable, {REBUILD}")
+    return description, path.read_bytes()
+
+
+def _operator_counts(model: onnx.ModelProto) -> dict[str, int]:
+    """How many convolutions the graph asks for in which precision; TensorRT keeps to it (strongly typed)."""
+    nodes = model.graph.node
+    dequantized = {name for node in nodes if node.op_type == "DequantizeLinear" for name in node.output}
+    half = {tensor.name for tensor in model.graph.initializer if tensor.data_type == onnx.TensorProto.FLOAT16}
+    counts: Counter[str] = Counter()
+    for node in nodes:
+        if node.op_type == "Conv":
+            quantized = set(node.input[:2]) <= dequantized
+            counts[f"Conv {'int8' if quantized else 'fp16' if node.input[1] in half else 'fp32'}"] += 1
+    return dict(counts)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:300]
