@@ -57,22 +57,24 @@ def assign(boxes: FloatArray, ignore: npt.NDArray[np.bool_], size_px: int) -> In
     if not faces.size:
         return assigned
     face_boxes = boxes[faces]
-    overlap = _iou(face_boxes, anchor_boxes(size_px))
     middle = (face_boxes[:, :2] + face_boxes[:, 2:]) / 2
-    distance = np.square(middle[:, None] - centres[None]).sum(axis=-1)
-    candidate_cells = _nearest_cells(distance, size_px)
-    candidate_overlap = np.take_along_axis(overlap, candidate_cells[:, None], axis=2)
-    flat = candidate_overlap.reshape(len(faces), -1)
+    distance = np.square(middle[:, :1] - centres[:, 0]) + np.square(middle[:, 1:] - centres[:, 1])
+    cells = _nearest_cells(distance, size_px)
+    overlap = _iou(face_boxes[:, None, None], anchor_boxes(size_px)[:, cells].swapaxes(0, 1))
+    flat = overlap.reshape(len(faces), -1)
     threshold = (flat.mean(axis=1) + flat.std(axis=1))[:, None, None]
-    positive = np.zeros(overlap.shape, bool)
-    np.put_along_axis(positive, candidate_cells[:, None].repeat(ANCHORS_PER_CELL, 1), candidate_overlap >= threshold, 2)
-    positive &= _inside(centres, face_boxes)[:, None]
-    for face in np.flatnonzero(~positive.any(axis=(1, 2))):
-        positive[face, 0, distance[face].argmin()] = True
-        overlap[face, 0, distance[face].argmin()] += 1e-6  # else a second lone face could not win an empty cell
-    best = np.where(positive, overlap, -1.0).argmax(axis=0)
-    chosen = positive.any(axis=0)
-    assigned[chosen] = faces[best[chosen]]
+    inside = np.take_along_axis(_inside(centres, face_boxes), cells, axis=1)
+    face, anchor, candidate = np.nonzero((overlap >= threshold) & inside[:, None])
+    cell, score = cells[face, candidate], overlap[face, anchor, candidate]
+    lone = np.setdiff1d(np.arange(len(faces)), face)
+    if lone.size:
+        nearest = distance[lone].argmin(axis=1)
+        face, cell = np.concatenate([face, lone]), np.concatenate([cell, nearest])
+        anchor = np.concatenate([anchor, np.zeros_like(lone)])
+        score = np.concatenate([score, _iou(face_boxes[lone], anchor_boxes(size_px)[0, nearest])])
+    # The last of several writes to a cell stays: that of the largest overlap, of equal ones the first face's.
+    order = np.lexsort((-face, score))
+    assigned[anchor[order], cell[order]] = faces[face[order]]
     return assigned
 
 
@@ -91,16 +93,18 @@ def _nearest_cells(distance: FloatArray, size_px: int) -> npt.NDArray[np.intp]:
 
 def _inside(centres: FloatArray, boxes: FloatArray) -> npt.NDArray[np.bool_]:
     """[n, cells]: whether a centre lies inside a box."""
-    after = (centres[None] > boxes[:, None, :2]).all(axis=-1)
-    before = (centres[None] < boxes[:, None, 2:]).all(axis=-1)
-    return np.asarray(after & before)
+    x, y = centres.T
+    x1, y1, x2, y2 = boxes.T[:, :, None]
+    return np.asarray((x > x1) & (x < x2) & (y > y1) & (y < y2))
 
 
 def _iou(boxes: FloatArray, anchors: FloatArray) -> FloatArray:
-    """float32 [n, anchors, cells]: overlap of every box with every anchor."""
-    low = np.maximum(boxes[:, None, None, :2], anchors[None, :, :, :2])
-    high = np.minimum(boxes[:, None, None, 2:], anchors[None, :, :, 2:])
-    common = np.maximum(high - low, 0).prod(axis=-1)
-    area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=-1)[:, None, None]
-    anchor_area = (anchors[..., 2:] - anchors[..., :2]).prod(axis=-1)[None]
-    return np.asarray(common / (area + anchor_area - common), np.float32)
+    """float32 [...]: overlap of every box [..., 4] with its anchor [..., 4]."""
+    width = np.minimum(boxes[..., 2], anchors[..., 2]) - np.maximum(boxes[..., 0], anchors[..., 0])
+    height = np.minimum(boxes[..., 3], anchors[..., 3]) - np.maximum(boxes[..., 1], anchors[..., 1])
+    common = np.maximum(width, 0) * np.maximum(height, 0)
+    return np.asarray(common / (_area(boxes) + _area(anchors) - common), np.float32)
+
+
+def _area(boxes: FloatArray) -> FloatArray:
+    return np.asarray((boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1]))
