@@ -1,11 +1,17 @@
 """Search results as tables for a person."""
 
+from collections.abc import Sequence
+
 from facenas.cli.output import print_table
 from facenas.search.result import CostRange, SearchResult
+from facenas.space import Space
+from facenas.units import Size
+
+RANKED_QUANTITIES = {"flops": "backbone GFLOPs", "params": "backbone parameters, millions", "random": "random value"}
 
 
-def print_search(result: SearchResult) -> None:
-    """The ranges of the space against the budgets, the best candidates, and the certificate."""
+def print_ranges(space: Space, input_size: Size, ranges: Sequence[CostRange]) -> None:
+    """What the networks of the space cost, against the budgets."""
     rows = [
         (
             entry.name,
@@ -14,16 +20,24 @@ def print_search(result: SearchResult) -> None:
             _quantity(entry, entry.largest),
             "" if entry.limit is None else _quantity(entry, entry.limit),
         )
-        for entry in result.ranges
+        for entry in ranges
     ]
-    print_table(f"space {result.space} at {result.input}", ("cost", "least", "median", "largest", "budget"), rows)
+    title = f"space {space.name} at {input_size}: {space.size:,} networks"
+    print_table(title, ("cost", "least", "median of a sample", "largest of a sample", "budget"), rows)
+
+
+def print_search(result: SearchResult) -> None:
+    """The best candidates, and the certificate."""
+    best = result.best
     print_table(
         "best candidates (latency is predicted)",
         (
             "architecture",
             "DDSAR",
-            *(f"{name} ({result.provenance[name]})" for name in result.best.latency_ms),
-            *(f"{name} measured here" for name in result.best.measured_ms),
+            *(RANKED_QUANTITIES[name] for name in best.ranked),
+            *best.reranked,
+            *(f"{name} ({result.provenance[name]})" for name in best.latency_ms),
+            *(f"{name} measured here" for name in best.measured_ms),
             "FLOPs",
             "parameters",
         ),
@@ -31,6 +45,8 @@ def print_search(result: SearchResult) -> None:
             (
                 candidate.architecture,
                 f"{candidate.ddsar:.4f}",
+                *(f"{value:.4f}" for value in candidate.ranked.values()),
+                *(f"{value:.2f}" for value in candidate.reranked.values()),
                 *(f"{value:.2f} ms" for value in candidate.latency_ms.values()),
                 *(f"{value:.2f} ms" for value in candidate.measured_ms.values()),
                 f"{candidate.flops / 1e6:.1f} M",
@@ -39,16 +55,19 @@ def print_search(result: SearchResult) -> None:
             for candidate in result.top
         ],
     )
+    if result.tightened_ms:
+        asked = ", ".join(f"{name} {value:.2f} ms" for name, value in result.tightened_ms.items())
+        print(f"the best of the budgets themselves were too slow when measured; these were searched for {asked}")
     certificate = result.certificate
     size = f"the {certificate.space_size:,} networks of the space"
     if certificate.bound is None:
         print(f"the best of {certificate.labels:,} candidates; what else {size} hold is not known")
         return
-    value = "scores" if result.ranked_by == "ddsar" else f"has by {result.ranked_by}"
-    known = "certified: none" if certificate.optimal else "not the certified best; none"
+    quantity = RANKED_QUANTITIES.get(result.ranked_by, "DDSAR")
+    known = "certified" if certificate.optimal else "not the certified best, which does not stand first; certified"
     print(
-        f"{known} of {size} {value} more than {certificate.bound:.6f}"
-        f" within the budgets ({certificate.labels:,} partial networks were formed)"
+        f"{known}: none of {size} within the budgets has a {quantity} above {certificate.bound:.6f}"
+        f" ({certificate.labels:,} partial networks were formed)"
     )
 
 

@@ -1,5 +1,6 @@
 """`facenas search`: the best DDSAR under the budgets, with its certificate."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -36,8 +37,14 @@ def search(
     ] = None,
     calibrate: Annotated[bool, typer.Option("--calibrate", help="rescale the tables to this machine first")] = False,
     confirm: Annotated[
-        bool, typer.Option("--confirm", help="measure the --top best here; the best that really meets the budgets wins")
+        bool,
+        typer.Option(
+            "--confirm", help="measure the --top best here and take the first that really meets its latency budgets"
+        ),
     ] = False,
+    rerank: Annotated[
+        str | None, typer.Option(help="put the --top best in the order of another measure: naswot or zen (needs torch)")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="folder for search.json")] = None,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
@@ -46,49 +53,47 @@ def search(
     from facenas.cli.budgets import parse_budgets
     from facenas.cli.output import note, print_json
     from facenas.cli.progress import progress_bar
-    from facenas.cli.results import print_search
+    from facenas.cli.results import print_ranges, print_search
+    from facenas.cli.search_plan import SearchPlan
     from facenas.cli.tables import open_tables
     from facenas.files import write_json
     from facenas.score import ScoreSettings
-    from facenas.search import confirm as confirmation
-    from facenas.search.evolution import EvolutionSettings, run_evolution
-    from facenas.search.problem import Problem
+    from facenas.search.confirm import confirm as confirm_result
+    from facenas.search.confirm import require_confirmable
+    from facenas.search.evolution import EvolutionSettings
     from facenas.search.ranking import Ranking
-    from facenas.search.result import require_top, run_search
-    from facenas.search.table_model import TableModel
+    from facenas.search.rerank import Measure, require_torch
+    from facenas.search.result import require_top, space_ranges
     from facenas.space import load_space
     from facenas.units import parse_size
 
     devices, size = options.parse_devices(device), parse_size(input_size)
     method = options.parse_choice(options.Algorithm, algorithm, "--algorithm")
     ranking = options.parse_choice(Ranking, rank_by, "--rank-by")
+    measure = None if rerank is None else options.parse_choice(Measure, rerank, "--rerank")
     options.require_state_folder(method, out, resume=resume)
     require_top(top)
+    EvolutionSettings(seed)
+    if measure is not None:
+        require_torch()
     if confirm:
-        confirmation.require_confirmable(devices)
-    evolution = EvolutionSettings(seed)
+        require_confirmable(devices)
     budgets = parse_budgets(latency or [], devices, flops, params, memory, layers, released_flops)
     settings = ScoreSettings(alpha, stage_weights=options.parse_stage_weights(stage_weights, size))
     chosen_space = load_space(space)
     with progress_bar() as report:
         tables = open_tables(devices, table or [], size, calibrate=calibrate, report=report, note=note)
-        models = {name: TableModel(entry) for name, entry in tables.items()}
-        provenance = {name: entry.provenance for name, entry in tables.items()}
-        problem = Problem(chosen_space, settings, size, models, budgets, ranking, seed)
-        if method is options.Algorithm.EXACT:
-            result = run_search(problem, top=top, provenance=provenance)
-        else:
-            result = run_evolution(
-                problem,
-                evolution,
-                top=top,
-                provenance=provenance,
-                state_path=None if out is None else out / options.STATE_FILE,
-                resume=resume,
-                progress=lambda done, total: report(done, total, "evolution"),
-            )
+    plan = SearchPlan(
+        chosen_space, settings, size, tables, budgets, ranking, measure, method, seed, top, out, resume=resume
+    )
+    if not json:
+        print_ranges(chosen_space, size, space_ranges(plan.problem(budgets.latency_ms)))
+    with progress_bar() as report:
+        search_within = partial(plan.search, report=report)
         if confirm:
-            result = confirmation.confirm(result, budgets.latency_ms, size, report)
+            result = confirm_result(search_within, budgets.latency_ms, size, report, note)
+        else:
+            result = search_within(budgets.latency_ms)
     if out is not None:
         write_json(out / "search.json", result.to_json())
     if json:

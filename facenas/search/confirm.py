@@ -2,53 +2,111 @@
 
 A prediction has its error, and the optimum under a budget lies close to it, so some candidates are over it in truth.
 They are measured untrained: latency does not depend on the weights. All of a device are timed in turns.
+
+Where all are over, the search goes again, a few times at most, for a latency that is less by what was missed:
+
+    limit' = min(0.99 * limit, budget * median of predicted / measured)
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from statistics import median
 
 from facenas.architecture import Detector, parse_detector
 from facenas.devices.runtimes import load_model
 from facenas.devices.targets import require_available, resolve_target
-from facenas.errors import BudgetError
+from facenas.errors import BudgetError, InputError
 from facenas.graph import build_graph
 from facenas.latency.measure import measure_latency
 from facenas.search.result import Candidate, SearchResult
 from facenas.units import Size
 
 Report = Callable[[int, int, str], None]
+Search = Callable[[Mapping[str, float]], SearchResult]
+
+ROUNDS = 4
+_LEAST_TIGHTENING = 0.99
 
 
-def confirm(result: SearchResult, budgets_ms: Mapping[str, float], input_size: Size, report: Report) -> SearchResult:
-    """The result with `measured_ms` of every candidate of `top`; those within `budgets_ms` (by target) come first.
+def confirm(
+    search: Search,
+    budgets_ms: Mapping[str, float],
+    input_size: Size,
+    report: Report,
+    note: Callable[[str], None],
+) -> SearchResult:
+    """The result of `search(budgets_ms)` with `measured_ms` of every candidate; those within their budgets come first.
 
-    The certificate calls the choice optimal only where it is still the one that was certified. Raises BudgetError where
-    no candidate meets its budgets, InputError or MissingPackageError where a target cannot run here.
+    Where none is, `search` is asked for less, up to ROUNDS searches in all, each told to `note`. The bound stays that of
+    the budgets themselves; the certificate calls the choice optimal only where it is still the one that was certified.
+    Raises BudgetError where no candidate meets its budgets, InputError or MissingPackageError where a target cannot run
+    here.
     """
-    detectors = [parse_detector(candidate.architecture) for candidate in result.top]
-    measured = {name: _measure(detectors, name, input_size, report) for name in result.best.latency_ms}
-    top = [
-        replace(candidate, measured_ms={name: round(values[index], 4) for name, values in measured.items()})
-        for index, candidate in enumerate(result.top)
-    ]
-    confirmed = [candidate for candidate in top if _meets(candidate, budgets_ms)]
-    if not confirmed:
-        raise _refuse(top, budgets_ms)
-    others = [candidate for candidate in top if candidate not in confirmed]
-    optimal = result.certificate.optimal and confirmed[0] is top[0]
-    return replace(
-        result, top=(*confirmed, *others), certificate=replace(result.certificate, optimal=optimal), confirmed=True
-    )
+    certified = result = search(budgets_ms)
+    limits_ms = dict(budgets_ms)
+    for number in range(1, ROUNDS + 1):
+        top = _measured(result.top, input_size, report)
+        confirmed = [candidate for candidate in top if _meets(candidate, budgets_ms)]
+        if confirmed:
+            others = [candidate for candidate in top if candidate not in confirmed]
+            still_certified = number == 1 and confirmed[0] is top[0]
+            optimal = certified.certificate.optimal and still_certified
+            return replace(
+                certified,
+                top=(*confirmed, *others),
+                certificate=replace(certified.certificate, optimal=optimal),
+                confirmed=True,
+                tightened_ms={} if number == 1 else limits_ms,
+            )
+        missed = _missed(top, budgets_ms)
+        if number < ROUNDS:
+            limits_ms = _tightened(limits_ms, budgets_ms, top)
+            result = _search_again(search, limits_ms, missed, f"search {number + 1} of at most {ROUNDS}", note)
+    raise BudgetError(f"{missed}, after {ROUNDS} searches; use --calibrate, a larger --top or a higher budget")
+
+
+def _search_again(
+    search: Search, limits_ms: Mapping[str, float], missed: str, which: str, note: Callable[[str], None]
+) -> SearchResult:
+    asked = ", ".join(f"{name} {limit_ms:.3f} ms" for name, limit_ms in limits_ms.items())
+    note(f"{missed}; searching for a predicted {asked} ({which})")
+    try:
+        return search(limits_ms)
+    except BudgetError as error:
+        raise BudgetError(f"{missed}, and for a predicted {asked} there is none: {error}") from error
 
 
 def require_confirmable(device_names: list[str]) -> None:
     """Raises InputError or MissingPackageError before the search where a device cannot be measured here."""
+    if not device_names:
+        raise InputError("--confirm measures latencies and --device none has none; name the --device to measure")
     for name in device_names:
         require_available(resolve_target(name))
 
 
 def _meets(candidate: Candidate, budgets_ms: Mapping[str, float]) -> bool:
     return all(candidate.measured_ms[name] <= budget_ms for name, budget_ms in budgets_ms.items())
+
+
+def _tightened(
+    limits_ms: Mapping[str, float], budgets_ms: Mapping[str, float], top: Sequence[Candidate]
+) -> dict[str, float]:
+    """Less for every device on which a candidate is over its budget, by what its predictions are too low."""
+    tightened = dict(limits_ms)
+    for name, budget_ms in budgets_ms.items():
+        if any(candidate.measured_ms[name] > budget_ms for candidate in top):
+            ratio = median(candidate.latency_ms[name] / candidate.measured_ms[name] for candidate in top)
+            tightened[name] = round(min(_LEAST_TIGHTENING * limits_ms[name], budget_ms * ratio), 6)
+    return tightened
+
+
+def _measured(top: Sequence[Candidate], input_size: Size, report: Report) -> list[Candidate]:
+    detectors = [parse_detector(candidate.architecture) for candidate in top]
+    measured = {name: _measure(detectors, name, input_size, report) for name in top[0].latency_ms}
+    return [
+        replace(candidate, measured_ms={name: round(values[index], 4) for name, values in measured.items()})
+        for index, candidate in enumerate(top)
+    ]
 
 
 def _measure(detectors: list[Detector], name: str, input_size: Size, report: Report) -> list[float]:
@@ -65,11 +123,11 @@ def _measure(detectors: list[Detector], name: str, input_size: Size, report: Rep
     return [latency.latency_ms for latency in latencies]
 
 
-def _refuse(top: list[Candidate], budgets_ms: Mapping[str, float]) -> BudgetError:
+def _missed(top: Sequence[Candidate], budgets_ms: Mapping[str, float]) -> str:
     """Names the device whose budget is missed by the most, at its best."""
     least = {name: min(candidate.measured_ms[name] for candidate in top) for name in budgets_ms}
     name = max(budgets_ms, key=lambda name: least[name] / budgets_ms[name])
-    return BudgetError(
-        f"none of the {len(top)} best candidates meets its budgets when measured; on {name} the fastest takes "
-        f"{least[name]:.3f} ms of {budgets_ms[name]:g} ms; search with --calibrate, a larger --top or a lower budget"
+    return (
+        f"none of the {len(top)} best candidates meets its budgets when measured: on {name} the fastest takes "
+        f"{least[name]:.3f} ms of {budgets_ms[name]:g} ms"
     )

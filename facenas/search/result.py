@@ -1,7 +1,7 @@
 """What a search gives back: candidates with their costs, the certificate, the frontier; equal inputs give equal bytes."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,8 @@ class Candidate:
     """A detector and what it costs; `latency_ms` by target, predicted.
 
     `flops` and `params` are the whole detector's at the input size, `released_flops` the backbone's as the release
-    counts them. `measured_ms` (by target) and `reranked` (by measure) are filled where they were asked for.
+    counts them. Filled where they were asked for: `ranked`, the value of another ranking than DDSAR (which was
+    maximised), `reranked`, that of a measure that put the best in order, and `measured_ms` by target.
     """
 
     architecture: str
@@ -36,8 +37,9 @@ class Candidate:
     layers: int
     peak_memory_bytes: int
     released_flops: int | None = None
-    measured_ms: Mapping[str, float] = field(default_factory=dict)
+    ranked: Mapping[str, float] = field(default_factory=dict)
     reranked: Mapping[str, float] = field(default_factory=dict)
+    measured_ms: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """All fields but the empty ones."""
@@ -71,7 +73,8 @@ class CostRange:
 class SearchResult:
     """The best candidate first in `top`. `seed`: of the evolution or a random ranking, else None.
 
-    `confirmed`: the candidates were measured, and those that met their budgets come first.
+    `confirmed`: the candidates were measured, and those that met their budgets come first; `tightened_ms`: what
+    latencies, by target, they were searched for where no candidate of the budgets themselves met them.
     """
 
     space: str
@@ -87,6 +90,7 @@ class SearchResult:
     ranked_by: str = "ddsar"
     seed: int | None = None
     confirmed: bool = False
+    tightened_ms: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def best(self) -> Candidate:
@@ -102,6 +106,7 @@ class SearchResult:
             "ranked_by": self.ranked_by,
             "seed": self.seed,
             "confirmed": self.confirmed,
+            "tightened_ms": dict(self.tightened_ms),
             "space": self.space,
             "input": self.input,
             "score": asdict(self.settings),
@@ -131,6 +136,15 @@ def candidate_of(problem: Problem, detector: Detector) -> Candidate:
         costs.peak_memory_bytes,
         released_flops(detector.backbone),
     )
+
+
+def _chosen(problem: Problem, choice: Sequence[int]) -> Candidate:
+    """The candidate of five stage indices, with the value that the search maximised where that is not DDSAR."""
+    candidate = candidate_of(problem, problem.detector(choice))
+    if problem.ranking is Ranking.DDSAR:
+        return candidate
+    value = sum(float(scores[index]) for scores, index in zip(problem.scores, choice, strict=True))
+    return replace(candidate, ranked={problem.ranking.value: round(value, 9)})
 
 
 def require_top(top: int) -> None:
@@ -173,9 +187,9 @@ def compose_result(
         problem.settings,
         limits,
         dict(provenance),
-        tuple(candidate_of(problem, problem.detector(choice)) for choice in choices),
+        tuple(_chosen(problem, choice) for choice in choices),
         certificate,
-        tuple(candidate_of(problem, problem.detector([int(i) for i in path])) for path in frontier),
+        tuple(_chosen(problem, path) for path in frontier),
         cost_ranges(problem, least),
         algorithm,
         problem.ranking.value,
@@ -188,6 +202,11 @@ def _thin(front: Labels) -> Labels:
     if len(front) <= FRONTIER_POINTS:
         return front
     return front.take(np.unique(np.linspace(0, len(front) - 1, FRONTIER_POINTS).round().astype(np.intp)))
+
+
+def space_ranges(problem: Problem) -> tuple[CostRange, ...]:
+    """`cost_ranges` before a search. Raises BudgetError where a budget cannot be met even alone."""
+    return cost_ranges(problem, ExactSearch(problem).least)
 
 
 def cost_ranges(problem: Problem, least: FloatArray) -> tuple[CostRange, ...]:

@@ -125,6 +125,8 @@ def test_rankings_and_evolution(facenas: Run, tables: tuple[str | Path, ...], tm
     [
         (("--algorithm", "magic"), "--algorithm 'magic' is none of exact, evolution"),
         (("--rank-by", "beauty"), "--rank-by 'beauty' is none of ddsar, flops, params, random"),
+        (("--rerank", "beauty"), "--rerank 'beauty' is none of naswot, zen"),
+        (("--confirm", "--device", "none"), "--device none has none; name the --device to measure"),
         (("--resume",), "--resume is for --algorithm evolution"),
         (("--algorithm", "evolution", "--resume"), "--resume needs the --out folder"),
         (("--algorithm", "evolution", "--seed", "-1"), "seed -1 must be 0 or more"),
@@ -143,6 +145,27 @@ def test_unusable_words(facenas: Run, arguments: tuple[str, ...], words: str) ->
     assert outcome.code == 2
     assert words in outcome.err
     assert outcome.err.count("\n") == 1
+
+
+def test_the_best_in_the_order_of_another_measure(
+    facenas: Run, tables: tuple[str | Path, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch")
+    common = ("search", "--device", "none", *tables[:4], "--top", "3", "--rerank", "zen")
+    first, again = tmp_path / "first", tmp_path / "again"
+    result = value_of(facenas(*common, "--json", "--out", first))
+    values = [candidate["reranked"]["zen"] for candidate in result["top"]]
+    assert values == sorted(values, reverse=True)
+    assert all(candidate["ddsar"] for candidate in result["top"])
+    printed = facenas(*common, "--rank-by", "params", "--out", again)
+    assert "zen" in printed.out
+    assert "backbone" in printed.out  # the value that was maximised
+    value_of(facenas(*common, "--json", "--out", again))
+    assert (first / "search.json").read_bytes() == (again / "search.json").read_bytes()
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    outcome = facenas(*common)
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert "pip install torch" in outcome.err
 
 
 def test_stage_weights_from_photos(facenas: Run, space_path: Path, tmp_path: Path) -> None:

@@ -48,3 +48,17 @@ def test_a_random_ranking_follows_its_seed() -> None:
     scores = ranked(everything, budgets, Ranking.RANDOM).scores
     assert all(((values >= 0) & (values < 1)).all() for values in scores)
     assert ExactSearch(ranked(everything, budgets, Ranking.DDSAR)).solve().bound >= results[0].best.ddsar - 1e-9
+
+
+def test_the_value_that_was_maximised_is_stored() -> None:
+    everything = Everything(random_space(3, 2), {"a": RandomTable(3)})
+    budgets = Budgets({"a": float(np.quantile(everything.costs["latency a"], 0.4))})
+    for ranking in Ranking:
+        result = run_search(ranked(everything, budgets, ranking), top=3, provenance={"a": "modelled"})
+        values = [candidate.ranked.get(ranking.value, candidate.ddsar) for candidate in result.top]
+        assert values[0] == pytest.approx(result.certificate.bound, abs=1e-8)
+        assert values == sorted(values, reverse=True)
+        assert ("ranked" in result.to_json()) == (ranking is not Ranking.DDSAR)
+        if ranking is Ranking.PARAMS:
+            assert set(result.to_json()["ranked"]) == {"params"}
+            assert all(set(point.ranked) == {"params"} for point in result.frontier)
