@@ -10,6 +10,7 @@ from typing import Any
 
 import onnx
 from facenas.exporters.artefact import Artefact, Description, artefact_of, describe, description_from_metadata
+from facenas.exporters.executed import executed_by_onnxruntime
 from facenas.exporters.onnx_graph import FoldedConv, build_onnx, fold, random_weights
 
 from facenas.architecture import Detector
@@ -18,6 +19,8 @@ from facenas.files import write_atomic
 from facenas.graph import build_graph
 from facenas.training.checkpoint import Checkpoint
 from facenas.units import Size
+
+IN_MEMORY = Path("the model")  # how errors name a model that was not read from a file
 
 
 def onnx_of_checkpoint(checkpoint: Checkpoint, *, input_size: Size | None = None, dynamic: bool) -> onnx.ModelProto:
@@ -60,12 +63,14 @@ def why_not_onnx(model: onnx.ModelProto) -> str | None:
 
 
 def export_onnx(model: onnx.ModelProto, out: Path) -> Artefact:
-    """Write a described fp32 model. Raises InputError where it is not valid or `out` cannot be written."""
+    """Write a described model of any precision. Raises InputError where it is not valid or `out` cannot be written."""
     reason = why_not_onnx(model)
     if reason is not None:
         raise InputError(f"the model cannot be written as ONNX: {reason}; report this architecture")
+    description = read_description(model, out)
     write_atomic(out, model.SerializeToString())
-    return artefact_of(out, "onnx", read_description(model, out), "onnxruntime")
+    operators = {} if description.precision == "fp32" else executed_by_onnxruntime(model)
+    return artefact_of(out, "onnx", description, "onnxruntime", operators=operators)
 
 
 def simplify(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -99,6 +104,12 @@ def load_onnx(path: Path) -> onnx.ModelProto:
 def read_description(model: onnx.ModelProto, path: Path) -> Description:
     """The description inside an exported model. Raises InputError where there is none."""
     return description_from_metadata({entry.key: entry.value for entry in model.metadata_props}, path)
+
+
+def redescribe(model: onnx.ModelProto, description: Description) -> onnx.ModelProto:
+    """The same model, changed in place, with another description."""
+    onnx.helper.set_model_props(model, description.to_metadata())
+    return model
 
 
 def open_sides(model: onnx.ModelProto) -> onnx.ModelProto:

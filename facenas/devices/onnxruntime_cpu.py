@@ -9,11 +9,13 @@ reorder belongs to the layer whose output it reorders (for the image: to the lay
 import json
 import tempfile
 from collections import defaultdict
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
+from google.protobuf.message import DecodeError
 from onnxruntime.capi import onnxruntime_pybind11_state as runtime_errors
 
 from facenas.devices.runtimes import CompiledModel, FloatArray, LayerTimes, example_image
@@ -33,6 +35,7 @@ _COMPILE_ERRORS = (
 )
 _ERROR_LEVEL = 3
 _KERNEL = "_kernel_time"
+_PAIR = ("QuantizeLinear", "DequantizeLinear")
 
 
 class OnnxRuntimeModel(CompiledModel):
@@ -91,26 +94,48 @@ class OnnxRuntimeModel(CompiledModel):
                 session.run(None, {self._input_name: image})
             events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
             if self._layer_of_node is None:
-                self._layer_of_node = _layers_of_nodes(optimized, self._node_names())
-        return _layer_times(events, self._layer_of_node, warm_up)
+                layers = {name.partition("/")[0] for name in self._node_names()}
+                self._layer_of_node = layers_of_nodes(optimized.read_bytes(), layers)
+        return layer_times_of_events(events, self._layer_of_node, warm_up)
 
     def _node_names(self) -> list[str]:
         import onnx
 
         model = onnx.load_from_string(self._model) if isinstance(self._model, bytes) else onnx.load(self._model)
-        return [node.name for node in model.graph.node]
+        return [node.name for node in model.graph.node if node.op_type not in _PAIR]
+
+
+def as_int8(model: Path | bytes, *, timing_only: bool) -> Path | bytes:
+    """The model itself where it is quantised. Else, with `timing_only`, it is quantised with the ranges of a random image.
+
+    Raises InputError for a float model that is not for timing only.
+    """
+    import onnx
+
+    try:
+        content = onnx.load_from_string(model) if isinstance(model, bytes) else onnx.load(model)
+    except DecodeError:
+        return model  # ONNX Runtime says what is wrong with it
+    if any(node.op_type in _PAIR for node in content.graph.node) or not content.graph.node:
+        return model
+    if not timing_only:
+        name = "the model" if isinstance(model, bytes) else str(model)
+        raise InputError(f"{name} is not quantised, as an int8 device needs; export it with --precision int8")
+    from facenas.exporters.quantize import insert_pairs
+
+    height, width = (axis.dim_value for axis in content.graph.input[0].type.tensor_type.shape.dim[2:])
+    return insert_pairs(content, [example_image(Size(width, height))], "onnxruntime").SerializeToString()
 
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0][:200]
 
 
-def _layers_of_nodes(optimized: Path, node_names: list[str]) -> dict[str, str]:
-    """For each node of the optimised model the layer that it belongs to, where there is one."""
+def layers_of_nodes(optimized: bytes, layers: Collection[str]) -> dict[str, str]:
+    """For each node of the optimised ONNX model the layer, of `layers`, that it belongs to, where there is one."""
     import onnx
 
-    layers = {name.partition("/")[0] for name in node_names}
-    nodes = onnx.load(str(optimized), load_external_data=False).graph.node
+    nodes = onnx.load_from_string(optimized).graph.node
     producers = {output: node for node in nodes for output in node.output}
     consumers = defaultdict(list)
     for node in nodes:
@@ -121,18 +146,21 @@ def _layers_of_nodes(optimized: Path, node_names: list[str]) -> dict[str, str]:
         layer = node.name.removesuffix("_nchwc").partition("/")[0]
         if layer in layers:
             found[node.name] = layer
-    for node in nodes:
-        if node.name not in found:
-            neighbours = [producers[name] for name in node.input if name in producers]
-            neighbours += [after for name in node.output for after in consumers[name]]
-            owner = next((found[other.name] for other in neighbours if other.name in found), None)
-            if owner is not None:
-                found[node.name] = owner
+    found_before = -1
+    while found_before < len(found):  # what stands between two reorders takes a second look
+        found_before = len(found)
+        for node in nodes:
+            if node.name not in found:
+                neighbours = [producers[name] for name in node.input if name in producers]
+                neighbours += [after for name in node.output for after in consumers[name]]
+                owner = next((found[other.name] for other in neighbours if other.name in found), None)
+                if owner is not None:
+                    found[node.name] = owner
     return found
 
 
-def _layer_times(events: list[dict[str, Any]], layer_of_node: dict[str, str], warm_up: int) -> LayerTimes:
-    """Sums of the kernels' durations by layer and run; a profile lists the runs one after another."""
+def layer_times_of_events(events: list[dict[str, Any]], layer_of_node: dict[str, str], warm_up: int) -> LayerTimes:
+    """Sums of the kernels' durations by layer and run, from the events of a profile: it lists one run after another."""
     runs = sorted((event["ts"], event["dur"]) for event in events if event["name"] == "model_run")
     kernels = [event for event in events if event.get("cat") == "Node" and event["name"].endswith(_KERNEL)]
     names = tuple(dict.fromkeys(layer_of_node.values()))

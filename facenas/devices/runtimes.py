@@ -80,12 +80,22 @@ def load_model(model: Path | bytes, target: Target, *, timing_only: bool = False
         raise InputError(f"no model at {model}; check the path")
     match target.runtime:
         case "onnxruntime":
-            from facenas.devices.onnxruntime_cpu import OnnxRuntimeModel
+            from facenas.devices.onnxruntime_cpu import OnnxRuntimeModel, as_int8
 
+            if target.precision == "int8":
+                model = as_int8(model, timing_only=timing_only)
             return OnnxRuntimeModel(model, target)
         case "openvino":
             from facenas.devices.openvino_cpu import OpenVinoModel
 
             return OpenVinoModel(model, target, timing_only=timing_only)
+        case "ai-edge-litert":
+            from facenas.devices.litert_cpu import LiteRtModel
+
+            return LiteRtModel(model, target)
+        case "ethos-u-vela":
+            from facenas.devices.vela import VelaModel
+
+            return VelaModel(model, target, timing_only=timing_only)
         case _:
             raise InputError(f"device '{target}' has the runtime {target.runtime}, which runs no model here")

@@ -15,7 +15,7 @@ from facenas.errors import InputError, MissingPackageError
 
 @dataclass(frozen=True)
 class Target:
-    """`runtime`: the Python package that executes the network; `precision`: fp32, bf16 or int8."""
+    """`runtime`: the Python package that executes the network; `precision`: fp32, fp16, bf16 or int8."""
 
     name: str
     hardware: str
@@ -23,15 +23,39 @@ class Target:
     precision: str
     threads: int = 1
 
+    @property
+    def estimated(self) -> bool:
+        """Whether its latencies are its vendor's compiler's estimates, and nothing can be measured."""
+        return self.runtime == VELA
+
     def __str__(self) -> str:
         return self.name
 
 
+GPU = "this machine's NVIDIA GPU"
+# Boards that are not here: their tables are modelled (facenas.latency.roofline), and nothing runs on them.
+MODELLED_NAMES = frozenset({"jetson-orin-nano", "jetson-agx-orin"})
+# Packages of the extra `npu`, with the names of their modules. Vela compiles for NPUs that are not here, and estimates.
+LITERT, VELA = "ai-edge-litert", "ethos-u-vela"
+_NPU_MODULES = {LITERT: "ai_edge_litert", VELA: "ethosu"}
+
 _TARGETS = (
     Target("cpu", "this machine's CPU", "onnxruntime", "fp32"),
+    Target("cpu-int8", "this machine's CPU", "onnxruntime", "int8"),
     Target("cpu-openvino", "this machine's CPU", "openvino", "fp32"),
     Target("cpu-openvino-bf16", "this machine's CPU with AVX512-BF16 or AMX", "openvino", "bf16"),
     Target("cpu-openvino-int8", "this machine's CPU", "openvino", "int8"),
+    Target("cpu-litert", "this machine's CPU", LITERT, "int8"),
+    Target("npu", "Arm Ethos-U65-512, 1 GHz", VELA, "int8"),
+    Target("npu-u55-256", "Arm Ethos-U55-256, 500 MHz", VELA, "int8"),
+    Target("npu-u85-512", "Arm Ethos-U85-512, 1 GHz", VELA, "int8"),
+    Target("cuda", GPU, "torch", "fp32"),
+    Target("cuda-fp16", GPU, "torch", "fp16"),
+    Target("cuda-tensorrt", GPU, "tensorrt", "fp32"),
+    Target("cuda-tensorrt-fp16", GPU, "tensorrt", "fp16"),
+    Target("cuda-tensorrt-int8", GPU, "tensorrt", "int8"),
+    Target("jetson-orin-nano", "NVIDIA Jetson Orin Nano 8GB", "tensorrt", "fp16"),
+    Target("jetson-agx-orin", "NVIDIA Jetson AGX Orin 64GB", "tensorrt", "fp16"),
 )
 TARGET_NAMES = tuple(target.name for target in _TARGETS)
 _BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
@@ -44,22 +68,43 @@ def resolve_target(name: str) -> Target:
     if match := _THREADS_SUFFIX.fullmatch(name):
         base, threads = match["base"], int(match["threads"])
     for target in _TARGETS:
-        if target.name == base:
+        if target.name == base and (threads == 1 or target.hardware.startswith("this machine's CPU")):
             return target if threads == 1 else replace(target, name=f"{base}-{threads}threads", threads=threads)
     raise InputError(
-        f"no device '{name}'; there are {', '.join(TARGET_NAMES)}, each also with a suffix such as -2threads"
+        f"no device '{name}'; there are {', '.join(TARGET_NAMES)}, those of the CPU also with a suffix such as -2threads"
     )
 
 
 def why_unavailable(target: Target) -> str | None:
     """None where this machine can run the target, else the reason in words."""
-    if importlib.util.find_spec(target.runtime) is None:
+    if target.name in MODELLED_NAMES:
+        return "a board that is modelled, not measured, and not here; it predicts and searches, but runs nothing"
+    if target.hardware == GPU:
+        return _why_no_gpu(target)
+    if target.runtime in _NPU_MODULES:
+        if importlib.util.find_spec(_NPU_MODULES[target.runtime]) is None:
+            return f"the package '{target.runtime}' is not installed; install it with: pip install 'facenas[npu]'"
+    elif importlib.util.find_spec(target.runtime) is None:
         return f"the package '{target.runtime}' is not installed; install it with: pip install {target.runtime}"
     if target.precision == "bf16" and not _BF16_FLAGS & cpu_flags():
         return "this CPU computes no bfloat16 (it has neither avx512_bf16 nor amx_bf16)"
     cores = os.cpu_count() or 1
     if target.threads > cores:
         return f"{target.threads} threads are more than the {cores} cores of this machine"
+    return None
+
+
+def _why_no_gpu(target: Target) -> str | None:
+    from facenas.devices.cuda_driver import Cuda, CudaError
+    from facenas.devices.tensorrt_engine import PACKAGES
+
+    packages = PACKAGES if target.runtime == "tensorrt" else (target.runtime,)
+    if not any(importlib.util.find_spec(package) for package in packages):
+        return f"the package '{target.runtime}' is not installed; install it with: pip install 'facenas[tensorrt]'"
+    try:
+        Cuda()
+    except CudaError as error:
+        return str(error)
     return None
 
 
