@@ -2,6 +2,7 @@
 
 import os
 import platform
+from collections.abc import Mapping
 from pathlib import Path
 
 _CPUINFO = Path("/proc/cpuinfo")
@@ -35,15 +36,23 @@ def _cpuinfo() -> dict[str, str]:
 
 def cpu_flags() -> frozenset[str]:
     """Instruction sets of this CPU that matter to inference, by their Linux names."""
-    fields = _cpuinfo()
+    return kernel_flags(_cpuinfo())
+
+
+def kernel_flags(fields: Mapping[str, str]) -> frozenset[str]:
+    """The same from the fields of a processor in /proc/cpuinfo, of this machine or another."""
     flags = set((fields.get("flags") or fields.get("Features") or "").split())
     return frozenset(flags & set(_KERNEL_FLAGS))
 
 
 def cpu_model() -> str:
     """Name and, because virtual machines often hide it, the numbers of the CPU model."""
-    fields = _cpuinfo()
-    name = fields.get("model name") or fields.get("Hardware") or platform.processor() or platform.machine()
+    return describe_cpu(_cpuinfo(), platform.processor() or platform.machine())
+
+
+def describe_cpu(fields: Mapping[str, str], fallback: str) -> str:
+    """The same from the fields of a processor in /proc/cpuinfo; `fallback` is for one without a name."""
+    name = fields.get("model name") or fields.get("Hardware") or fallback
     numbers = [f"{word} {fields[key]}" for key, word in _MODEL_NUMBERS.items() if key in fields]
     vendor = fields.get("vendor_id", "")
     details = ", ".join([*([vendor] if vendor else []), *numbers])

@@ -5,6 +5,7 @@ into it; a reorder carries the names of what it stands between. The precision is
 computes float32 models in bfloat16 where the CPU can.
 """
 
+from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ from facenas.devices.targets import Target
 from facenas.errors import InputError
 from facenas.graph import IMAGE
 from facenas.units import Size
+
+# Nanoseconds by node, averaged over all runs since the network was loaded.
+Reading = list[tuple[str, int]]
 
 # An int8 model carries its quantisation in the graph; what stays in floating point is then computed as float32.
 _PRECISION_HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
@@ -100,23 +104,13 @@ class OpenVinoModel(CompiledModel):
         convolutions = (operation for operation in operations if operation.get_type_name() == "Convolution")
         first_layer = next(convolutions, operations[0]).get_friendly_name().partition("/")[0]
         request = self._core.import_model(self._exported, "CPU", self._options(count=True)).create_infer_request()
-        readings: list[dict[str | None, int]] = []
+        readings: list[Reading] = []
         for count in (warm_up, runs):
             for _ in range(count):
                 request.infer({0: image}, share_inputs=True)
-            readings.append(_average_ns_by_layer(request.get_profiling_info(), layers, first_layer))
-        before, after = readings
-        total = warm_up + runs
-        mean_ns = {
-            layer: max(0, total * average_ns - warm_up * before.get(layer, 0)) // runs
-            for layer, average_ns in after.items()
-        }
-        overhead_ns = mean_ns.pop(None, 0)
-        return LayerTimes(
-            tuple(str(layer) for layer in mean_ns),
-            np.array([list(mean_ns.values())], np.int64),
-            np.array([overhead_ns], np.int64),
-        )
+            counters = request.get_profiling_info()
+            readings.append([(row.node_name, round(row.real_time.total_seconds() * 1e6) * 1000) for row in counters])
+        return layer_times_of_readings(readings[0], readings[1], layers, first_layer, warm_up, runs)
 
 
 def _is_quantized(model: openvino.Model) -> bool:
@@ -127,15 +121,32 @@ def _last_line(error: Exception) -> str:
     return str(error).strip().splitlines()[-1][:200]
 
 
-def _average_ns_by_layer(counters: Any, layers: set[str], first_layer: str) -> dict[str | None, int]:
+def layer_times_of_readings(
+    before: Reading, after: Reading, layers: Collection[str], first_layer: str, warm_up: int, runs: int
+) -> LayerTimes:
+    """The means of the last `runs` runs, one row, from a reading after `warm_up` runs and one after all (see above)."""
+    earlier = _average_ns_by_layer(before, layers, first_layer)
+    total = warm_up + runs
+    mean_ns = {
+        layer: max(0, total * average_ns - warm_up * earlier.get(layer, 0)) // runs
+        for layer, average_ns in _average_ns_by_layer(after, layers, first_layer).items()
+    }
+    overhead_ns = mean_ns.pop(None, 0)
+    return LayerTimes(
+        tuple(str(layer) for layer in mean_ns),
+        np.array([list(mean_ns.values())], np.int64),
+        np.array([overhead_ns], np.int64),
+    )
+
+
+def _average_ns_by_layer(counters: Reading, layers: Collection[str], first_layer: str) -> dict[str | None, int]:
     """Nanoseconds by layer; what belongs to none under None. What was merged into another operation tells 0.
 
     What is done to the image (reordering, quantising) belongs to the first layer.
     """
     times: dict[str | None, int] = {}
-    for counter in counters:
-        duration_ns = round(counter.real_time.total_seconds() * 1e6) * 1000
-        first = counter.node_name.partition("/")[0]
+    for node_name, duration_ns in counters:
+        first = node_name.partition("/")[0]
         layer = first if first in layers else first_layer if first.startswith(IMAGE) else None
         if layer is not None or duration_ns:
             times[layer] = times.get(layer, 0) + duration_ns

@@ -1,0 +1,79 @@
+"""What a device's operating system tells about it, unedited; the host makes fingerprint and warnings of it.
+
+This file is also run on devices: Python 3.8 or later, no package.
+"""
+
+from __future__ import annotations  # for Python 3.8
+
+import os
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+_LEAST_FREE_BYTES = 2 << 30
+_GPUS = "class/devfreq/*.g[pav]*"  # 17000000.gpu, and on older boards .ga10b, .gv11b, .gp10b
+
+
+def _read_text(path: str) -> str:
+    """A small file of the operating system, or "" where it cannot be read."""
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(1 << 16).decode("utf-8", "replace").strip("\0\n ")
+    except OSError:
+        return ""
+
+
+def _read_numbers(pattern: str) -> list[int]:
+    """The whole numbers in those files of /sys that match a pattern, in the order of their names."""
+    texts = [_read_text(str(path)) for path in sorted(Path("/sys").glob(pattern))]
+    return [int(text) for text in texts if text.lstrip("-").isdigit()]
+
+
+def _power_mode() -> str:
+    """What nvpmodel, the power mode tool of a Jetson, says; "" on other devices."""
+    tool = shutil.which("nvpmodel") or "/usr/sbin/nvpmodel"
+    try:
+        done = subprocess.run([tool, "-q"], stdin=subprocess.DEVNULL, capture_output=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.decode("utf-8", "replace")[:1000].strip()
+
+
+def facts() -> dict[str, Any]:
+    """What the operating system tells about the device, unedited; the host makes the fingerprint of it."""
+    fields = [line.partition(":") for line in _read_text("/proc/cpuinfo").split("\n\n", 1)[0].splitlines()]
+    return {
+        "cpuinfo": {key.strip(): value.strip() for key, _, value in fields if key.strip()},
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        "governor": _read_text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "processor": platform.processor(),
+        "board": _read_text("/proc/device-tree/model"),
+        "l4t": _read_text("/etc/nv_tegra_release").partition("\n")[0],
+        "power_mode": _power_mode(),
+        "python": platform.python_version(),
+    }
+
+
+def state() -> dict[str, Any]:
+    """What may change while it is measured: temperature, GPU clock, throttling, power mode; null where not told."""
+    milli_celsius = [value for value in _read_numbers("class/thermal/thermal_zone*/temp") if value > 0]
+    clocks, limits = _read_numbers(_GPUS + "/cur_freq"), _read_numbers(_GPUS + "/max_freq")
+    over_current = _read_numbers("class/hwmon/hwmon*/oc*_event_cnt")
+    return {
+        "temperature_c": max(milli_celsius) / 1000 if milli_celsius else None,
+        "gpu_hz": clocks[0] if clocks else None,
+        "gpu_max_hz": limits[0] if limits else None,
+        "throttle_events": sum(over_current) if over_current else None,
+        "power_mode_file": _read_text("/var/lib/nvpmodel/status") or None,
+    }
+
+
+def memory_is_short() -> bool:
+    """Whether less than 2 GiB, or on a small device less than a quarter of its memory, is free."""
+    fields = dict(line.split()[:2] for line in _read_text("/proc/meminfo").splitlines() if len(line.split()) > 1)
+    free, total = (1024 * int(fields.get(name, "0")) for name in ("MemAvailable:", "MemTotal:"))
+    return 0 < free < min(_LEAST_FREE_BYTES, total // 4)
