@@ -1,0 +1,53 @@
+"""Export to TensorFlow Lite, all int8: what mobile NPUs compile, and what LiteRT runs on any CPU.
+
+The description is an entry of the file's own metadata. `fold_image` of `facenas.exporters.tflite_graph` says what the
+network is fed, in a few lines of numpy.
+"""
+
+from collections import Counter
+from pathlib import Path
+
+import onnx
+from facenas.exporters.artefact import Artefact, Description, artefact_of, description_from_metadata
+from facenas.exporters.calibration import Calibration
+from facenas.exporters.onnx import read_description as read_onnx_description
+from facenas.exporters.tflite_file import TfliteFile, read_tflite
+from facenas.exporters.tflite_graph import build_tflite, quantized_tensors, why_not_convertible
+from facenas.exporters.tflite_ranges import activation_ranges
+
+from facenas.devices.targets import LITERT
+from facenas.errors import InputError
+from facenas.files import write_atomic
+
+TARGET = "cpu-litert"
+
+
+def why_not_tflite(model: onnx.ModelProto) -> str | None:
+    """None where the model can become int8 TensorFlow Lite, else the reason in words."""
+    return why_not_convertible(model)
+
+
+def export_tflite(model: onnx.ModelProto, out: Path, calibration: Calibration) -> Artefact:
+    """Write a described fp32 model as int8 TensorFlow Lite, with the ranges of `calibration`.
+
+    The file has one input size, the description's, also where the model leaves it open. Raises InputError where the
+    graph holds other operators or `out` cannot be written.
+    """
+    if reason := why_not_tflite(model):
+        raise InputError(f"the model cannot become int8 TensorFlow Lite: {reason}")
+    source = read_onnx_description(model, out)
+    ranges = activation_ranges(model, quantized_tensors(model), calibration.images(source))
+    description = source.as_exported("int8", TARGET, calibration=calibration.to_json())
+    content = build_tflite(model, source.input_size, ranges, description.to_metadata())
+    write_atomic(out, content)
+    return artefact_of(out, "tflite", description, LITERT, operator_counts(TfliteFile(content)))
+
+
+def operator_counts(model: TfliteFile) -> dict[str, int]:
+    """How many operators of which kind compute in which type: {"CONV_2D int8": 41, ...}."""
+    return dict(Counter(f"{operator.kind} {operator.output_type}" for operator in model.operators))
+
+
+def read_description(path: Path) -> Description:
+    """The description inside a .tflite file. Raises InputError where the file is not whole or has none."""
+    return description_from_metadata(read_tflite(path).metadata, path)
