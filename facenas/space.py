@@ -11,6 +11,7 @@ fixed share of the output, few kernel sizes and a depth cap.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -130,47 +131,41 @@ def _convs(widths: Iterable[tuple[int, int]], depths: Iterable[int]) -> list[Sta
     return [Stage(Family.CONV, i, o, 2, depth, 3) for i, o in widths for depth in depths]
 
 
-def _blocks(
-    family: Family,
-    widths: Iterable[tuple[int, int]],
-    kernels: Iterable[int],
-    depths: Iterable[int],
-) -> list[Stage]:
-    """Stages of one family with bottlenecks of half the output and of all of it, rounded up to multiples of 16."""
-    stages = []
-    for i, o in widths:
-        for b in sorted({-(-o // 32) * 16, o}):
-            for kernel in kernels:
-                second_kernel = kernel if family is Family.RESIDUAL else 0
-                stages += [Stage(family, i, o, 2, depth, kernel, second_kernel, b) for depth in depths]
-    return stages
+def _residuals(widths: Iterable[tuple[int, int]], depths: Iterable[int]) -> list[Stage]:
+    """3x3-3x3 residuals with inner widths of half the output and of all of it, rounded up to multiples of 16."""
+    inner = ((i, o, b) for i, o in widths for b in sorted({-(-o // 32) * 16, o}))
+    return [Stage(Family.RESIDUAL, i, o, 2, depth, 3, 3, b) for i, o, b in inner for depth in depths]
 
 
 def facenas_edge() -> Space:
-    """The default: from about 3.5 to 40 ms on one core of a server CPU at 640x480, the range of phones and Jetsons.
+    """The default: from about 4 to 50 ms on one core of a server CPU at 640x480, the range of phones and Jetsons.
 
-    The limits answer what the score does when it is left alone:
+    The limits answer what the score does when it is left alone, and what training showed (the same short training of
+    networks that take 12 ms: AP hard 0.22 for plain convolutions, 0.20 for 3x3-3x3 residuals, 0.11 and 0.14 for the
+    1x1-3x3-1x1 bottlenecks that the score preferred):
 
     - It hardly sees width, so its optimum is as narrow as allowed: every stage is at least a third wider than the one
       before, and has a least width. Runtimes compute channels in blocks of 16, so other widths (but the least stem) only
       waste time.
-    - It counts kernel sizes and layers, and prefers them to width: kernels are 3x3, and a stage ends at two residuals,
-      whatever their family. So a larger budget can only be spent on width.
-    - Depthwise stages score high for what they cost, but on `cpu` they do 0.6 times the multiply-accumulates a millisecond
-      of plain ones, and trained alike a 12 ms choice full of them stayed behind a plain net: none in the backbone.
-    - With one convolution, stage 1 scores ln(3/3) = 0 for its layer, and a second one lifts its score from 2.5 to about
-      11: an artefact of the formula, at half resolution also the dearest layer of all. Stage 1 is one convolution.
+    - It counts kernel sizes and layers, and prefers them to width: kernels are 3x3, and a stage ends at two residuals or
+      three convolutions. So a larger budget can only be spent on width.
+    - Bottlenecks count five layers in two residuals for few multiply-accumulates, and depthwise stages more still, yet
+      trained alike both stayed behind plain 3x3 convolutions of equal latency. The backbone has neither.
+    - Layers at half and quarter resolution are the dearest and, by the score's weights, bought first, with width: with a
+      second layer stage 1 rises from 2.5 to about 11, an artefact of ln(3/3) = 0. Stages 1 and 2 are one convolution.
     - It cannot see neck and head: they follow from the width of stage 3.
     """
-    outs = ((8, 16, 32), (16, 32, 48), (32, 48, 64, 96), (48, 64, 96, 128), (64, 96, 128, 192))
-    stages = [[Stage(Family.CONV, IMAGE_CHANNELS, width, 2, 1, 3) for width in outs[0]]]
-    for position in range(1, STAGE_COUNT):
-        widths = _widening(outs[position - 1], outs[position])
-        choices = _convs(widths, (1, 2))
-        choices += _blocks(Family.RESIDUAL, widths, (3,), (1,) if position == 1 else (1, 2))
-        if position > 1:
-            choices += _blocks(Family.BOTTLENECK, widths, (3,), (1,))  # a sub-layer of these is two residuals
-        stages.append(choices)
+    outs = (
+        (8, 16, 32),
+        (16, 32, 48, 64),
+        (32, 48, 64, 80, 96),
+        (48, 64, 80, 96, 128, 160),
+        (64, 80, 96, 128, 160, 192, 256),
+    )
+    stages = [_convs([(IMAGE_CHANNELS, width) for width in outs[0]], (1,)), _convs(_widening(*outs[:2]), (1,))]
+    for ins, widths in pairwise(outs[1:]):
+        pairs = _widening(ins, widths)
+        stages.append(_convs(pairs, (1, 2, 3)) + _residuals(pairs, (1, 2)))
     # The head at stride 8 would be most of a small net if it did not grow with the features that it reads.
     necks_and_heads = (
         (0, NeckAndHead(16, 32, 2, depthwise=True)),
