@@ -68,14 +68,13 @@ def export_tensorrt(model: onnx.ModelProto, out: Path, *, timing_cache: Path | N
     MissingPackageError where no TensorRT is installed.
     """
     package = require_package()
-    before = read_description(model, out)
     shape = model.graph.input[0].type.tensor_type.shape.dim
     if not all(dimension.HasField("dim_value") for dimension in shape):
         raise InputError("an engine has one input size; export without --dynamic")
     reason = why_not_tensorrt(model)
     if reason is not None:
         raise InputError(f"TensorRT {package.version} cannot take this model: {reason}")
-    precision = precision_of(model)
+    before, precision = read_description(model, out), precision_of(model)
     # TensorRT 8.6 takes flags for permissions; a quantised graph may compute in float16 what is not quantised.
     flags = {"fp32": (), "fp16": ("fp16",), "int8": ("int8", "fp16")}[precision]
     content = model.SerializeToString()

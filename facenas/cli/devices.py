@@ -28,6 +28,7 @@ def devices(json: Annotated[bool, typer.Option("--json", help="print one JSON ob
                 "reason": reason,
                 "table": None if table is None else f"{len(table.operators)} operators, {table.date[:10]}",
                 "provenance": None if table is None else table.provenance,
+                "error_percent": None if table is None else round(table.calibration.error_percent, 1),
             }
         )
     if json:
@@ -40,7 +41,7 @@ def devices(json: Annotated[bool, typer.Option("--json", help="print one JSON ob
             f"{entry['runtime']} {entry['precision']}",
             "yes" if entry["available"] else entry["reason"],
             entry["table"] or f"none; facenas profile --device {entry['target']}",
-            entry["provenance"] or "",
+            "" if entry["provenance"] is None else f"{entry['provenance']}, mean error {entry['error_percent']:.0f} %",
         )
         for entry in entries
     ]

@@ -45,7 +45,7 @@ def predict(
                 device,
                 f"{prediction.latency_ms:.2f} ms",
                 f"{prediction.low_ms:.2f} to {prediction.high_ms:.2f} ms",
-                prediction.provenance,
+                tables[device].origin,
             )
         ],
     )

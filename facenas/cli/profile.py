@@ -17,28 +17,38 @@ def profile(
     resume: Annotated[bool, typer.Option("--resume", help="continue a profile that was stopped")] = False,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
-    """Measure every operator of a search space on a device, in about three minutes."""
+    """Measure every operator of a search space on a device, in about three minutes.
+
+    For a board that is not here (jetson-orin-nano, jetson-agx-orin) the table is modelled from published figures.
+    """
     from facenas.architecture import resolve_detector
     from facenas.cli.output import note, print_json, print_table
     from facenas.cli.progress import progress_bar
-    from facenas.devices.targets import resolve_target
+    from facenas.devices.targets import MODELLED_NAMES, resolve_target
     from facenas.latency.profiler import profile as measure
+    from facenas.latency.roofline import modelled_table
     from facenas.latency.shipped import table_file_name
+    from facenas.latency.table import save_table
     from facenas.space import load_space
     from facenas.units import parse_size
 
     target, size = resolve_target(device), parse_size(input)
     path = out or Path("latency_tables", table_file_name(target, size))
-    with progress_bar() as report:
-        table = measure(
-            target,
-            load_space(space),
-            size,
-            path,
-            also=[resolve_detector(text) for text in also or ()],
-            resume=resume,
-            progress=lambda done, total: report(done, total, f"profiling {target}"),
-        )
+    further = [resolve_detector(text) for text in also or ()]
+    if target.name in MODELLED_NAMES:
+        table = modelled_table(target, load_space(space), size, also=further)
+        save_table(table, path)
+    else:
+        with progress_bar() as report:
+            table = measure(
+                target,
+                load_space(space),
+                size,
+                path,
+                also=further,
+                resume=resume,
+                progress=lambda done, total: report(done, total, f"profiling {target}"),
+            )
     for failure in table.failures:
         note(f"kept out: {failure}")
     if table.unstable_operators:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from facenas.devices.fingerprint import differences, read_fingerprint
-from facenas.devices.targets import resolve_target
+from facenas.devices.targets import MODELLED_NAMES, resolve_target
 from facenas.errors import InputError
 from facenas.latency.calibrate import calibrate as rescale
 from facenas.latency.table import LatencyTable, find_table, load_table
@@ -35,6 +35,10 @@ def open_tables(
         if calibrate:
             table = rescale(table, progress=lambda done, total: report(done, total, "calibrating the table"))
             note(f"{name}: calibrated here, mean error {table.calibration.error_percent:.1f} %")
+        elif target.name in MODELLED_NAMES:
+            note(f"{name}: {table.origin} ({table.fingerprint.governor}); {table.calibration.note}")
+        elif target.estimated:
+            note(f"{name}: Vela's estimates, nothing is measured ({table.fingerprint.cpu})")
         elif found := differences(table.fingerprint, read_fingerprint(target)):
             note(
                 f"{name}: the table was measured on another machine ({'; '.join(found)}); its milliseconds are that "

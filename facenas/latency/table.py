@@ -33,7 +33,7 @@ PROVENANCES = ("measured", "vendor-estimated", "modelled")
 class OperatorTime:
     """Nanoseconds of one operator over all its samples: 20th percentile, median, 75th minus 25th percentile.
 
-    `stable` is False where the earlier and the later half of the samples disagree.
+    `stable` is False where the earlier and the later half of the samples disagree. What is modelled has 0 samples.
     """
 
     samples: int
@@ -74,6 +74,14 @@ class LatencyTable:
     operators: Mapping[Operator, OperatorTime]
     seconds: float
     failures: tuple[str, ...] = ()
+
+    @property
+    def origin(self) -> str:
+        """The provenance; where it is not measured, with the error that its numbers are to be read with."""
+        if self.provenance == "measured":
+            return self.provenance
+        error = self.calibration
+        return f"{self.provenance}, mean error {error.error_percent:.0f} %, worst {error.worst_percent:.0f} %"
 
     @property
     def unstable_operators(self) -> int:
@@ -205,7 +213,7 @@ def _operator_time(row: Any) -> OperatorTime:
     if not isinstance(row.get("stable"), bool):
         raise TableError(f"{row['operator']}: stable is {row.get('stable')!r}, needs true or false; profile again")
     return OperatorTime(
-        samples=int(_number(row, "samples", least=1)),
+        samples=int(_number(row, "samples")),
         low_ns=int(_number(row, "low_ns")),
         median_ns=int(_number(row, "median_ns")),
         spread_ns=int(_number(row, "spread_ns")),
