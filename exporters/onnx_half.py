@@ -30,6 +30,11 @@ def why_not_half(model: onnx.ModelProto) -> str | None:
 
 def half_model(model: onnx.ModelProto) -> onnx.ModelProto:
     """The fp16 model of a described fp32 one. Raises InputError where a weight is too large."""
+    return redescribe(halved(model), read_description(model, IN_MEMORY).as_exported("fp16", DEFAULT_TARGET))
+
+
+def halved(model: onnx.ModelProto) -> onnx.ModelProto:
+    """An fp16 copy of an fp32 model, described or not. Raises InputError where a weight is too large."""
     reason = why_not_half(model)
     if reason is not None:
         raise InputError(f"the model cannot be exported in fp16: {reason}; use fp32 or bf16")
@@ -50,7 +55,7 @@ def half_model(model: onnx.ModelProto) -> onnx.ModelProto:
     nodes = [*into, *graph.node, *out_of]
     del graph.node[:]
     graph.node.extend(nodes)
-    return redescribe(half, read_description(model, IN_MEMORY).as_exported("fp16", DEFAULT_TARGET))
+    return half
 
 
 def _rename(names: Any, ends: set[str]) -> None:

@@ -22,6 +22,8 @@ from facenas.errors import InputError, MissingPackageError
 from facenas.files import write_atomic
 
 TARGETS = {"fp32": "cuda-tensorrt", "fp16": "cuda-tensorrt-fp16", "int8": "cuda-tensorrt-int8"}
+# TensorRT 8.6 takes flags for permissions; a quantised graph may compute in float16 what is not quantised.
+BUILDER_FLAGS: dict[str, tuple[str, ...]] = {"fp32": (), "fp16": ("fp16",), "int8": ("int8", "fp16")}
 REBUILD = "export it here: facenas export --format trt"
 _GPU_FIELDS = ("gpu", "compute_capability", "driver")
 _ALWAYS_FIELDS = ("flavour", "version")
@@ -75,13 +77,11 @@ def export_tensorrt(model: onnx.ModelProto, out: Path, *, timing_cache: Path | N
     if reason is not None:
         raise InputError(f"TensorRT {package.version} cannot take this model: {reason}")
     before, precision = read_description(model, out), precision_of(model)
-    # TensorRT 8.6 takes flags for permissions; a quantised graph may compute in float16 what is not quantised.
-    flags = {"fp32": (), "fp16": ("fp16",), "int8": ("int8", "fp16")}[precision]
     content = model.SerializeToString()
     built_with = stamp(package, content)
     cache = timing_cache.read_bytes() if timing_cache is not None and timing_cache.is_file() else b""
     try:
-        built = build(package, content, flags, timing_cache=cache)
+        built = build(package, content, BUILDER_FLAGS[precision], timing_cache=cache)
     except TensorRtError as error:
         raise InputError(f"TensorRT {package.version} cannot build the engine: {_first_line(error)}") from error
     if timing_cache is not None and built.timing_cache:

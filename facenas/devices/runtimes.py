@@ -97,5 +97,13 @@ def load_model(model: Path | bytes, target: Target, *, timing_only: bool = False
             from facenas.devices.vela import VelaModel
 
             return VelaModel(model, target, timing_only=timing_only)
+        case "tensorrt":
+            from facenas.devices.tensorrt_runtime import TensorRtModel
+
+            return TensorRtModel(model, target, timing_only=timing_only)
+        case "torch":
+            from facenas.devices.torch_cuda import TorchCudaModel
+
+            return TorchCudaModel(model, target)
         case _:
             raise InputError(f"device '{target}' has the runtime {target.runtime}, which runs no model here")

@@ -94,7 +94,7 @@ class Roofline:
         cycles, size_bytes = work
         compute_s = cycles / (board.multiprocessors * board.clock_hz * self.compute_share)
         memory_s = size_bytes / (board.bandwidth_bytes_s * self.bandwidth_share)
-        return 1e9 * (np.maximum(compute_s, memory_s) + self.launch_cycles / board.clock_hz)
+        return np.asarray(1e9 * (np.maximum(compute_s, memory_s) + self.launch_cycles / board.clock_hz))
 
 
 def _work(operators: Sequence[Operator]) -> npt.NDArray[np.float64]:

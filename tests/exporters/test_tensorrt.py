@@ -10,7 +10,10 @@ import onnx
 import pytest
 from facenas.exporters import tensorrt
 from facenas.exporters.artefact import read_sidecar, sidecar_of
+from facenas.exporters.calibration import choose_calibration
 from facenas.exporters.onnx import onnx_untrained
+from facenas.exporters.onnx_half import half_model
+from facenas.exporters.quantize import quantize_model
 from facenas.exporters.tensorrt import export_tensorrt, precision_of, read_engine, why_elsewhere, why_not_tensorrt
 from onnx import TensorProto, helper
 
@@ -28,6 +31,7 @@ ARCHITECTURE = (
     "SuperConvK3BNRELU(3,16,2,1)SuperResIDWE1K3(16,16,2,16,1)SuperResK1K3K1(16,32,2,16,1)"
     "SuperResK3K3(32,48,2,32,1)SuperResK3K3(48,64,2,32,1)PAFPN(16)HeadDW(32,1)"
 )
+CALIBRATION = choose_calibration(None, 8)
 ORIN = Gpu("Orin", "8.7", "12.6", 16)
 
 
@@ -53,6 +57,29 @@ def test_an_fp32_engine_is_built_and_described(tmp_path: Path, model: onnx.Model
     assert description.built_with["version"] == artefact.runtime_version
     assert len(description.built_with["onnx_sha256"]) == 64
     assert description.input_size == SIZE
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_engines_of_our_own_fp16_and_int8_graphs_are_built(
+    tmp_path: Path, model: onnx.ModelProto, precision: str
+) -> None:
+    graph = half_model(model) if precision == "fp16" else quantize_model(model, CALIBRATION, dialect="tensorrt")
+    assert precision_of(graph) == precision
+    artefact = export_tensorrt(graph, tmp_path / "model.engine")
+    assert (artefact.precision, artefact.target) == (precision, f"cuda-tensorrt-{precision}")
+    convolutions = sum(node.op_type == "Conv" for node in model.graph.node)
+    assert artefact.operators == {f"Conv {precision}": convolutions}
+    description = read_sidecar(artefact.path)
+    assert description.precision == precision
+    assert bool(description.calibration) == (precision == "int8")
+
+
+def test_the_dialect_of_another_runtime_is_refused_with_the_parsers_reason(
+    tmp_path: Path, model: onnx.ModelProto
+) -> None:
+    graph = quantize_model(model, CALIBRATION, dialect="onnxruntime")
+    with pytest.raises(InputError, match=r"cannot (take|build)"):
+        export_tensorrt(graph, tmp_path / "model.engine")
 
 
 def test_a_model_of_open_size_is_refused(tmp_path: Path) -> None:
