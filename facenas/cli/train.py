@@ -1,9 +1,13 @@
 """`facenas train`: from photos to a checkpoint."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from facenas.training.loop import TrainingResult
 
 
 def train(
@@ -14,40 +18,105 @@ def train(
     out: Annotated[Path, typer.Option(help="folder for checkpoints and the curve")] = Path("runs/train"),
     input_size: Annotated[str, typer.Option("--input", help="input size that it is meant for")] = "640x480",
     crop: Annotated[int, typer.Option(help="side of the training crops in pixels, a multiple of 32")] = 256,
-    batch: Annotated[int, typer.Option(help="crops in an optimiser step")] = 16,
-    rate: Annotated[float, typer.Option(help="peak learning rate")] = 2e-3,
+    batch: Annotated[int, typer.Option(help="crops in an optimiser step, of all processes together")] = 16,
+    optimizer: Annotated[str, typer.Option(help="adamw or sgd")] = "adamw",
+    rate: Annotated[
+        float | None,
+        typer.Option("--learning-rate", "--rate", help="its peak (default: adamw 0.002, sgd 0.02)"),
+    ] = None,
+    schedule: Annotated[
+        str, typer.Option(help="how the learning rate falls after its warm-up: cosine or steps")
+    ] = "cosine",
+    mosaic: Annotated[
+        float, typer.Option(help="share of the samples that are four half-sized ones side by side")
+    ] = 0.0,
+    paste: Annotated[int, typer.Option(help="put up to so many small faces of another photo into a sample")] = 0,
     landmarks: Annotated[bool, typer.Option("--landmarks", help="also learn the five landmarks")] = False,
+    init: Annotated[
+        Path | None, typer.Option(help="checkpoint to start from; of another architecture the layers that fit")
+    ] = None,
     seed: Annotated[int, typer.Option(help="seed of weights, order and crops")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="go on from the last state in --out")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="refuse data with any unusable label")] = False,
+    max_minutes: Annotated[
+        float | None, typer.Option(help="stop after so many minutes, to go on with --resume", min=0)
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="refuse data with any unusable label or photo")] = False,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
-    """Train a detector on your photos."""
+    """Train a detector on your photos. Several GPUs: torchrun --nproc-per-node N --module facenas.cli.main train ..."""
+    import os
     from dataclasses import replace
 
     from facenas.architecture import resolve_detector
-    from facenas.cli.output import note, print_json, print_table
+    from facenas.cli.output import note, print_json
     from facenas.cli.progress import progress_bar
     from facenas.errors import InputError
     from facenas.training.photos import training_photos
-    from facenas.training.recipe import Recipe
+    from facenas.training.recipe import Recipe, default_rate_and_decay
     from facenas.units import parse_size
 
     detector = replace(resolve_detector(arch), landmarks=landmarks)
-    recipe = Recipe(epochs=epochs, size_px=crop, batch_size=batch, learning_rate=rate, seed=seed)
+    default_rate, weight_decay = default_rate_and_decay(optimizer)
+    recipe = Recipe(
+        epochs=epochs,
+        size_px=crop,
+        batch_size=batch,
+        optimizer=optimizer,  # type: ignore[arg-type]  # the recipe checks both words
+        learning_rate=default_rate if rate is None else rate,
+        weight_decay=weight_decay,
+        seed=seed,
+        schedule=schedule,  # type: ignore[arg-type]
+        mosaic_share=mosaic,
+        pasted_faces=paste,
+    )
     size = parse_size(input_size)
     photos = training_photos(data, val, strict=strict)
-    for line in photos.notes:
-        note(line)
+    main_process = os.environ.get("RANK", "0") == "0"  # torchrun's; the others are silent
+    _note_all(photos.notes if main_process else ())
     if not resume and (out / "last.safetensors").exists():
         raise InputError(f"{out} already holds a training; go on with --resume or choose another --out")
     from facenas.training.session import train_detector
 
     with progress_bar() as report:
-        result = train_detector(detector, size, recipe, photos, out, report)
-    if json:
-        print_json({"checkpoint": str(result.checkpoint), "epochs": result.epochs, "best": result.best})
+        result = train_detector(
+            detector,
+            size,
+            recipe,
+            photos,
+            out,
+            report if main_process else lambda *_: None,
+            init=init,
+            max_seconds=None if max_minutes is None else 60 * max_minutes,
+            strict=strict,
+            note=note if main_process else None,
+        )
+    if not main_process:
         return
+    _note_all(f"left out: {problem}" for problem in result.problems)
+    if json:
+        checkpoint = str(result.checkpoint) if result.checkpoint.exists() else None
+        progress = {"finished": result.finished, "step": result.step, "steps": result.steps}
+        print_json({"checkpoint": checkpoint, "epochs": result.epochs, "best": result.best, **progress})
+    else:
+        _print(result)
+
+
+def _note_all(lines: Iterable[str]) -> None:
+    from facenas.cli.output import note
+
+    for line in lines:
+        note(line)
+
+
+def _print(result: "TrainingResult") -> None:
+    from facenas.cli.output import print_table
+
+    steps = f"{result.step:,} of {result.steps:,}" + ("" if result.finished else "; go on with --resume")
     best = "  ".join(f"{name} {value:.3f}" for name, value in result.best.items() if value is not None)
-    rows = [("checkpoint", str(result.checkpoint)), ("epochs", str(result.epochs)), ("best AP", best)]
+    rows = [
+        ("checkpoint", str(result.checkpoint) if result.checkpoint.exists() else "none yet"),
+        ("epochs", str(result.epochs)),
+        ("steps", steps),
+        ("best AP", best or "not validated yet"),
+    ]
     print_table("trained", ("figure", "value"), rows)

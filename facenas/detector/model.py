@@ -27,9 +27,9 @@ class DetectorNetwork(nn.Module):
     `facenas.graph.output_channels`.
     """
 
-    def __init__(self, detector: Detector) -> None:
+    def __init__(self, detector: Detector, norm_type: type[nn.BatchNorm2d] = nn.BatchNorm2d) -> None:
         super().__init__()
-        self.detector = detector
+        self.detector, self._norm_type = detector, norm_type
         graph = build_graph(detector, Size(64, 64))  # parameters do not depend on the size
         self._layers = graph.layers
         self._outputs = graph.outputs
@@ -56,7 +56,7 @@ class DetectorNetwork(nn.Module):
             _attach(self, layer.weight, conv)
         norm = scale = None
         if layer.norm:
-            norm = nn.BatchNorm2d(operator.out_channels, eps=NORM_EPSILON, momentum=0.03)
+            norm = self._norm_type(operator.out_channels, eps=NORM_EPSILON, momentum=0.03)
             _attach(self, layer.norm, norm)
         if layer.scale:
             scale = nn.Parameter(torch.tensor(1.0))

@@ -13,10 +13,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from facenas.training.distributed import Processes
+
 QUALITY_BETA = 2.0
 BOX_WEIGHT = 2.0
 LANDMARK_WEIGHT = 0.1
 LANDMARK_BETA = 1 / 9
+ALONE = Processes()
 
 
 @dataclass(frozen=True)
@@ -62,28 +65,28 @@ def detection_losses(
     offsets: Tensor | None = None,
     target_offsets: Tensor | None = None,
     known: Tensor | None = None,
+    processes: Processes = ALONE,
 ) -> Losses:
-    """Losses of one batch.
+    """Losses of one batch, or of the share of it that one of several `processes` has: their mean is the whole batch's.
 
     logits [n, a] score logits; boxes and target_boxes [n, a, 4] in pixels; positive and counted bool [n, a]: anchors
     that learn a face, and anchors that are not ignored; offsets and target_offsets [n, a, 5, 2] landmark offsets in
     strides with known bool [n, a, 5], or None without landmarks.
     """
+    least = 1 / processes.count
     chosen = positive.nonzero(as_tuple=True)
-    count = max(1, len(chosen[0]))
+    count = processes.average(logits.new_tensor(float(len(chosen[0])))).clamp(min=least)
+    iou, diou = box_iou_and_diou_loss(boxes[chosen], target_boxes[chosen])
     quality = torch.zeros_like(logits)
-    box_loss = boxes.sum() * 0
-    landmark_loss = box_loss
-    if len(chosen[0]):
-        iou, diou = box_iou_and_diou_loss(boxes[chosen], target_boxes[chosen])
-        quality[chosen] = iou.detach().clamp(0, 1).to(quality.dtype)
-        confidence = logits[chosen].detach().sigmoid()  # boxes that are believed matter most
-        box_loss = BOX_WEIGHT * (diou * confidence).sum() / confidence.sum().clamp(min=1e-6)
-        if offsets is not None and target_offsets is not None and known is not None:
-            mask = known[chosen][..., None].to(offsets.dtype)
-            difference = functional.smooth_l1_loss(
-                offsets[chosen] * mask, target_offsets[chosen] * mask, beta=LANDMARK_BETA, reduction="sum"
-            )
-            landmark_loss = LANDMARK_WEIGHT * difference / mask.sum().clamp(min=1) / 2
+    quality[chosen] = iou.detach().clamp(0, 1).to(quality.dtype)
+    confidence = logits[chosen].detach().sigmoid()  # boxes that are believed matter most
+    box_loss = BOX_WEIGHT * (diou * confidence).sum() / processes.average(confidence.sum()).clamp(min=1e-6)
+    landmark_loss = box_loss * 0
+    if offsets is not None and target_offsets is not None and known is not None:
+        mask = known[chosen][..., None].to(offsets.dtype)
+        difference = functional.smooth_l1_loss(
+            offsets[chosen] * mask, target_offsets[chosen] * mask, beta=LANDMARK_BETA, reduction="sum"
+        )
+        landmark_loss = LANDMARK_WEIGHT * difference / processes.average(mask.sum()).clamp(min=least) / 2
     score_loss = (quality_focal_loss(logits, quality) * counted).sum() / count
     return Losses(score_loss, box_loss, landmark_loss)

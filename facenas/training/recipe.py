@@ -1,17 +1,26 @@
 """How a detector is trained: the numbers, in one frozen record that is stored beside the weights."""
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 from facenas.data.augment import CROP_SCALES
 from facenas.errors import InputError
+
+OPTIMIZERS = ("adamw", "sgd")
+SCHEDULES = ("cosine", "steps")
+SGD_LEARNING_RATE = 0.02
+SGD_WEIGHT_DECAY = 5e-4
 
 
 @dataclass(frozen=True)
 class Recipe:
     """A training recipe. Steps follow from epochs: one epoch shows every photo once, as one random crop.
 
-    The learning rate rises linearly over `warmup_share` of all steps and then falls as a cosine to 1 % of its peak.
+    The learning rate rises linearly over `warmup_share` of all steps and then falls, as a cosine to 1 % of its peak or
+    by a factor of ten at each of `step_shares` of all steps (the release's 440 and 544 of 640 epochs).
+    `batch_size` is that of all processes together. `mosaic_share` of the samples are four half-sized ones side by side;
+    `pasted_faces`: up to so many small faces of another photo are put into a sample.
     """
 
     epochs: int = 12
@@ -27,6 +36,10 @@ class Recipe:
     crop_scales: tuple[float, ...] = CROP_SCALES
     min_face_px: float = 3.0
     seed: int = 0
+    schedule: Literal["cosine", "steps"] = "cosine"
+    step_shares: tuple[float, ...] = (0.6875, 0.85)
+    mosaic_share: float = 0.0
+    pasted_faces: int = 0
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "learning_rate", "gradient_norm"):
@@ -36,7 +49,34 @@ class Recipe:
             raise InputError(f"recipe: crop size {self.size_px} px must be a multiple of 32, at least 64")
         if not 0 <= self.average_decay < 1:
             raise InputError(f"recipe: average_decay {self.average_decay} is outside 0..1")
+        for name, choices in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
+            if getattr(self, name) not in choices:
+                raise InputError(f"recipe: no {name} '{getattr(self, name)}'; there are {', '.join(choices)}")
+        if not 0 <= self.mosaic_share <= 1:
+            raise InputError(f"recipe: mosaic_share {self.mosaic_share} is outside 0..1")
+        if self.pasted_faces < 0:
+            raise InputError(f"recipe: pasted_faces {self.pasted_faces} must not be negative")
 
     def steps(self, photos: int) -> int:
         """Optimiser steps of the whole training on a set of that many photos."""
         return max(1, self.epochs * photos // self.batch_size)
+
+    def differences(self, stored: Mapping[str, Any]) -> list[str]:
+        """Names of the numbers that differ in a stored recipe; one that it lacks is newer and had its default."""
+        other = _plain(asdict(Recipe())) | dict(stored)
+        return sorted(name for name, value in _plain(asdict(self)).items() if other[name] != value)
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as they come back from JSON."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+def default_rate_and_decay(optimizer: str) -> tuple[float, float]:
+    """Learning rate and weight decay that suit an optimiser. Raises InputError for one that there is not."""
+    if optimizer not in OPTIMIZERS:
+        raise InputError(f"no optimizer '{optimizer}'; there are {', '.join(OPTIMIZERS)}")
+    recipe = Recipe()
+    if optimizer == "sgd":
+        return SGD_LEARNING_RATE, SGD_WEIGHT_DECAY
+    return recipe.learning_rate, recipe.weight_decay

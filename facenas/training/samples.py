@@ -13,15 +13,19 @@ from threading import Lock
 import numpy as np
 import numpy.typing as npt
 
-from facenas.data.annotations import Dataset
+from facenas.data.annotations import Dataset, LabelledPhoto
 from facenas.data.augment import Sample, augment
+from facenas.data.combine import mosaic, paste_faces
 from facenas.data.image import read_image
+from facenas.errors import InputError
 from facenas.graph import ANCHORS_PER_CELL, STRIDES
 from facenas.training.assigner import IGNORED, anchor_centres, assign
+from facenas.training.distributed import Processes
 from facenas.training.recipe import Recipe
 
 FloatArray = npt.NDArray[np.float32]
 _BATCHES_AHEAD = 6
+ALONE = Processes()
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +33,7 @@ class Batch:
     """n crops of side s with targets for the a anchors (2 a cell) x c cells of all levels.
 
     images uint8 [n, s, s, 3]; boxes float32 [n, a, c, 4] in pixels; positive, counted bool [n, a, c];
-    landmarks float32 [n, a, c, 5, 2] as offsets in strides; known bool [n, a, c, 5].
+    landmarks float32 [n, a, c, 5, 2] as offsets in strides; known bool [n, a, c, 5]; photos: of each crop the index.
     """
 
     images: npt.NDArray[np.uint8]
@@ -38,16 +42,21 @@ class Batch:
     counted: npt.NDArray[np.bool_]
     landmarks: FloatArray
     known: npt.NDArray[np.bool_]
+    photos: tuple[int, ...]
 
 
 class PhotoCache:
-    """Decoded photos kept in memory up to `limit_bytes`; what does not fit is decoded again each time."""
+    """Decoded photos kept in memory up to `limit_bytes`; what does not fit is decoded again each time.
+
+    `problems`: of each photo that could not be decoded, by its index, why.
+    """
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
         self._used_bytes = 0
         self._photos: dict[int, npt.NDArray[np.uint8]] = {}
         self._lock = Lock()
+        self.problems: dict[int, str] = {}
 
     def get(self, index: int, dataset: Dataset) -> npt.NDArray[np.uint8]:
         """uint8 RGB [height, width, 3] of photo `index`. Raises InputError where it cannot be decoded."""
@@ -83,43 +92,92 @@ def make_targets(sample: Sample, size_px: int) -> tuple[npt.NDArray[np.generic],
     return boxes, positive, assigned != IGNORED, landmarks, known
 
 
-def make_batch(dataset: Dataset, recipe: Recipe, step: int, cache: PhotoCache) -> Batch:
-    """The batch of one optimiser step, a function of its arguments alone."""
-    images, targets = [], []
-    for number in range(step * recipe.batch_size, (step + 1) * recipe.batch_size):
-        epoch, position = divmod(number, len(dataset.photos))
-        order = np.random.default_rng((recipe.seed, 0, epoch)).permutation(len(dataset.photos))
-        index = int(order[position])
-        photo = dataset.photos[index]
-        generator = np.random.default_rng((recipe.seed, 1, number))
-        sample = augment(
-            cache.get(index, dataset),
-            photo.boxes,
-            photo.landmarks,
-            photo.ignore,
-            recipe.size_px,
-            generator,
-            recipe.crop_scales,
-            recipe.min_face_px,
-        )
+def make_batch(dataset: Dataset, recipe: Recipe, step: int, cache: PhotoCache, processes: Processes = ALONE) -> Batch:
+    """The batch of one optimiser step, or one process' share of it; a function of its arguments alone.
+
+    A photo that cannot be decoded is replaced by the next one of its epoch. Raises InputError where none can be.
+    """
+    share = processes.share_of(recipe.batch_size)
+    first = step * recipe.batch_size + processes.rank * share
+    images, targets, photos = [], [], []
+    for number in range(first, first + share):
+        index, sample = make_sample(dataset, recipe, number, cache)
+        photos.append(index)
         images.append(sample.image)
         targets.append(make_targets(sample, recipe.size_px))
     boxes, positive, counted, landmarks, known = (np.stack(column) for column in zip(*targets, strict=True))
-    return Batch(np.stack(images), boxes, positive, counted, landmarks, known)
+    return Batch(np.stack(images), boxes, positive, counted, landmarks, known, tuple(photos))
+
+
+def make_sample(dataset: Dataset, recipe: Recipe, number: int, cache: PhotoCache) -> tuple[int, Sample]:
+    """Sample `number` of a training, and the index of its photo."""
+    index, image = _photo_at(dataset, recipe, number, cache)
+    sample = _crop_of(dataset.photos[index], image, recipe, recipe.size_px, (recipe.seed, 1, number))
+    if not recipe.mosaic_share and not recipe.pasted_faces:
+        return index, sample
+    # A generator of their own: switched off, they leave every other draw as it was.
+    rng = np.random.default_rng((recipe.seed, 2, number))
+    if rng.random() < recipe.mosaic_share:
+        parts = []
+        for part in range(4):
+            other = number if part == 0 else int(rng.integers(len(dataset.photos)))
+            at, image = _photo_at(dataset, recipe, other, cache)
+            seeds = (recipe.seed, 3, number, part)
+            parts.append(_crop_of(dataset.photos[at], image, recipe, recipe.size_px // 2, seeds))
+        sample = mosaic(parts)
+    if recipe.pasted_faces:
+        at, image = _photo_at(dataset, recipe, int(rng.integers(len(dataset.photos))), cache)
+        sample = paste_faces(sample, image, dataset.photos[at], recipe.pasted_faces, rng)
+    return index, sample
+
+
+def _crop_of(
+    photo: LabelledPhoto, image: npt.NDArray[np.uint8], recipe: Recipe, size_px: int, seeds: tuple[int, ...]
+) -> Sample:
+    return augment(
+        image,
+        photo.boxes,
+        photo.landmarks,
+        photo.ignore,
+        size_px,
+        np.random.default_rng(seeds),
+        recipe.crop_scales,
+        recipe.min_face_px,
+    )
+
+
+def _photo_at(dataset: Dataset, recipe: Recipe, number: int, cache: PhotoCache) -> tuple[int, npt.NDArray[np.uint8]]:
+    """The photo whose turn it is at sample `number`, or the first after it in its epoch that can be decoded."""
+    epoch, position = divmod(number, len(dataset.photos))
+    order = np.random.default_rng((recipe.seed, 0, epoch)).permutation(len(dataset.photos))
+    for index in np.roll(order, -position).tolist():
+        if index in cache.problems:
+            continue
+        try:
+            return index, cache.get(index, dataset)
+        except InputError as error:
+            cache.problems[index] = str(error)
+    raise InputError(f"none of the {len(dataset.photos)} photos of {dataset.name} can be decoded; check the files")
 
 
 def batches(
-    dataset: Dataset, recipe: Recipe, first_step: int, last_step: int, cache_bytes: int, threads: int = 2
+    dataset: Dataset,
+    recipe: Recipe,
+    first_step: int,
+    last_step: int,
+    cache: PhotoCache,
+    *,
+    threads: int = 2,
+    processes: Processes = ALONE,
 ) -> Iterator[Batch]:
     """The batches of steps `first_step` up to `last_step` (not included), made ahead by `threads` threads."""
-    cache = PhotoCache(cache_bytes)
     with ThreadPoolExecutor(threads, thread_name_prefix="samples") as pool:
         waiting: list[Future[Batch]] = []
         next_step = first_step
         try:
             for _ in range(first_step, last_step):
-                while next_step < last_step and len(waiting) < _BATCHES_AHEAD:
-                    waiting.append(pool.submit(make_batch, dataset, recipe, next_step, cache))
+                while next_step < last_step and len(waiting) < max(_BATCHES_AHEAD, threads + 2):
+                    waiting.append(pool.submit(make_batch, dataset, recipe, next_step, cache, processes))
                     next_step += 1
                 yield waiting.pop(0).result()
         finally:

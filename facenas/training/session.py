@@ -8,6 +8,7 @@ from facenas.detector.face_detector import FaceDetector
 from facenas.evaluation.evaluate import average_precisions, evaluate
 from facenas.exporters.onnx import export_checkpoint
 from facenas.training.checkpoint import Checkpoint
+from facenas.training.distributed import joined_processes
 from facenas.training.loop import Trainer, TrainingResult
 from facenas.training.photos import TrainingPhotos
 from facenas.training.recipe import Recipe
@@ -24,8 +25,16 @@ def train_detector(
     photos: TrainingPhotos,
     out: Path,
     report: Callable[[int, int, str], None],
+    *,
+    init: Path | None = None,
+    max_seconds: float | None = None,
+    strict: bool = False,
+    note: Callable[[str], None] | None = None,
 ) -> TrainingResult:
-    """Train in folder `out`, or go on with what it holds. Raises TrainingError or InputError as `Trainer` does."""
+    """Train in folder `out`, or go on with what it holds; with torchrun, together with the other processes.
+
+    Raises TrainingError or InputError as `Trainer` does.
+    """
     out.mkdir(parents=True, exist_ok=True)
 
     def validate(checkpoint: Checkpoint) -> dict[str, float | None]:
@@ -35,7 +44,17 @@ def train_detector(
         path.unlink()
         return average_precisions(evaluate(face_detector, photos.validation, lambda *_: None))
 
-    trainer = Trainer(detector, input_size, recipe, out, photos.train.name)
-    trainer.resume()
-    every = max(1, recipe.epochs // VALIDATIONS)
-    return trainer.run(photos.train, validate=validate, validate_epochs=every, report=report)
+    with joined_processes() as processes:
+        trainer = Trainer(detector, input_size, recipe, out, photos.train.name, init=init, processes=processes)
+        trainer.resume()
+        if note is not None and trainer.init is not None and trainer.step == 0:
+            note(trainer.init.summary)
+        every = max(1, recipe.epochs // VALIDATIONS)
+        return trainer.run(
+            photos.train,
+            validate=validate,
+            validate_epochs=every,
+            report=report,
+            max_seconds=max_seconds,
+            strict=strict,
+        )

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import math
+import resource
 import signal
 import subprocess
 import sys
@@ -209,7 +210,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_state(
 
     monkeypatch.setattr(loop, "detection_losses", break_at_5)
     with pytest.raises(
-        TrainingError, match=r"the loss is not finite at step 5 \(score .*, box nan\).*lower the learning"
+        TrainingError, match=r"the loss is not finite at step 5 \(score .*, box nan, .*lower the learning"
     ):
         train(tmp_path, dataset)
     state = load_checkpoint(tmp_path / "last.safetensors")
@@ -217,6 +218,111 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_state(
     assert all(np.isfinite(tensor).all() for tensor in state.tensors.values())
     monkeypatch.setattr(loop, "detection_losses", compute)
     assert_equal_weights(train(tmp_path, dataset), train(tmp_path / "undisturbed", dataset))
+
+
+@pytest.mark.parametrize("save_seconds", [0.0, 60.0])
+def test_the_message_names_the_batch_and_the_state_that_there_is(
+    tmp_path: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch, save_seconds: float
+) -> None:
+    """A gradient alone can be the one that is not finite; its weights must not be saved."""
+    monkeypatch.setattr(loop, "SAVE_SECONDS", save_seconds)
+    trainer = trainer_in(tmp_path, recipe=replace(RECIPE, batch_size=4))
+    parameter = trainer.network.get_parameter("head.output.conv.weight")
+    gradients = iter(range(100))
+    parameter.register_hook(lambda gradient: gradient * math.inf if next(gradients) == 1 else gradient)
+    with pytest.raises(TrainingError) as raised:
+        trainer.run(dataset, validate=None, validate_epochs=1, report=silent)
+    words = str(raised.value)
+    assert "the gradient is not finite at step 1 (" in words
+    named = [photo.path.name for photo in dataset.photos if photo.path.name in words]
+    assert len(named) == 3
+    assert "and 1 more" in words
+    last = tmp_path / "last.safetensors"
+    if save_seconds:
+        assert "no state was saved before it" in words
+        assert not last.exists()
+    else:
+        assert f"the state of step 1 is kept in {last}" in words
+        assert f"--init {last}" in words
+        assert all(np.isfinite(tensor).all() for tensor in load_checkpoint(last).tensors.values())
+
+
+def test_it_starts_from_another_checkpoint(tmp_path: Path, dataset: Dataset) -> None:
+    first = trainer_in(tmp_path / "first").run(dataset, validate=None, validate_epochs=1, report=silent).checkpoint
+    (tmp_path / "second").mkdir()
+    trainer = loop.Trainer(TINY, SIZE, RECIPE, tmp_path / "second", "tiny", init=first)
+    weights = load_checkpoint(first).tensors
+    for name, tensor in trainer.average.items():
+        np.testing.assert_array_equal(tensor.numpy(), weights[name])
+    second = trainer.run(dataset, validate=None, validate_epochs=1, report=silent)
+    origin = load_checkpoint(second.checkpoint).origin["init"]
+    assert origin["file"] == "best.safetensors"
+    assert origin["taken"] == origin["layers"]
+    # Going on needs the file no longer; another one is refused.
+    trainer_in(tmp_path / "second").resume()
+    loop.Trainer(TINY, SIZE, RECIPE, tmp_path / "second", "tiny", init=first).resume()
+    with pytest.raises(InputError, match=r"last\.safetensors did not start from best\.safetensors"):
+        loop.Trainer(TINY, SIZE, RECIPE, tmp_path / "second", "tiny", init=second.checkpoint).resume()
+
+
+def test_in_slices_of_time_it_ends_as_in_one_go(tmp_path: Path, dataset: Dataset) -> None:
+    undisturbed = train(tmp_path / "undisturbed", dataset)
+    steps = []
+    for _ in range(STEPS):
+        trainer = trainer_in(tmp_path / "slices")
+        trainer.resume()
+        result = trainer.run(dataset, validate=None, validate_epochs=1, report=silent, max_seconds=0.0)
+        steps.append(result.step)
+        assert result.finished == (result.step == STEPS)
+        assert result.checkpoint.exists() == result.finished
+    assert steps == list(range(1, STEPS + 1))
+    assert_equal_weights(load_checkpoint(result.checkpoint).tensors, undisturbed)
+
+
+def test_a_photo_that_cannot_be_decoded_is_listed_or_refused(tmp_path: Path) -> None:
+    broken = write_synthetic_set(tmp_path / "data", 4, width_px=96, height_px=96)
+    path = broken.photos[2].path
+    path.write_bytes(b"\xff\xd8" + bytes(500) + b"\xff\xd9")
+    result = trainer_in(tmp_path / "out").run(broken, validate=None, validate_epochs=1, report=silent)
+    assert result.finished
+    assert len(result.problems) == 1
+    assert str(path) in result.problems[0]
+    with pytest.raises(InputError, match=path.name):
+        trainer_in(tmp_path / "strict").run(broken, validate=None, validate_epochs=1, report=silent, strict=True)
+
+
+@pytest.mark.parametrize("limit", ["states", "curve"])
+def test_a_full_disk_keeps_the_last_state(
+    tmp_path: Path, data: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    """A process that may write no file of more than some bytes: less than a state, or less than the curve."""
+    trainer = trainer_in(tmp_path, tiny_training.DETECTOR, tiny_training.RECIPE)
+    trainer.run(dataset, validate=None, validate_epochs=1, report=silent, max_seconds=0.0)
+    last = tmp_path / "last.safetensors"
+    content = last.read_bytes()
+    if limit == "curve":
+        monkeypatch.setattr(loop, "LOG_STEPS", 1)
+        with pytest.raises(InputError, match=r"cannot write .*training\.jsonl: File too large; free the disk"):
+            _under_limit(tmp_path, dataset, 0)
+    else:
+        with pytest.raises(InputError, match=r"cannot write .*last\.safetensors: File too large; free the disk"):
+            _under_limit(tmp_path, dataset, len(content) // 2)
+    assert last.read_bytes() == content
+    assert not list(tmp_path.glob(".*.partial"))
+    result = tiny_training.train(data, tmp_path)
+    assert result.finished
+
+
+def _under_limit(out: Path, dataset: Dataset, limit_bytes: int) -> None:
+    """Go on with a training while no file may become larger than the limit."""
+    trainer = trainer_in(out, tiny_training.DETECTOR, tiny_training.RECIPE)
+    trainer.resume()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, hard))
+    try:
+        trainer.run(dataset, validate=None, validate_epochs=1, report=silent)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_the_best_validated_weights_are_kept(tmp_path: Path, dataset: Dataset) -> None:

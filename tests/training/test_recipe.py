@@ -1,9 +1,12 @@
 """Recipes: steps from epochs, and numbers that make no sense are refused."""
 
+import json
+from dataclasses import asdict
+
 import pytest
 
 from facenas.errors import InputError
-from facenas.training.recipe import Recipe
+from facenas.training.recipe import Recipe, default_rate_and_decay
 
 
 def test_steps_follow_from_epochs_and_photos() -> None:
@@ -21,9 +24,27 @@ def test_steps_follow_from_epochs_and_photos() -> None:
         ({"size_px": 32}, "crop size 32 px must be a multiple of 32, at least 64"),
         ({"size_px": 100}, "crop size 100 px"),
         ({"average_decay": 1.0}, "average_decay 1.0 is outside 0..1"),
+        ({"optimizer": "adam"}, "no optimizer 'adam'; there are adamw, sgd"),
+        ({"schedule": "linear"}, "no schedule 'linear'; there are cosine, steps"),
+        ({"mosaic_share": 1.5}, "mosaic_share 1.5 is outside 0..1"),
+        ({"pasted_faces": -1}, "pasted_faces -1"),
     ],
 )
 def test_numbers_that_make_no_sense_are_refused(values: dict[str, float], words: str) -> None:
     with pytest.raises(InputError) as raised:
         Recipe(**values)  # type: ignore[arg-type]
     assert words in str(raised.value)
+
+
+def test_a_stored_recipe_that_lacks_a_number_had_its_default() -> None:
+    stored = json.loads(json.dumps(asdict(Recipe(seed=3))))
+    del stored["mosaic_share"], stored["schedule"]
+    assert Recipe(seed=3).differences(stored) == []
+    assert Recipe(seed=3, mosaic_share=0.5, batch_size=2).differences(stored) == ["batch_size", "mosaic_share"]
+
+
+def test_each_optimizer_has_rates_that_suit_it() -> None:
+    assert default_rate_and_decay("adamw") == (Recipe().learning_rate, Recipe().weight_decay)
+    assert default_rate_and_decay("sgd") == (0.02, 5e-4)
+    with pytest.raises(InputError, match="no optimizer 'adam'"):
+        default_rate_and_decay("adam")

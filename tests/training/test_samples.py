@@ -1,12 +1,17 @@
 """Batches: a function of seed and step alone, with targets that the decoder turns back into the faces."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from facenas.data.annotations import Dataset
 from facenas.data.augment import Sample
 from facenas.data.synthetic import write_synthetic_set
+from facenas.errors import InputError
 from facenas.training.assigner import anchor_centres
+from facenas.training.distributed import Processes
 from facenas.training.recipe import Recipe
 from facenas.training.samples import PhotoCache, batches, make_batch, make_targets, strides_of_cells
 
@@ -33,11 +38,11 @@ def test_a_batch_depends_on_seed_and_step_alone(dataset: Dataset) -> None:
 
 def test_batches_made_ahead_are_those_made_one_by_one(dataset: Dataset) -> None:
     cache = PhotoCache(10**9)
-    found = list(batches(dataset, RECIPE, 2, 11, 10**9, threads=3))
+    found = list(batches(dataset, RECIPE, 2, 11, PhotoCache(10**9), threads=3))
     assert len(found) == 9
     for step, batch in enumerate(found, 2):
         np.testing.assert_array_equal(batch.images, make_batch(dataset, RECIPE, step, cache).images)
-    assert list(batches(dataset, RECIPE, 4, 4, 0)) == []
+    assert list(batches(dataset, RECIPE, 4, 4, PhotoCache(0))) == []
 
 
 def test_the_shapes_of_a_batch(dataset: Dataset) -> None:
@@ -89,3 +94,43 @@ def test_the_cache_keeps_what_fits(dataset: Dataset) -> None:
     cache = PhotoCache(2 * one)
     photos = [cache.get(index, dataset) for index in range(4)]
     assert [cache.get(index, dataset) is photo for index, photo in enumerate(photos)] == [True, True, False, False]
+
+
+def test_processes_share_a_batch(dataset: Dataset) -> None:
+    recipe, cache = replace(RECIPE, batch_size=4), PhotoCache(10**9)
+    whole = make_batch(dataset, recipe, 2, cache)
+    parts = [make_batch(dataset, recipe, 2, cache, Processes(rank, 2)) for rank in range(2)]
+    np.testing.assert_array_equal(np.concatenate([part.images for part in parts]), whole.images)
+    np.testing.assert_array_equal(np.concatenate([part.boxes for part in parts]), whole.boxes)
+    assert parts[0].photos + parts[1].photos == whole.photos
+    with pytest.raises(InputError, match=r"a batch of 3 is not shared evenly by 2 processes; change --batch"):
+        make_batch(dataset, RECIPE, 0, cache, Processes(0, 2))
+
+
+def test_a_photo_that_cannot_be_decoded_is_replaced_and_remembered(tmp_path: Path) -> None:
+    """Its header and its end are whole, so that only decoding can tell."""
+    dataset = write_synthetic_set(tmp_path, 3, width_px=96, height_px=96)
+    broken = dataset.photos[1].path
+    content = broken.read_bytes()
+    broken.write_bytes(content[:2] + bytes(len(content) - 4) + content[-2:])
+    cache = PhotoCache(10**9)
+    seen = {index for step in range(3) for index in make_batch(dataset, RECIPE, step, cache).photos}
+    assert seen == {0, 2}
+    assert list(cache.problems) == [1]
+    assert str(broken) in cache.problems[1]
+    for photo in dataset.photos:
+        photo.path.write_bytes(b"no photo")
+    with pytest.raises(InputError, match=r"none of the 3 photos of .* can be decoded"):
+        make_batch(dataset, RECIPE, 0, PhotoCache(0))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"mosaic_share": 1.0}, {"pasted_faces": 4}, {"mosaic_share": 0.5, "pasted_faces": 2}]
+)
+def test_combined_samples_depend_on_seed_and_step_alone(dataset: Dataset, changes: dict[str, float]) -> None:
+    recipe = replace(RECIPE, **changes)  # type: ignore[arg-type]
+    first, again = (make_batch(dataset, recipe, 1, PhotoCache(size)) for size in (0, 10**9))
+    np.testing.assert_array_equal(first.images, again.images)
+    np.testing.assert_array_equal(first.boxes, again.boxes)
+    assert first.images.shape == (3, 64, 64, 3)
+    assert not np.array_equal(first.images, make_batch(dataset, RECIPE, 1, PhotoCache(0)).images)

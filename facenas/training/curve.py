@@ -1,0 +1,38 @@
+"""The curve of a training, `training.jsonl`: a line every few steps with the losses, a line a validation."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from facenas.errors import InputError
+from facenas.files import write_atomic
+
+
+class Curve:
+    """Appends to the file at `path`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def append(self, line: Mapping[str, Any]) -> None:
+        """Add a line. Raises InputError where it cannot be written (a full disk)."""
+        try:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise InputError(f"cannot write {self._path}: {error.strerror}; free the disk, then --resume") from error
+
+    def cut(self, step: int) -> None:
+        """Forget what comes after `step`, from where a resumed training goes on, and a line that a kill cut."""
+        if self._path.exists():
+            lines = self._path.read_text(encoding="utf-8", errors="replace").splitlines()
+            write_atomic(self._path, "".join(line + "\n" for line in lines if _step_of(line) <= step))
+
+
+def _step_of(line: str) -> float:
+    """The step of a line, infinity where it is not whole."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return float("inf")

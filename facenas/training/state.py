@@ -1,0 +1,87 @@
+"""All that a training needs to go on, `last.safetensors`: weights, their running average, the optimiser's moments, the step."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from facenas.architecture import Detector
+from facenas.errors import InputError
+from facenas.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from facenas.training.optimization import floats_of
+from facenas.training.recipe import Recipe
+from facenas.units import Size
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a training is. `photos`: how many it trains on (None before it began); `init`: where its weights began."""
+
+    step: int
+    photos: int | None
+    best: Mapping[str, float | None]
+    init: Mapping[str, Any] | None
+
+
+def state_arrays(
+    network: nn.Module, average: Mapping[str, Tensor], optimizer: torch.optim.Optimizer
+) -> dict[str, npt.NDArray[Any]]:
+    """All tensors of a training by name: `network/`, `average/` and `optimizer/<parameter>/`."""
+    tensors = {f"network/{name}": tensor for name, tensor in floats_of(network).items()}
+    tensors |= {f"average/{name}": tensor for name, tensor in average.items()}
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    for parameter, state in optimizer.state.items():
+        tensors |= {
+            f"optimizer/{names[id(parameter)]}/{key}": value.detach()
+            for key, value in state.items()
+            if isinstance(value, Tensor)
+        }
+    return {name: tensor.cpu().contiguous().numpy() for name, tensor in tensors.items()}
+
+
+def restore_arrays(
+    arrays: Arrays, network: nn.Module, average: Mapping[str, Tensor], optimizer: torch.optim.Optimizer
+) -> None:
+    """Put the tensors of `state_arrays` back in their places."""
+    device = next(network.parameters()).device
+    tensors = {name: torch.from_numpy(np.array(array)).to(device) for name, array in arrays.items()}
+    with torch.no_grad():
+        for name, tensor in floats_of(network).items():
+            tensor.copy_(tensors[f"network/{name}"])
+            average[name].copy_(tensors[f"average/{name}"])
+    for name, parameter in network.named_parameters():
+        prefix = f"optimizer/{name}/"
+        moments = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+        if "step" in moments:
+            moments["step"] = moments["step"].cpu()
+        optimizer.state[parameter] = moments
+
+
+def save_state(
+    path: Path, detector: Detector, size: Size, recipe: Recipe, data_name: str, progress: Progress, arrays: Arrays
+) -> None:
+    """Write the state atomically."""
+    origin = {**asdict(progress), "recipe": asdict(recipe), "data": data_name}
+    save_checkpoint(path, Checkpoint(detector, size, arrays, origin))
+
+
+def load_state(path: Path, detector: Detector, recipe: Recipe, network: nn.Module) -> tuple[Progress, Arrays]:
+    """Read a state to go on from. Raises InputError where it is of another network or recipe, or no state."""
+    state = load_checkpoint(path)
+    if state.detector != detector:
+        raise InputError(f"{path} holds '{state.detector}', not '{detector}'; choose another --out")
+    needed = {f"{kind}/{name}" for kind in ("network", "average") for name in floats_of(network)}
+    if not needed <= set(state.tensors):
+        raise InputError(f"{path} holds no state of a training; remove it or choose another --out")
+    if changed := recipe.differences(state.origin["recipe"]):
+        raise InputError(f"{path} was trained with another {', '.join(changed)}; choose another --out or the same")
+    origin = state.origin
+    progress = Progress(int(origin["step"]), origin.get("photos"), dict(origin["best"]), origin.get("init"))
+    return progress, state.tensors

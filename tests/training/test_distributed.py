@@ -1,0 +1,54 @@
+"""Several processes train as one does with the whole batch."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facenas.data.synthetic import write_synthetic_set
+from facenas.training.checkpoint import load_checkpoint
+
+SCRIPT = Path(__file__).with_name("distributed_training.py")
+
+
+def train(data: Path, out: Path, *, processes: int, batch: int = 4) -> subprocess.CompletedProcess[str]:
+    out.mkdir(exist_ok=True)
+    command = [sys.executable, str(SCRIPT)]
+    if processes > 1:
+        launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes))
+        command = [sys.executable, *launcher, str(SCRIPT)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    arguments = [str(data), str(out), str(batch)]
+    return subprocess.run([*command, *arguments], capture_output=True, text=True, check=False, env=environment)
+
+
+def test_two_processes_equal_one_with_the_whole_batch(tmp_path: Path) -> None:
+    write_synthetic_set(tmp_path / "data", 6, width_px=96, height_px=96)
+    for name, count in (("one", 1), ("two", 2)):
+        result = train(tmp_path / "data", tmp_path / name, processes=count)
+        assert result.returncode == 0, result.stderr
+    one, two = (load_checkpoint(tmp_path / name / "last.safetensors") for name in ("one", "two"))
+    assert one.origin["step"] == two.origin["step"] == 9
+    assert set(one.tensors) == set(two.tensors)
+    for name, tensor in one.tensors.items():
+        np.testing.assert_allclose(two.tensors[name], tensor, rtol=2e-4, atol=2e-5, err_msg=name)
+    curves = [
+        [json.loads(line) for line in (tmp_path / name / "training.jsonl").read_text().splitlines()]
+        for name in ("one", "two")
+    ]
+    assert len(curves[0]) == len(curves[1]) == 9  # one process alone writes
+    for first, second in zip(*curves, strict=True):
+        for loss in ("score", "box", "landmark"):
+            assert second[loss] == pytest.approx(first[loss], rel=1e-3, abs=2e-5)
+
+
+@pytest.mark.slow
+def test_a_batch_that_cannot_be_shared_is_refused(tmp_path: Path) -> None:
+    write_synthetic_set(tmp_path / "data", 2, width_px=96, height_px=96)
+    result = train(tmp_path / "data", tmp_path / "out", processes=2, batch=3)
+    assert result.returncode != 0
+    assert "a batch of 3 is not shared evenly by 2 processes" in result.stderr

@@ -1,0 +1,79 @@
+"""Weights to start from: all of an equal architecture, of another the layers that fit, nothing that does not."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from random_networks import TINY, checkpoint_of, random_network, with_landmarks
+
+from facenas.architecture import parse_detector
+from facenas.detector.model import DetectorNetwork
+from facenas.errors import InputError
+from facenas.training.checkpoint import Checkpoint, save_checkpoint
+from facenas.training.initial import initialise
+from facenas.training.optimization import floats_of
+from facenas.units import Size
+
+WIDER_LAST_STAGE = parse_detector(
+    str(TINY).replace("SuperConvK3BNRELU(8,8,2,1)PAFPN", "SuperConvK3BNRELU(8,16,2,1)PAFPN")
+)
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    save_checkpoint(tmp_path / "c.safetensors", checkpoint_of(random_network(TINY), Size(64, 64)))
+    return tmp_path / "c.safetensors"
+
+
+def taken(network: DetectorNetwork) -> set[str]:
+    """Names of the tensors that equal the checkpoint's."""
+    source = floats_of(random_network(TINY))
+    return {
+        name
+        for name, tensor in floats_of(network).items()
+        if name in source and tensor.shape == source[name].shape and torch.equal(tensor, source[name])
+    }
+
+
+def test_all_of_an_equal_architecture(checkpoint: Path) -> None:
+    network = DetectorNetwork(TINY)
+    initial = initialise(network, checkpoint)
+    assert initial.taken == initial.layers
+    assert taken(network) == set(floats_of(network))
+    assert initial.summary == f"{initial.taken} of {initial.layers} layers start from c.safetensors"
+
+
+def test_the_layers_of_another_architecture_that_fit(checkpoint: Path) -> None:
+    network = DetectorNetwork(WIDER_LAST_STAGE)
+    initial = initialise(network, checkpoint)
+    assert initial.layers - initial.taken == 2  # the last stage and the neck's convolution that reads it
+    left = set(floats_of(network)) - taken(network)
+    assert {".".join(name.split(".")[:3]) for name in left} == {"backbone.stage5.0", "neck.lateral.32"}
+    assert "the other 2 start at random" in initial.summary
+    landmarks = DetectorNetwork(with_landmarks(TINY))
+    assert initialise(landmarks, checkpoint).layers - initialise(landmarks, checkpoint).taken == 1
+
+
+def test_the_average_of_a_state(tmp_path: Path) -> None:
+    plain = checkpoint_of(random_network(TINY), Size(64, 64))
+    tensors = {f"average/{name}": tensor for name, tensor in plain.tensors.items()}
+    tensors |= {f"network/{name}": np.zeros_like(tensor) for name, tensor in plain.tensors.items()}
+    save_checkpoint(tmp_path / "last.safetensors", Checkpoint(TINY, Size(64, 64), tensors, {}))
+    network = DetectorNetwork(TINY)
+    initialise(network, tmp_path / "last.safetensors")
+    assert taken(network) == set(floats_of(network))
+
+
+def test_nothing_that_fits_is_refused(checkpoint: Path) -> None:
+    other = parse_detector(
+        "".join(f"SuperConvK3BNRELU({i},{o},2,1)" for i, o in ((3, 16), (16, 24), (24, 24), (24, 24), (24, 24)))
+        + "PAFPN(24)Head(24,1)"
+    )
+    network = DetectorNetwork(other)
+    before = {name: tensor.clone() for name, tensor in floats_of(network).items()}
+    with pytest.raises(InputError, match=r"no layer of '.*' in .*c\.safetensors has the shape of its namesake"):
+        initialise(network, checkpoint)
+    assert all(torch.equal(tensor, floats_of(network)[name]) for name, tensor in before.items())
+    with pytest.raises(InputError, match="no checkpoint at"):
+        initialise(network, checkpoint.with_name("absent"))
