@@ -8,8 +8,10 @@ finishes when it loads it, so its engines are bound to the version alone.
 """
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import onnx
@@ -62,10 +64,26 @@ def why_not_tensorrt(model: onnx.ModelProto) -> str | None:
     return "; ".join(dict.fromkeys(reasons)) or None
 
 
-def export_tensorrt(model: onnx.ModelProto, out: Path, *, timing_cache: Path | None = None) -> Artefact:
+def timing_cache_path(package: Package) -> Path:
+    """Where TensorRT's timings are kept for the next build: $XDG_CACHE_HOME or ~/.cache, a file for each version."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return folder / "facenas" / f"{package.flavour}-{package.version}.timing-cache"
+
+
+def build_plan(package: Package, model: bytes, precision: str) -> bytes:
+    """The engine of an ONNX model, built with the timings of earlier builds. Raises TensorRtError."""
+    kept = timing_cache_path(package)
+    cache = kept.read_bytes() if package.flavour == "tensorrt" and kept.is_file() else b""
+    built = build(package, model, BUILDER_FLAGS[precision], timing_cache=cache)
+    if built.timing_cache != cache:
+        with suppress(InputError):  # without a place for it the next build only takes longer
+            write_atomic(kept, built.timing_cache)
+    return built.plan
+
+
+def export_tensorrt(model: onnx.ModelProto, out: Path) -> Artefact:
     """Write the engine of a described ONNX model and its description beside it.
 
-    `timing_cache` is a file that makes the next build on this machine faster; it is read where it exists, and written.
     Raises InputError where an operator is not supported, the model leaves its size open or the builder fails,
     MissingPackageError where no TensorRT is installed.
     """
@@ -79,15 +97,12 @@ def export_tensorrt(model: onnx.ModelProto, out: Path, *, timing_cache: Path | N
     before, precision = read_description(model, out), precision_of(model)
     content = model.SerializeToString()
     built_with = stamp(package, content)
-    cache = timing_cache.read_bytes() if timing_cache is not None and timing_cache.is_file() else b""
     try:
-        built = build(package, content, BUILDER_FLAGS[precision], timing_cache=cache)
+        plan = build_plan(package, content, precision)
     except TensorRtError as error:
         raise InputError(f"TensorRT {package.version} cannot build the engine: {_first_line(error)}") from error
-    if timing_cache is not None and built.timing_cache:
-        write_atomic(timing_cache, built.timing_cache)
     described = before.as_exported(precision, TARGETS[precision], built_with=built_with, calibration=before.calibration)
-    write_atomic(out, built.plan)
+    write_atomic(out, plan)
     write_sidecar(out, described)
     return artefact_of(out, "trt", described, package.flavour, _operator_counts(model), package.version)
 

@@ -9,10 +9,10 @@ from google.protobuf.message import DecodeError
 from facenas.devices.cuda_driver import Cuda, CudaError
 from facenas.devices.runtimes import CompiledModel, FloatArray, IntArray, LayerTimes, example_image
 from facenas.devices.targets import Target
-from facenas.devices.tensorrt_engine import Engine, TensorRtError, build
+from facenas.devices.tensorrt_engine import Engine, TensorRtError
 from facenas.devices.tensorrt_layers import times_by_layer
 from facenas.errors import InputError
-from facenas.exporters.tensorrt import BUILDER_FLAGS, precision_of, read_engine, require_package
+from facenas.exporters.tensorrt import build_plan, precision_of, read_engine, require_package
 from facenas.graph import build_graph
 from facenas.units import Size
 
@@ -39,7 +39,7 @@ class TensorRtModel(CompiledModel):
                 self._layers = _layers_of_nodes(given)
                 converted = _in_precision(given, target, timing_only=timing_only)
                 _require_precision(precision_of(converted), target, name)
-                plan = build(package, converted.SerializeToString(), BUILDER_FLAGS[target.precision]).plan
+                plan = build_plan(package, converted.SerializeToString(), target.precision)
             self._engine = Engine(package, plan, cuda)
         except DecodeError as error:
             raise InputError(f"{name} is no whole ONNX file ({error}); export or copy it again") from error

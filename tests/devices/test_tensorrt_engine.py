@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from facenas.exporters.onnx_graph import build_onnx, random_weights
+from facenas.exporters.tensorrt import build_plan, timing_cache_path
 
 from facenas.architecture import parse_detector
 from facenas.devices import tensorrt_runtime
@@ -216,6 +217,15 @@ def test_8_6_is_told_by_flags_and_a_timing_cache_of_another_gpu_is_replaced(cach
     assert built == (b"plan", b"cache of this GPU")
     assert ("network", 1) in seen
     assert [flag for kind, flag in seen if kind == "flag"] == ["int8", "fp16"]
+
+
+def test_the_timings_of_a_build_are_kept_for_the_next(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    package = Package(_tensorrt_8_6([]), "tensorrt", "8.6.1")
+    assert build_plan(package, b"onnx", "fp16") == b"plan"
+    assert timing_cache_path(package).read_bytes() == b"cache of this GPU"
+    assert build_plan(package, b"onnx", "fp16") == b"plan"
+    assert [path.name for path in timing_cache_path(package).parent.iterdir()] == ["tensorrt-8.6.1.timing-cache"]
 
 
 def test_times_of_a_network_compiled_as_a_whole_are_refused() -> None:
