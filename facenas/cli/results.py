@@ -1,6 +1,6 @@
 """Search results as tables for a person."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from facenas.cli.output import print_table
 from facenas.search.result import CostRange, SearchResult
@@ -10,11 +10,12 @@ from facenas.units import Size
 RANKED_QUANTITIES = {"flops": "backbone GFLOPs", "params": "backbone parameters, millions", "random": "random value"}
 
 
-def print_ranges(space: Space, input_size: Size, ranges: Sequence[CostRange]) -> None:
-    """What the networks of the space cost, against the budgets."""
+def print_ranges(space: Space, input_size: Size, ranges: Sequence[CostRange], provenance: Mapping[str, str]) -> None:
+    """What the networks of the space cost, against the budgets; `provenance` of the latencies by device."""
+    names = {f"latency {name}": f"latency {name} ({words})" for name, words in provenance.items()}
     rows = [
         (
-            entry.name,
+            names.get(entry.name, entry.name),
             _quantity(entry, entry.least),
             _quantity(entry, entry.median),
             _quantity(entry, entry.largest),

@@ -87,7 +87,8 @@ def search(
         chosen_space, settings, size, tables, budgets, ranking, measure, method, seed, top, out, resume=resume
     )
     if not json:
-        print_ranges(chosen_space, size, space_ranges(plan.problem(budgets.latency_ms)))
+        provenance = {name: entry.provenance for name, entry in tables.items()}
+        print_ranges(chosen_space, size, space_ranges(plan.problem(budgets.latency_ms)), provenance)
     with progress_bar() as report:
         search_within = partial(plan.search, report=report)
         if confirm:
