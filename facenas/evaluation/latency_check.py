@@ -7,7 +7,7 @@ from facenas.devices.targets import Target
 from facenas.errors import TableError
 from facenas.evaluation.evaluate import Report
 from facenas.evaluation.verify import LatencyCheck, Limits, latency_gates
-from facenas.exporters.onnx import load_onnx, read_description
+from facenas.exporters.describe import description_of
 from facenas.latency.measure import measure_latency
 from facenas.latency.predictor import predict
 from facenas.latency.table import LatencyTable
@@ -24,7 +24,7 @@ def check_latency(
     Other work on the machine only ever lengthens a run, so where a gate would fail the file is measured again, up to
     `PASSES` times, and the least of the passes counts. Raises InputError or TableError for unusable files.
     """
-    description = read_description(load_onnx(artefact), artefact)
+    description = description_of(artefact)
     predicted_ms = provenance = why_unpredicted = None
     try:
         if table is None:
@@ -35,6 +35,9 @@ def check_latency(
         # A table that does not reach this network is no fault of the file: that gate is then not measured.
         why_unpredicted = str(error)
     model = load_model(artefact, target)
+    if target.estimated:
+        estimated_ms = float(model.time(1)[0]) / 1e6
+        return LatencyCheck(target.name, predicted_ms, None, budget_ms, provenance, why_unpredicted, estimated_ms)
     measured_ms = float("inf")
     for number in range(PASSES):
         what = "measuring latency" if number == 0 else f"measuring latency again ({number + 1} of {PASSES})"
