@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from facenas.exporters.calibration import Calibration
 
 # By format: the usual name of its file.
-FORMATS = {"onnx": "model.onnx"}
+FORMATS = {"onnx": "model.onnx", "openvino": "model.xml", "trt": "model.engine", "tflite": "model.tflite"}
 
 
 def export(
@@ -27,6 +27,10 @@ def export(
     ] = None,
     calibration_count: Annotated[int, typer.Option(help="int8: how many photos of that folder")] = 128,
     seed: Annotated[int, typer.Option(help="int8: seed of their choice")] = 0,
+    labelled: Annotated[
+        Path | None, typer.Option(help="openvino int8: labelled photos, so that NNCF keeps the average precision")
+    ] = None,
+    dialect: Annotated[str, typer.Option(help="onnx int8: runtime it is for, onnxruntime or tensorrt")] = "onnxruntime",
     out: Annotated[Path | None, typer.Option(help="file to write (default: model with the format's suffix)")] = None,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
@@ -41,6 +45,8 @@ def export(
 
     if file_format not in FORMATS:
         raise InputError(f"no format '{file_format}'; there are {', '.join(FORMATS)}")
+    if labelled is not None and (file_format, precision) != ("openvino", "int8"):
+        raise InputError("--labelled is for --format openvino --precision int8; leave it out")
     if (checkpoint is None) == (arch is None):
         raise InputError("export needs either --checkpoint FILE or --arch ARCH")
     size = None if input_size is None else parse_size(input_size)
@@ -52,7 +58,7 @@ def export(
     photos = choose_calibration(calibration, calibration_count, seed) if precision == "int8" else None
     if photos is not None and calibration is None:
         note(f"calibrating on {photos.count} synthetic photos; for real faces give real ones with --calibration")
-    artefact = _export(model, file_format, precision, out or Path(FORMATS[file_format]), photos)
+    artefact = _export(model, file_format, precision, out or Path(FORMATS[file_format]), photos, dialect, labelled)
     if json:
         print_json(artefact.to_json())
         return
@@ -62,15 +68,63 @@ def export(
 
 
 def _export(
-    model: "onnx.ModelProto", file_format: str, precision: str, out: Path, calibration: "Calibration | None"
+    model: "onnx.ModelProto",
+    file_format: str,
+    precision: str,
+    out: Path,
+    calibration: "Calibration | None",
+    dialect: str,
+    labelled: Path | None,
 ) -> "Artefact":
-    """Dispatch to the one function of the format: (described fp32 ONNX model, file) -> artefact; int8 has a calibration."""
+    """Dispatch to the one function of the format: (described ONNX model, file) -> artefact; int8 has a calibration."""
     from facenas.errors import InputError
 
-    match file_format, precision:
-        case "onnx", "fp32":
+    match file_format:
+        case "onnx":
             from facenas.exporters.onnx import export_onnx
 
-            return export_onnx(model, out)
+            return export_onnx(_in_precision(model, precision, calibration, dialect), out)
+        case "openvino":
+            from facenas.exporters.openvino import export_openvino
+
+            accuracy = None
+            if labelled is not None:
+                from facenas.evaluation.accuracy_control import accuracy_control
+                from facenas.evaluation.evaluation_set import load_evaluation_set
+                from facenas.exporters.onnx import read_description
+
+                accuracy = accuracy_control(load_evaluation_set(labelled), read_description(model, out))
+            return export_openvino(model, out, precision=precision, calibration=calibration, accuracy=accuracy)
+        case "trt":
+            from facenas.exporters.tensorrt import export_tensorrt
+
+            return export_tensorrt(_in_precision(model, precision, calibration, "tensorrt"), out)
+        case "tflite":
+            from facenas.exporters.tflite import export_tflite
+
+            if calibration is None:
+                raise InputError(f"no precision '{precision}' in this format; add --precision int8")
+            return export_tflite(model, out, calibration)
         case _:
-            raise InputError(f"cannot export format '{file_format}' in '{precision}'; there is onnx in fp32")
+            raise InputError(f"no format '{file_format}'; there are {', '.join(FORMATS)}")
+
+
+def _in_precision(
+    model: "onnx.ModelProto", precision: str, calibration: "Calibration | None", dialect: str
+) -> "onnx.ModelProto":
+    """The ONNX graph that carries the precision itself, for the formats that are made from such a graph."""
+    from facenas.errors import InputError
+
+    match precision:
+        case "fp32":
+            return model
+        case "fp16":
+            from facenas.exporters.onnx_half import half_model
+
+            return half_model(model)
+        case "int8" if calibration is not None:
+            from facenas.exporters.quantize import quantize_model
+
+            return quantize_model(model, calibration, dialect=dialect)
+        case _:
+            raise InputError(f"no precision '{precision}' in this format; there are fp32, fp16, int8")

@@ -2,22 +2,30 @@
 
 detector = FaceDetector("model.onnx")
 faces = detector(photo)          # uint8 RGB array or PIL image -> Faces
+faces = detector([photo, ...])   # a list of Faces
+
+The file says of itself which target runs it and how to feed it, whatever its format.
 """
 
+import os
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from threading import Lock
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
-import onnx
 
 from facenas.data.image import letterbox, scale_image
 from facenas.detector.postprocess import Faces, find_faces
-from facenas.devices.runtimes import load_model
+from facenas.devices.runtimes import CompiledModel, load_model
 from facenas.devices.targets import Target, resolve_target
 from facenas.errors import InputError
-from facenas.exporters.onnx import load_onnx, open_sides, read_description
-from facenas.graph import STRIDES
+from facenas.exporters.describe import description_of
+from facenas.graph import STRIDES, output_channels
 from facenas.units import Size
 
 DEFAULT_MIN_SCORE = 0.3
@@ -25,32 +33,61 @@ _STRIDE_PX = 32
 
 
 class FaceDetector:
-    """Finds faces with an exported ONNX file; everything that it needs to know stands in the file.
+    """Finds faces with an exported file; everything that it needs to know stands in the file.
 
-    `long_side_px` replaces the file's own input size: every photo is scaled to that long side, in ratio (the `vga`
-    protocol is 640). Raises InputError for a file that facenas did not export.
+    `target` runs it instead of the one that the file names. `long_side_px` replaces the file's own input size: every
+    photo is scaled to that long side, in ratio (the `vga` protocol is 640). May be called from several threads at once.
+    Raises InputError for a file that facenas did not export, that is damaged, or that this machine cannot run.
     """
 
     def __init__(self, path: Path | str, target: Target | None = None, long_side_px: int | None = None) -> None:
         path = Path(path)
-        if path.suffix.lower() != ".onnx":
-            raise InputError(f"{path} is no .onnx file; give one made by `facenas export`")
-        model = load_onnx(path)
-        self.description = read_description(model, path)
-        _require_outputs(model, path)
+        self.description = description_of(path)
         self._long_side_px = long_side_px
         if self._long_side_px is None and self.description.dynamic:
             self._long_side_px = max(self.description.input_size.width_px, self.description.input_size.height_px)
-        content = model if self._long_side_px is None else open_sides(model)
-        self.model = load_model(content.SerializeToString(), target or resolve_target("cpu"))
+        self.target = target or resolve_target(self.description.target)
+        self.model = _load(path, self.target, open_size=self._long_side_px is not None)
+        self._turn: AbstractContextManager[Any] = nullcontext() if self.target.runtime == "onnxruntime" else Lock()
+        self._require_outputs(path)
 
-    def __call__(self, photo: Any, min_score: float = DEFAULT_MIN_SCORE) -> Faces:
-        """Faces of a photo (uint8 RGB [height, width, 3] or a PIL image), best first, with scores >= `min_score`."""
+    @overload
+    def __call__(self, photo: Sequence[Any], min_score: float = ...) -> list[Faces]: ...
+    @overload
+    def __call__(self, photo: Any, min_score: float = ...) -> Any: ...
+    def __call__(self, photo: Any, min_score: float = DEFAULT_MIN_SCORE) -> Any:
+        """Faces of a photo (uint8 RGB [height, width, 3] or a PIL image), best first, with scores >= `min_score`.
+
+        For a list of photos, of any sizes, a list of Faces: the photos are shared out among the processor's cores.
+        """
+        if isinstance(photo, list | tuple) and not _is_nested_numbers(photo):
+            with ThreadPoolExecutor(workers()) as pool:
+                return list(pool.map(lambda each: self._find(each, min_score), photo))
+        return self._find(photo, min_score)
+
+    def _find(self, photo: Any, min_score: float) -> Faces:
         image = _as_rgb(photo)
         picture, scale = self._fit(image)
-        outputs = self.model.run(self.description.preprocessing.normalise(picture))
-        faces = find_faces(outputs, min_score, iou=self.description.nms_iou)
+        network_input = self.description.preprocessing.normalise(picture)
+        with self._turn:
+            outputs = self.model.run(network_input)
+            faces = find_faces(outputs, min_score, iou=self.description.nms_iou)
         return faces.rescaled(scale, image.shape[1], image.shape[0])
+
+    def _require_outputs(self, path: Path) -> None:
+        """Run once: the file must give what every detector gives."""
+        size = self.description.input_size
+        outputs = self.model.run(np.zeros((1, 3, size.height_px, size.width_px), np.float32))
+        channels = output_channels(landmarks=self.description.detector.landmarks)
+        for stride in STRIDES:
+            name, shape = f"output_{stride}", (1, channels, size.height_px // stride, size.width_px // stride)
+            if name not in outputs:
+                raise InputError(f"{path} has no output '{name}', which every detector has; export it again")
+            if outputs[name].shape != shape:
+                found = list(outputs[name].shape)
+                raise InputError(
+                    f"{path} gives '{name}' as {found}, its description says {list(shape)}; export it again"
+                )
 
     def _fit(self, image: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8], float]:
         size = self.description.input_size
@@ -73,11 +110,34 @@ def fit_long_side(image: npt.NDArray[np.uint8], long_side_px: int) -> tuple[npt.
     return picture, scale
 
 
-def _require_outputs(model: onnx.ModelProto, path: Path) -> None:
-    found = {output.name for output in model.graph.output}
-    for stride in STRIDES:
-        if f"output_{stride}" not in found:
-            raise InputError(f"{path} has no output 'output_{stride}', which every detector has; export it again")
+def workers() -> int:
+    """Threads worth using for many photos: one a core that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _load(path: Path, target: Target, *, open_size: bool) -> CompiledModel:
+    """The file compiled for its target, with any input size where `open_size`."""
+    if not open_size:
+        return load_model(path, target)
+    match path.suffix.lower():
+        case ".onnx":
+            from facenas.exporters.onnx import load_onnx, open_sides
+
+            return load_model(open_sides(load_onnx(path)).SerializeToString(), target)
+        case ".xml":
+            from facenas.exporters.openvino import write_opened
+
+            with tempfile.TemporaryDirectory(prefix="facenas-") as folder:
+                return load_model(write_opened(path, Path(folder)), target)
+        case _:
+            raise InputError(f"{path} has one input size; evaluate it with --protocol own, detect without --long-side")
+
+
+def _is_nested_numbers(value: Any) -> bool:
+    """Whether a list holds numbers all the way down, so is meant as one (unusable) photo."""
+    while isinstance(value, list | tuple) and value:
+        value = value[0]
+    return isinstance(value, int | float)
 
 
 def _as_rgb(photo: Any) -> npt.NDArray[np.uint8]:
@@ -90,4 +150,4 @@ def _as_rgb(photo: Any) -> npt.NDArray[np.uint8]:
 
 def described_size(path: Path) -> Size:
     """The input size that an exported file was made for."""
-    return read_description(load_onnx(path), path).input_size
+    return description_of(path).input_size

@@ -33,11 +33,13 @@ class Preprocessing:
 
     def normalise(self, picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """uint8 RGB [height, width, 3] of the input's size -> float32 [1, 3, height, width]."""
-        if self.colour_order == "BGR":
-            picture = picture[:, :, ::-1]
-        planes = np.ascontiguousarray(picture.transpose(2, 0, 1))[None].astype(np.float32)
-        planes -= self.mean
-        planes *= np.float32(1 / self.standard_deviation)
+        height, width, channels = picture.shape
+        planes = np.empty((1, channels, height, width), np.float32)
+        # Plane by plane, each while it is in the cache.
+        for index in range(channels):
+            source = channels - 1 - index if self.colour_order == "BGR" else index
+            np.subtract(picture[:, :, source], np.float32(self.mean), out=planes[0, index])
+            planes[0, index] *= np.float32(1 / self.standard_deviation)
         return planes
 
     def to_json(self) -> dict[str, Any]:

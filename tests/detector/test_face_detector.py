@@ -121,7 +121,7 @@ def test_what_is_no_photo_is_refused(model_path: Path, photo: object) -> None:
 
 
 def test_files_that_are_no_detector_are_refused(tmp_path: Path, model_path: Path) -> None:
-    with pytest.raises(InputError, match=r"photo\.jpg is no \.onnx file"):
+    with pytest.raises(InputError, match=r"photo\.jpg is no model file \(\.onnx"):
         FaceDetector(tmp_path / "photo.jpg")
     with pytest.raises(InputError, match=r"no model at .*absent\.onnx"):
         FaceDetector(tmp_path / "absent.onnx")
