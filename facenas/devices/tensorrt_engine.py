@@ -74,11 +74,16 @@ def _logger(package: Package, problems: list[str]) -> Any:
 
 
 def _network(package: Package, builder: Any) -> tuple[Any, bool]:
-    """An empty network, and whether it is strongly typed. Versions before 10 want to hear that the batch is explicit."""
+    """An empty network, and whether it is strongly typed.
+
+    Where there is no such flag, networks are either not yet so (8.6, which wants to hear that the batch is explicit),
+    or always.
+    """
     flags = package.module.NetworkDefinitionCreationFlag
-    typed = hasattr(flags, "STRONGLY_TYPED")
-    chosen = flags.STRONGLY_TYPED if typed else flags.EXPLICIT_BATCH
-    return builder.create_network(1 << int(chosen)), typed
+    for name, typed in (("STRONGLY_TYPED", True), ("EXPLICIT_BATCH", False)):
+        if hasattr(flags, name):
+            return builder.create_network(1 << int(getattr(flags, name))), typed
+    return builder.create_network(0), True
 
 
 def unsupported(package: Package, model: bytes) -> list[tuple[int, str]]:

@@ -3,6 +3,7 @@
 Anything that the code calls beyond them fails here with an AttributeError.
 """
 
+import ast
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -141,6 +142,28 @@ def package(gpu: NumpyGpu) -> Package:
 
 def _engine(package: Package, gpu: NumpyGpu, plan: bytes = b"plan") -> Engine:
     return Engine(package, plan, gpu)  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(find_package() is None, reason="no TensorRT and no TensorRT-RTX is installed")
+def test_the_installed_tensorrt_has_every_call_that_running_takes() -> None:
+    package = find_package()
+    assert package is not None
+    trt = package.module
+    engine = ["num_io_tensors", "get_tensor_name", "get_tensor_mode", "get_tensor_shape", "get_tensor_dtype"]
+    for owner, names in (
+        (trt.ICudaEngine, [*engine, "create_execution_context"]),
+        (trt.IExecutionContext, ["set_tensor_address", "execute_async_v3", "profiler"]),
+        (trt.IProfiler, ["report_layer_time"]),
+        (trt.Runtime, ["deserialize_cuda_engine"]),
+        (trt, ["nptype", "TensorIOMode"]),
+    ):
+        assert [name for name in names if not hasattr(owner, name)] == []
+
+
+@pytest.mark.parametrize("name", ["tensorrt_engine", "tensorrt_layers", "cuda_driver"])
+def test_what_runs_on_a_device_is_python_3_8(name: str) -> None:
+    path = Path(tensorrt_runtime.__file__).with_name(f"{name}.py")
+    ast.parse(path.read_text(), feature_version=(3, 8))
 
 
 def test_an_engine_runs_is_timed_and_tells_its_layers(package: Package, gpu: NumpyGpu) -> None:
