@@ -1,49 +1,116 @@
-"""Published detectors to stand beside, decoded from their own ONNX files.
+"""Published detectors to stand beside, run from their own ONNX files as their authors run them.
 
-SCRFD: RGB, (value - 127.5) / 128; per stride (8, 16, 32) scores, then distances left-top-right-bottom in strides, then
-in some files landmarks; two anchors a cell, both centred on the cell's corner (x s, y s).
+What a file is, is read off its name. The photo is scaled in ratio into the file's input, top-left, the rest black before
+normalisation; Ultra-Light's are stretched to it. Files that leave their sides open (SCRFD) run at 640x640, the size for which their outputs are
+stated, unless a size is given.
 """
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from pathlib import Path
 
+import cv2
 import numpy as np
+import onnx
+from baseline_decoders import Decoder, decode_retinaface, decode_scrfd, decode_ultra, decode_yunet
 from numpy.typing import NDArray
 
 from facenas.data.image import letterbox
-from facenas.detector.postprocess import Faces, suppress
-from facenas.detector.preprocess import Preprocessing
+from facenas.detector.postprocess import NMS_IOU, Faces, suppress
+from facenas.devices.runtimes import CompiledModel, load_model
+from facenas.devices.targets import resolve_target
+from facenas.errors import InputError
+from facenas.units import Size
 
-if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
-
-_STRIDES = (8, 16, 32)
-_ANCHORS = 2
+_OPEN_SIZE = Size(640, 640)
+_MOST_CANDIDATES = 5000  # as facenas' own decoder keeps
 
 
-def detect_scrfd(
-    session: "InferenceSession",
-    image: NDArray[np.uint8],
-    side_px: int = 640,
-    min_score: float = 0.02,
-    max_overlap: float = 0.45,
-) -> NDArray[np.float32]:
-    """Faces of a uint8 RGB image [height, width, 3] as float32 [n, 5]: x1 y1 x2 y2 in its pixels, score; best first.
+@dataclass(frozen=True)
+class Convention:
+    """How a family of files wants its input, and how its outputs are read. `mean` by channel in the input's order;
+    `stretched`: the photo fills the input, out of ratio, instead of being letterboxed."""
 
-    The image is scaled to a long side of `side_px` and letterboxed into a square, the size for which the SCRFD files
-    state their outputs. Boxes are clipped to the image, as those of this project's own detectors are.
+    decode: Decoder
+    colour_order: str
+    mean: tuple[float, float, float]
+    standard_deviation: float
+    stretched: bool = False
+
+
+_SCRFD = Convention(decode_scrfd, "RGB", (127.5, 127.5, 127.5), 128)
+_YUNET = Convention(decode_yunet, "BGR", (0, 0, 0), 1)
+_RETINAFACE = Convention(decode_retinaface, "BGR", (104, 117, 123), 1)
+_ULTRA = Convention(decode_ultra, "RGB", (127, 127, 127), 128, stretched=True)
+CONVENTIONS = {"scrfd": _SCRFD, "yunet": _YUNET, "retinaface": _RETINAFACE, "ultra": _ULTRA}
+
+
+class Baseline:
+    """A published detector; answers like a `FaceDetector`. `model` is the compiled network, `input_size` what it runs at."""
+
+    def __init__(self, path: Path, input_size: Size | None = None) -> None:
+        """Raises InputError for a file of another name or one that cannot be loaded."""
+        family = next((family for family in CONVENTIONS if path.name.lower().startswith(family)), None)
+        if family is None:
+            raise InputError(f"{path.name} is of no family known here ({', '.join(CONVENTIONS)}); name it by its own")
+        self.name = path.stem
+        self.convention = CONVENTIONS[family]
+        self.model: CompiledModel = load_model(_ready(path, input_size or _OPEN_SIZE), resolve_target("cpu"))
+        self.input_size = self.model.timed_size()
+
+    def __call__(self, photo: NDArray[np.uint8], min_score: float) -> Faces:
+        """Faces of a uint8 RGB photo, best first, clipped to it as those of this project's own detectors are."""
+        width_px, height_px = self.input_size.width_px, self.input_size.height_px
+        if self.convention.stretched:
+            picture = cv2.resize(photo, (width_px, height_px)).astype(np.uint8, copy=False)
+            across, down = width_px / photo.shape[1], height_px / photo.shape[0]
+        else:
+            picture, across = letterbox(photo, width_px, height_px)
+            down = across
+        outputs = list(self.model.run(self.normalise(picture)).values())
+        boxes, scores = self.convention.decode(outputs, self.input_size)
+        boxes = boxes / np.array([across, down, across, down], np.float32)
+        likely = np.flatnonzero(scores >= min_score)
+        order = likely[np.argsort(-scores[likely], kind="stable")][:_MOST_CANDIDATES]
+        faces = suppress(Faces(boxes[order], scores[order], None), NMS_IOU)
+        return faces.rescaled(1.0, photo.shape[1], photo.shape[0])
+
+    def normalise(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """uint8 RGB [height, width, 3] -> float32 [1, 3, height, width]."""
+        if self.convention.colour_order == "BGR":
+            picture = picture[:, :, ::-1]
+        values = (picture.astype(np.float32) - np.float32(self.convention.mean)) / np.float32(
+            self.convention.standard_deviation
+        )
+        return np.ascontiguousarray(values.transpose(2, 0, 1)[None])
+
+
+def _ready(path: Path, open_size: Size) -> bytes:
+    """The file's bytes as fast as they can be: sides that it leaves open are set to `open_size`, and weights are no
+    longer listed as inputs, as old exporters list them; ONNX Runtime folds only what is constant."""
+    try:
+        model = onnx.load(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read {path} ({error}); give an ONNX file") from error
+    weights = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in weights]
+    for value in inputs:
+        for side, length_px in zip(
+            value.type.tensor_type.shape.dim[2:], (open_size.height_px, open_size.width_px), strict=True
+        ):
+            if not side.dim_value:
+                side.dim_value = length_px
+    del model.graph.input[:]
+    model.graph.input.extend(inputs)
+    return model.SerializeToString()
+
+
+def baselines_in(folder: Path) -> list[Path]:
+    """The files of a folder that this module can run, by name; SCRFD's files with landmarks are left to those without.
+
+    Raises InputError where there is none.
     """
-    height, width = image.shape[:2]
-    picture, scale = letterbox(image, side_px, side_px)
-    outputs = session.run(None, {session.get_inputs()[0].name: Preprocessing().normalise(picture)})
-    boxes, scores = [], []
-    for level, stride in enumerate(_STRIDES):
-        score, distance = outputs[level].reshape(-1), outputs[level + len(_STRIDES)].reshape(-1, 4) * stride
-        columns = side_px // stride
-        y, x = np.divmod(np.arange(columns * columns).repeat(_ANCHORS), columns)
-        centre = np.stack([x, y], axis=1).astype(np.float32) * stride
-        kept = score >= min_score
-        boxes.append(np.concatenate([centre - distance[:, :2], centre + distance[:, 2:]], axis=1)[kept])
-        scores.append(score[kept])
-    faces = Faces(np.concatenate(boxes), np.concatenate(scores), None)
-    faces = suppress(faces.take(np.argsort(-faces.scores, kind="stable")), max_overlap)
-    return faces.rescaled(scale, width, height).rows
+    paths = sorted(folder.glob("*.onnx"))
+    known = [path for path in paths if path.name.lower().startswith(tuple(CONVENTIONS)) and "_kps" not in path.stem]
+    if not known:
+        raise InputError(f"{folder} holds no .onnx file of {', '.join(CONVENTIONS)}; give the folder of the baselines")
+    return known

@@ -1,23 +1,30 @@
-"""`facenas devices`: the targets there are, whether they can be used here, and their tables."""
+"""`facenas devices`: the targets there are, whether they can be used or reached, and their tables."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+if TYPE_CHECKING:
+    from facenas.devices.own_devices import OwnDevice
+
 
 def devices(json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False) -> None:
-    """List the targets that --device names."""
-    from facenas.cli.output import print_json, print_table
-    from facenas.devices.targets import TARGET_NAMES, resolve_target, why_unavailable
-    from facenas.latency.shipped import shipped_table_path
-    from facenas.latency.table import load_table
+    """List the targets that --device names; own devices elsewhere are asked whether they answer."""
+    from concurrent.futures import ThreadPoolExecutor
 
+    from facenas.cli.output import print_json, print_table
+    from facenas.devices.own_devices import load_devices
+    from facenas.devices.targets import JETSON, TARGET_NAMES, resolve_target, why_unavailable
+
+    own = load_devices()
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        asked = dict(zip(own, pool.map(_why_unreachable, own.values()), strict=True))
     entries: list[dict[str, Any]] = []
-    for name in TARGET_NAMES:
-        target = resolve_target(name)
-        reason = why_unavailable(target)
-        path = shipped_table_path(name)
-        table = None if path is None else load_table(path)
+    for name in dict.fromkeys((*TARGET_NAMES, *own)):
+        target = own[name].target if name in own else resolve_target(name)
+        reason = asked[name] if name in own else why_unavailable(target)
+        if name == JETSON and name not in own:
+            reason = "say where it is: facenas profile --device jetson --host user@host, or facenas device add"
         entries.append(
             {
                 "target": name,
@@ -26,9 +33,7 @@ def devices(json: Annotated[bool, typer.Option("--json", help="print one JSON ob
                 "precision": target.precision,
                 "available": reason is None,
                 "reason": reason,
-                "table": None if table is None else f"{len(table.operators)} operators, {table.date[:10]}",
-                "provenance": None if table is None else table.provenance,
-                "error_percent": None if table is None else round(table.calibration.error_percent, 1),
+                **_table_entry(name),
             }
         )
     if json:
@@ -42,7 +47,45 @@ def devices(json: Annotated[bool, typer.Option("--json", help="print one JSON ob
             "yes" if entry["available"] else entry["reason"],
             entry["table"] or f"none; facenas profile --device {entry['target']}",
             "" if entry["provenance"] is None else f"{entry['provenance']}, mean error {entry['error_percent']:.0f} %",
+            "" if entry["age_days"] is None else f"{entry['age_days']} days",
         )
         for entry in entries
     ]
-    print_table("targets", ("target", "hardware", "runtime", "available", "table", "provenance"), rows)
+    print_table("targets", ("target", "hardware", "runtime", "available", "table", "provenance", "age"), rows)
+
+
+def _table_entry(name: str) -> dict[str, Any]:
+    """What is told of the target's table at the default input: that of ./latency_tables, else the one that ships."""
+    from datetime import UTC, datetime
+
+    from facenas.devices.targets import resolve_target
+    from facenas.errors import TableError
+    from facenas.latency.shipped import DEFAULT_INPUT
+    from facenas.latency.table import find_table
+
+    try:
+        table = find_table(resolve_target(name), DEFAULT_INPUT)
+    except TableError:
+        return {"table": None, "provenance": None, "error_percent": None, "age_days": None}
+    made = datetime.fromisoformat(table.date)
+    age = datetime.now(UTC) - (made if made.tzinfo else made.replace(tzinfo=UTC))
+    return {
+        "table": f"{len(table.operators)} operators, {table.date[:10]}",
+        "provenance": table.provenance,
+        "error_percent": round(table.calibration.error_percent, 1),
+        "age_days": max(0, age.days),
+    }
+
+
+def _why_unreachable(device: "OwnDevice") -> str | None:
+    """None where the device answers and has its runtime, else why not."""
+    from facenas.devices.remote import RemoteAgent
+    from facenas.devices.transport import transport_for
+    from facenas.errors import FacenasError
+
+    try:
+        with RemoteAgent(device.target, transport_for(device.host), python=device.python) as agent:
+            agent.connect()
+    except FacenasError as error:
+        return str(error)
+    return None

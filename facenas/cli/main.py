@@ -6,6 +6,7 @@ import typer
 
 from facenas.cli.bench import bench
 from facenas.cli.detect import detect
+from facenas.cli.device import device
 from facenas.cli.devices import devices
 from facenas.cli.evaluate import evaluate
 from facenas.cli.export import export
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 for verb in (run, devices, profile, predict, score, search, train, export, verify, evaluate, detect, bench):
     app.command()(verb)
+app.add_typer(device, name="device")
 
 
 def main() -> None:

@@ -1,13 +1,22 @@
 """`facenas profile`: measure a device into a latency table."""
 
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from facenas.devices.remote import RemoteAgent
+    from facenas.devices.targets import Target
 
 
 def profile(
     device: Annotated[str, typer.Option(help="target to measure, for example cpu")],
+    host: Annotated[
+        str | None, typer.Option(help="where it is: user@host, ssh://user@host:port, adb, adb:SERIAL (default: here)")
+    ] = None,
+    python: Annotated[str | None, typer.Option(help="Python of the host (default: python3)")] = None,
     space: Annotated[str, typer.Option(help="search space whose operators the table shall hold")] = "facenas-edge",
     input: Annotated[str, typer.Option(help="network input, WIDTHxHEIGHT")] = "640x480",
     also: Annotated[
@@ -19,7 +28,9 @@ def profile(
 ) -> None:
     """Measure every operator of a search space on a device, in about three minutes.
 
-    For a board that is not here (jetson-orin-nano, jetson-agx-orin) the table is modelled from published figures.
+    With --host, or for a device that `facenas device add` keeps, the device is elsewhere: an agent is copied there,
+    run by its Python, and removed. Without, for a board that is not here (jetson-orin-nano, jetson-agx-orin) the table
+    is modelled from published figures.
     """
     from facenas.architecture import resolve_detector
     from facenas.cli.output import note, print_json, print_table
@@ -35,11 +46,12 @@ def profile(
     target, size = resolve_target(device), parse_size(input)
     path = out or Path("latency_tables", table_file_name(target, size))
     further = [resolve_detector(text) for text in also or ()]
-    if target.name in MODELLED_NAMES:
+    remote = _remote_agent(target, host, python)
+    if remote is None and target.name in MODELLED_NAMES:
         table = modelled_table(target, load_space(space), size, also=further)
         save_table(table, path)
     else:
-        with progress_bar() as report:
+        with progress_bar() as report, remote or nullcontext():
             table = measure(
                 target,
                 load_space(space),
@@ -48,6 +60,7 @@ def profile(
                 also=further,
                 resume=resume,
                 progress=lambda done, total: report(done, total, f"profiling {target}"),
+                remote=remote,
             )
     for failure in table.failures:
         note(f"kept out: {failure}")
@@ -65,6 +78,7 @@ def profile(
                 "calibration_error_percent": round(calibration.error_percent, 3),
                 "unstable_operators": table.unstable_operators,
                 "failures": list(table.failures),
+                "warnings": [] if remote is None else list(remote.warnings),
             }
         )
         return
@@ -81,3 +95,23 @@ def profile(
             )
         ],
     )
+
+
+def _remote_agent(target: "Target", host: str | None, python: str | None) -> "RemoteAgent | None":
+    """The agent on the host given or kept for the target; None where it is this machine's. Raises InputError."""
+    from facenas.cli.output import note
+    from facenas.devices.own_devices import load_devices
+    from facenas.devices.remote import RemoteAgent
+    from facenas.devices.transport import transport_for
+    from facenas.errors import InputError
+
+    kept = load_devices().get(target.name) if target.elsewhere else None
+    host, python = host or (kept.host if kept else None), python or (kept.python if kept else "python3")
+    if host is not None:
+        return RemoteAgent(target, transport_for(host), python=python, note=note)
+    if target.elsewhere:
+        raise InputError(
+            f"device '{target}' is elsewhere; say where: --host user@host, or for good: facenas device add {target} "
+            f"--host user@host --runtime {target.runtime} --precision {target.precision}"
+        )
+    return None

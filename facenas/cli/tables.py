@@ -35,6 +35,8 @@ def open_tables(
         if calibrate:
             table = rescale(table, progress=lambda done, total: report(done, total, "calibrating the table"))
             note(f"{name}: calibrated here, mean error {table.calibration.error_percent:.1f} %")
+        elif target.elsewhere:
+            note(f"{name}: {table.origin} on {table.fingerprint.cpu} ({table.fingerprint.governor})")
         elif target.name in MODELLED_NAMES:
             note(f"{name}: {table.origin} ({table.fingerprint.governor}); {table.calibration.note}")
         elif target.estimated:

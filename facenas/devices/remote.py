@@ -17,10 +17,12 @@ from facenas.devices.agent import TIMEOUT_S, AgentError, Sample
 from facenas.devices.device_state import StateWatch, fingerprint_of_facts
 from facenas.devices.fingerprint import Fingerprint
 from facenas.devices.frames import VERSION, Message
+from facenas.devices.own_devices import PRECISIONS
 from facenas.devices.runtimes import LayerTimes
 from facenas.devices.session import AgentEndedError, Session, words_for_exit
 from facenas.devices.targets import Target
 from facenas.devices.transport import ConnectionLostError, DeviceError, DeviceTimeoutError, Transport
+from facenas.errors import InputError
 from facenas.graph import Graph, build_graph
 from facenas.units import Size
 
@@ -41,7 +43,8 @@ class RemoteAgent:
     """An agent on a device, copied there when first asked, removed at the end. Use it in a `with` block.
 
     `python` is the interpreter there; `note` is told what the user should know. Every method raises DeviceError where
-    the device cannot be reached (again) or used; its message says why, and what to do.
+    the device cannot be reached (again) or used; its message says why, and what to do. Raises InputError for a target
+    that no agent measures.
     """
 
     def __init__(
@@ -54,6 +57,8 @@ class RemoteAgent:
         retry_delays_s: tuple[float, ...] = RETRY_DELAYS_S,
         note: Callable[[str], None] | None = None,
     ) -> None:
+        if target.precision not in PRECISIONS.get(target.runtime, ()):
+            raise InputError(f"device '{target}' cannot be profiled through a host; profile it where it is")
         self._target, self._transport, self._python = target, transport, python
         self._timeout_s, self._retry_delays_s = timeout_s, retry_delays_s
         self._note = note or (lambda text: None)
@@ -81,7 +86,7 @@ class RemoteAgent:
     def fingerprint(self) -> Fingerprint:
         """What the device is; connects to it."""
         if self._fingerprint is None:
-            self._connect()
+            self.connect()
         assert self._fingerprint is not None
         return self._fingerprint
 
@@ -117,7 +122,7 @@ class RemoteAgent:
             time.sleep(self._retry_delays_s[len(losses) - 1])
 
     def _visit(self, detector: Detector, input_size: Size, runs: int, layers: bool) -> Sample:
-        session = self._session or self._connect()
+        session = self._session or self.connect()
         network = self._network(detector, input_size)
         graph_wanted = layers and network.key not in self._layers_of_nodes
         message = {"operation": "layers" if layers else "time", "model": network.key, "runs": runs}
@@ -157,6 +162,10 @@ class RemoteAgent:
         from facenas.exporters.onnx_graph import build_onnx, random_weights
 
         model = build_onnx(graph, random_weights(graph))
+        if self._target.precision == "fp16":
+            from facenas.exporters.onnx_half import half_model
+
+            model = half_model(model)
         return bytes(model.SerializeToString())
 
     def _layer_times(self, network: _Network, reply: dict[str, Any], data: bytes, runs: int) -> LayerTimes:
@@ -180,7 +189,8 @@ class RemoteAgent:
 
                 return layer_times_of(reply["rows"], layers)
 
-    def _connect(self) -> Session:
+    def connect(self) -> Session:
+        """Copy the agent there, start it, and hear what the device is."""
         session = Session(self._transport, self._python, self._leftovers)
         self._session, self._leftovers = session, ()
         target = self._target

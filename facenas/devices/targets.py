@@ -1,7 +1,8 @@
 """Targets: what `--device` names. A target is hardware + runtime + precision + threads.
 
-A name is one of `TARGET_NAMES`, with one thread, or such a name with a suffix for more threads: `cpu-2threads`,
-`cpu-openvino-4threads`. A table that was made for one target says nothing about another.
+A name is one of `TARGET_NAMES`, with one thread, or such a name of the CPU with a suffix for more threads
+(`cpu-2threads`, `cpu-openvino-4threads`), or that of a device of the user's own (`facenas.devices.own_devices`). A table
+that was made for one target says nothing about another.
 """
 
 import importlib.util
@@ -15,13 +16,17 @@ from facenas.errors import InputError, MissingPackageError
 
 @dataclass(frozen=True)
 class Target:
-    """`runtime`: the Python package that executes the network; `precision`: fp32, fp16, bf16 or int8."""
+    """`runtime`: the Python package that executes the network; `precision`: fp32, fp16, bf16 or int8.
+
+    One that is `elsewhere` is reached through a host (ssh, adb), and only profiled there.
+    """
 
     name: str
     hardware: str
     runtime: str
     precision: str
     threads: int = 1
+    elsewhere: bool = False
 
     @property
     def estimated(self) -> bool:
@@ -33,6 +38,7 @@ class Target:
 
 
 GPU = "this machine's NVIDIA GPU"
+JETSON = "jetson"
 # Boards that are not here: their tables are modelled (facenas.latency.roofline), and nothing runs on them.
 MODELLED_NAMES = frozenset({"jetson-orin-nano", "jetson-agx-orin"})
 # Packages of the extra `npu`, with the names of their modules. Vela compiles for NPUs that are not here, and estimates.
@@ -54,6 +60,7 @@ _TARGETS = (
     Target("cuda-tensorrt", GPU, "tensorrt", "fp32"),
     Target("cuda-tensorrt-fp16", GPU, "tensorrt", "fp16"),
     Target("cuda-tensorrt-int8", GPU, "tensorrt", "int8"),
+    Target(JETSON, "NVIDIA Jetson, reached through --host", "tensorrt", "fp16", elsewhere=True),
     Target("jetson-orin-nano", "NVIDIA Jetson Orin Nano 8GB", "tensorrt", "fp16"),
     Target("jetson-agx-orin", "NVIDIA Jetson AGX Orin 64GB", "tensorrt", "fp16"),
 )
@@ -70,13 +77,23 @@ def resolve_target(name: str) -> Target:
     for target in _TARGETS:
         if target.name == base and (threads == 1 or target.hardware.startswith("this machine's CPU")):
             return target if threads == 1 else replace(target, name=f"{base}-{threads}threads", threads=threads)
+    from facenas.devices.own_devices import load_devices
+
+    devices = load_devices()
+    if name in devices:
+        return devices[name].target
     raise InputError(
-        f"no device '{name}'; there are {', '.join(TARGET_NAMES)}, those of the CPU also with a suffix such as -2threads"
+        f"no device '{name}'; there are {', '.join((*TARGET_NAMES, *devices))}, those of the CPU also with a suffix such "
+        "as -2threads"
     )
 
 
 def why_unavailable(target: Target) -> str | None:
     """None where this machine can run the target, else the reason in words."""
+    if target.elsewhere:
+        return (
+            f"it is elsewhere; facenas profile --device {target} --host user@host measures it, nothing else runs there"
+        )
     if target.name in MODELLED_NAMES:
         return "a board that is modelled, not measured, and not here; it predicts and searches, but runs nothing"
     if target.hardware == GPU:

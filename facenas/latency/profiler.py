@@ -19,12 +19,14 @@ import numpy.typing as npt
 from facenas.architecture import Detector
 from facenas.devices.agent import Agent, AgentError, Sample
 from facenas.devices.fingerprint import read_fingerprint
+from facenas.devices.remote import RemoteAgent
 from facenas.devices.targets import Target, require_available
 from facenas.errors import TableError
 from facenas.graph import Graph, build_graph
 from facenas.latency.calibration import calibration_of
 from facenas.latency.carriers import landmark_carriers, published_carriers, random_networks, space_carriers
 from facenas.latency.journal import Journal, Visit
+from facenas.latency.lock import only_one
 from facenas.latency.measure import halves_differ_percent, low_quantile
 from facenas.latency.table import Calibration, LatencyTable, OperatorTime, save_table
 from facenas.operators import Operator
@@ -97,17 +99,20 @@ def profile(
     also: Sequence[Detector] = (),
     resume: bool = False,
     progress: Progress | None = None,
+    remote: RemoteAgent | None = None,
 ) -> LatencyTable:
     """Measure and write the table to `out`; until then all that was measured is in `<out>.journal`.
 
-    `also` are further detectors whose operators the table shall hold. `progress` is told percent done, of 100.
-    Raises InputError or MissingPackageError where the target cannot run here, TableError where too little could be
-    measured.
+    `remote` measures on a device elsewhere, else an agent on this machine does. `also` are further detectors whose
+    operators the table shall hold. `progress` is told percent done, of 100.
+    Raises InputError or MissingPackageError where the target cannot run here, DeviceError where `remote` fails for good,
+    TableError where too little could be measured.
     """
-    require_available(target)
+    if remote is None:
+        require_available(target)
     plan = plan or (ESTIMATES if target.estimated else Plan())
     networks = networks_to_visit(space, input_size, plan, also)
-    fingerprint = read_fingerprint(target)
+    fingerprint = read_fingerprint(target) if remote is None else remote.fingerprint
     described: dict[str, Any] = {
         "device": target.name,
         "space": space.name,
@@ -116,34 +121,35 @@ def profile(
         "runs_per_visit": plan.runs_per_visit,
         "networks": [network.key for network in networks],
     }
-    journal = Journal(out.with_name(f"{out.name}.journal"), described, resume=resume)
-    _measure(journal, networks, target, input_size, plan, progress)
-    places = _samples_by_operator(journal.visits, networks)
-    if not places:
-        failures = _failures(journal.visits) or ("no network was measured",)
-        raise TableError(f"nothing could be measured on {target.name}: {failures[0]}")
-    operators = {operator: _operator_time(samples) for operator, samples in places.items()}
-    table = LatencyTable(
-        target=target.name,
-        provenance="vendor-estimated" if target.estimated else "measured",
-        date=datetime.now(UTC).isoformat(timespec="seconds"),
-        space=space.name,
-        input_size=input_size,
-        fingerprint=fingerprint,
-        calibration=_calibration(journal.visits, networks, operators),
-        operators=operators,
-        seconds=sum(visit.seconds for visit in journal.visits),
-        failures=_failures(journal.visits),
-    )
-    save_table(table, out)
-    journal.remove()
+    with only_one(out.with_name(f"{out.name}.lock"), f"a profile into {out}"):
+        journal = Journal(out.with_name(f"{out.name}.journal"), described, resume=resume)
+        _measure(journal, networks, remote or Agent(target), input_size, plan, progress)
+        places = _samples_by_operator(journal.visits, networks)
+        if not places:
+            failures = _failures(journal.visits) or ("no network was measured",)
+            raise TableError(f"nothing could be measured on {target.name}: {failures[0]}")
+        operators = {operator: _operator_time(samples) for operator, samples in places.items()}
+        table = LatencyTable(
+            target=target.name,
+            provenance="vendor-estimated" if target.estimated else "measured",
+            date=datetime.now(UTC).isoformat(timespec="seconds"),
+            space=space.name,
+            input_size=input_size,
+            fingerprint=fingerprint,
+            calibration=_calibration(journal.visits, networks, operators),
+            operators=operators,
+            seconds=sum(visit.seconds for visit in journal.visits),
+            failures=_failures(journal.visits),
+        )
+        save_table(table, out)
+        journal.remove()
     return table
 
 
 def _measure(
     journal: Journal,
     networks: Sequence[_Network],
-    target: Target,
+    agent: Agent | RemoteAgent,
     input_size: Size,
     plan: Plan,
     progress: Progress | None,
@@ -152,7 +158,7 @@ def _measure(
     done = {(visit.round, visit.network) for visit in journal.visits}
     failed = {visit.network for visit in journal.visits if visit.sample is None}
 
-    def one_round(agent: Agent, number: int, chosen: Sequence[_Network]) -> None:
+    def one_round(number: int, chosen: Sequence[_Network]) -> None:
         for index in np.random.default_rng(number).permutation(len(chosen)):
             network = chosen[index]
             if (number, network.key) in done or network.key in failed:
@@ -164,14 +170,14 @@ def _measure(
             if progress is not None:
                 progress(_percent_done(journal.visits, len(networks), plan), 100)
 
-    with Agent(target) as agent:
+    with agent:
         number = 0
         while number < plan.least_rounds or _another_round_fits(journal.visits, number, plan.seconds):
             carriers_turn = (network for index, network in enumerate(networks) if index % 2 == number % 2)
             calibration = (network for network in networks if not network.layers)
-            one_round(agent, number, list(dict.fromkeys([*carriers_turn, *calibration])))
+            one_round(number, list(dict.fromkeys([*carriers_turn, *calibration])))
             number += 1
-        one_round(agent, _REPEAT_ROUND, _unstable_networks(journal.visits, networks))
+        one_round(_REPEAT_ROUND, _unstable_networks(journal.visits, networks))
 
 
 def _another_round_fits(visits: Sequence[Visit], rounds: int, seconds: float) -> bool:
@@ -187,7 +193,7 @@ def _percent_done(visits: Sequence[Visit], networks: int, plan: Plan) -> int:
     return int(100 * min(1.0, time_share, visit_share))
 
 
-def _visit(agent: Agent, network: _Network, number: int, input_size: Size, runs: int) -> Visit:
+def _visit(agent: Agent | RemoteAgent, network: _Network, number: int, input_size: Size, runs: int) -> Visit:
     start = time.monotonic()
     try:
         sample = agent.measure(network.detector, input_size, runs=runs, layers=network.layers)

@@ -1,0 +1,78 @@
+"""How do our detectors stand beside published ones? Accuracy and latency on the same photos and machine, in one run.
+
+Ours run by the protocol `vga` (long side 640, in ratio), the published ones as benchmarks/baselines.py says. Latency is
+of the network alone, ONNX Runtime, one thread, all networks timed in turns: ours at 640x480, the published ones at the
+input that they were judged with.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from baselines import Baseline, baselines_in
+from facenas.exporters.onnx import load_onnx, open_sides
+
+from facenas.bench.detectors import SCHEMA, DetectorComparison, DetectorResult
+from facenas.bench.record import new_record
+from facenas.detector.face_detector import FaceDetector
+from facenas.devices.runtimes import load_model
+from facenas.devices.targets import resolve_target
+from facenas.errors import InputError
+from facenas.evaluation.evaluate import Detect, Report, evaluate
+from facenas.evaluation.evaluation_set import load_evaluation_set
+from facenas.latency.measure import measure_latency
+from facenas.units import Size
+
+PHOTO = Size(640, 480)
+_ROUNDS = 30
+
+
+def compare(own: Sequence[Path], models: Path | None, data: Path, report: Report) -> DetectorComparison:
+    """Judge and time our exported files and the baselines of the folder `models`.
+
+    Raises InputError for unusable files, and for photos without WIDER FACE's easy, medium and hard.
+    """
+    photos = load_evaluation_set(data)
+    if not photos.official:
+        raise InputError(f"{data} has no easy, medium and hard faces; give WIDER FACE val with its .mat files")
+    detectors: list[tuple[str, bool, str, Detect]] = []
+    networks = []
+    for path in own:
+        detectors.append((path.stem, True, f"{PHOTO}", FaceDetector(path, long_side_px=640)))
+        model = load_model(path, resolve_target("cpu"))
+        if model.input_size != PHOTO:
+            model = load_model(open_sides(load_onnx(path)).SerializeToString(), resolve_target("cpu"))
+        networks.append(model)
+    for path in baselines_in(models) if models is not None else []:
+        baseline = Baseline(path)
+        detectors.append((baseline.name, False, f"{baseline.input_size}", baseline))
+        networks.append(baseline.model)
+    evaluations = [
+        evaluate(detect, photos, lambda done, total, what, name=name: report(done, total, f"{what} {name}"))  # type: ignore[misc]
+        for name, _, _, detect in detectors
+    ]
+    latencies = measure_latency(
+        networks, rounds=_ROUNDS, input_size=PHOTO, progress=lambda done, total: report(done, total, "timing in turns")
+    )
+    results = [
+        DetectorResult(
+            name,
+            ours,
+            size,
+            *(round(getattr(evaluation, setting) or 0.0, 5) for setting in ("easy", "medium", "hard")),
+            round(latency.latency_ms, 3),
+            round(latency.spread_ms, 3),
+            latency.samples,
+        )
+        for (name, ours, size, _), evaluation, latency in zip(detectors, evaluations, latencies, strict=True)
+    ]
+    record = new_record({}, {}, quick=False, checkout=Path(__file__).parent)
+    return DetectorComparison(
+        SCHEMA,
+        record.date,
+        record.commit,
+        record.fingerprint.cpu,
+        record.versions,
+        photos.name,
+        len(photos.photos),
+        tuple(results),
+    )

@@ -1,0 +1,116 @@
+"""The user's own devices, in `devices.toml` of the user's configuration folder: what `facenas device add` keeps.
+
+[nano]
+host = "user@jetson.local"
+runtime = "tensorrt"
+precision = "fp16"
+threads = 1
+python = "python3"
+"""
+
+import json
+import os
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from facenas.devices.targets import JETSON, TARGET_NAMES, Target
+from facenas.devices.transport import transport_for
+from facenas.errors import InputError
+from facenas.files import write_atomic
+
+PRECISIONS = {"onnxruntime": ("fp32",), "openvino": ("fp32", "bf16"), "tensorrt": ("fp16", "fp32")}
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+_FIELDS = {"host": str, "runtime": str, "precision": str, "threads": int, "python": str}
+
+
+@dataclass(frozen=True)
+class OwnDevice:
+    """A device elsewhere: where it is, and what runs there. Raises InputError for what cannot be."""
+
+    name: str
+    host: str
+    runtime: str
+    precision: str
+    threads: int = 1
+    python: str = "python3"
+
+    def __post_init__(self) -> None:
+        transport_for(self.host)
+        if not _NAME.fullmatch(self.name) or len(self.name) > 40:
+            raise InputError(f"'{self.name}' is no name of a device; use small letters, digits and '-', as in nano-2")
+        if self.runtime not in PRECISIONS:
+            raise InputError(f"runtime '{self.runtime}' is none of {', '.join(PRECISIONS)}")
+        if self.precision not in PRECISIONS[self.runtime]:
+            known = ", ".join(PRECISIONS[self.runtime])
+            raise InputError(f"precision '{self.precision}' is none of those of {self.runtime}: {known}")
+        if not 1 <= self.threads <= 1024:
+            raise InputError(f"{self.threads} threads cannot be; give 1 to 1024")
+        if self.name in TARGET_NAMES and self.name != JETSON:
+            raise InputError(f"'{self.name}' is a name that facenas has given already; choose another")
+        if self.name == JETSON and (self.runtime, self.precision) != ("tensorrt", "fp16"):
+            raise InputError(f"'{JETSON}' stands for TensorRT in fp16; choose another name for {self.runtime}")
+
+    @property
+    def target(self) -> Target:
+        """What `--device` with this name stands for."""
+        return Target(self.name, f"device at {self.host}", self.runtime, self.precision, self.threads, elsewhere=True)
+
+
+def devices_file() -> Path:
+    """Where the user's devices are kept: $XDG_CONFIG_HOME/facenas/devices.toml, else under ~/.config."""
+    base = os.environ.get("XDG_CONFIG_HOME")
+    return Path(base) / "facenas/devices.toml" if base else Path("~/.config/facenas/devices.toml").expanduser()
+
+
+def load_devices() -> dict[str, OwnDevice]:
+    """The user's devices by name. Raises InputError where the file is damaged."""
+    path = devices_file()
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"cannot read {path}: {error}; mend or delete it") from error
+    try:
+        return {name: _device(name, table) for name, table in tables.items()}
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _device(name: str, table: Any) -> OwnDevice:
+    if not isinstance(table, dict) or not {"host", "runtime", "precision"} <= set(table) <= set(_FIELDS):
+        raise InputError(f"[{name}] needs host, runtime and precision, and may have threads and python; nothing else")
+    for field, value in table.items():
+        if type(value) is not _FIELDS[field]:
+            raise InputError(f"[{name}] has {field} = {value!r}, needs a {_FIELDS[field].__name__}")
+    return OwnDevice(name, **table)
+
+
+def add_device(device: OwnDevice) -> None:
+    """Keep a device. Raises InputError where one of that name is kept already."""
+    devices = load_devices()
+    if device.name in devices:
+        raise InputError(
+            f"there is a device '{device.name}' already; remove it first: facenas device remove {device.name}"
+        )
+    _save({**devices, device.name: device})
+
+
+def remove_device(name: str) -> None:
+    """Forget a device; its table stays. Raises InputError where there is none of that name."""
+    devices = load_devices()
+    if name not in devices:
+        raise InputError(f"there is no own device '{name}'; there are {', '.join(devices) or 'none'}")
+    _save({kept: device for kept, device in devices.items() if kept != name})
+
+
+def _save(devices: dict[str, OwnDevice]) -> None:
+    # A JSON string or whole number is one of TOML, too.
+    tables = [
+        f"[{name}]\n" + "".join(f"{field} = {json.dumps(getattr(device, field))}\n" for field in _FIELDS)
+        for name, device in sorted(devices.items())
+    ]
+    write_atomic(devices_file(), "\n".join(tables))
