@@ -13,9 +13,12 @@ def print_gates(verification: Verification) -> None:
     """All gates with value and limit, and the average precisions."""
     values = verification.to_json()
     print_gate_rows(values["gates"])
+    if verification.departure is not None:
+        print(str(verification.departure))
     for name, figures in (("reference", verification.reference_ap), ("artefact", verification.artefact_ap)):
         text = "  ".join(f"{setting} {value:.4f}" for setting, value in figures.items() if value is not None)
-        print(f"average precision of the {name} on {verification.data}: {text}")
+        if text:
+            print(f"average precision of the {name} on {verification.data}: {text}")
     print("passed" if verification.passed else "FAILED")
 
 

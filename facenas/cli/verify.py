@@ -7,12 +7,17 @@ import typer
 
 
 def verify(
-    artefact: Annotated[Path, typer.Argument(help="exported model (.onnx)")],
+    artefact: Annotated[Path, typer.Argument(help="exported model of any format")],
     reference: Annotated[Path, typer.Option(help="checkpoint.safetensors, or another export of the same architecture")],
     data: Annotated[Path, typer.Option(help="labelled photos")],
-    device: Annotated[str, typer.Option(help="target to measure on")] = "cpu",
+    device: Annotated[
+        str | None, typer.Option(help="target to run it on (default: the one that the file names)")
+    ] = None,
     latency: Annotated[str | None, typer.Option(help="budget, for example 5ms")] = None,
     table: Annotated[Path | None, typer.Option(help="latency table for the prediction (default: shipped)")] = None,
+    ap_drop: Annotated[
+        float | None, typer.Option(help="largest drop of average precision (default: 0.015 for int8, else 0.005)")
+    ] = None,
     require: Annotated[str | None, typer.Option(help="'measured': a gate that was not tried fails")] = None,
     out: Annotated[
         Path | None, typer.Option(help="file for the result (default: verify.json beside the model)")
@@ -26,13 +31,13 @@ def verify(
     from facenas.cli.gates import print_gates
     from facenas.cli.output import print_json
     from facenas.cli.progress import progress_bar
-    from facenas.detector.face_detector import described_size
-    from facenas.devices.targets import require_available, resolve_target
+    from facenas.devices.targets import resolve_target, why_unavailable
     from facenas.errors import InputError, TableError
     from facenas.evaluation.evaluation_set import load_evaluation_set
     from facenas.evaluation.latency_check import check_latency
-    from facenas.evaluation.verify import Limits
+    from facenas.evaluation.verify import LatencyCheck, Limits
     from facenas.evaluation.verify import verify as run_gates
+    from facenas.exporters.describe import description_of
     from facenas.files import write_json
     from facenas.latency.table import find_table
     from facenas.units import parse_latency_ms
@@ -40,18 +45,21 @@ def verify(
     if require not in (None, "measured"):
         raise InputError(f"--require '{require}' is unknown; there is: measured")
     budget_ms = None if latency is None else parse_latency_ms(latency)
-    target = resolve_target(device)
-    require_available(target)
+    description = description_of(artefact)
+    target = resolve_target(device or description.target)
     try:
-        found_table = find_table(target, described_size(artefact), table)
+        found_table = find_table(target, description.input_size, table)
     except TableError:
         if table is not None:
             raise
         found_table = None  # without a table the prediction is not measured, and its gate says so
     photos = load_evaluation_set(data)
     with progress_bar() as report:
-        check = check_latency(artefact, target, found_table, budget_ms, report)
-        verification = run_gates(artefact, reference, photos, check, Limits(), report)
+        if why_unavailable(target) is None:
+            check = check_latency(artefact, target, found_table, budget_ms, report)
+        else:
+            check = LatencyCheck(target.name, budget_ms=budget_ms)
+        verification = run_gates(artefact, reference, photos, check, Limits(ap_drop=ap_drop), report, target)
     write_json(out or artefact.parent / "verify.json", verification.to_json())
     if json:
         print_json(verification.to_json())

@@ -29,6 +29,10 @@ def check_latency(
     try:
         if table is None:
             raise TableError(f"there is no latency table for {target} at {description.input_size}")
+        if description.precision != target.precision:
+            raise TableError(
+                f"the table of {target} is of {target.precision} networks, this is {description.precision}"
+            )
         prediction = predict(description.detector, table, description.input_size)
         predicted_ms, provenance = prediction.latency_ms, prediction.provenance
     except TableError as error:

@@ -1,6 +1,7 @@
 """Parity: does the exported file answer like its reference? Compared as tensors and as faces, on real photos.
 
-tensors   per output: largest and mean absolute difference, and the cosine of the angle between the two
+tensors   per output: largest and mean absolute difference, the cosine of the angle between the two, and the relative
+          difference |artefact - reference| / |reference|
 boxes     share of the reference's faces (score >= 0.3) that find a partner with IoU >= 0.9
 """
 
@@ -19,12 +20,13 @@ REFERENCE_MIN_SCORE = 0.3
 
 @dataclass(frozen=True)
 class TensorParity:
-    """Differences of one output over all photos; `cosine` is the least of any photo. The differences are None where the
-    output is missing, of another shape, or not finite."""
+    """Differences of one output over all photos; `cosine` is the least and `relative` the largest of any photo. The
+    differences are None where the output is missing, of another shape, or not finite."""
 
     max_abs: float | None
     mean_abs: float | None
     cosine: float
+    relative: float | None = None
 
 
 @dataclass(frozen=True)
@@ -46,17 +48,27 @@ def compare_tensors(
         if any(name not in found or found[name].shape != expected[name].shape for expected, found in pairs):
             result[name] = TensorParity(None, None, 0.0)
             continue
-        max_abs, mean_abs, cosine = 0.0, 0.0, 1.0
+        max_abs, mean_abs, cosine, relative = 0.0, 0.0, 1.0, 0.0
         for expected, found in pairs:
             a, b = expected[name].astype(np.float64).ravel(), found[name].astype(np.float64).ravel()
             difference = np.abs(a - b)
             max_abs = max(max_abs, float(difference.max()))
             mean_abs += float(difference.mean()) / len(reference)
+            relative = max(relative, relative_difference(a, b))
             norms = float(np.linalg.norm(a) * np.linalg.norm(b))
             cosine = min(cosine, float(a @ b) / norms if norms else float(np.array_equal(a, b)))
-        finite = np.isfinite([max_abs, mean_abs, cosine]).all()
-        result[name] = TensorParity(max_abs, mean_abs, cosine) if finite else TensorParity(None, None, 0.0)
+        finite = np.isfinite([max_abs, mean_abs, cosine, relative]).all()
+        result[name] = TensorParity(max_abs, mean_abs, cosine, relative) if finite else TensorParity(None, None, 0.0)
     return result
+
+
+def relative_difference(expected: npt.NDArray[np.floating], found: npt.NDArray[np.floating]) -> float:
+    """|found - expected| / |expected|, Euclidean norms; infinite where the shapes differ or a value is not finite."""
+    if expected.shape != found.shape or not np.isfinite(found).all():
+        return float("inf")
+    a, b = expected.astype(np.float64), found.astype(np.float64)
+    norm = float(np.linalg.norm(a))
+    return float(np.linalg.norm(b - a)) / norm if norm else float(np.abs(b).max(initial=0.0) > 0)
 
 
 def compare_faces(reference: Sequence[Faces], artefact: Sequence[Faces]) -> BoxParity:

@@ -165,15 +165,19 @@ def gate_section(folder: RunFolder) -> Html:
         for name, parity in verification.tensor.items()
     ]
     boxes = verification.boxes
-    faces = (
-        f"Faces: {in_percent(boxes.matched)} of the reference's {boxes.reference_faces} have a partner in the exported "
-        f"file; scores of partners differ by at most {boxes.max_score_difference:.2e}. "
-        f"Compared on {verification.photos} photos of {verification.data}."
-    )
+    faces = "Faces were not compared."
+    if boxes is not None:
+        faces = (
+            f"Faces: {in_percent(boxes.matched)} of the reference's {boxes.reference_faces} have a partner in the "
+            f"exported file; scores of partners differ by at most {boxes.max_score_difference:.2e}. "
+            f"Compared on {verification.photos} photos of {verification.data}."
+        )
+    departure = verification.first_departure
     return section(
         "gates",
         "Gates",
         table(("gate", "verdict", "value", "limit", "what"), rows, {2, 3}),
+        *([] if departure is None else [paragraph(f"Bisected: {departure}.")]),
         element("h3", "Exported file against its reference"),
         table(("output", "largest difference", "mean difference", "least cosine"), tensors, {1, 2, 3}),
         paragraph(faces, kind="note"),

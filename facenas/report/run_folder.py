@@ -133,10 +133,11 @@ class VerificationRecord:
     data: str
     photos: int
     tensor: Mapping[str, TensorParity]
-    boxes: BoxParity
+    boxes: BoxParity | None
     ap: PrecisionRecord
     latency: LatencyRecord
     gates: tuple[Gate, ...]
+    first_departure: str | None = None
 
 
 @dataclass(frozen=True)

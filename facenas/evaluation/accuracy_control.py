@@ -1,0 +1,32 @@
+"""Average precision as the judge of a quantiser that tries which layers int8 costs too much."""
+
+from facenas.data.image import letterbox, read_image
+from facenas.evaluation.evaluate import average_precisions, evaluate
+from facenas.evaluation.evaluation_set import EvaluationSet
+from facenas.evaluation.verify import AP_DROPS, LetterboxedDetector
+from facenas.exporters.artefact import Description
+from facenas.exporters.openvino import AccuracyControl, FloatArray, Run
+
+
+class _Network:
+    """A function that runs a network, as a Runner."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+
+
+def accuracy_control(photos: EvaluationSet, description: Description) -> AccuracyControl:
+    """NNCF's judge: the mean of the settings' average precisions on `photos`, and the drop that verification allows."""
+    size = description.input_size
+
+    def image(index: int) -> FloatArray:
+        picture, _ = letterbox(read_image(photos.photos[index]), size.width_px, size.height_px)
+        return description.preprocessing.normalise(picture)
+
+    def average_precision(run: Run) -> float:
+        detector = LetterboxedDetector(_Network(run), description)
+        figures = average_precisions(evaluate(detector, photos, lambda *_: None)).values()
+        known = [figure for figure in figures if figure is not None]
+        return sum(known) / max(1, len(known))
+
+    return AccuracyControl(len(photos.photos), image, average_precision, AP_DROPS["int8"])

@@ -1,0 +1,114 @@
+"""Where do two networks part? The first layer, in the order of execution, whose output is not the reference's.
+
+Every layer of the reference and of the artefact becomes an output, both run on one photo, and each layer's
+
+    relative difference = |artefact - reference| / |reference|        (Euclidean norms over the whole feature map)
+
+is compared with the limit. All exported graphs keep the layers' names (facenas.graph.Layer.name) as names of tensors.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from facenas.devices.targets import Target
+from facenas.evaluation.parity import relative_difference
+from facenas.graph import IMAGE, build_graph
+
+FloatArray = npt.NDArray[np.float32]
+RunLayers = Callable[[FloatArray], dict[str, FloatArray]]
+
+
+@dataclass(frozen=True)
+class Departure:
+    """The first layer that departs, by how much, and what was allowed; `layer` is None where every layer agrees."""
+
+    layer: str | None
+    relative: float
+    limit: float
+
+    def __str__(self) -> str:
+        if self.layer is None:
+            return f"no layer departs: all agree within {self.relative:.2g} (limit {self.limit:.2g})"
+        what = "the network's input (colours, mean, scale)" if self.layer == IMAGE else f"layer '{self.layer}'"
+        return f"first departs at {what}: relative difference {self.relative:.2g}, limit {self.limit:.2g}"
+
+
+def first_departure(
+    expected: tuple[FloatArray, RunLayers], found: tuple[FloatArray, RunLayers], order: Sequence[str], limit: float
+) -> Departure:
+    """The first of `order` that departs; a network comes as its input for one photo and the function that gives layers.
+
+    Layers that one of them lacks (a runtime may have merged them away) are passed over.
+    """
+    image, run = expected
+    found_image, found_run = found
+    largest = relative_difference(image, found_image)
+    if not largest <= limit:
+        return Departure(IMAGE, largest, limit)
+    layers, found_layers = run(image), found_run(found_image)
+    for name in order:
+        if name in layers and name in found_layers:
+            difference = relative_difference(layers[name], found_layers[name])
+            if not difference <= limit:
+                return Departure(name, difference, limit)
+            largest = max(largest, difference)
+    return Departure(None, largest, limit)
+
+
+def layer_names(path: Path) -> tuple[str, ...]:
+    """The layers of an exported file's architecture, in the order of execution."""
+    from facenas.exporters.describe import description_of
+
+    description = description_of(path)
+    return tuple(layer.name for layer in build_graph(description.detector, description.input_size).layers)
+
+
+def layer_runner(path: Path, target: Target, names: Sequence[str]) -> RunLayers | None:
+    """The function that gives the outputs of all layers of an exported file, None where its format keeps them inside."""
+    match path.suffix.lower():
+        case ".onnx":
+            from facenas.exporters.onnx import load_onnx
+
+            return onnx_layer_runner(load_onnx(path).SerializeToString(), names)
+        case ".xml":
+            return _openvino_layer_runner(path, target, names)
+        case _:
+            return None
+
+
+def onnx_layer_runner(content: bytes, names: Sequence[str]) -> RunLayers:
+    """The same for the bytes of an ONNX model, in ONNX Runtime."""
+    import onnx
+
+    from facenas.devices.onnxruntime_cpu import OnnxRuntimeModel
+    from facenas.devices.targets import resolve_target
+
+    model = onnx.load_from_string(content)
+    present = {output for node in model.graph.node for output in node.output}
+    outputs = {output.name for output in model.graph.output}
+    for name in names:
+        if name in present - outputs:
+            model.graph.output.add().name = name
+    return OnnxRuntimeModel(model.SerializeToString(), resolve_target("cpu")).run
+
+
+def _openvino_layer_runner(path: Path, target: Target, names: Sequence[str]) -> RunLayers:
+    import openvino
+
+    core = openvino.Core()
+    model = core.read_model(str(path))
+    outputs = {name for output in model.outputs for name in output.get_names()}
+    present = {name for operation in model.get_ops() for output in operation.outputs() for name in output.get_names()}
+    model.add_outputs([name for name in names if name in present - outputs])
+    hint = "bf16" if target.precision == "bf16" else "f32"
+    compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": hint})
+
+    def run(image: FloatArray) -> dict[str, FloatArray]:
+        results = compiled({0: image})
+        return {name: np.array(values) for output, values in results.items() for name in output.get_names()}
+
+    return run
