@@ -10,8 +10,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import onnx
 from baseline_decoders import Decoder, decode_retinaface, decode_scrfd, decode_ultra, decode_yunet
+from facenas.exporters.onnx import load_onnx
 from numpy.typing import NDArray
 
 from facenas.data.image import letterbox
@@ -87,10 +87,7 @@ class Baseline:
 def _ready(path: Path, open_size: Size) -> bytes:
     """The file's bytes as fast as they can be: sides that it leaves open are set to `open_size`, and weights are no
     longer listed as inputs, as old exporters list them; ONNX Runtime folds only what is constant."""
-    try:
-        model = onnx.load(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {path} ({error}); give an ONNX file") from error
+    model = load_onnx(path)
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in weights]
     for value in inputs:

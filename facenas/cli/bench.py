@@ -16,7 +16,9 @@ def bench(
         Path | None,
         typer.Option(help="a record of this machine, or another checkout, to be as fast as; exit code 1 if not"),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="file for the record (default: runs/bench/DATE-COMMIT.json)")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="file for the record, with --report for the page (default: in runs/bench/)")
+    ] = None,
     summary: Annotated[Path | None, typer.Option(help="Markdown file for the outcome")] = None,
     report: Annotated[
         bool, typer.Option("--report", help="compare detectors instead: accuracy against latency, as a page")
@@ -49,8 +51,11 @@ def bench(
     from facenas.files import write_atomic
 
     folder = benchmarks_folder(benchmarks)
-    if report or models or model or data:
-        raise InputError("--report, --models, --model and --data are not there yet")
+    if report:
+        compare_detectors(folder, models, model or [], data, out or Path("runs/bench/comparison.html"), json)
+        return
+    if models or model or data:
+        raise InputError("--models, --model and --data belong to --report; add it, or leave them out")
     baseline = read_record(against) if against is not None and not against.is_dir() else None
     checkout = against if against is not None and against.is_dir() else None
     with progress_bar() as progress:
@@ -85,6 +90,42 @@ def bench(
     note(f"record: {path}")
     if not outcome.passed:
         raise typer.Exit(1)
+
+
+def compare_detectors(
+    folder: Path, models: Path | None, own: list[Path], data: Path | None, out: Path, json: bool
+) -> None:
+    """The comparison page at `out`, and its figures beside it as JSON."""
+    from facenas.bench.detectors import nearest_of_ours
+    from facenas.bench.folder import load_benchmark
+    from facenas.cli.output import note, print_json, print_table
+    from facenas.cli.progress import progress_bar
+    from facenas.detector.shipped import shipped_model_path
+    from facenas.errors import InputError
+    from facenas.files import write_json
+    from facenas.report.comparison import write_comparison
+
+    if data is None:
+        raise InputError("--report needs --data, photos of WIDER FACE val to judge on")
+    with progress_bar() as progress:
+        comparison = load_benchmark(folder, "compare").compare([shipped_model_path(), *own], models, data, progress)
+    write_comparison(comparison, out)
+    write_json(out.with_suffix(".json"), comparison.to_json())
+    nearest = nearest_of_ours(comparison.detectors, "hard")
+    if json:
+        print_json(
+            {"page": str(out), "on_front": nearest.on_front, "off_by_ap_hard": round(nearest.precision, 5)}
+            | comparison.to_json()
+        )
+        return
+    rows = [
+        (each.name, f"{each.easy:.3f}", f"{each.medium:.3f}", f"{each.hard:.3f}", f"{each.latency_ms:.2f} ms")
+        for each in sorted(comparison.detectors, key=lambda each: each.latency_ms)
+    ]
+    print_table("detectors", ("detector", "AP easy", "AP medium", "AP hard", "latency"), rows)
+    off = "on the Pareto front" if nearest.on_front else f"{nearest.precision:.3f} AP off the Pareto front"
+    print(f"our best of AP hard, {nearest.detector.name}, is {off}")
+    note(f"page: {out}")
 
 
 def default_place(record: "Record") -> Path:

@@ -29,10 +29,11 @@ class Series:
 
 @dataclass(frozen=True)
 class Mark:
-    """One point that stands out, with the lines of its label."""
+    """One point that stands out, with the lines of its label; a `quiet` one less so."""
 
     point: Point
     label: tuple[str, ...]
+    quiet: bool = False
 
 
 @dataclass(frozen=True)
@@ -146,25 +147,37 @@ def _plot(
     # In reverse, so that the first series, the strongest, lies on top.
     for index, each in reversed(list(enumerate(series))):
         parts.append(_line(each, index, place))
-    for mark in marks:
-        across, height = place(mark.point)
-        parts.append(element("circle", cx=across, cy=height, r=6, class_="mark"))
-        parts += _mark_label(mark.label, across, height, right)
+    points = [place(mark.point) for mark in marks]
+    taken = [(across - 7, height - 7, across + 7, height + 7) for across, height in points]
+    for start, end in (pair for each in series for pair in pairwise(map(place, _corners(each)))):
+        taken.append(
+            (min(start[0], end[0]), min(start[1], end[1]) - 1, max(start[0], end[0]), max(start[1], end[1]) + 1)
+        )
+    taken += [(place((guide.x, y.low))[0] - 1, 0, place((guide.x, y.low))[0] + 1, bottom) for guide in guides]
+    for mark, (across, height) in zip(marks, points, strict=True):
+        kind = "mark quiet" if mark.quiet else "mark"
+        parts.append(element("circle", cx=across, cy=height, r=5 if mark.quiet else 6, class_=kind))
+        parts += _mark_label(mark, across, height, right, bottom, taken)
     return _svg(title, *parts, width_px=width_px, height_px=height_px)
 
 
 def _line(series: Series, index: int, place: Callable[[Point], Point]) -> Html:
-    points = series.points
-    if series.steps:
-        # Between two frontier points the better one cannot be had yet: flat, then up.
-        corners = [(after[0], before[1]) for before, after in pairwise(points)]
-        points = tuple(point for pair in zip(points, [*corners, points[-1]], strict=True) for point in pair)
-    placed = [place(point) for point in points]
+    placed = [place(point) for point in _corners(series)]
     path = "M" + "L".join(f"{across:.1f} {height:.1f}" for across, height in placed)
     parts = [element("path", d=path, class_=f"line series{index}")]
     dots = [place(point) for point in series.points] if series.dots else placed[-1:]
     parts += [element("circle", cx=a, cy=h, r=2.8, class_=f"dot series{index}") for a, h in dots]
     return join(*parts)
+
+
+def _corners(series: Series) -> tuple[Point, ...]:
+    """The points that the line runs through."""
+    points = series.points
+    if not series.steps:
+        return points
+    # Between two frontier points the better one cannot be had yet: flat, then up.
+    corners = [(after[0], before[1]) for before, after in pairwise(points)]
+    return tuple(point for pair in zip(points, [*corners, points[-1]], strict=True) for point in pair)
 
 
 def _bars(title: str, bars: Sequence[Bar], guide: Guide | None, width_px: int) -> Html:
@@ -199,14 +212,26 @@ def _bars(title: str, bars: Sequence[Bar], guide: Guide | None, width_px: int) -
     return _svg(title, *parts, width_px=width_px, height_px=height_px)
 
 
-def _mark_label(lines: Sequence[str], across: float, height: float, right: float) -> list[Html]:
-    """The lines of a label above and left of a point, where a frontier leaves room, else below and right of it."""
-    wide = max(map(len, lines)) * _LABEL_PX
-    if across - wide - 10 > _LEFT:
-        start = height - 8 - _LINE_PX * (len(lines) - 1)
-        return [_label(across - 10, start + i * _LINE_PX, line, "end", "mark-label") for i, line in enumerate(lines)]
-    left = min(across + 10, right - wide)
-    return [_label(left, height + 20 + i * _LINE_PX, line, "start", "mark-label") for i, line in enumerate(lines)]
+def _mark_label(
+    mark: Mark, across: float, height: float, right: float, bottom: float, taken: list[tuple[float, ...]]
+) -> list[Html]:
+    """The lines of a label beside a point: above and left of it, where a frontier leaves room, else at the first corner
+    where they cover no other label or point, which `taken` lists as x1 y1 x2 y2."""
+    wide, tall = max(map(len, mark.label)) * _LABEL_PX, _LINE_PX * len(mark.label)
+    corners = []
+    for rise in (-8 - tall, 8, -tall / 2, -26 - tall, 26, -44 - tall, 44):
+        for left in (across - 10 - wide, across + 10):
+            box = (left, height + rise, left + wide, height + rise + tall)
+            inside = box[0] > _LEFT and box[2] <= right + _RIGHT and box[1] > 0 and box[3] < bottom
+            covered = sum(
+                box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3] for other in taken
+            )
+            corners.append((0 if inside else 1, covered, len(corners), box))
+    box = min(corners)[3]
+    taken.append(box)
+    kind = "mark-label quiet" if mark.quiet else "mark-label"
+    anchor, x = ("end", box[2]) if box[0] < across - 5 else ("start", box[0])
+    return [_label(x, box[1] + 12 + i * _LINE_PX, line, anchor, kind) for i, line in enumerate(mark.label)]
 
 
 def _centred(across: float, height: float, text: str, right: float, kind: str) -> Html:

@@ -28,13 +28,11 @@ def write_comparison(comparison: DetectorComparison, path: Path) -> None:
         ),
         element("div", *(_tile(setting, nearest[setting]) for setting in SETTINGS[::-1]), class_="tiles"),
     )
-    charts = element(
-        "div", *(_chart(comparison, setting, 470, 300) for setting in ("medium", "easy")), class_="columns"
-    )
     main = element(
         "main",
-        section("hard", "Hard faces", _chart(comparison, "hard", 1000, 420), _front_note(comparison, "hard")),
-        section("others", "Medium and easy faces", charts),
+        section("hard", "Hard faces", _chart(comparison, "hard"), _front_note(comparison, "hard")),
+        section("medium", "Medium faces", _chart(comparison, "medium"), _front_note(comparison, "medium")),
+        section("easy", "Easy faces", _chart(comparison, "easy"), _front_note(comparison, "easy")),
         section("detectors", "All detectors", _table(comparison)),
         section("provenance", "Where the numbers come from", *_provenance(comparison)),
     )
@@ -52,14 +50,14 @@ def _tile(setting: Setting, nearest: Distance) -> Html:
     if nearest.on_front:
         value, note = "on the front", f"{nearest.detector.name}, AP {nearest.detector.precision(setting):.3f}"
     else:
-        value = f"−{nearest.precision:.3f} AP"
+        value = f"{nearest.precision:.3f} AP off"
         note = (
             f"{nearest.detector.name} at its latency; the fastest as precise takes 1/{nearest.slower:.2f} of its time"
         )
     return element("div", element("span", setting), element("b", value), element("span", note), class_="tile")
 
 
-def _chart(comparison: DetectorComparison, setting: Setting, wide_px: int, height_px: int) -> Html:
+def _chart(comparison: DetectorComparison, setting: Setting) -> Html:
     front = pareto_front(comparison.detectors, setting)
     points = tuple((each.latency_ms, each.precision(setting)) for each in front)
     latencies = [each.latency_ms for each in comparison.detectors]
@@ -74,8 +72,8 @@ def _chart(comparison: DetectorComparison, setting: Setting, wide_px: int, heigh
         axis_over(f"average precision, {setting}", precisions),
         [Series("Pareto front", points, steps=True)],
         marks=marks,
-        wide_px=wide_px,
-        height_px=height_px,
+        wide_px=1000,
+        height_px=420,
     )
 
 

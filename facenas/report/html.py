@@ -1,13 +1,14 @@
 """report.html: one run as one self-contained page. The verdict and the budget first, then what they rest on.
 
-No script, no font, no address: the page's own policy forbids loading anything, so it opens alike offline and years on.
+It needs nothing from outside (facenas/report/page.py), so it opens alike offline and years on.
 """
 
 from pathlib import Path
 
 from facenas import __version__
 from facenas.files import write_atomic
-from facenas.report.markup import Html, element, join, paragraph, section, table
+from facenas.report.markup import Html, element, paragraph, section, table
+from facenas.report.page import page
 from facenas.report.proof_sections import (
     gate_section,
     latency_section,
@@ -18,11 +19,8 @@ from facenas.report.proof_sections import (
 from facenas.report.quantities import in_ms, in_percent, predicted_from
 from facenas.report.run_folder import RunFolder, read_run_folder
 from facenas.report.search_sections import detector_section, frontier_section, milliseconds_section
-from facenas.report.style import STYLE
 from facenas.report.training_sections import steps_section, training_section
 from facenas.report.verdict import budget_text, verdict, verdict_header
-
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
 def write_report(run_dir: Path) -> Path:
@@ -37,15 +35,7 @@ def write_report(run_dir: Path) -> Path:
 
 
 def _page(folder: RunFolder) -> str:
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-        element("link", rel="icon", href="data:,"),
-        element("title", ": ".join(filter(None, (f"facenas {verdict(folder)[0].lower()}", budget_text(folder))))),
-        element("style", Html(STYLE)),
-    )
+    title = ": ".join(filter(None, (f"facenas {verdict(folder)[0].lower()}", budget_text(folder))))
     main = element(
         "main",
         detector_section(folder),
@@ -60,10 +50,7 @@ def _page(folder: RunFolder) -> str:
         steps_section(folder),
     )
     footer = element("footer", f"Written by facenas {__version__} from the run folder {folder.path.name}.")
-    return join(
-        Html("<!doctype html>\n"),
-        element("html", head, element("body", verdict_header(folder), main, footer), lang="en"),
-    )
+    return page(title, verdict_header(folder), main, footer)
 
 
 def _provenance_section(folder: RunFolder) -> Html:

@@ -67,6 +67,8 @@ svg .line.series2 { stroke: var(--muted); stroke-dasharray: 2 3; } svg .dot.seri
 svg .line.series3 { stroke: var(--muted); stroke-width: 1.2; } svg .dot.series3 { fill: var(--muted); }
 svg .mark { fill: var(--accent); stroke: var(--card); stroke-width: 2; }
 svg .mark-label { fill: var(--text); font-weight: 600; }
+svg .mark.quiet { fill: var(--card); fill-opacity: 1; stroke: var(--muted); }
+svg .mark-label.quiet { fill: var(--muted); fill-opacity: 1; font-weight: 400; }
 svg .guide { stroke: var(--text); stroke-dasharray: 4 4; stroke-opacity: 0.7; }
 svg .limit { stroke: var(--text); stroke-width: 2; }
 svg .guide-label { fill: var(--text); }

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from facenas.data.image import encode_jpeg, read_image
+from facenas.data.image import encode_jpeg
 from facenas.data.synthetic import write_synthetic_set
 from facenas.errors import InputError
 from facenas.evaluation.wider import EvaluationSet, GroundTruth, evaluate_detections, load_evaluation_set
@@ -231,25 +231,3 @@ def test_any_labelled_photos_give_the_setting_all(tmp_path: Path) -> None:
     }
     assert loaded.ground_truth[0].name == "set/images/synthetic_2_00000.jpg"
     assert evaluate_detections(detections, loaded).all == 1.0
-
-
-def test_scrfd_reaches_its_known_figures(shared_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SCRFD-0.5GF on 100 photos of WIDER FACE val at 640x640: the decoder, the matching and the protocol together."""
-    import onnxruntime
-
-    monkeypatch.syspath_prepend(Path(__file__).parents[2])
-    from benchmarks.baselines import detect_scrfd
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 2
-    session = onnxruntime.InferenceSession(
-        shared_dir / "models" / "scrfd_500m.onnx", options, providers=["CPUExecutionProvider"]
-    )
-    loaded = load_evaluation_set(shared_dir / "data" / "wider_dev100")
-    assert len(loaded.photos) == 100
-    detections = {
-        truth.name: detect_scrfd(session, read_image(path))
-        for path, truth in zip(loaded.photos, loaded.ground_truth, strict=True)
-    }
-    result = evaluate_detections(detections, loaded)
-    assert (result.easy, result.medium, result.hard) == pytest.approx((0.846, 0.825, 0.666), abs=0.005)

@@ -1,0 +1,137 @@
+"""The gate from end to end: a folder of benchmarks, a build that is slower, one that is not."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+BENCHMARK = """
+def workloads(quick):
+    import math
+    return {"sums": lambda: sum(math.sqrt(index) for index in range(20_000))}
+
+def figures(quick):
+    return {"error, percent": 1.5}
+"""
+SLOWED = """
+
+def _a_fifth_longer(function):
+    import time
+    def slowed(*arguments, **named):
+        start = time.thread_time()
+        result = function(*arguments, **named)
+        end = time.thread_time()
+        while time.thread_time() < end + 0.2 * (end - start):
+            pass
+        return result
+    return slowed
+
+find_faces = _a_fifth_longer(find_faces)
+"""
+
+
+def bench(*arguments: object, tree: Path | None = None, folder: Path) -> subprocess.CompletedProcess[str]:
+    """`facenas bench --quick`, of this build or of the package in `tree`, run in `folder`."""
+    command = [sys.executable, "-P", "-m", "facenas.cli.main", "bench", "--quick", *map(str, arguments)]
+    environment = os.environ | ({"PYTHONPATH": str(tree)} if tree is not None else {})
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder, env=environment)
+
+
+def build(place: Path, change: str = "") -> Path:
+    """A checkout's tree of links in which postprocess.py has `change` at its end."""
+    package = place / "facenas"
+    (package / "detector").mkdir(parents=True)
+    for path in (ROOT / "facenas").iterdir():
+        if path.name not in ("detector", "__pycache__"):
+            (package / path.name).symlink_to(path)
+    for path in (ROOT / "facenas" / "detector").iterdir():
+        if path.name not in ("postprocess.py", "__pycache__"):
+            (package / "detector" / path.name).symlink_to(path)
+    for name in ("exporters", "latency_tables"):
+        (package / name).symlink_to(ROOT / name)
+    source = (ROOT / "facenas" / "detector" / "postprocess.py").read_text(encoding="utf-8")
+    (package / "detector" / "postprocess.py").write_text(source + change, encoding="utf-8")
+    return place
+
+
+@pytest.fixture
+def benchmarks(tmp_path: Path) -> Path:
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "benchmarks" / "sums.py").write_text(BENCHMARK)
+    (tmp_path / "benchmarks" / "script.py").write_text("raise SystemExit('a script is not imported')\n")
+    return tmp_path
+
+
+def test_record_summary_and_refusals(benchmarks: Path) -> None:
+    first = bench("--out", "a.json", "--json", folder=benchmarks)
+    assert first.returncode == 0, first.stderr
+    value = json.loads(first.stdout)
+    assert value["record"] == "a.json"
+    assert value["passed"] is None
+    assert len(value["timings"]["sums"]["samples_ns"]) == 12
+    assert value["figures"] == {"error, percent": 1.5}
+    against = bench("--against", "a.json", "--out", "b.json", "--summary", "s.md", folder=benchmarks)
+    assert against.returncode == 0, against.stdout + against.stderr
+    assert "nothing is slower beyond noise" in against.stdout
+    summary = (benchmarks / "s.md").read_text()
+    assert "| sums |" in summary
+    assert "**Passed**" in summary
+    # Had the build been a third faster, this one would be slower than it.
+    record = json.loads((benchmarks / "a.json").read_text())
+    samples = record["timings"]["sums"]["samples_ns"]
+    record["timings"]["sums"]["samples_ns"] = [round(sample / 1.3) for sample in samples]
+    (benchmarks / "fast.json").write_text(json.dumps(record))
+    slower = bench("--against", "fast.json", "--out", "c.json", "--summary", "s.md", folder=benchmarks)
+    assert slower.returncode == 1, slower.stdout + slower.stderr
+    assert "slower beyond noise than commit" in slower.stdout
+    assert "**FAILED**" in (benchmarks / "s.md").read_text()
+    record["fingerprint"]["cores"] = 1234
+    (benchmarks / "other.json").write_text(json.dumps(record))
+    for arguments, words in (
+        (("--against", "other.json"), "the baseline is from another machine (cores: 1234; here "),
+        (("--against", "none.json"), "no benchmark record at none.json"),
+        (("--against", "benchmarks"), "is no checkout of facenas"),
+        (("--only", "nothing-like-it"), "has 'nothing-like-it' in its name"),
+        (("--benchmarks", "nowhere"), "no benchmarks in nowhere"),
+        (("--models", "x"), "belong to --report"),
+        (("--report",), "--report needs --data"),
+    ):
+        refused = bench(*arguments, folder=benchmarks)
+        assert refused.returncode == 2, refused.stdout
+        assert words in refused.stderr
+        assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_planted_slowdown_is_caught_and_equal_builds_are_not_accused(tmp_path: Path) -> None:
+    """20 real trials each, of the whole command, on whatever this machine is doing meanwhile."""
+    slowed = build(tmp_path / "slowed", SLOWED)
+    chosen = ("--only", "decode and suppress", "--benchmarks", ROOT / "benchmarks")
+    caught = false = 0
+    for trial in range(20):
+        baseline = tmp_path / f"baseline{trial}.json"
+        assert bench(*chosen, "--out", baseline, folder=tmp_path).returncode == 0
+        against = (*chosen, "--against", baseline, "--out")
+        caught += bench(*against, tmp_path / f"slowed{trial}.json", tree=slowed, folder=tmp_path).returncode == 1
+        false += bench(*against, tmp_path / f"equal{trial}.json", folder=tmp_path).returncode == 1
+    print(f"caught {caught} of 20, false alarms {false} of 20")
+    assert caught >= 19
+    assert false == 0
+
+
+@pytest.mark.slow
+def test_two_builds_in_turns(tmp_path: Path) -> None:
+    """This build against a slower checkout is faster; the slower one against this is a regression."""
+    slowed = build(tmp_path / "slowed", SLOWED)
+    chosen = ("--only", "decode and suppress", "--benchmarks", ROOT / "benchmarks")
+    faster = bench(*chosen, "--against", slowed, "--out", tmp_path / "a.json", folder=tmp_path)
+    assert faster.returncode == 0, faster.stdout + faster.stderr
+    assert "faster" in faster.stdout
+    slower = bench(*chosen, "--against", ROOT, "--out", tmp_path / "b.json", tree=slowed, folder=tmp_path)
+    assert slower.returncode == 1, slower.stdout + slower.stderr
