@@ -12,6 +12,7 @@ from facenas.cli.evaluate import evaluate
 from facenas.cli.export import export
 from facenas.cli.predict import predict
 from facenas.cli.profile import profile
+from facenas.cli.report import report
 from facenas.cli.run import run
 from facenas.cli.score import score
 from facenas.cli.search import search
@@ -31,6 +32,7 @@ app = typer.Typer(
 for verb in (run, devices, profile, predict, score, search, train, export, verify, evaluate, detect, bench):
     app.command()(verb)
 app.add_typer(device, name="device")
+app.add_typer(report, name="report")
 
 
 def main() -> None:
@@ -40,9 +42,13 @@ def main() -> None:
     except FacenasError as error:
         print(f"facenas: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as end:
+        # Typer turns Ctrl-C into this exit code without a word.
+        if isinstance(end, SystemExit) and end.code != INTERRUPTED:
+            raise
         print(
-            "facenas: stopped; finished work is kept; the same command goes on (train and profile: with --resume)",
+            "facenas: stopped; finished work is kept; the same command goes on "
+            "(train, profile and search --algorithm evolution: with --resume)",
             file=sys.stderr,
         )
         sys.exit(INTERRUPTED)

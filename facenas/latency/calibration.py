@@ -70,6 +70,7 @@ def calibration_of(sums_ns: FloatVector, samples_ns: Sequence[Samples], note: st
     halves_ns = np.array([[low_quantile(early), low_quantile(late)] for early, late in halves])
     low, high = np.quantile(halves_ns / predictions_ns[:, None], _INTERVAL)
     errors_percent = 100 * np.abs(predictions_ns / latencies_ns - 1)
+    pairs_ms = np.column_stack([predictions_ns, latencies_ns]).round(-2) / 1e6
     return Calibration(
         scale=scale,
         offset_ns=offset_ns,
@@ -79,4 +80,5 @@ def calibration_of(sums_ns: FloatVector, samples_ns: Sequence[Samples], note: st
         worst_percent=float(errors_percent.max()),
         networks=len(sums_ns),
         note=note,
+        pairs_ms=tuple((float(predicted), float(measured)) for predicted, measured in pairs_ms),
     )

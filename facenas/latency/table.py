@@ -47,7 +47,8 @@ class OperatorTime:
 class Calibration:
     """From sums of operators to whole networks; `error_percent` is the mean absolute error, cross-validated.
 
-    `networks` is the number of whole networks measured; `note` says where the calibration is from.
+    `networks` is the number of whole networks measured; `note` says where the calibration is from. `pairs_ms` holds for
+    each of them its cross-validated prediction and what was measured; tables made before it was kept have none.
     """
 
     scale: float
@@ -58,6 +59,7 @@ class Calibration:
     worst_percent: float
     networks: int
     note: str
+    pairs_ms: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -126,13 +128,16 @@ def save_table(table: LatencyTable, path: Path) -> None:
         "seconds": round(table.seconds, 1),
         "failures": list(table.failures),
         "fingerprint": table.fingerprint.to_json(),
-        "calibration": asdict(table.calibration),
+        "calibration": {name: value for name, value in asdict(table.calibration).items() if name != "pairs_ms"},
+        "calibration_pairs_ms": "",
     }
     lines = [
         "  " + json.dumps({"operator": str(operator)} | asdict(table.operators[operator]), allow_nan=False)
         for operator in sorted(table.operators)
     ]
     start = json.dumps(head, indent=1, allow_nan=False).removesuffix("\n}")
+    pairs = json.dumps(table.calibration.pairs_ms, allow_nan=False)  # on one line, however many there are
+    start = start.replace('"calibration_pairs_ms": ""', f'"calibration_pairs_ms": {pairs}')
     write_atomic(path, f'{start},\n "operators": [\n' + ",\n".join(lines) + "\n ]\n}\n")
 
 
@@ -178,7 +183,7 @@ def _table_from_json(value: Any) -> LatencyTable:
         space=_text(value, "space"),
         input_size=parse_size(_text(value, "input_size")),
         fingerprint=fingerprint_from_json(value["fingerprint"]),
-        calibration=_calibration(value["calibration"]),
+        calibration=_calibration(value["calibration"], value.get("calibration_pairs_ms", [])),
         operators=operators,
         seconds=_number(value, "seconds"),
         failures=tuple(map(str, failures)),
@@ -221,7 +226,7 @@ def _operator_time(row: Any) -> OperatorTime:
     )
 
 
-def _calibration(value: Any) -> Calibration:
+def _calibration(value: Any, pairs_ms: Any) -> Calibration:
     numbers = {name: _number(value, name) for name in ("scale", "offset_ns", "low_ratio", "high_ratio")}
     if numbers["scale"] == 0 or numbers["low_ratio"] > numbers["high_ratio"]:
         raise TableError(f"calibration {numbers} cannot be; profile the device again")
@@ -231,4 +236,12 @@ def _calibration(value: Any) -> Calibration:
         worst_percent=_number(value, "worst_percent"),
         networks=int(_number(value, "networks")),
         note=_text(value, "note"),
+        pairs_ms=_pairs_ms(pairs_ms),
     )
+
+
+def _pairs_ms(value: Any) -> tuple[tuple[float, float], ...]:
+    if not isinstance(value, list) or any(not isinstance(pair, list) or len(pair) != 2 for pair in value):
+        raise TableError("calibration_pairs_ms is no list of [predicted, measured]; profile the device again")
+    named = [dict(zip(("predicted_ms", "measured_ms"), pair, strict=True)) for pair in value]
+    return tuple((_number(pair, "predicted_ms"), _number(pair, "measured_ms")) for pair in named)

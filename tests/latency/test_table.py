@@ -29,6 +29,18 @@ def test_equal_tables_give_equal_bytes_with_one_operator_a_line(tmp_path: Path) 
     assert sum('"operator":' in line for line in text.splitlines()) == len(table.operators)
 
 
+def test_the_latencies_of_the_calibration_networks_are_one_line(tmp_path: Path) -> None:
+    table = tiny_table()
+    table = replace(table, calibration=replace(table.calibration, pairs_ms=((5.0, 5.1), (20.25, 19.5))))
+    save_table(table, tmp_path / "cpu.json")
+    assert load_table(tmp_path / "cpu.json") == table
+    assert ' "calibration_pairs_ms": [[5.0, 5.1], [20.25, 19.5]],\n' in (tmp_path / "cpu.json").read_text()
+    older = json.loads((tmp_path / "cpu.json").read_text())
+    del older["calibration_pairs_ms"]
+    (tmp_path / "cpu.json").write_text(json.dumps(older))
+    assert load_table(tmp_path / "cpu.json").calibration.pairs_ms == ()
+
+
 def _negative(value: dict[str, Any]) -> None:
     value["operators"][0]["low_ns"] = -5
 
@@ -73,6 +85,14 @@ def _interval(value: dict[str, Any]) -> None:
     value["calibration"]["low_ratio"] = 2.0
 
 
+def _pairs(value: dict[str, Any]) -> None:
+    value["calibration_pairs_ms"] = [[5.0, -1.0]]
+
+
+def _odd_pairs(value: dict[str, Any]) -> None:
+    value["calibration_pairs_ms"] = [5.0]
+
+
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
@@ -87,6 +107,8 @@ def _interval(value: dict[str, Any]) -> None:
         (_no_operator, "'operator' is missing"),
         (_fingerprint, "'threads' is 'one'"),
         (_interval, "cannot be"),
+        (_pairs, "measured_ms is -1.0"),
+        (_odd_pairs, "no list of [predicted, measured]"),
     ],
 )
 def test_a_damaged_table_is_refused_with_what_is_wrong_and_the_cure(

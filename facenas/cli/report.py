@@ -1,0 +1,49 @@
+"""`facenas report`: pages about what there is already; `report table` draws a latency table."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+report = typer.Typer(help="Write a page about what was measured.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@report.callback()
+def _report() -> None:
+    """Write a page about what was measured."""
+
+
+@report.command("table")
+def report_table(
+    table: Annotated[str, typer.Argument(help="device whose table is drawn, for example cpu, or a table file (.json)")],
+    input_size: Annotated[
+        str, typer.Option("--input", help="network input of a device's table, WIDTHxHEIGHT")
+    ] = "640x480",
+    out: Annotated[Path | None, typer.Option(help="page to write (default: latency-table-DEVICE.html)")] = None,
+    json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Draw a latency table: cost against FLOPs, predicted against measured."""
+    from facenas.cli.output import print_json
+    from facenas.devices.targets import resolve_target
+    from facenas.latency.table import find_table, load_table
+    from facenas.report.table_page import write_table_page
+    from facenas.units import parse_size
+
+    if table.endswith(".json"):
+        latency_table = load_table(Path(table))
+    else:
+        latency_table = find_table(resolve_target(table), parse_size(input_size))
+    path = out or Path(f"latency-table-{latency_table.target}.html")
+    write_table_page(latency_table, path)
+    if json:
+        print_json(
+            {
+                "page": str(path),
+                "target": latency_table.target,
+                "provenance": latency_table.provenance,
+                "operators": len(latency_table.operators),
+                "networks": len(latency_table.calibration.pairs_ms),
+            }
+        )
+    else:
+        print(path)
