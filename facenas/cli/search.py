@@ -8,32 +8,39 @@ import typer
 
 
 def search(
-    latency: Annotated[list[str] | None, typer.Option(help="budget: 5ms, or device=5ms with several devices")] = None,
+    latency: Annotated[
+        list[str] | None, typer.Option(help="budget, for example 5ms; cpu=5ms where there are several devices")
+    ] = None,
     device: Annotated[
-        list[str] | None, typer.Option(help="target; may be given several times; none: no latencies (default: cpu)")
+        list[str] | None, typer.Option(help="target, repeatable (default: cpu); none: search without latencies")
     ] = None,
     flops: Annotated[str | None, typer.Option(help="budget of multiply-accumulates, for example 500M")] = None,
     params: Annotated[str | None, typer.Option(help="budget of parameters, for example 0.3M")] = None,
     memory: Annotated[str | None, typer.Option(help="budget of peak activation memory, for example 8MB")] = None,
-    layers: Annotated[int | None, typer.Option(help="most layers, as the release counts them")] = None,
-    released_flops: Annotated[
-        str | None, typer.Option(help="budget of the backbone's FLOPs at 224x224, as the release counts them")
+    layers: Annotated[
+        int | None, typer.Option(help="most layers: a backbone's sub-layers, as the DamoFD release counts them")
     ] = None,
-    space: Annotated[str, typer.Option(help="search space, or a space file (.json)")] = "facenas-edge",
+    released_flops: Annotated[
+        str | None, typer.Option(help="budget of the backbone's FLOPs at 224x224, as the DamoFD release counts them")
+    ] = None,
+    space: Annotated[
+        str, typer.Option(help="facenas-edge, damofd-0.5g, damofd-2.5g, or a space file (.json)")
+    ] = "facenas-edge",
     input_size: Annotated[str, typer.Option("--input", help="input size, WIDTHxHEIGHT")] = "640x480",
     alpha: Annotated[float, typer.Option(help="weight of the kernel sizes in the score")] = 0.25,
     stage_weights: Annotated[
         str, typer.Option(help="paper, or from:DIR: the face sizes of the labelled photos in DIR")
     ] = "paper",
     rank_by: Annotated[str, typer.Option(help="what is maximised: ddsar, flops, params or random")] = "ddsar",
-    algorithm: Annotated[str, typer.Option(help="exact, or the release's evolution")] = "exact",
-    seed: Annotated[int, typer.Option(help="seed of the evolution and of the random ranking")] = 0,
+    algorithm: Annotated[str, typer.Option(help="exact, or evolution: the DamoFD release's, as a baseline")] = "exact",
+    seed: Annotated[int, typer.Option(help="seed of the evolution, the random ranking and --rerank")] = 0,
     resume: Annotated[
         bool, typer.Option("--resume", help="go on with the evolution that was stopped in --out")
     ] = False,
-    top: Annotated[int, typer.Option(help="how many of the best, differing in more than kernel sizes")] = 5,
+    top: Annotated[int, typer.Option(help="how many of the best to list; they differ in more than kernel sizes")] = 5,
     table: Annotated[
-        list[Path] | None, typer.Option(help="latency table of a device (default: the shipped one)")
+        list[Path] | None,
+        typer.Option(help="latency table, repeatable (default: the one in ./latency_tables, else the shipped one)"),
     ] = None,
     calibrate: Annotated[bool, typer.Option("--calibrate", help="rescale the tables to this machine first")] = False,
     confirm: Annotated[
@@ -48,7 +55,7 @@ def search(
     out: Annotated[Path | None, typer.Option(help="folder for search.json")] = None,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
-    """Find the best score within budgets, provably."""
+    """Find the detector of a space that scores best within budgets, and prove that none scores more."""
     from facenas.cli import search_options as options
     from facenas.cli.budgets import parse_budgets
     from facenas.cli.output import note, print_json

@@ -243,8 +243,8 @@ class Problem:
             if value > resource.limit:
                 return BudgetError(
                     f"no network of space '{self.space.name}'{which} has {resource.name} <="
-                    f" {resource.limit:.6g}{_unit(resource)}: the least possible is"
-                    f" {value:.6g}{_unit(resource)}; raise this budget or choose another space"
+                    f" {_with_unit(resource, resource.limit)}: the least possible is"
+                    f" {_with_unit(resource, value)}; raise this budget or choose another space"
                 )
         return BudgetError(
             f"no network of space '{self.space.name}' meets all budgets together, though each alone could be met; "
@@ -252,5 +252,7 @@ class Problem:
         )
 
 
-def _unit(resource: Resource) -> str:
-    return " ms" if resource.name.startswith("latency") else ""
+def _with_unit(resource: Resource, value: float) -> str:
+    if resource.name.startswith("latency"):
+        return f"{value:.6g} ms"
+    return f"{value:.6g}" if resource.name == "layers" else f"{value / 1e6:.6g} M"

@@ -91,7 +91,7 @@ def _assert_refusal_is_true(everything: Everything, budgets: Budgets, message: s
     limits: dict[str, float | None] = {f"latency {name}": limit for name, limit in budgets.latency_ms.items()}
     limits |= {"flops": budgets.flops, "params": budgets.params, "layers": budgets.layers}
     limits["memory"] = budgets.memory_bytes
-    named = re.search(r"has ([a-z ]+) <= [0-9.e+]+.*: the least possible is ([0-9.e+]+)( MB)?", message)
+    named = re.search(r"has ([a-z ]+) <= [0-9.e+-]+.*: the least possible is ([0-9.e+-]+)( MB?\b)?", message)
     considered = np.ones(len(everything.choices), bool)
     if named is None or named[1] != "memory":
         considered = everything.feasible(Budgets({}, memory_bytes=budgets.memory_bytes))

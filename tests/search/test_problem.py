@@ -92,7 +92,7 @@ def test_a_budget_below_the_least_is_named_with_the_least(limits: dict[str, floa
     everything = Everything(random_space(2, 4), {"a": RandomTable(2)})
     with pytest.raises(BudgetError, match=f"no network of space 'random-2' has {resource} <= ") as raised:
         ExactSearch(problem_of(everything, Budgets(**({"latency_ms": {}} | limits))))  # type: ignore[arg-type]
-    unit = 1e6 if resource == "memory" else 1
+    unit = 1e6 if resource in ("flops", "params", "memory") else 1
     least = f"{everything.costs[resource].min() / unit:.6g}"
     assert f"the least possible is {least}" in str(raised.value)
 
