@@ -9,18 +9,19 @@ import typer
 def evaluate(
     model: Annotated[Path, typer.Option(help="exported model (.onnx)")],
     data: Annotated[Path, typer.Option(help="labelled photos; WIDER's .mat files beside them give easy, medium, hard")],
-    protocol: Annotated[str, typer.Option(help="vga: long side 640; own: letterboxed into the model's input")] = "vga",
+    protocol: Annotated[
+        str, typer.Option(help="vga: long side 640; original: unscaled; own: letterboxed into the model's input")
+    ] = "vga",
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """Evaluate an exported model by the WIDER FACE protocol."""
     from facenas.cli.output import note, print_json, print_table
     from facenas.cli.progress import progress_bar
-    from facenas.detector.face_detector import FaceDetector
     from facenas.evaluation.evaluate import evaluate as judge
-    from facenas.evaluation.evaluate import evaluation_to_json, long_side_of
+    from facenas.evaluation.evaluate import evaluation_to_json, open_detector
     from facenas.evaluation.evaluation_set import load_evaluation_set
 
-    detector = FaceDetector(model, long_side_px=long_side_of(protocol))
+    detector = open_detector(model, protocol)
     photos = load_evaluation_set(data)
     for problem in photos.problems[:5]:
         note(f"left out: {problem}")

@@ -1,32 +1,51 @@
 """Average precision of a detector on labelled photos: run it on every photo, then the WIDER protocol.
 
-Protocol `vga`: photos scaled to long side 640 in ratio; `own`: letterboxed into the file's own input size. Scores from
-0.02, suppression as the file says.
+Protocol `vga`: photos scaled to long side 640 in ratio; `original`: not scaled at all; `own`: letterboxed into the file's
+own input size. Scores from 0.02, suppression as the file says. Figures of different protocols do not compare.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from facenas.data.image import read_image
-from facenas.detector.postprocess import Faces
+from facenas.detector.face_detector import FaceDetector, fit_long_side
+from facenas.detector.postprocess import Faces, find_faces
 from facenas.errors import InputError
 from facenas.evaluation.wider import Evaluation, EvaluationSet, evaluate_detections
 
-LONG_SIDE_PX: Mapping[str, int | None] = {"vga": 640, "own": None}
+PROTOCOLS = ("vga", "original", "own")
+_VGA_LONG_SIDE_PX = 640
 EVALUATION_MIN_SCORE = 0.02
 
 Report = Callable[[int, int, str], None]
 Detect = Callable[[npt.NDArray[np.uint8], float], Faces]
 
 
-def long_side_of(protocol: str) -> int | None:
-    """The long side in pixels that a protocol scales photos to, None for the file's own input. Raises InputError."""
-    if protocol not in LONG_SIDE_PX:
-        raise InputError(f"no protocol '{protocol}'; there are {', '.join(LONG_SIDE_PX)}")
-    return LONG_SIDE_PX[protocol]
+def open_detector(path: Path, protocol: str) -> Detect:
+    """The exported file as a protocol runs it. Raises InputError for another protocol, or a file that is no detector."""
+    if protocol not in PROTOCOLS:
+        raise InputError(f"no protocol '{protocol}'; there are {', '.join(PROTOCOLS)}")
+    if protocol == "own":
+        return FaceDetector(path)
+    detector = FaceDetector(path, long_side_px=_VGA_LONG_SIDE_PX)
+    return detector if protocol == "vga" else _at_original_size(detector)
+
+
+def _at_original_size(detector: FaceDetector) -> Detect:
+    """A detector with open sides on every photo as it is, with black to the right and below up to multiples of 32."""
+
+    def detect(photo: npt.NDArray[np.uint8], min_score: float) -> Faces:
+        height_px, width_px = photo.shape[:2]
+        picture, scale = fit_long_side(photo, max(height_px, width_px))
+        outputs = detector.model.run(detector.description.preprocessing.normalise(picture))
+        faces = find_faces(outputs, min_score, iou=detector.description.nms_iou)
+        return faces.rescaled(scale, width_px, height_px)
+
+    return detect
 
 
 def evaluate(detect: Detect, photos: EvaluationSet, report: Report) -> Evaluation:

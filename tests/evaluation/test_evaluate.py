@@ -1,12 +1,16 @@
 """Average precision of a detector: every photo is asked for once, and the protocols are known by name."""
 
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from facenas.exporters.onnx import export_checkpoint
+from random_networks import TINY, confident_checkpoint
 
 from facenas.data.synthetic import write_synthetic_set
 from facenas.detector.postprocess import Faces
+from facenas.detector.preprocess import Preprocessing
 from facenas.errors import InputError
 from facenas.evaluation.evaluate import (
     EVALUATION_MIN_SCORE,
@@ -14,9 +18,11 @@ from facenas.evaluation.evaluate import (
     average_precisions,
     evaluate,
     evaluation_to_json,
-    long_side_of,
+    open_detector,
 )
-from facenas.evaluation.evaluation_set import EvaluationSet, load_evaluation_set
+from facenas.evaluation.evaluation_set import EvaluationSet, GroundTruth, load_evaluation_set
+from facenas.evaluation.wider import evaluate_detections
+from facenas.units import Size
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +69,47 @@ def test_the_fields_of_the_contract(photos: EvaluationSet) -> None:
     assert value["faces"] == sum(len(truth.boxes) for truth in photos.ground_truth)
 
 
-def test_protocols_by_name() -> None:
-    assert (long_side_of("vga"), long_side_of("own")) == (640, None)
-    with pytest.raises(InputError, match="no protocol 'VGA'; there are vga, own"):
-        long_side_of("VGA")
+def test_protocols_scale_the_photo_each_in_its_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = export_checkpoint(confident_checkpoint(TINY, Size(96, 64)), tmp_path / "m.onnx", dynamic=False).path
+    photo = np.random.default_rng(0).integers(0, 255, (70, 100, 3), dtype=np.uint8)
+    sizes = []
+    normalise = Preprocessing.normalise
+    monkeypatch.setattr(
+        Preprocessing, "normalise", lambda self, picture: sizes.append(picture.shape[:2]) or normalise(self, picture)
+    )
+    for protocol in ("vga", "original", "own"):
+        faces = open_detector(model, protocol)(photo, 0.02)
+        assert len(faces)
+        assert (faces.boxes >= 0).all()
+        assert (faces.boxes <= (100, 70, 100, 70)).all()
+    assert sizes == [(448, 640), (96, 128), (64, 96)]
+    with pytest.raises(InputError, match="no protocol 'VGA'; there are vga, original, own"):
+        open_detector(model, "VGA")
+
+
+def test_200_photos_are_judged_in_a_second() -> None:
+    detections, photos = crowded_photos(200)
+    start = time.process_time()
+    evaluation = evaluate_detections(detections, photos)
+    assert time.process_time() - start < 1
+    assert evaluation.images == 200
+
+
+def crowded_photos(count: int) -> tuple[dict[str, np.ndarray], EvaluationSet]:
+    """Photos of 20 faces with 500 detections each: what a detector gives from a score of 0.02."""
+    generator = np.random.default_rng(0)
+
+    def boxes(number: int) -> np.ndarray:
+        corner, side = generator.uniform(0, 900, (number, 2)), generator.uniform(8, 80, (number, 2))
+        return np.concatenate([corner, corner + side], axis=1).astype(np.float32)
+
+    truths, detections = [], {}
+    for index in range(count):
+        faces = boxes(20)
+        truths.append(GroundTruth(f"{index}.jpg", 1024, 1024, faces, {"all": np.ones(20, bool)}))
+        scores = generator.uniform(0.02, 1, (500, 1)).astype(np.float32)
+        detections[f"{index}.jpg"] = np.concatenate([np.concatenate([boxes(480), faces]), scores], axis=1)
+    return detections, EvaluationSet("crowds", ("all",), (), tuple(truths))
 
 
 def test_a_photo_that_vanished_is_named(tmp_path: Path) -> None:
