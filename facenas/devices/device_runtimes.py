@@ -86,6 +86,10 @@ class OnnxRuntime:
             graph = b""
             if want_graph:
                 graph = Path(options.optimized_model_filepath).read_bytes()
+        except self.errors:
+            # A runtime that cannot write says so in many words; the disk itself says it in one.
+            Path(folder, "probe").write_bytes(bytes(1 << 20))
+            raise
         except ValueError:
             raise OSError(28, "the runtime's profile is not whole; is the disk full?") from None
         finally:

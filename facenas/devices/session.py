@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from facenas.devices.frames import HEADER, VERSION, FrameError, Message, pack_frame, parse_body, parse_header
-from facenas.devices.transport import ConnectionLostError, DeviceError, Pipe, Transport
+from facenas.devices.transport import ConnectionLostError, DeviceError, DeviceTimeoutError, Pipe, Transport
 
 # Modules that run on devices, under their own names; nothing else of facenas goes there.
 AGENT_MODULES = (
@@ -25,6 +25,7 @@ AGENT_MODULES = (
     *("cuda_driver", "tensorrt_engine"),
 )
 START_TIMEOUT_S = 90.0
+PATIENCE_S = 15.0
 _GREETING = b"facenas-agent "
 _LARGEST_BANNER_LINES = 1000
 _FOLDER = re.compile(rb"facenas-folder (/[A-Za-z0-9_./+-]*/facenas-[A-Za-z0-9]{8})\n")
@@ -93,13 +94,16 @@ class Session:
         """The reply to one message. Raises AgentEndedError where the agent's process ended before it replied."""
         # The agent ends itself where its runtime hangs; if it cannot, the pipe's own deadline comes a little later.
         frame = pack_frame(message | {"seconds": max(1, round(timeout_s))}, data)
-        patience_s = max(1, round(timeout_s)) + 15
+        patience_s = max(1, round(timeout_s)) + PATIENCE_S
         try:
             self._pipe.send(frame, patience_s)
             length, checksum = parse_header(self._pipe.receive(HEADER.size, patience_s))
             return parse_body(self._pipe.receive(length, patience_s), checksum)
         except FrameError as error:
             raise ConnectionLostError(f"what {self._host} sent was damaged: {error}") from error
+        except DeviceTimeoutError:
+            self.end()
+            raise
         except ConnectionLostError as error:
             if ended := _EXIT.search(self.end()):
                 raise AgentEndedError(int(ended[1]), _last_line(self.end())) from error
@@ -188,7 +192,8 @@ def _command(transport: Transport, python: str, agent: bytes, leftovers: tuple[s
         "umask 077",
         f'd=$(mktemp -d "{transport.temporary}/facenas-XXXXXXXX") || {{ echo facenas-no-folder >&2; exit 1; }}',
         'echo "facenas-folder $d"',
-        f'{interpreter} -c {receive} {len(agent)} {digest} "$d/agent.pyz" && {interpreter} "$d/agent.pyz"',
+        f'{interpreter} -c {receive} {len(agent)} {digest} "$d/agent.pyz" '
+        f'&& TMPDIR="$d" {interpreter} "$d/agent.pyz"',  # what a runtime leaves there is removed with it
         "code=$?",
         'rm -rf "$d"',
         'echo "facenas-agent-exit $code" >&2',
