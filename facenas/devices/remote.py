@@ -143,6 +143,8 @@ class RemoteAgent:
             else:
                 sample = Sample(self._watch.check_times(reply["times_ns"], runs, elapsed_ns), {}, ())
             self._watch.see(reply["state"])
+        except InputError as error:  # a runtime that tells no times of layers
+            raise AgentError(f"{self._transport}: {error}") from error
         except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
             raise DeviceError(
                 f"{self._transport} answered with what is no measurement ({error!r}); profile again"
