@@ -159,6 +159,7 @@ class _Chain:
             self.note(f"the table is from another machine ({'; '.join(found)}), so it is calibrated here")
             table = calibrate(table, progress=partial(self._report_counts, "calibrating the table"))
             origin = "elsewhere, calibrated here"
+            self.note(table.calibration.note)
         save_table(table, self.folder / "table.json")
         error = table.calibration.error_percent
         return f"{len(table.operators)} operators, {table.provenance} {origin}, mean error {error:.1f} %"

@@ -34,7 +34,8 @@ def open_tables(
         table = find_table(target, input_size, given.get(name))
         if calibrate:
             table = rescale(table, progress=lambda done, total: report(done, total, "calibrating the table"))
-            note(f"{name}: calibrated here, mean error {table.calibration.error_percent:.1f} %")
+            calibration = table.calibration
+            note(f"{name}: calibrated here, mean error {calibration.error_percent:.1f} %; {calibration.note}")
         elif target.elsewhere:
             note(f"{name}: {table.origin} on {table.fingerprint.cpu} ({table.fingerprint.governor})")
         elif target.name in MODELLED_NAMES:

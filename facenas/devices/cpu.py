@@ -7,6 +7,7 @@ from pathlib import Path
 
 _CPUINFO = Path("/proc/cpuinfo")
 _MEMINFO = Path("/proc/meminfo")
+_STAT = Path("/proc/stat")
 _GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 # Instruction sets that an inference runtime chooses its kernels by.
 _KERNEL_FLAGS = (
@@ -65,6 +66,18 @@ def governor() -> str:
         return _GOVERNOR.read_text(encoding="ascii").strip() or "unknown"
     except OSError:
         return "unknown"
+
+
+def processor_seconds() -> float | None:
+    """Processor time that all programs (and, on a virtual machine, others of its host) have taken since the start of
+    the system, summed over all cores; None where the system does not say.
+    """
+    try:
+        fields = _STAT.read_text(encoding="ascii").split("\n", 1)[0].split()
+    except OSError:
+        return None
+    user, nice, system, _idle, _waiting, interrupts, soft_interrupts, stolen = map(int, fields[1:9])
+    return float(user + nice + system + interrupts + soft_interrupts + stolen) / os.sysconf("SC_CLK_TCK")
 
 
 def cores() -> int:

@@ -4,7 +4,8 @@
 
 One factor cannot tell what another CPU does to single operators; how well it does is the new error, from predicting
 each network by the factor of the others. Where that error is larger than the table's own, the interval widens by as
-much.
+much. Other work on the machine lengthens every run, and seconds are too short to sit it out: so it is measured too, and
+the note says how much of it there was.
 """
 
 import time
@@ -16,6 +17,7 @@ import numpy as np
 
 from facenas.architecture import Detector
 from facenas.devices.agent import Agent
+from facenas.devices.cpu import processor_seconds
 from facenas.devices.fingerprint import differences, read_fingerprint
 from facenas.devices.targets import require_available, resolve_target
 from facenas.errors import TableError
@@ -32,6 +34,7 @@ _ROUNDS = 5
 _LEAST_ROUNDS = 2
 _RUNS = 4
 _SECONDS = 12.0
+_BUSY_CORES = 0.3
 
 
 def calibrate(table: LatencyTable, progress: Callable[[int, int], None] | None = None) -> LatencyTable:
@@ -47,7 +50,7 @@ def calibrate(table: LatencyTable, progress: Callable[[int, int], None] | None =
     networks = _spread_networks(table)
     predicted_ms = np.array([predict(network, table, table.input_size).latency_ms for network in networks])
     samples: list[list[int]] = [[] for _ in networks]
-    start = time.monotonic()
+    start, spent_before = time.monotonic(), processor_seconds()
     with Agent(target) as agent:
         for number in range(_ROUNDS):
             if number >= _LEAST_ROUNDS and (time.monotonic() - start) * (number + 1) / number > _SECONDS:
@@ -57,12 +60,22 @@ def calibrate(table: LatencyTable, progress: Callable[[int, int], None] | None =
                 samples[index] += sample.end_to_end_ns
                 if progress is not None:
                     progress(number * len(networks) + index + 1, _ROUNDS * len(networks))
+    seconds, spent_after = time.monotonic() - start, processor_seconds()
     measured_ms = np.array([low_quantile(np.array(taken)) / 1e6 for taken in samples])
     calibration = _rescaled(table.calibration, (measured_ms / predicted_ms).tolist())
     changed = differences(table.fingerprint, here)
     origin = "another machine" if changed else "this machine"
     note = f"table of {table.date} from {origin}, rescaled by {calibration.scale / table.calibration.scale:.3f}"
+    if spent_before is not None and spent_after is not None:
+        note += _other_work((spent_after - spent_before) / seconds - target.threads)
     return replace(table, fingerprint=here, calibration=replace(calibration, note=note))
+
+
+def _other_work(busy_cores: float) -> str:
+    """A warning where other programs kept more than a third of a core busy, else nothing."""
+    if busy_cores < _BUSY_CORES:
+        return ""
+    return f"; beside other work on {busy_cores:.1f} cores, so perhaps too high: calibrate again when that is over"
 
 
 def _spread_networks(table: LatencyTable) -> list[Detector]:

@@ -1,3 +1,4 @@
+import time
 from dataclasses import replace
 
 import pytest
@@ -53,3 +54,11 @@ def test_a_table_that_covers_nothing_of_its_space_is_refused(table: LatencyTable
     few = dict(list(table.operators.items())[:2])
     with pytest.raises(TableError, match="covers no network"):
         calibrate(replace(table, operators=few))
+
+
+@pytest.mark.parametrize(("cores", "warned"), [(1.1, False), (2.6, True)])
+def test_other_work_on_the_machine_is_told(
+    table: LatencyTable, monkeypatch: pytest.MonkeyPatch, cores: float, warned: bool
+) -> None:
+    monkeypatch.setattr(module, "processor_seconds", lambda: cores * time.monotonic())
+    assert ("beside other work on 1." in calibrate(table).calibration.note) == warned
