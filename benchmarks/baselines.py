@@ -1,10 +1,11 @@
 """Published detectors to stand beside, run from their own ONNX files as their authors run them.
 
-What a file is, is read off its name. The photo is scaled in ratio into the file's input, top-left, the rest black before
-normalisation; Ultra-Light's are stretched to it. Files that leave their sides open (SCRFD) run at 640x640, the size for which their outputs are
-stated, unless a size is given.
+What a file is, is read off its name. The photo is scaled in ratio into the file's input, top-left, the rest black
+before normalisation; for Ultra-Light it is stretched. Files that leave their sides open (SCRFD) run at 640x640, the
+size for which their outputs are stated, unless a size is given.
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.units import Size
 
+_SIZES_AND_VERSIONS = re.compile("_640_640|-version|_FaceDetector")
 _OPEN_SIZE = Size(640, 640)
 _MOST_CANDIDATES = 5000  # as facenas' own decoder keeps
 
@@ -52,7 +54,7 @@ class Baseline:
         family = next((family for family in CONVENTIONS if path.name.lower().startswith(family)), None)
         if family is None:
             raise InputError(f"{path.name} is of no family known here ({', '.join(CONVENTIONS)}); name it by its own")
-        self.name = path.stem
+        self.name = _SIZES_AND_VERSIONS.sub("", path.stem)
         self.convention = CONVENTIONS[family]
         self.model: CompiledModel = load_model(_ready(path, input_size or _OPEN_SIZE), resolve_target("cpu"))
         self.input_size = self.model.timed_size()

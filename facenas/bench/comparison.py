@@ -10,11 +10,10 @@ in y as far as it slows both alike. Between builds A (before) and B (after):
 
 A regression is a p below `SIGNIFICANCE`, a ratio above `TOLERATED` and an interval above `CERTAIN`. The test alone
 would not do: two sessions of one build differ by a few percent on a shared machine, and enough samples make that
-significant.
+significant. What comes near a regression is `suspicious`: reason to look again (facenas/bench/gate.py).
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +25,7 @@ from facenas.errors import InputError
 SIGNIFICANCE = 0.01
 TOLERATED = 1.10
 CERTAIN = 1.03
+SUSPICIOUS_P, SUSPICIOUS_RATIO = 0.05, 1.06
 _Z = 2.326  # of a 98 % interval: both ends at SIGNIFICANCE
 LEAST_VISITS = 5  # below, no arrangement of the samples is rare enough to mean anything
 
@@ -46,6 +46,11 @@ class Comparison:
     def regression(self) -> bool:
         """Whether the workload is slower beyond noise."""
         return self.p < SIGNIFICANCE and self.ratio > TOLERATED and self.low > CERTAIN
+
+    @property
+    def suspicious(self) -> bool:
+        """Whether it may be slower: more visits must tell."""
+        return self.p < SUSPICIOUS_P and self.ratio > SUSPICIOUS_RATIO
 
     @property
     def verdict(self) -> str:
@@ -87,8 +92,3 @@ def compare_records(baseline: Record, record: Record) -> list[Comparison]:
             f"the baseline holds none of these benchmarks (it has: {', '.join(baseline.timings)}); make it again"
         )
     return [compare_timings(name, baseline.timings[name], record.timings[name]) for name in names]
-
-
-def suspects(comparisons: Sequence[Comparison]) -> list[str]:
-    """The names of the workloads that look slower."""
-    return [comparison.name for comparison in comparisons if comparison.regression]

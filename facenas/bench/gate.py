@@ -1,17 +1,18 @@
 """The gate: a workload that looks slower is measured again before it is called slower.
 
 Noise that survives the comparison's reference comes in bursts of seconds to minutes, so a false suspicion seldom
-repeats: a workload is a regression only where every one of `LOOKS` separate measurements says so. A true regression
-passes all of them, as it is there each time.
+repeats: up to `LOOKS` times the suspects are visited anew, all their visits are put together, and a workload stays
+under suspicion only while it looks slower on all of them. The verdict is on all visits. So a slow minute is outvoted,
+and a true regression, there each time, becomes the more certain.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from facenas.bench.comparison import Comparison, compare_records, compare_timings, suspects
-from facenas.bench.record import Record, Timing, new_record, require_comparable
+from facenas.bench.comparison import Comparison, compare_records, compare_timings
+from facenas.bench.record import Record, new_record, require_comparable
 from facenas.bench.session import Builds, Report, tree_of_checkout
 
 LOOKS = 3
@@ -25,7 +26,7 @@ class Extent:
     seconds_each: float
 
 
-QUICK = Extent(visits=12, seconds_each=3.0)
+QUICK = Extent(visits=20, seconds_each=4.0)
 FULL = Extent(visits=40, seconds_each=15.0)
 
 
@@ -41,7 +42,7 @@ class Outcome:
     @property
     def passed(self) -> bool:
         """Whether no workload is slower beyond noise."""
-        return not suspects(self.comparisons)
+        return not any(comparison.regression for comparison in self.comparisons)
 
 
 def run_bench(
@@ -65,34 +66,23 @@ def run_bench(
         builds = stack.enter_context(Builds(trees, folder, quick, only))
         here, *other = builds.measure(extent.visits, extent.seconds_each, report)
         record = new_record(here, builds.figures(), quick, folder)
-        if baseline is None and not other:
-            return Outcome(record)
         if baseline is not None:
-            comparisons, before = compare_records(baseline, record), baseline.timings
-            against = f"commit {baseline.commit} of {baseline.date}"
+            compare_records(baseline, record)
+            against, before = f"commit {baseline.commit} of {baseline.date}", dict(baseline.timings)
+        elif other:
+            against, before = f"the checkout {checkout}, in turns", other[0]
         else:
-            comparisons = [compare_timings(name, other[0][name], here[name]) for name in builds.names]
-            before, against = None, f"the checkout {checkout}, in turns"
-        comparisons, looks = _look_again(builds, comparisons, before, extent, report)
-    return Outcome(record, against, tuple(comparisons), looks)
-
-
-def _look_again(
-    builds: Builds,
-    comparisons: Sequence[Comparison],
-    before: Mapping[str, Timing] | None,
-    extent: Extent,
-    report: Report,
-) -> tuple[list[Comparison], dict[str, int]]:
-    """Measure suspects anew, up to `LOOKS` times in all; the last measurement counts. Without `before`, both builds."""
-    latest = {comparison.name: comparison for comparison in comparisons}
-    looks = dict.fromkeys(latest, 1)
-    for look in range(2, LOOKS + 1):
-        names = suspects(list(latest.values()))
-        if not names:
-            break
-        here, *other = builds.measure(extent.visits, extent.seconds_each, report, names, seed=look)
-        for name in names:
-            first = before[name] if before is not None else other[0][name]
-            latest[name], looks[name] = compare_timings(name, first, here[name]), look
-    return list(latest.values()), looks
+            return Outcome(record)
+        comparisons = {name: compare_timings(name, before[name], here[name]) for name in here if name in before}
+        looks = dict.fromkeys(comparisons, 1)
+        for look in range(2, LOOKS + 1):
+            names = [name for name, comparison in comparisons.items() if comparison.suspicious]
+            if not names:
+                break
+            again, *other = builds.measure(extent.visits, extent.seconds_each, report, names, seed=look)
+            for name in names:
+                here[name] += again[name]
+                if other:
+                    before[name] += other[0][name]
+                comparisons[name], looks[name] = compare_timings(name, before[name], here[name]), look
+    return Outcome(record, against, tuple(comparisons.values()), looks)

@@ -61,7 +61,7 @@ def markdown(outcome: Outcome) -> str:
         lines += [
             "",
             f"The ratio is of the medians, each time over that of a reference workload run beside it. Slower is p below "
-            f"{SIGNIFICANCE:g} (Mann-Whitney) and a ratio above {TOLERATED:g}, every time of up to three measurements.",
+            f"{SIGNIFICANCE:g} (Mann-Whitney) and a ratio above {TOLERATED:g}, on all visits; what looks slower is visited up to three times as often.",
             "",
         ]
     lines += _table(TIMING_COLUMNS, timing_rows(record))

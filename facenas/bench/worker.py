@@ -25,7 +25,7 @@ from facenas.errors import FacenasError
 
 _SCHEDULED = Path("/proc/thread-self/schedstat")
 VISIT_NS = 100_000_000
-MOST_RUNS = 12
+MOST_RUNS = 40
 _REFERENCE_SHARE = 0.1  # of the visit's own time
 
 

@@ -10,6 +10,7 @@ from facenas.report.axes import Axis, tick_text
 from facenas.report.markup import Html, element, join
 
 Point = tuple[float, float]
+_Taken = tuple[float, float, float, float, int]  # x1 y1 x2 y2 of what a label had better not cover, and how much so
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 16, 28, 44
 _LINE_PX = 16
 _LABEL_PX = 7.0
@@ -148,12 +149,12 @@ def _plot(
     for index, each in reversed(list(enumerate(series))):
         parts.append(_line(each, index, place))
     points = [place(mark.point) for mark in marks]
-    taken = [(across - 7, height - 7, across + 7, height + 7) for across, height in points]
-    for start, end in (pair for each in series for pair in pairwise(map(place, _corners(each)))):
-        taken.append(
-            (min(start[0], end[0]), min(start[1], end[1]) - 1, max(start[0], end[0]), max(start[1], end[1]) + 1)
-        )
-    taken += [(place((guide.x, y.low))[0] - 1, 0, place((guide.x, y.low))[0] + 1, bottom) for guide in guides]
+    taken: list[_Taken] = [(across - 7, height - 7, across + 7, height + 7, 3) for across, height in points]
+    for (left, first), (after, last) in (pair for each in series for pair in pairwise(map(place, _corners(each)))):
+        taken.append((min(left, after), min(first, last) - 1, max(left, after), max(first, last) + 1, 1))
+    for guide in guides:
+        across = place((guide.x, y.low))[0]
+        taken.append((across - 1, 0, across + 1, bottom, 1))
     for mark, (across, height) in zip(marks, points, strict=True):
         kind = "mark quiet" if mark.quiet else "mark"
         parts.append(element("circle", cx=across, cy=height, r=5 if mark.quiet else 6, class_=kind))
@@ -213,22 +214,23 @@ def _bars(title: str, bars: Sequence[Bar], guide: Guide | None, width_px: int) -
 
 
 def _mark_label(
-    mark: Mark, across: float, height: float, right: float, bottom: float, taken: list[tuple[float, ...]]
+    mark: Mark, across: float, height: float, right: float, bottom: float, taken: list[_Taken]
 ) -> list[Html]:
-    """The lines of a label beside a point: above and left of it, where a frontier leaves room, else at the first corner
-    where they cover no other label or point, which `taken` lists as x1 y1 x2 y2."""
+    """The lines of a label beside a point: above and left of it, where a frontier leaves room, else where they cover
+    least of what is there: rather lines than other labels and points."""
     wide, tall = max(map(len, mark.label)) * _LABEL_PX, _LINE_PX * len(mark.label)
     corners = []
     for rise in (-8 - tall, 8, -tall / 2, -26 - tall, 26, -44 - tall, 44):
         for left in (across - 10 - wide, across + 10):
             box = (left, height + rise, left + wide, height + rise + tall)
             inside = box[0] > _LEFT and box[2] <= right + _RIGHT and box[1] > 0 and box[3] < bottom
-            covered = sum(
-                box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3] for other in taken
-            )
-            corners.append((0 if inside else 1, covered, len(corners), box))
-    box = min(corners)[3]
-    taken.append(box)
+            cost = 0 if inside else 9
+            for x1, y1, x2, y2, weight in taken:
+                if box[0] < x2 and x1 < box[2] and box[1] < y2 and y1 < box[3]:
+                    cost += weight
+            corners.append((cost, len(corners), box))
+    box = min(corners)[2]
+    taken.append((*box, 3))
     kind = "mark-label quiet" if mark.quiet else "mark-label"
     anchor, x = ("end", box[2]) if box[0] < across - 5 else ("start", box[0])
     return [_label(x, box[1] + 12 + i * _LINE_PX, line, anchor, kind) for i, line in enumerate(mark.label)]

@@ -84,7 +84,8 @@ footer { color: var(--muted); font-size: 13px; padding-bottom: 40px; }
   header, main, footer { padding-left: 14px; padding-right: 14px; }
   header { padding-top: 20px; } h1 { font-size: 24px; }
   section { padding: 16px 14px 12px; margin: 12px 0; }
-  .tiles { grid-template-columns: repeat(2, minmax(0, 1fr)); } .tile { padding: 10px 12px; } .tile b { font-size: 20px; }
+  .tiles { grid-template-columns: repeat(2, minmax(0, 1fr)); } .tile { padding: 10px 12px; }
+  .tile:last-child:nth-child(odd) { grid-column: span 2; } .tile b { font-size: 20px; }
   .wide { display: none; } .narrow { display: block; }
   thead { position: absolute; clip-path: inset(50%); width: 1px; height: 1px; overflow: hidden; }
   table, tbody { display: block; } tr { display: block; border-bottom: 1px solid var(--rule); padding: 7px 0; }

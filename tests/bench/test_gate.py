@@ -73,7 +73,7 @@ def test_record_summary_and_refusals(benchmarks: Path) -> None:
     value = json.loads(first.stdout)
     assert value["record"] == "a.json"
     assert value["passed"] is None
-    assert len(value["timings"]["sums"]["samples_ns"]) == 12
+    assert len(value["timings"]["sums"]["samples_ns"]) == 20
     assert value["figures"] == {"error, percent": 1.5}
     against = bench("--against", "a.json", "--out", "b.json", "--summary", "s.md", folder=benchmarks)
     assert against.returncode == 0, against.stdout + against.stderr

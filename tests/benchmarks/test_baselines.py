@@ -58,8 +58,8 @@ def test_unknown_files_and_empty_folders_are_named(baselines: Any, tmp_path: Pat
 
     with pytest.raises(InputError, match=r"mtcnn\.onnx is of no family known here"):
         baselines.Baseline(tmp_path / "mtcnn.onnx")
-    with pytest.raises(InputError, match="holds no .onnx file"):
+    with pytest.raises(InputError, match=r"holds no \.onnx file"):
         baselines.baselines_in(tmp_path)
     (tmp_path / "scrfd_x.onnx").write_bytes(b"no model")
-    with pytest.raises(InputError, match="cannot read|scrfd_x"):
+    with pytest.raises(InputError, match="scrfd_x"):
         baselines.Baseline(tmp_path / "scrfd_x.onnx")
