@@ -7,7 +7,7 @@ import numpy as np
 from facenas.devices.runtimes import CompiledModel, FloatArray, LayerTimes
 from facenas.devices.targets import Target
 from facenas.errors import InputError, MissingPackageError
-from facenas.exporters.tflite_graph import fold_image
+from facenas.exporters.tflite_graph import FILE_IDENTIFIER, fold_image
 from facenas.units import Size
 
 try:
@@ -24,6 +24,8 @@ class LiteRtModel(CompiledModel):
     def __init__(self, model: Path | bytes, target: Target) -> None:
         name = "the model" if isinstance(model, bytes) else str(model)
         content = model if isinstance(model, bytes) else model.read_bytes()
+        if content[4:8] != FILE_IDENTIFIER:
+            raise InputError(f"LiteRT runs .tflite files made by `facenas export` and profiles nothing; {name} is none")
         try:
             self._interpreter = Interpreter(model_content=content, num_threads=target.threads)
             self._interpreter.allocate_tensors()

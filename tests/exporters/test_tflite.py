@@ -106,3 +106,10 @@ def test_damaged_files_are_refused_in_words(tmp_path: Path) -> None:
         read_description(path)
     with pytest.raises(InputError, match="check the path"):
         read_description(tmp_path / "none.tflite")
+
+
+def test_litert_runs_no_onnx() -> None:
+    with pytest.raises(InputError, match="LiteRT runs .tflite files"):
+        load_model(
+            onnx_untrained(TINY, input_size=SIZE, dynamic=False).SerializeToString(), resolve_target("cpu-litert")
+        )
