@@ -60,8 +60,9 @@ def markdown(outcome: Outcome) -> str:
         lines += _table(COMPARISON_COLUMNS, comparison_rows(outcome.comparisons))
         lines += [
             "",
-            f"The ratio is of the medians, each time over that of a reference workload run beside it. Slower is p below "
-            f"{SIGNIFICANCE:g} (Mann-Whitney) and a ratio above {TOLERATED:g}, on all visits; what looks slower is visited up to three times as often.",
+            "The ratio is of the medians, each time over that of a reference workload run beside it. Slower is p below "
+            f"{SIGNIFICANCE:g} (Mann-Whitney) and a ratio above {TOLERATED:g}, on all visits; what looks slower gets up "
+            "to three times as many.",
             "",
         ]
     lines += _table(TIMING_COLUMNS, timing_rows(record))

@@ -51,9 +51,8 @@ def _tile(setting: Setting, nearest: Distance) -> Html:
         value, note = "on the front", f"{nearest.detector.name}, AP {nearest.detector.precision(setting):.3f}"
     else:
         value = f"{nearest.precision:.3f} AP off"
-        note = (
-            f"{nearest.detector.name} at its latency; the fastest as precise takes 1/{nearest.slower:.2f} of its time"
-        )
+        slower = f", or as precise and {nearest.slower:.2f} times as fast" if nearest.slower > 1 else ""
+        note = f"{nearest.detector.name}; others are as fast and more precise{slower}"
     return element("div", element("span", setting), element("b", value), element("span", note), class_="tile")
 
 
