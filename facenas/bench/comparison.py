@@ -80,7 +80,7 @@ def compare_timings(name: str, before: Timing, after: Timing) -> Comparison:
 
 
 def _logs(timing: Timing) -> npt.NDArray[np.float64]:
-    return np.log(np.array(timing.samples_ns) / np.array(timing.reference_ns))
+    return np.asarray(np.log(np.array(timing.samples_ns) / np.array(timing.reference_ns)), np.float64)
 
 
 def compare_records(baseline: Record, record: Record) -> list[Comparison]:

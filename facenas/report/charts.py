@@ -219,7 +219,7 @@ def _mark_label(
     """The lines of a label beside a point: above and left of it, where a frontier leaves room, else where they cover
     least of what is there: rather lines than other labels and points."""
     wide, tall = max(map(len, mark.label)) * _LABEL_PX, _LINE_PX * len(mark.label)
-    corners = []
+    corners: list[tuple[int, int, tuple[float, float, float, float]]] = []
     for rise in (-8 - tall, 8, -tall / 2, -26 - tall, 26, -44 - tall, 44):
         for left in (across - 10 - wide, across + 10):
             box = (left, height + rise, left + wide, height + rise + tall)
