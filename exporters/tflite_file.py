@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from facenas.exporters.tflite_graph import FILE_IDENTIFIER, schema
+from facenas.exporters.tflite_graph import FILE_IDENTIFIER
+from facenas.exporters.tflite_schema import schema
 
 from facenas.errors import InputError
 

@@ -20,18 +20,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import onnx
+from facenas.exporters.tflite_schema import flatbuffers, schema
 from onnx import numpy_helper
 
-from facenas.errors import InputError, MissingPackageError
+from facenas.errors import InputError
 from facenas.units import Size
-
-try:
-    import flatbuffers
-    from ai_edge_litert import schema_py_generated as schema
-except ImportError as error:
-    raise MissingPackageError(
-        f"TensorFlow Lite files need the package '{error.name}'; install it with: pip install 'facenas[npu]'"
-    ) from error
 
 SCHEMA_VERSION = 3
 FILE_IDENTIFIER = b"TFL3"
