@@ -12,8 +12,7 @@ from __future__ import annotations  # for Python 3.8
 import hashlib
 import os
 import signal
-import sys
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
 from facenas.devices.device_facts import facts, memory_is_short, state
 from facenas.devices.device_runtimes import RUNTIMES, Refusal
@@ -147,7 +146,7 @@ def serve(requests: BinaryIO, replies: BinaryIO) -> int:
     return 0
 
 
-def main() -> int:
+def main() -> NoReturn:
     """Serve on standard input and output. Ctrl-C is left to the host; a host that is gone ends the agent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
@@ -155,11 +154,12 @@ def main() -> int:
     os.dup2(nothing, 0)
     os.dup2(2, 1)
     try:
-        return serve(requests, replies)
+        code = serve(requests, replies)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), replies.fileno())
-        return 4
+        code = 4
+    # At once: taking hundreds of compiled models apart can take longer than the host waits.
+    os._exit(code)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

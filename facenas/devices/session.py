@@ -68,7 +68,7 @@ def agent_file() -> bytes:
     with zipfile.ZipFile(buffer, "w") as archive:
         entries = {"facenas/__init__.py": b"", "facenas/devices/__init__.py": b""}
         entries |= {f"facenas/devices/{name}.py": (folder / f"{name}.py").read_bytes() for name in AGENT_MODULES}
-        entries["__main__.py"] = b"import sys\nfrom facenas.devices.remote_agent import main\nsys.exit(main())\n"
+        entries["__main__.py"] = b"from facenas.devices.remote_agent import main\nmain()\n"
         for name, content in entries.items():
             archive.writestr(zipfile.ZipInfo(name), content)
     return buffer.getvalue()

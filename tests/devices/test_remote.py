@@ -201,7 +201,7 @@ def test_a_runtime_that_hangs_is_ended_by_the_devices_own_alarm(tmp_path: Path) 
     import facenas.devices.device_runtimes as runtimes
     from facenas.devices import remote_agent
     runtimes.OnnxRuntime.time = lambda self, compiled, runs: time.sleep(3600)
-    sys.exit(remote_agent.main())
+    remote_agent.main()
     """
     with remote(python=fake_device(tmp_path, agent), timeout_s=1) as device:
         with pytest.raises(AgentError, match="took more than 1 s"):
@@ -215,7 +215,7 @@ def test_a_runtime_that_crashes_costs_one_network(tmp_path: Path) -> None:
     from facenas.devices import remote_agent
     runtimes.OnnxRuntime.time = lambda self, compiled, runs: os.kill(os.getpid(), 11)
     print("noise of a runtime")
-    sys.exit(remote_agent.main())
+    remote_agent.main()
     """
     with remote(python=fake_device(tmp_path, agent)) as device:
         with pytest.raises(AgentError, match="SIGSEGV"):
