@@ -13,7 +13,7 @@ from facenas.errors import InputError
 
 @pytest.fixture
 def record(tmp_path: Path) -> Record:
-    return new_record({"one": Timing((5,) * 6, (1,) * 6)}, {"error, percent": 1.25}, True, tmp_path)
+    return new_record({"one": Timing((5,) * 12, (1,) * 12)}, {"error, percent": 1.25}, True, tmp_path)
 
 
 def test_a_record_comes_back_as_it_was_written(record: Record, tmp_path: Path) -> None:
