@@ -435,6 +435,9 @@ def test_the_command_line_profiles_through_a_host(tmp_path: Path, monkeypatch: p
     )
     assert added.returncode == 0
     with only_one(tmp_path / "latency_tables/box.json.lock", "x"):
-        refused = facenas("profile", "--device", "box")
+        second = facenas("profile", "--device", "box")
+    assert second.returncode == 2
+    assert "is running already" in second.stderr
+    refused = facenas("profile", "--device", "box")
     assert refused.returncode == 2
     assert "there is no '/nowhere/python' on local" in refused.stderr
