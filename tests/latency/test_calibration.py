@@ -56,8 +56,8 @@ def test_three_networks_are_enough() -> None:
     assert calibration_of(SUMS_NS[:3], _samples(2 * SUMS_NS[:3]), "note").scale == pytest.approx(2, rel=1e-3)
 
 
-def test_what_drifts_between_the_halves_of_a_profile_widens_the_interval() -> None:
+def test_what_drifts_during_a_profile_widens_the_interval() -> None:
     steady = calibration_of(SUMS_NS, _samples(SUMS_NS), "note")
-    drifting = [np.array([latency, latency, 1.05 * latency, 1.05 * latency]).astype(np.int64) for latency in SUMS_NS]
+    drifting = [(latency * np.repeat([1, 1.05], (3, 6))).astype(np.int64) for latency in SUMS_NS]
     drifted = calibration_of(SUMS_NS, drifting, "note")
     assert drifted.high_ratio - drifted.low_ratio > steady.high_ratio - steady.low_ratio + 0.04
