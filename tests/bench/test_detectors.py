@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from browser import open_in_browser
 
 from facenas.bench.detectors import (
     DetectorComparison,
@@ -70,3 +71,10 @@ def test_figures_come_back_as_they_were_written(comparison: DetectorComparison, 
     write_json(tmp_path / "c.json", comparison.to_json() | {"schema": 2})
     with pytest.raises(InputError, match="is of schema 2, not 1"):
         read_comparison(tmp_path / "c.json")
+
+
+def test_the_page_opens_in_a_browser_without_errors(comparison: DetectorComparison, tmp_path: Path) -> None:
+    write_comparison(comparison, tmp_path / "page.html")
+    shown, complaints = open_in_browser(tmp_path / "page.html", tmp_path / "profile", 500)
+    assert complaints == []
+    assert "Average precision, hard, against latency" in shown

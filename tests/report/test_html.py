@@ -3,13 +3,13 @@
 import json
 import re
 import shutil
-import subprocess
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import open_in_browser
 from report_runs import ARCHITECTURE, candidate, write_run
 
 from facenas.errors import InputError
@@ -234,22 +234,12 @@ class _Elements(HTMLParser):
             self.cells.append(data)
 
 
-def chromium() -> str:
-    for name in ("chromium", "chromium-browser", "google-chrome"):
-        if found := shutil.which(name):
-            return found
-    pytest.skip("no chromium on this machine: install it to test the report in a browser")
-
-
 def test_in_a_browser_it_opens_without_errors_with_charts_and_tables(run_dir: Path, tmp_path: Path) -> None:
     page = write_report(run_dir)
-    options = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
-    options += " --disable-component-update --disable-sync --disable-dev-shm-usage --enable-logging=stderr --dump-dom"
-    command = [chromium(), *options.split(), f"--user-data-dir={tmp_path / 'profile'}", page.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    assert [line for line in done.stderr.splitlines() if "CONSOLE" in line] == []
+    shown, complaints = open_in_browser(page, tmp_path / "profile")
+    assert complaints == []
     elements = _Elements()
-    elements.feed(done.stdout)
+    elements.feed(shown)
     charts = ("The frontier", "Predicted against measured", "By part of the network", "By kind of operator", "Losses")
     for chart in (*charts, "Average precision in training", "Precision and recall"):
         assert elements.marks.get(chart, 0) >= 4, chart
@@ -268,9 +258,16 @@ def test_in_a_browser_it_opens_without_errors_with_charts_and_tables(run_dir: Pa
 def test_the_browser_test_would_see_an_error(tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     page.write_text("<!doctype html><script>missing()</script>")
-    options = (
-        f"--headless --no-sandbox --disable-gpu --enable-logging=stderr --dump-dom --user-data-dir={tmp_path / 'p'}"
-    )
-    command = [chromium(), *options.split(), page.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    assert "CONSOLE" in done.stderr
+    assert open_in_browser(page, tmp_path / "profile")[1] != []
+
+
+@pytest.mark.parametrize("width_px", [500, 1200])
+def test_nothing_sticks_out_of_the_window(run_dir: Path, tmp_path: Path, width_px: int) -> None:
+    """Chromium's narrowest window is 500 px. A script, in a copy without the policy, writes down the page's width."""
+    page = page_of(run_dir)
+    policy = page[page.index('<meta http-equiv="Content-Security-Policy"') :].partition(">")[0] + ">"
+    script = "<script>document.title = document.documentElement.scrollWidth <= innerWidth ? 'fits' : 'wide'</script>"
+    (tmp_path / "copy.html").write_text(page.replace(policy, "").replace("</body>", script + "</body>"))
+    shown, complaints = open_in_browser(tmp_path / "copy.html", tmp_path / "profile", width_px)
+    assert "<title>fits</title>" in shown
+    assert complaints == []

@@ -1,0 +1,23 @@
+"""Headless Chromium for tests of pages; they skip where there is none."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+_OPTIONS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --disable-dev-shm-usage --enable-logging=stderr --dump-dom"
+)
+
+
+def open_in_browser(page: Path, profile: Path, width_px: int = 1200) -> tuple[str, list[str]]:
+    """The page's elements once it is open in a window of that width, and what the browser's console says."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    browser = next((found for name in names if (found := shutil.which(name))), None)
+    if browser is None:
+        pytest.skip("no chromium on this machine: install it to test the pages in a browser")
+    options = [*_OPTIONS.split(), f"--user-data-dir={profile}", f"--window-size={width_px},900"]
+    done = subprocess.run([browser, *options, page.as_uri()], capture_output=True, text=True, timeout=120, check=True)
+    return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
