@@ -82,6 +82,19 @@ def run_chain(settings: ChainSettings, folder: Path, report: Report, note: Note)
     return Outcome(folder, chain.passed, tuple(chain.steps), tuple(gates))
 
 
+def draw_synthetic_photos(folder: Path, report: Report) -> None:
+    """Draw a synthetic set to train on into `folder/train`, one to verify on into `folder/val`."""
+    from facenas.data.synthetic import write_synthetic_set
+
+    for part, count, seed in (("train", SYNTHETIC_TRAIN_PHOTOS, 0), ("val", SYNTHETIC_VAL_PHOTOS, 1)):
+        progress = partial(_report_counts, report, f"drawing synthetic photos ({part})")
+        write_synthetic_set(folder / part, count, seed, report=progress)
+
+
+def _report_counts(report: Report, what: str, done: int, total: int) -> None:
+    report(done, total, what)
+
+
 class _Chain:
     """The steps of one run; each returns a one-line summary and leaves its files in the folder."""
 
@@ -157,7 +170,7 @@ class _Chain:
         origin = "on this kind of machine"
         if found := differences(table.fingerprint, read_fingerprint(self.target)):
             self.note(f"the table is from another machine ({'; '.join(found)}), so it is calibrated here")
-            table = calibrate(table, progress=partial(self._report_counts, "calibrating the table"))
+            table = calibrate(table, progress=partial(_report_counts, self.report, "calibrating the table"))
             origin = "elsewhere, calibrated here"
             self.note(table.calibration.note)
         save_table(table, self.folder / "table.json")
@@ -189,18 +202,11 @@ class _Chain:
         write_json(self.folder / "prediction.json", prediction.to_json())
         return f"{result.best.architecture}, DDSAR {result.best.ddsar:.3f}, predicted {prediction.latency_ms:.2f} ms"
 
-    def _report_counts(self, what: str, done: int, total: int) -> None:
-        self.report(done, total, what)
-
     def prepare_data(self) -> str:
         """Nothing for the user's photos; without any, a synthetic set."""
         if self.settings.data is not None:
             return f"photos of {self.settings.data}"
-        from facenas.data.synthetic import write_synthetic_set
-
-        for part, count, seed in (("train", SYNTHETIC_TRAIN_PHOTOS, 0), ("val", SYNTHETIC_VAL_PHOTOS, 1)):
-            report = partial(self._report_counts, f"drawing synthetic photos ({part})")
-            write_synthetic_set(self.folder / "data" / part, count, seed, report=report)
+        draw_synthetic_photos(self.folder / "data", self.report)
         return f"{SYNTHETIC_TRAIN_PHOTOS} synthetic photos to train on, {SYNTHETIC_VAL_PHOTOS} to verify on"
 
     @property

@@ -12,6 +12,7 @@ from facenas.cli.evaluate import evaluate
 from facenas.cli.export import export
 from facenas.cli.predict import predict
 from facenas.cli.profile import profile
+from facenas.cli.rank import rank
 from facenas.cli.report import report
 from facenas.cli.run import run
 from facenas.cli.score import score
@@ -29,7 +30,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: rich would double the start-up time
     pretty_exceptions_enable=False,
 )
-for verb in (run, devices, profile, predict, score, search, train, export, verify, evaluate, detect, bench):
+for verb in (run, devices, profile, predict, score, search, rank, train, export, verify, evaluate, detect, bench):
     app.command()(verb)
 app.add_typer(device, name="device")
 app.add_typer(report, name="report")
@@ -48,7 +49,7 @@ def main() -> None:
             raise
         print(
             "facenas: stopped; finished work is kept; the same command goes on "
-            "(train, profile and search --algorithm evolution: with --resume)",
+            "(train, rank, profile and search --algorithm evolution: with --resume)",
             file=sys.stderr,
         )
         sys.exit(INTERRUPTED)

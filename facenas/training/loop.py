@@ -115,9 +115,12 @@ class Trainer:
         validate_epochs: int,
         report: Report,
         max_seconds: float | None = None,
+        until_step: int | None = None,
         strict: bool = False,
+        cache_bytes: int = CACHE_BYTES,
     ) -> TrainingResult:
-        """Train to the recipe's last step, or until `max_seconds` are over (the state is then saved to go on from).
+        """Train to the recipe's last step, or only to `until_step`, or until `max_seconds` are over; the state is then
+        saved to go on from. Decoded photos are kept in memory up to `cache_bytes`.
 
         Raises TrainingError where a loss or gradient is not finite (the last good state stays), and InputError where
         the state to go on from was trained on another number of photos (other samples) or, with `strict`, a photo
@@ -125,30 +128,31 @@ class Trainer:
         """
         self._require_photos(dataset)
         total = self.recipe.steps(len(dataset.photos))
+        end = total if until_step is None else min(until_step, total)
         validate_steps = max(1, validate_epochs * len(dataset.photos) // self.recipe.batch_size)
         saved, started, first = time.monotonic(), time.monotonic(), self.step
-        cache = PhotoCache(CACHE_BYTES)
+        cache = PhotoCache(cache_bytes)
         threads = max(2, cores() - 2 if self.device.type == "cuda" else 2)
-        for batch in batches(dataset, self.recipe, self.step, total, cache, threads=threads, processes=self.processes):
+        for batch in batches(dataset, self.recipe, self.step, end, cache, threads=threads, processes=self.processes):
             if strict and cache.problems:
                 raise InputError(next(iter(cache.problems.values())))
             losses = self._train_step(batch, total, dataset)
             self.step += 1
-            if self.step % LOG_STEPS == 0 or self.step == total:
+            if self.step % LOG_STEPS == 0 or self.step == end:
                 crops_per_s = (self.step - first) * self.recipe.batch_size / (time.monotonic() - started)
                 self._log(losses, total, crops_per_s)
-            report(self.step, total, "training")
-            if validate is not None and (self.step % validate_steps == 0 or self.step == total):
+            report(self.step, end, "training")
+            if validate is not None and (self.step % validate_steps == 0 or self.step == end):
                 self._validate(validate)
             late = max_seconds is not None and self._agreed(time.monotonic() - started > max_seconds)
-            if late or time.monotonic() - saved > SAVE_SECONDS or self.step == total:
+            if late or time.monotonic() - saved > SAVE_SECONDS or self.step == end:
                 self._save_state()
                 saved = time.monotonic()
             if late:
                 break
         best = self.out / "best.safetensors"
         if self.step >= total and self.processes.main and not best.exists():
-            save_checkpoint(best, self._average_checkpoint())
+            save_checkpoint(best, self.average_checkpoint())
         problems = tuple(cache.problems.values())
         return TrainingResult(best, self.recipe.epochs, self.best, self.step, total, problems)
 
@@ -241,14 +245,15 @@ class Trainer:
     def _validate(self, validate: Validate) -> None:
         if not self.processes.main:
             return
-        checkpoint = self._average_checkpoint()
+        checkpoint = self.average_checkpoint()
         figures = dict(validate(checkpoint))
         self._append({"step": self.step, **{name: value for name, value in figures.items() if value is not None}})
-        if _goodness(figures) > _goodness(self.best):
+        if goodness(figures) > goodness(self.best):
             self.best = figures
             save_checkpoint(self.out / "best.safetensors", checkpoint)
 
-    def _average_checkpoint(self) -> Checkpoint:
+    def average_checkpoint(self) -> Checkpoint:
+        """The weights to use so far: their running average."""
         tensors = {name: tensor.cpu().numpy() for name, tensor in self.average.items()}
         origin = {"data": self.data_name, "recipe": asdict(self.recipe), "step": self.step, "figures": self.best}
         if self.progress.init is not None:
@@ -277,7 +282,7 @@ class Trainer:
             self.curve.cut(self.step)
 
 
-def _goodness(figures: Mapping[str, float | None]) -> float:
+def goodness(figures: Mapping[str, float | None]) -> float:
     """What the best checkpoint is chosen by: the mean of the figures there are (-1 where there are none)."""
     values = [value for value in figures.values() if value is not None]
     return sum(values) / len(values) if values else -1.0

@@ -1,11 +1,13 @@
 """A training from its photos to its best checkpoint, validated as deployed: folded, in ONNX Runtime, with the one decoder."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from facenas.architecture import Detector
 from facenas.detector.face_detector import FaceDetector
 from facenas.evaluation.evaluate import average_precisions, evaluate
+from facenas.evaluation.evaluation_set import EvaluationSet
 from facenas.exporters.onnx import export_checkpoint
 from facenas.training.checkpoint import Checkpoint
 from facenas.training.distributed import joined_processes
@@ -36,14 +38,6 @@ def train_detector(
     Raises TrainingError or InputError as `Trainer` does.
     """
     out.mkdir(parents=True, exist_ok=True)
-
-    def validate(checkpoint: Checkpoint) -> dict[str, float | None]:
-        path = out / "validation.onnx"
-        export_checkpoint(checkpoint, path, dynamic=False)
-        face_detector = FaceDetector(path, long_side_px=_LONG_SIDE_PX)
-        path.unlink()
-        return average_precisions(evaluate(face_detector, photos.validation, lambda *_: None))
-
     with joined_processes() as processes:
         trainer = Trainer(detector, input_size, recipe, out, photos.train.name, init=init, processes=processes)
         trainer.resume()
@@ -52,9 +46,18 @@ def train_detector(
         every = max(1, recipe.epochs // VALIDATIONS)
         return trainer.run(
             photos.train,
-            validate=validate,
+            validate=partial(validate, photos.validation, out),
             validate_epochs=every,
             report=report,
             max_seconds=max_seconds,
             strict=strict,
         )
+
+
+def validate(photos: EvaluationSet, out: Path, checkpoint: Checkpoint) -> dict[str, float | None]:
+    """Average precisions of a checkpoint by setting, protocol `vga`; the exported file stands in `out` meanwhile."""
+    path = out / "validation.onnx"
+    export_checkpoint(checkpoint, path, dynamic=False)
+    face_detector = FaceDetector(path, long_side_px=_LONG_SIDE_PX)
+    path.unlink()
+    return average_precisions(evaluate(face_detector, photos, lambda *_: None))
