@@ -44,6 +44,7 @@ format: install
 	$(BIN)/ruff format $(SOURCES)
 
 bench: install
+	$(BIN)/facenas bench
 	$(BIN)/python benchmarks/latency_prediction.py --device cpu
 
 clean:

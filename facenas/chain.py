@@ -264,7 +264,8 @@ class _Chain:
         latency = check_latency(artefact, self.target, table, self.settings.budget_ms, self.report)
         reference = self.folder / "training" / "best.safetensors"
         verification = verify(artefact, reference, photos, latency, Limits(), self.report)
-        write_evaluation(self.folder / "evaluation.json", verification.evaluation)
+        if verification.evaluation is not None:
+            write_evaluation(self.folder / "evaluation.json", verification.evaluation)
         write_pictures(self.folder / "photos", artefact, photos, _DRAWN_PHOTOS)
         write_json(self.folder / "verify.json", verification.to_json())
         failed = [gate.name for gate in verification.gates if gate.passed is False]

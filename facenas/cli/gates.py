@@ -19,7 +19,16 @@ def print_gates(verification: Verification) -> None:
         text = "  ".join(f"{setting} {value:.4f}" for setting, value in figures.items() if value is not None)
         if text:
             print(f"average precision of the {name} on {verification.data}: {text}")
-    print("passed" if verification.passed else "FAILED")
+    print(_verdict(verification))
+
+
+def _verdict(verification: Verification) -> str:
+    """The last line: what failed, or else what passed and what nobody has measured."""
+    failed = [gate.name for gate in verification.gates if gate.passed is False]
+    if failed:
+        return "FAILED: " + ", ".join(failed)
+    open_gates = [gate.name for gate in verification.gates if gate.passed is None]
+    return "passed, but not measured: " + ", ".join(open_gates) if open_gates else "passed"
 
 
 def print_gate_rows(gates: Iterable[Mapping[str, Any]]) -> None:

@@ -66,7 +66,7 @@ class OnnxRuntimeModel(CompiledModel):
             return onnxruntime.InferenceSession(self._model, options, providers=["CPUExecutionProvider"])
         except _COMPILE_ERRORS as error:
             name = "the model" if isinstance(self._model, bytes) else self._model
-            raise InputError(f"{name} cannot be loaded by ONNX Runtime: {_first_line(error)}") from error
+            raise InputError(f"{name} cannot be loaded by ONNX Runtime: {_first_line(error)}; export it again") from error
 
     def run(self, image: FloatArray) -> dict[str, FloatArray]:
         """The outputs by name for one image, float32 [1, 3, height, width]. Raises InputError for another shape."""
@@ -124,11 +124,13 @@ def as_int8(model: Path | bytes, *, timing_only: bool) -> Path | bytes:
     from facenas.exporters.quantize import insert_pairs
 
     height, width = (axis.dim_value for axis in content.graph.input[0].type.tensor_type.shape.dim[2:])
-    return insert_pairs(content, [example_image(Size(width, height))], "onnxruntime").SerializeToString()
+    return bytes(insert_pairs(content, [example_image(Size(width, height))], "onnxruntime").SerializeToString())
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:200]
+    """What went wrong, without the file's name, which the caller says."""
+    line = str(error).strip().splitlines()[0]
+    return (line.partition("failed:")[2] or line)[:200]
 
 
 def layers_of_nodes(optimized: bytes, layers: Collection[str]) -> dict[str, str]:
