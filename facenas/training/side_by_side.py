@@ -6,6 +6,7 @@ the ranking under the same paths, and have facenas installed. Ray's usage statis
 """
 
 import os
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
@@ -19,6 +20,7 @@ from facenas.training.rank import Report, RungResult, RungTask, RunTasks, one_af
 
 INSTALL = "pip install 'facenas[cluster]'"
 _RETRIES = 2
+_ANSWER_S = 5.0
 
 
 def ray_installed() -> bool:
@@ -39,6 +41,8 @@ def workers(address: str | None) -> Iterator[tuple[RunTasks, str]]:
             raise MissingPackageError(f"--address {address} needs Ray, which is not installed: {INSTALL}")
         yield one_after_another, f"one candidate after another, as Ray is not installed (side by side: {INSTALL})"
         return
+    if address is not None:
+        _require_answer(address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # A Ray to come no longer hides GPUs of tasks that ask for none; told so now, it does not announce it.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -61,6 +65,19 @@ def workers(address: str | None) -> Iterator[tuple[RunTasks, str]]:
         )
     finally:
         ray.shutdown()
+
+
+def _require_answer(address: str) -> None:
+    """Raises InputError where nothing listens at `host:port`; Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host:
+        return  # `auto` and the like are Ray's to find
+    try:
+        socket.create_connection((host, int(port)), _ANSWER_S).close()
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"no Ray cluster answers at --address {address} ({error}); check it with `ray status`, or leave it away"
+        ) from error
 
 
 def _train_quietly(task: RungTask, photos: TrainingPhotos) -> RungResult:

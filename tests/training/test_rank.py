@@ -164,6 +164,13 @@ def test_without_ray_one_after_another_and_it_says_so(monkeypatch: pytest.Monkey
         pass
 
 
+@pytest.mark.skipif(not ray_installed(), reason="Ray is not installed (extra `cluster`)")
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "127.0.0.1:port"])
+def test_a_cluster_that_does_not_answer_is_told_at_once(address: str) -> None:
+    with pytest.raises(InputError, match=f"no Ray cluster answers at --address {address}"), workers(address):
+        pass
+
+
 def test_another_ranking_in_the_folder_is_refused(undisturbed: Path, data: Path) -> None:
     contenders = gather_contenders(None, 1, ARCHITECTURES[:2]).entries
     recipe = rank.replace(tiny_ranking.RECIPE, seed=1)
