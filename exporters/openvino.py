@@ -63,7 +63,8 @@ def why_not_openvino(model: onnx.ModelProto) -> str | None:
     try:
         openvino.Core().read_model(model.SerializeToString())
     except RuntimeError as error:
-        return " ".join(str(error).split())[-200:]
+        words = str(error).partition("To facilitate")[0]
+        return " ".join((words.partition("Summary:")[2] or words).split())[-300:]
     return None
 
 

@@ -8,11 +8,16 @@ stand is a matter of the runtime, and a model made for one is slow or refused in
 onnxruntime   unsigned activations with a zero point; biases in int32; whatever can is quantised. ReLUs vanish into the
               range, and every convolution becomes one QLinearConv.
 tensorrt      signed symmetric activations, a pair on every convolution's and addition's own input, biases left in
-              floating point: the parser refuses int32 biases, the builder fuses only these.
+              floating point: the parser refuses int32 biases, the builder fuses only these. Half of a signed range is
+              lost on what a ReLU leaves, so it ends where 99.99 % of the values do; the whole range cost 2.1 points of
+              average precision where this cost 0.9. (Unsigned ranges do better whole: 0.8 against 2.2.)
 """
 
+import io
 import tempfile
 from collections.abc import Iterable
+from contextlib import redirect_stdout
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +32,7 @@ from facenas.graph import IMAGE
 
 FloatArray = npt.NDArray[np.float32]
 INT8_TARGET = "cpu-int8"
+_STRIDE = 1  # photos at a time: all feature maps of each are in memory while histograms are made
 DIALECTS = ("onnxruntime", "tensorrt")
 
 
@@ -35,14 +41,14 @@ def quantize_model(
 ) -> onnx.ModelProto:
     """The int8 model of a described fp32 one. Raises InputError for an unknown dialect or an unusable photo."""
     description = read_description(model, IN_MEMORY)
-    quantised = insert_pairs(model, calibration.images(description), dialect)
+    quantised = insert_pairs(model, calibration.images(description), dialect, calibration.count)
     described = description.as_exported("int8", INT8_TARGET, calibration=calibration.to_json() | {"dialect": dialect})
     return redescribe(quantised, described)
 
 
-def insert_pairs(model: onnx.ModelProto, images: Iterable[FloatArray], dialect: str) -> onnx.ModelProto:
-    """An int8 copy of an fp32 model with the ranges that `images`, float32 [1, 3, height, width], give."""
-    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+def insert_pairs(model: onnx.ModelProto, images: Iterable[FloatArray], dialect: str, count: int = 1) -> onnx.ModelProto:
+    """An int8 copy of an fp32 model with the ranges that `count` `images`, float32 [1, 3, height, width], give."""
+    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
     settings: dict[str, Any]
     match dialect:
@@ -52,12 +58,15 @@ def insert_pairs(model: onnx.ModelProto, images: Iterable[FloatArray], dialect: 
             settings = {
                 "activation_type": QuantType.QInt8,
                 "op_types_to_quantize": ["Conv", "Add"],
+                "calibrate_method": CalibrationMethod.Percentile,
                 "extra_options": {
                     "ActivationSymmetric": True,
                     "WeightSymmetric": True,
                     "QuantizeBias": False,
                     "AddQDQPairToWeight": True,
                     "DedicatedQDQPair": True,
+                    "CalibPercentile": 99.99,
+                    "CalibStridedMinMax": _STRIDE,
                 },
             }
         case _:
@@ -66,12 +75,12 @@ def insert_pairs(model: onnx.ModelProto, images: Iterable[FloatArray], dialect: 
     source.CopyFrom(model)  # the quantiser empties what it is given
     # Our models are simplified and have their shapes; without this mark the quantiser logs advice to do so.
     onnx.helper.set_model_props(source, {"onnx.quant.pre_process": "onnxruntime.quant"})
-    with tempfile.TemporaryDirectory(prefix="facenas-") as folder:
+    with tempfile.TemporaryDirectory(prefix="facenas-") as folder, redirect_stdout(io.StringIO()):
         path = Path(folder, "int8.onnx")
         quantize_static(
             source,
             str(path),
-            _Reader(images),
+            _Reader(images, count),
             quant_format=QuantFormat.QDQ,
             weight_type=QuantType.QInt8,
             per_channel=True,
@@ -81,12 +90,21 @@ def insert_pairs(model: onnx.ModelProto, images: Iterable[FloatArray], dialect: 
 
 
 class _Reader:
-    """The photos as ONNX Runtime's quantiser asks for them."""
+    """The photos as ONNX Runtime's quantiser asks for them: all, or the next few."""
 
-    def __init__(self, images: Iterable[FloatArray]) -> None:
+    def __init__(self, images: Iterable[FloatArray], count: int) -> None:
         self._images = iter(images)
+        self._count = count
+        self._next = self._images
+
+    def __len__(self) -> int:
+        return self._count
+
+    def set_range(self, start_index: int, end_index: int) -> None:
+        """The quantiser asks for one stretch after another."""
+        self._next = islice(self._images, end_index - start_index)
 
     def get_next(self) -> dict[str, FloatArray] | None:
         """What the network is fed for the next photo; None after the last."""
-        image = next(self._images, None)
+        image = next(self._next, None)
         return None if image is None else {IMAGE: image}
