@@ -53,7 +53,10 @@ def workers(address: str | None) -> Iterator[tuple[RunTasks, str]]:
     except (ConnectionError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         where = "a local Ray does not start" if address is None else f"no Ray cluster at --address {address}"
-        raise InputError(f"{where} ({reason}); check it with `ray status`, or leave --address away") from error
+        cure = "remove the package to train one after another, or name a cluster (--address)"
+        if address is not None:
+            cure = "check it with `ray status`, set RAY_AUTH_MODE=token where it wants a token, or leave --address away"
+        raise InputError(f"{where} ({reason}); {cure}") from error
     try:
         gpus = int(ray.cluster_resources().get("GPU", 0))
         places = gpus or int(ray.cluster_resources().get("CPU", 1))
