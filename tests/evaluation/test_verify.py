@@ -9,13 +9,19 @@ import numpy as np
 import onnx
 import pytest
 from facenas.exporters.artefact import METADATA_KEY
-from facenas.exporters.onnx import export_checkpoint
+from facenas.exporters.calibration import choose_calibration
+from facenas.exporters.onnx import export_checkpoint, export_onnx, load_onnx
+from facenas.exporters.onnx_half import half_model
+from facenas.exporters.openvino import export_openvino
+from facenas.exporters.quantize import quantize_model
 from onnx import numpy_helper
 from random_networks import ALL_FAMILIES, TINY, confident_checkpoint
 
 from facenas.data.image import read_image
 from facenas.data.synthetic import write_synthetic_set
 from facenas.detector.face_detector import FaceDetector
+from facenas.devices import targets
+from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.evaluation.evaluation_set import EvaluationSet, GroundTruth, load_evaluation_set
 from facenas.evaluation.verify import LatencyCheck, Limits, Verification, latency_gates, verify
@@ -37,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     checkpoint = confident_checkpoint(TINY, SIZE)
     save_checkpoint(place / "checkpoint.safetensors", checkpoint)
     export_checkpoint(checkpoint, place / "good.onnx", dynamic=False)
-    write_synthetic_set(place / "photos", 6, width_px=200, height_px=150)
+    write_synthetic_set(place / "photos", 8, width_px=200, height_px=150)
     return place
 
 
@@ -115,6 +121,8 @@ def test_one_changed_weight_is_caught_by_the_tensors(folder: Path, photos: Evalu
     verification = verified(folder, photos, broken_copy(folder, "weight.onnx", change))
     assert "tensors" in failed(verification)
     assert not verification.passed
+    assert "'output_8'" in str(verification.departure)
+    assert "'output_8'" in str(verification.to_json()["first_departure"])
     unchanged = verification.tensors["output_16"].max_abs
     assert unchanged is not None
     assert unchanged < 1e-4
@@ -127,14 +135,17 @@ def test_another_preprocessing_is_caught_by_the_tensors(
     folder: Path, photos: EvaluationSet, preprocessing: dict[str, object]
 ) -> None:
     name = broken_copy(folder, "mean.onnx", lambda model: redescribe(model, preprocessing=preprocessing))
-    assert "tensors" in failed(verified(folder, photos, name))
+    verification = verified(folder, photos, name)
+    assert "tensors" in failed(verification)
+    assert "the network's input" in str(verification.departure)
 
 
 def test_a_stricter_suppression_is_caught_by_the_boxes(folder: Path, photos: EvaluationSet) -> None:
     name = broken_copy(folder, "strict.onnx", lambda model: redescribe(model, nms_iou=0.05))
-    found = failed(verified(folder, photos, name))
-    assert "boxes" in found
-    assert "tensors" not in found
+    verification = verified(folder, photos, name)
+    assert "boxes" in failed(verification)
+    assert "tensors" not in failed(verification)
+    assert "no layer departs" in str(verification.departure)
 
 
 def test_a_laxer_suppression_is_caught_by_the_average_precision(folder: Path, photos: EvaluationSet) -> None:
@@ -205,6 +216,54 @@ def test_latency_gates(check: LatencyCheck, as_predicted: bool | None, within_bu
     if within_budget is not None:
         assert budget.value == check.measured_ms
         assert budget.limit == pytest.approx((check.budget_ms or 0) * 1.05)
+
+
+@pytest.mark.parametrize("name", ["good.xml", "half.onnx", "int8.onnx"])
+def test_other_formats_and_precisions_have_limits_of_their_own(folder: Path, photos: EvaluationSet, name: str) -> None:
+    model = load_onnx(folder / "good.onnx")
+    match name:
+        case "good.xml":
+            export_openvino(model, folder / name, precision="fp32")
+        case "half.onnx":
+            export_onnx(half_model(model), folder / name)
+        case _:
+            export_onnx(quantize_model(model, choose_calibration(folder / "photos", 8, 0)), folder / name)
+    verification = verified(folder, photos, name)
+    gates = {gate.name: gate for gate in verification.gates}
+    assert gates["tensors"].passed, gates["tensors"]
+    int8 = name == "int8.onnx"
+    assert gates["average precision"].limit == (0.015 if int8 else 0.005)
+    assert gates["tensors"].limit == {"good.xml": 1e-4, "half.onnx": 0.006, "int8.onnx": 0.15}[name]
+    if not int8:  # random weights: their faces stand too close to one another for int8
+        assert verification.passed
+
+
+def test_a_stale_export_is_caught_by_the_tensors(folder: Path, photos: EvaluationSet) -> None:
+    """Made from an earlier checkpoint of the same architecture."""
+    export_checkpoint(confident_checkpoint(TINY, SIZE, seed=1), folder / "stale.onnx", dynamic=False)
+    verification = verified(folder, photos, "stale.onnx")
+    assert "tensors" in failed(verification)
+    assert "layer 'backbone.stage1.0'" in str(verification.departure)
+
+
+def test_a_drop_of_precision_may_be_set(folder: Path, photos: EvaluationSet) -> None:
+    name = broken_copy(folder, "lax2.onnx", lambda model: redescribe(model, nms_iou=0.9))
+    path = folder / "checkpoint.safetensors"
+    assert verify(folder / name, path, photos, NO_LATENCY, Limits(ap_drop=0.9), silent).passed
+
+
+def test_a_target_that_is_not_here_leaves_every_gate_unmeasured(
+    folder: Path, photos: EvaluationSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(targets, "cpu_flags", frozenset)
+    bf16 = resolve_target("cpu-openvino-bf16")
+    checkpoint = folder / "checkpoint.safetensors"
+    verification = verify(folder / "good.onnx", checkpoint, photos, NO_LATENCY, Limits(), silent, bf16)
+    assert {gate.passed for gate in verification.gates} == {None}
+    assert "bfloat16" in verification.gates[0].note
+    assert not verification.all_measured
+    value = json.loads(json.dumps(verification.to_json(), allow_nan=False))
+    assert value["boxes"] is None
 
 
 def test_a_gate_that_was_not_tried_is_neither_passed_nor_failed(folder: Path, photos: EvaluationSet) -> None:

@@ -1,0 +1,43 @@
+"""Detecting in files: in order, the same faces as one by one, and faster than the plain decoder."""
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from facenas.data.image import read_image
+from facenas.data.synthetic import write_synthetic_set
+from facenas.detector.face_detector import FaceDetector
+from facenas.detector.photo_files import detect_files
+from facenas.detector.shipped import shipped_model_path
+from facenas.errors import InputError
+
+BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "detect_pipeline.py"
+
+
+def test_files_are_detected_in_order_as_one_by_one(tmp_path: Path) -> None:
+    paths = [photo.path for photo in write_synthetic_set(tmp_path, 5, width_px=320, height_px=240).photos]
+    detector = FaceDetector(shipped_model_path())
+    used = []
+    found = list(detect_files(detector, paths, 0.2, lambda path, photo, faces: used.append(path)))
+    assert [path for path, _ in found] == paths
+    assert sorted(used) == sorted(paths)
+    for path, faces in found:
+        assert faces.rows.tolist() == detector(read_image(path), 0.2).rows.tolist()
+    (tmp_path / "bad.jpg").write_bytes(b"no photo")
+    with pytest.raises(InputError, match=r"bad\.jpg"):
+        list(detect_files(detector, [*paths, tmp_path / "bad.jpg"], 0.2))
+
+
+@pytest.mark.slow
+def test_one_and_a_half_times_the_photos_of_the_plain_decoder(shared_dir: Path) -> None:
+    specification = importlib.util.spec_from_file_location("detect_pipeline", BENCHMARK)
+    assert specification is not None
+    assert specification.loader is not None
+    benchmark: Any = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(benchmark)
+    paths = sorted((shared_dir / "data" / "wider_dev100").rglob("*.jpg"))[:50]
+    result = benchmark.compare_pipelines(paths, shipped_model_path(), 3)
+    assert result["same_faces"] > 0.98
+    assert result["ratio"] >= benchmark.BAR
