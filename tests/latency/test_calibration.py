@@ -32,7 +32,7 @@ def test_one_disturbed_network_hardly_moves_the_fit() -> None:
 def test_exact_networks_have_no_error_and_noisy_ones_have_theirs() -> None:
     exact = calibration_of(SUMS_NS, _samples(1.1 * SUMS_NS + 2000), "note")
     assert exact.error_percent < 0.1
-    assert exact.low_ratio == pytest.approx(1, abs=1e-3)
+    assert (exact.low_ratio, exact.high_ratio) == pytest.approx((0.993, 1.007), abs=1e-3)  # what sessions drift
     noise = 1 + 0.05 * np.random.default_rng(0).standard_normal(len(SUMS_NS))
     noisy = calibration_of(SUMS_NS, _samples(1.1 * SUMS_NS * noise), "note")
     assert noisy.error_percent > 1
