@@ -66,7 +66,9 @@ class OnnxRuntimeModel(CompiledModel):
             return onnxruntime.InferenceSession(self._model, options, providers=["CPUExecutionProvider"])
         except _COMPILE_ERRORS as error:
             name = "the model" if isinstance(self._model, bytes) else self._model
-            raise InputError(f"{name} cannot be loaded by ONNX Runtime: {_first_line(error)}; export it again") from error
+            raise InputError(
+                f"{name} cannot be loaded by ONNX Runtime: {_first_line(error)}; export it again"
+            ) from error
 
     def run(self, image: FloatArray) -> dict[str, FloatArray]:
         """The outputs by name for one image, float32 [1, 3, height, width]. Raises InputError for another shape."""
