@@ -136,7 +136,7 @@ def test_a_profile_whose_connection_is_cut_at_20_moments_loses_and_doubles_nothi
 
     agent = RemoteAgent(CPU, transport_for("127.0.0.1"), python=sys.executable, retry_delays_s=(0.01,) * 20)
     table = profile(CPU, tiny_space(), TINY_INPUT, tmp_path / "t.json", plan=plan, remote=agent, progress=arm)
-    assert server.cuts_done == 19
+    assert server.cuts_done >= 19  # both directions of a connection may notice its cut
     visits = [(line["round"], line["network"]) for line in lines]
     assert len(visits) == len(set(visits))
     networks = profiler.networks_to_visit(tiny_space(), TINY_INPUT, plan)

@@ -8,7 +8,7 @@ from onnx import TensorProto, helper
 
 from facenas.architecture import parse_detector, published_detector
 from facenas.devices.runtimes import CompiledModel, example_image, load_model
-from facenas.devices.targets import TARGET_NAMES, resolve_target, why_unavailable
+from facenas.devices.targets import LITERT, TARGET_NAMES, resolve_target, why_unavailable
 from facenas.errors import InputError
 from facenas.graph import Graph, build_graph
 from facenas.units import Size
@@ -20,7 +20,7 @@ NARROW = (
     "SuperResK3K3(24,40,2,16,1)SuperResIDWE1K5(40,40,2,24,1)PAFPN(16)HeadDW(24,1)"
 )
 TARGETS = [name for name in TARGET_NAMES if not why_unavailable(resolve_target(name))]
-COUNTING = [name for name in TARGETS if resolve_target(name).runtime != "litert"]  # LiteRT has no layer counters
+COUNTING = [name for name in TARGETS if resolve_target(name).runtime != LITERT]  # LiteRT has no layer counters
 
 
 def _graph(text: str = NARROW) -> Graph:
