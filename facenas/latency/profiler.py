@@ -23,7 +23,7 @@ from facenas.devices.remote import RemoteAgent
 from facenas.devices.targets import Target, require_available
 from facenas.errors import TableError
 from facenas.graph import Graph, build_graph
-from facenas.latency.calibration import calibration_of
+from facenas.latency.calibration import calibration_of, session_drift
 from facenas.latency.carriers import landmark_carriers, published_carriers, random_networks, space_carriers
 from facenas.latency.journal import Journal, Visit
 from facenas.latency.lock import only_one
@@ -136,7 +136,7 @@ def profile(
             space=space.name,
             input_size=input_size,
             fingerprint=fingerprint,
-            calibration=_calibration(journal.visits, networks, operators),
+            calibration=_calibration(journal.visits, networks, operators, session_drift(target)),
             operators=operators,
             seconds=sum(visit.seconds for visit in journal.visits),
             failures=_failures(journal.visits),
@@ -234,7 +234,7 @@ def _samples_by_operator(visits: Sequence[Visit], networks: Sequence[_Network]) 
 
 
 def _calibration(
-    visits: Sequence[Visit], networks: Sequence[_Network], operators: Mapping[Operator, OperatorTime]
+    visits: Sequence[Visit], networks: Sequence[_Network], operators: Mapping[Operator, OperatorTime], drift: float
 ) -> Calibration:
     """From those calibration networks whose operators all have a time (where carriers failed, not all may)."""
     by_network = _samples_by_network(visits)
@@ -245,7 +245,7 @@ def _calibration(
             sums_ns.append(sum(operators[operator].low_ns for operator in network.graph.operators))
             samples_ns.append(np.concatenate([sample.end_to_end_ns for sample in samples]).astype(np.int64))
     note = "fitted to networks that took no part in the operators' times"
-    return calibration_of(np.array(sums_ns, np.float64), samples_ns, note)
+    return calibration_of(np.array(sums_ns, np.float64), samples_ns, drift, note)
 
 
 def _operator_time(places: Sequence[_Samples]) -> OperatorTime:
