@@ -3,15 +3,17 @@
     python benchmarks/latency_prediction.py --device cpu [--table F] [--second-table F] [--seconds 120] [--out F]
 
 Random networks of the table's space and the published detectors that the table reaches to are measured end to end in
-turns (20th percentile, as in a profile). Beside the table's prediction stands what the usual table gives: the sum of
-all operators timed alone, each as a network of one node. With a second table, made by another profile of this machine,
-the two tables' predictions are compared. Exit code 1 where a bar is missed.
+turns (20th percentile, as in a profile). Beside the table's prediction stand two others: the table calibrated in this
+run, by the networks of `search --calibrate` measured in the same turns, which removes what the machine has drifted since
+the profile; and what the usual table gives, the sum of all operators timed alone, each as a network of one node. With a
+second table, made by another profile of this machine, the two tables' predictions are compared. Exit code 1 where the
+table as it stands misses a bar.
 """
 
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,6 +34,7 @@ from facenas.devices.targets import Target, resolve_target
 from facenas.errors import FacenasError, TableError
 from facenas.files import write_json
 from facenas.graph import inventory
+from facenas.latency.calibrate import calibration_networks, rescaled
 from facenas.latency.carriers import random_networks
 from facenas.latency.measure import latency_of, low_quantile
 from facenas.latency.predictor import OperatorCosts, predict
@@ -68,6 +71,9 @@ class Compared:
     predicted_ms: float
     low_ms: float
     high_ms: float
+    calibrated_ms: float
+    calibrated_low_ms: float
+    calibrated_high_ms: float
     isolated_sum_ms: float | None
 
 
@@ -87,8 +93,9 @@ def main(
     for difference in differences(found.fingerprint, read_fingerprint(target)):
         note(f"the table is from another machine: {difference}")
     detectors = networks_to_compare(found, networks)
+    calibrators = [network for network in calibration_networks(found) if network not in detectors.values()]
     with progress_bar() as report:
-        samples, rounds = measure(target, size, list(detectors.values()), seconds, report)
+        samples, rounds = measure(target, size, [*detectors.values(), *calibrators], seconds, report)
         alone = {}
         if isolated:
             operators = sorted({entry for detector in detectors.values() for entry in inventory(detector, size)})
@@ -97,7 +104,8 @@ def main(
                 for index, operator in enumerate(operators, 1)
                 if report(index, len(operators), "timing operators alone") is None
             }
-    compared = compare(found, detectors, samples, alone)
+    calibrated = calibrate_by(found, calibrators, samples[len(detectors) :])
+    compared = compare(found, calibrated, detectors, samples[: len(detectors)], alone)
     second = None if second_table is None else disagreement_percent(found, load_table(second_table), detectors.values())
     result = summary(compared, Bars(), second) | {"device": device, "input": input, "rounds": rounds}
     if out is not None:
@@ -186,20 +194,32 @@ def lone_operator(operator: Operator) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
+def calibrate_by(
+    table: LatencyTable, networks: Sequence[Detector], samples: Sequence[npt.NDArray[np.int64]]
+) -> LatencyTable:
+    """The table as `--calibrate` would rescale it by these measurements."""
+    predicted_ms = [predict(network, table, table.input_size).latency_ms for network in networks]
+    ratios = [latency_of(taken).latency_ms / ms for taken, ms in zip(samples, predicted_ms, strict=True)]
+    return replace(table, calibration=rescaled(table.calibration, ratios))
+
+
 def compare(
     table: LatencyTable,
+    calibrated: LatencyTable,
     detectors: dict[str, Detector],
     samples: Sequence[npt.NDArray[np.int64]],
     alone: dict[Operator, float],
 ) -> list[Compared]:
     """Prediction and measurement of every network."""
-    costs = OperatorCosts(table)
+    costs = OperatorCosts(table), OperatorCosts(calibrated)
     compared = []
     for (name, detector), taken in zip(detectors.items(), samples, strict=True):
-        prediction, latency = predict(detector, table, table.input_size, costs), latency_of(taken)
+        latency = latency_of(taken)
         lone = sum(alone[operator] for operator in inventory(detector, table.input_size)) if alone else None
-        ends = (prediction.low_ms, prediction.high_ms)
-        compared.append(Compared(name, latency.latency_ms, latency.spread_ms, prediction.latency_ms, *ends, lone))
+        stored = predict(detector, table, table.input_size, costs[0])
+        fresh = predict(detector, calibrated, table.input_size, costs[1])
+        predictions = [end for found in (stored, fresh) for end in (found.latency_ms, found.low_ms, found.high_ms)]
+        compared.append(Compared(name, latency.latency_ms, latency.spread_ms, *predictions, lone))
     return compared
 
 
@@ -225,11 +245,20 @@ def accuracy(predicted_ms: Iterable[float], measured_ms: Iterable[float]) -> dic
     }
 
 
+def held_percent(cases: Iterable[tuple[float, float, float]]) -> float:
+    """How many per cent of the cases (low, measured, high) lie in their interval."""
+    return 100 * float(np.mean([low <= measured <= high for low, measured, high in cases]))
+
+
 def summary(compared: Sequence[Compared], bars: Bars, second_percent: float | None) -> dict[str, Any]:
     """All figures, and the names of the bars that were missed."""
     measured = [entry.measured_ms for entry in compared]
     figures = accuracy((entry.predicted_ms for entry in compared), measured)
-    held = 100 * float(np.mean([entry.low_ms <= entry.measured_ms <= entry.high_ms for entry in compared]))
+    calibrated = accuracy((entry.calibrated_ms for entry in compared), measured)
+    held = held_percent((entry.low_ms, entry.measured_ms, entry.high_ms) for entry in compared)
+    held_calibrated = held_percent(
+        (entry.calibrated_low_ms, entry.measured_ms, entry.calibrated_high_ms) for entry in compared
+    )
     met = {
         "within 10 %": figures["within_10_percent"] >= bars.within_10_percent,
         "within 5 %": figures["within_5_percent"] >= bars.within_5_percent,
@@ -244,6 +273,7 @@ def summary(compared: Sequence[Compared], bars: Bars, second_percent: float | No
         "fastest_ms": min(measured),
         "slowest_ms": max(measured),
         "table": figures | {"interval_holds_percent": held},
+        "calibrated_table": calibrated | {"interval_holds_percent": held_calibrated},
         "isolated_sum": accuracy(lone, measured) if lone else None,
         "second_table_median_difference_percent": second_percent,
         "missed": [name for name, fine in met.items() if not fine],
@@ -252,10 +282,16 @@ def summary(compared: Sequence[Compared], bars: Bars, second_percent: float | No
 
 def show(result: dict[str, Any]) -> None:
     """The result as a table."""
-    columns = [("this table", result["table"]), ("isolated operators", result["isolated_sum"])]
+    columns = [
+        ("this table", result["table"]),
+        ("calibrated in this run", result["calibrated_table"]),
+        ("isolated operators", result["isolated_sum"]),
+    ]
     kinds = [(name, figures) for name, figures in columns if figures is not None]
-    rows = [(key.replace("_", " "), *(f"{figures[key]:.3f}" for _, figures in kinds)) for key in kinds[-1][1]]
-    rows.append(("interval holds percent", f"{result['table']['interval_holds_percent']:.1f}"))
+    rows = [
+        (key.replace("_", " "), *(f"{figures[key]:.3f}" if key in figures else "" for _, figures in kinds))
+        for key in result["table"]
+    ]
     title = (
         f"{result['device']}: {result['count']} networks, {result['fastest_ms']:.1f} to {result['slowest_ms']:.0f} ms, "
         f"{result['rounds']} rounds"

@@ -47,7 +47,7 @@ def calibrate(table: LatencyTable, progress: Callable[[int, int], None] | None =
     target = resolve_target(table.target)
     require_available(target)
     here = read_fingerprint(target)
-    networks = _spread_networks(table)
+    networks = calibration_networks(table)
     predicted_ms = np.array([predict(network, table, table.input_size).latency_ms for network in networks])
     samples: list[list[int]] = [[] for _ in networks]
     start, spent_before = time.monotonic(), processor_seconds()
@@ -62,7 +62,7 @@ def calibrate(table: LatencyTable, progress: Callable[[int, int], None] | None =
                     progress(number * len(networks) + index + 1, _ROUNDS * len(networks))
     seconds, spent_after = time.monotonic() - start, processor_seconds()
     measured_ms = np.array([low_quantile(np.array(taken)) / 1e6 for taken in samples])
-    calibration = _rescaled(table.calibration, (measured_ms / predicted_ms).tolist())
+    calibration = rescaled(table.calibration, (measured_ms / predicted_ms).tolist())
     changed = differences(table.fingerprint, here)
     origin = "another machine" if changed else "this machine"
     note = f"table of {table.date} from {origin}, rescaled by {calibration.scale / table.calibration.scale:.3f}"
@@ -78,7 +78,7 @@ def _other_work(busy_cores: float) -> str:
     return f"; beside other work on {busy_cores:.1f} cores, so perhaps too high: calibrate again when that is over"
 
 
-def _spread_networks(table: LatencyTable) -> list[Detector]:
+def calibration_networks(table: LatencyTable) -> list[Detector]:
     """Random networks of the table's space from its fastest to its slowest."""
     costs = OperatorCosts(table)
     pool: list[tuple[float, str, Detector]] = []
@@ -98,7 +98,7 @@ def _spread_networks(table: LatencyTable) -> list[Detector]:
     return [pool[place][2] for place in places]
 
 
-def _rescaled(old: Calibration, ratios: list[float]) -> Calibration:
+def rescaled(old: Calibration, ratios: list[float]) -> Calibration:
     """The calibration times the median of measured / predicted; its error from leaving each network out in turn."""
     factor = median(ratios)
     others = [
