@@ -39,6 +39,7 @@ def print_search(result: SearchResult) -> None:
             *best.reranked,
             *(f"{name} ({result.provenance[name]})" for name in best.latency_ms),
             *(f"{name} measured here" for name in best.measured_ms),
+            *(f"{name} estimated by Vela" for name in best.estimated_ms),
             "FLOPs",
             "parameters",
         ),
@@ -49,7 +50,7 @@ def print_search(result: SearchResult) -> None:
                 *(f"{value:.4f}" for value in candidate.ranked.values()),
                 *(f"{value:.2f}" for value in candidate.reranked.values()),
                 *(f"{value:.2f} ms" for value in candidate.latency_ms.values()),
-                *(f"{value:.2f} ms" for value in candidate.measured_ms.values()),
+                *(f"{value:.2f} ms" for value in candidate.found_ms.values()),
                 f"{candidate.flops / 1e6:.1f} M",
                 f"{candidate.params:,}",
             )
@@ -58,7 +59,10 @@ def print_search(result: SearchResult) -> None:
     )
     if result.tightened_ms:
         asked = ", ".join(f"{name} {value:.2f} ms" for name, value in result.tightened_ms.items())
-        print(f"the best of the budgets themselves were too slow when measured; these were searched for {asked}")
+        how = " or ".join(
+            word for word, found in (("measured", best.measured_ms), ("estimated", best.estimated_ms)) if found
+        )
+        print(f"the best of the budgets themselves were too slow when {how}; these were searched for {asked}")
     certificate = result.certificate
     size = f"the {certificate.space_size:,} networks of the space"
     if certificate.bound is None:

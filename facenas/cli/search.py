@@ -46,7 +46,8 @@ def search(
     confirm: Annotated[
         bool,
         typer.Option(
-            "--confirm", help="measure the --top best here and take the first that really meets its latency budgets"
+            "--confirm",
+            help="measure the --top best here (npu: let Vela estimate them) and take the first that meets its budgets",
         ),
     ] = False,
     rerank: Annotated[

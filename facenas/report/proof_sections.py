@@ -8,6 +8,7 @@ from facenas.report.charts import Bar, Guide, Series, bar_chart, line_chart
 from facenas.report.markup import Html, element, paragraph, section, table
 from facenas.report.pictures import as_data_uri
 from facenas.report.quantities import (
+    ESTIMATED,
     in_ms,
     in_percent,
     predicted_from,
@@ -21,11 +22,12 @@ _CURVE_POINTS = 150
 
 def latency_section(folder: RunFolder) -> Html:
     """Predicted against measured latency, with the budget."""
-    title = "Predicted against measured"
-    predicted_ms, provenance = predicted_latency(folder)
     latency = folder.verification.latency if folder.verification else None
     measured_ms = latency.measured_ms if latency is not None else None
-    if predicted_ms is None and measured_ms is None:
+    estimated_ms = latency.estimated_ms if latency is not None and measured_ms is None else None
+    title = "Predicted against measured" if estimated_ms is None else "Predicted against estimated"
+    predicted_ms, provenance = predicted_latency(folder)
+    if predicted_ms is None and measured_ms is None and estimated_ms is None:
         reasons = "; ".join(reason for name, reason in folder.missing.items() if name in ("verify.json", "search.json"))
         return section("latency", title, paragraph(f"No latency to compare: {reasons}.", kind="missing"))
     bars = []
@@ -36,6 +38,8 @@ def latency_section(folder: RunFolder) -> Html:
         bars.append(Bar("predicted", predicted_ms, in_ms(predicted_ms), note, interval, quiet=True))
     if measured_ms is not None:
         bars.append(Bar("measured", measured_ms, in_ms(measured_ms), f"on {folder.target}"))
+    if estimated_ms is not None:
+        bars.append(Bar("estimated", estimated_ms, in_ms(estimated_ms), f"{ESTIMATED}, for {folder.target}"))
     budget_ms = folder.budgets.get(f"latency {folder.target}")
     guide = None if budget_ms is None else Guide(budget_ms, f"budget {in_ms(budget_ms)}")
     return section(
@@ -46,13 +50,14 @@ def latency_section(folder: RunFolder) -> Html:
 def _agreement(folder: RunFolder) -> str:
     words = []
     latency = folder.verification.latency if folder.verification else None
-    if latency is None or latency.measured_ms is None:
+    if latency is None or latency.found_ms is None:
         words.append("The latency was not measured, so nothing is known of the prediction's error.")
     elif latency.predicted_ms is None:
-        words.append("There was no prediction to compare the measurement with.")
+        words.append("There was no prediction to compare it with.")
     else:
-        percent = 100 * (latency.measured_ms / latency.predicted_ms - 1)
-        words.append(f"Measured is {abs(percent):.1f} % {'above' if percent > 0 else 'below'} predicted.")
+        percent = 100 * (latency.found_ms / latency.predicted_ms - 1)
+        how = "Vela's estimate, which is no measurement," if latency.measured_ms is None else "Measured"
+        words.append(f"{how} is {abs(percent):.1f} % {'above' if percent > 0 else 'below'} predicted.")
     if folder.prediction is not None:
         low, high = in_ms(folder.prediction.low_ms), in_ms(folder.prediction.high_ms)
         words.append(f"The whisker is the prediction's 90 % interval, {low} to {high}.")
@@ -213,6 +218,9 @@ def measured_provenance(folder: RunFolder) -> list[tuple[str, str, str]]:
                 "measured: the exported file, end to end",
             )
         )
+    elif latency.estimated_ms is not None:
+        source = f"{ESTIMATED}: the exported file, compiled; not measured"
+        rows.append((f"estimated latency on {latency.target}", in_ms(latency.estimated_ms), source))
     kind = "synthetic photos" if folder.synthetic else "photos"
     for name, figure in verification.ap.artefact.items():
         if figure is not None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 NOT_RECORDED = "provenance not recorded"
+ESTIMATED = "vendor-estimated (Vela)"
 _PREDICTED: Mapping[str, str] = {
     "measured": "predicted from a measured table",
     "vendor-estimated": "predicted from vendor-estimated costs",

@@ -11,6 +11,7 @@ from facenas.report.axes import axis_over
 from facenas.report.charts import Bar, Guide, Mark, Series, bar_chart, line_chart
 from facenas.report.markup import Html, element, paragraph, section, table
 from facenas.report.quantities import (
+    ESTIMATED,
     cost_name,
     cost_value,
     in_megabytes,
@@ -66,6 +67,14 @@ def _figure_rows(search: SearchRecord) -> list[tuple[str, str, str, str]]:
                 predicted_from(search.provenance.get(target)),
             )
             for target, value in search.latency_ms.items()
+        ),
+        *(
+            (f"latency on {target}, confirmed", in_ms(value), "", "measured, with untrained weights")
+            for target, value in search.measured_ms.items()
+        ),
+        *(
+            (f"latency on {target}, confirmed", in_ms(value), "", f"{ESTIMATED}, not measured")
+            for target, value in search.estimated_ms.items()
         ),
         ("FLOPs (multiply-accumulates)", in_millions(search.flops), limit("flops"), f"counted{size}"),
         ("parameters", in_millions(search.params), limit("params"), "counted"),

@@ -1,7 +1,7 @@
 """The top of the page: the verdict, the budget, the figures that decide, and the gates in one line."""
 
 from facenas.report.markup import Html, element, paragraph
-from facenas.report.quantities import cost_name, cost_value, in_ms, in_percent, predicted_from
+from facenas.report.quantities import ESTIMATED, cost_name, cost_value, in_ms, in_percent, predicted_from
 from facenas.report.run_folder import RunFolder
 
 
@@ -27,6 +27,8 @@ def verdict(folder: RunFolder) -> tuple[str, Html]:
         words, kind = "Failed", "failed"
     elif untried := sum(gate.passed is None for gate in verification.gates):
         words, kind = f"Not failed, but {untried} gate{'s' * (untried > 1)} not measured", "unmeasured"
+    elif verification.latency.measured_ms is None and verification.latency.estimated_ms is not None:
+        words, kind = "Passed, with a latency that is estimated by Vela", "passed"
     else:
         words, kind = "Passed", "passed"
     return words, element("span", words, class_=kind)
@@ -62,13 +64,14 @@ def verdict_header(folder: RunFolder) -> Html:
 
 def _against_budget(folder: RunFolder) -> str:
     latency = folder.verification.latency if folder.verification else None
-    if latency is not None and latency.measured_ms is not None and latency.budget_ms is not None:
-        share = latency.measured_ms / latency.budget_ms - 1
-        side = "above" if share > 0 else "below"
-        return (
-            f"Measured on {latency.target}: {in_ms(latency.measured_ms)}, {in_percent(abs(share))} {side} the budget."
-        )
-    return "Its latency was not measured."
+    if latency is None or latency.found_ms is None or latency.budget_ms is None:
+        return "Its latency was not measured."
+    share = latency.found_ms / latency.budget_ms - 1
+    side = "above" if share > 0 else "below"
+    how, rest = (
+        ("Estimated by Vela for", " It was not measured.") if latency.measured_ms is None else ("Measured on", "")
+    )
+    return f"{how} {latency.target}: {in_ms(latency.found_ms)}, {in_percent(abs(share))} {side} the budget.{rest}"
 
 
 def _tiles(folder: RunFolder) -> list[Html]:
@@ -85,9 +88,13 @@ def _tiles(folder: RunFolder) -> list[Html]:
     verification = folder.verification
     if verification is None:
         return tiles
-    measured_ms = verification.latency.measured_ms
-    value = "–" if measured_ms is None else in_ms(measured_ms)
-    tiles.append(tile("measured latency", value, "not measured" if measured_ms is None else "measured"))
+    latency = verification.latency
+    if latency.measured_ms is not None:
+        tiles.append(tile("measured latency", in_ms(latency.measured_ms), "measured"))
+    elif latency.estimated_ms is not None:
+        tiles.append(tile("estimated latency", in_ms(latency.estimated_ms), ESTIMATED))
+    else:
+        tiles.append(tile("measured latency", "–", "not measured"))
     known = {name: figure for name, figure in verification.ap.artefact.items() if figure is not None}
     if known:
         name, figure = list(known.items())[-1]

@@ -1,7 +1,8 @@
 """Confirm: measure the best candidates on their devices, and put first the best that really meets its budgets.
 
 A prediction has its error, and the optimum under a budget lies close to it, so some candidates are over it in truth.
-They are measured untrained: latency does not depend on the weights. All of a device are timed in turns.
+They are measured untrained: latency does not depend on the weights. All of a device are timed in turns. Where a device
+is only known to its vendor's compiler, that compiler's estimate stands for the measurement, and is called so.
 
 Where all are over, the search goes again, a few times at most, for a latency that is less by what was missed:
 
@@ -35,7 +36,8 @@ def confirm(
     report: Report,
     note: Callable[[str], None],
 ) -> SearchResult:
-    """The result of `search(budgets_ms)` with `measured_ms` of every candidate; those within their budgets come first.
+    """The result of `search(budgets_ms)` with `measured_ms` or `estimated_ms` of every candidate; those within their budgets
+    come first.
 
     Where none is, `search` is asked for less, up to ROUNDS searches in all, each told to `note`. The bound stays that of
     the budgets themselves; the certificate calls the choice optimal only where it is still the one that was certified.
@@ -85,7 +87,7 @@ def require_confirmable(device_names: list[str]) -> None:
 
 
 def _meets(candidate: Candidate, budgets_ms: Mapping[str, float]) -> bool:
-    return all(candidate.measured_ms[name] <= budget_ms for name, budget_ms in budgets_ms.items())
+    return all(candidate.found_ms[name] <= budget_ms for name, budget_ms in budgets_ms.items())
 
 
 def _tightened(
@@ -94,19 +96,22 @@ def _tightened(
     """Less for every device on which a candidate is over its budget, by what its predictions are too low."""
     tightened = dict(limits_ms)
     for name, budget_ms in budgets_ms.items():
-        if any(candidate.measured_ms[name] > budget_ms for candidate in top):
-            ratio = median(candidate.latency_ms[name] / candidate.measured_ms[name] for candidate in top)
+        if any(candidate.found_ms[name] > budget_ms for candidate in top):
+            ratio = median(candidate.latency_ms[name] / candidate.found_ms[name] for candidate in top)
             tightened[name] = round(min(_LEAST_TIGHTENING * limits_ms[name], budget_ms * ratio), 6)
     return tightened
 
 
 def _measured(top: Sequence[Candidate], input_size: Size, report: Report) -> list[Candidate]:
     detectors = [parse_detector(candidate.architecture) for candidate in top]
-    measured = {name: _measure(detectors, name, input_size, report) for name in top[0].latency_ms}
-    return [
-        replace(candidate, measured_ms={name: round(values[index], 4) for name, values in measured.items()})
-        for index, candidate in enumerate(top)
-    ]
+    found = {name: _measure(detectors, name, input_size, report) for name in top[0].latency_ms}
+    confirmed = []
+    for index, candidate in enumerate(top):
+        found_ms = {name: round(values[index], 4) for name, values in found.items()}
+        estimated_ms = {name: value for name, value in found_ms.items() if resolve_target(name).estimated}
+        measured_ms = {name: value for name, value in found_ms.items() if name not in estimated_ms}
+        confirmed.append(replace(candidate, measured_ms=measured_ms, estimated_ms=estimated_ms))
+    return confirmed
 
 
 def _measure(detectors: list[Detector], name: str, input_size: Size, report: Report) -> list[float]:
@@ -118,16 +123,17 @@ def _measure(detectors: list[Detector], name: str, input_size: Size, report: Rep
         graph = build_graph(detector, input_size)
         onnx_bytes = build_onnx(graph, random_weights(graph)).SerializeToString()
         models.append(load_model(onnx_bytes, target, timing_only=True))
-    what = f"measuring {len(models)} candidates on {name}"
+    what = f"{'estimating' if target.estimated else 'measuring'} {len(models)} candidates on {name}"
     latencies = measure_latency(models, progress=lambda done, total: report(done, total, what))
     return [latency.latency_ms for latency in latencies]
 
 
 def _missed(top: Sequence[Candidate], budgets_ms: Mapping[str, float]) -> str:
     """Names the device whose budget is missed by the most, at its best."""
-    least = {name: min(candidate.measured_ms[name] for candidate in top) for name in budgets_ms}
+    least = {name: min(candidate.found_ms[name] for candidate in top) for name in budgets_ms}
     name = max(budgets_ms, key=lambda name: least[name] / budgets_ms[name])
+    how = "by Vela's estimate" if resolve_target(name).estimated else "when measured"
     return (
-        f"none of the {len(top)} best candidates meets its budgets when measured: on {name} the fastest takes "
+        f"none of the {len(top)} best candidates meets its budgets {how}: on {name} the fastest takes "
         f"{least[name]:.3f} ms of {budgets_ms[name]:g} ms"
     )

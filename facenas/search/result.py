@@ -26,7 +26,8 @@ class Candidate:
 
     `flops` and `params` are the whole detector's at the input size, `released_flops` the backbone's as the release
     counts them. Filled where they were asked for: `ranked`, the value of another ranking than DDSAR (which was
-    maximised), `reranked`, that of a measure that put the best in order, and `measured_ms` by target.
+    maximised), `reranked`, that of a measure that put the best in order, and what confirmed it by target: `measured_ms`,
+    or `estimated_ms` where only the vendor's compiler tells it.
     """
 
     architecture: str
@@ -40,6 +41,12 @@ class Candidate:
     ranked: Mapping[str, float] = field(default_factory=dict)
     reranked: Mapping[str, float] = field(default_factory=dict)
     measured_ms: Mapping[str, float] = field(default_factory=dict)
+    estimated_ms: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def found_ms(self) -> Mapping[str, float]:
+        """The measurements and estimates, by target."""
+        return {**self.measured_ms, **self.estimated_ms}
 
     def to_json(self) -> dict[str, Any]:
         """All fields but the empty ones."""
@@ -73,7 +80,7 @@ class CostRange:
 class SearchResult:
     """The best candidate first in `top`. `seed`: of the evolution or a random ranking, else None.
 
-    `confirmed`: the candidates were measured, and those that met their budgets come first; `tightened_ms`: what
+    `confirmed`: the candidates were measured (or estimated), and those that met their budgets come first; `tightened_ms`: what
     latencies, by target, they were searched for where no candidate of the budgets themselves met them.
     """
 

@@ -98,6 +98,20 @@ def test_a_latency_that_was_not_measured_is_said_to_be_so(run_dir: Path) -> None
     assert "nothing is known of the prediction's error" in text
 
 
+def test_an_estimated_latency_is_called_so_and_never_measured(run_dir: Path) -> None:
+    estimate = {"measured_ms": None, "estimated_ms": 4.8317, "provenance": "vendor-estimated", "target": "npu"}
+    change(run_dir, "verify.json", lambda value: value["latency"].update(estimate))
+    change(run_dir, "search.json", lambda value: value.update(estimated_ms={"cpu": 4.91}))
+    text = text_of(page_of(run_dir))
+    assert "Passed, with a latency that is estimated by Vela" in text
+    assert "Estimated by Vela for npu: 4.83 ms, 3.4 % below the budget. It was not measured." in text
+    assert "estimated latency 4.83 ms vendor-estimated (Vela)" in text
+    assert "Vela's estimate, which is no measurement, is 2.4 % above predicted." in text
+    assert "4.91 ms vendor-estimated (Vela), not measured" in text
+    for words in ("measured latency", "Predicted against measured", "Measured on npu"):
+        assert words not in text
+
+
 @pytest.mark.parametrize(
     ("piece", "words"),
     [

@@ -126,6 +126,24 @@ def test_it_measures_this_machine() -> None:
     assert all(0.01 < candidate.measured_ms["cpu"] < 1000 for candidate in confirmed.top)
 
 
+def test_an_estimate_is_never_called_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The compiler is not needed here: only what its figures are called.
+    monkeypatch.setattr(module, "load_model", lambda *_, **__: None)
+    found = search(AMPLE_MS)
+    top = tuple(replace(candidate, latency_ms={"npu": 4.0}) for candidate in found.top)
+    result = replace(found, top=top, budgets={"latency npu": 5.0}, provenance={"npu": "vendor-estimated"})
+    said: list[str] = []
+    measured_as(monkeypatch, (5.2, 4.9, 4.0))
+    confirmed = confirm(lambda _: result, {"npu": 5.0}, TINY_INPUT, lambda *words: said.append(words[2]), unsaid)
+    assert [candidate.estimated_ms for candidate in confirmed.top] == [{"npu": 4.9}, {"npu": 4.0}, {"npu": 5.2}]
+    assert "measured_ms" not in confirmed.to_json()
+    assert confirmed.to_json()["estimated_ms"] == {"npu": 4.9}
+    measured_as(monkeypatch, *[(6.0, 6.0, 6.0)] * ROUNDS)
+    with pytest.raises(BudgetError, match="by Vela's estimate: on npu") as caught:
+        confirm(lambda _: result, {"npu": 5.0}, TINY_INPUT, quiet, said.append)
+    assert "measured" not in " ".join([str(caught.value), *said])
+
+
 def test_a_device_that_cannot_run_here_is_refused_before_the_search() -> None:
     require_confirmable(["cpu"])
     with pytest.raises(InputError, match="threads are more than"):
