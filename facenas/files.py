@@ -1,5 +1,6 @@
 """Writing files so that a kill at any moment leaves either the old file or the new one, never a half."""
 
+import glob
 import hashlib
 import json
 import os
@@ -13,8 +14,8 @@ from facenas.errors import InputError
 def write_atomic(path: Path, content: bytes | str) -> None:
     """Write `content` to `path` through a temporary file in the same folder, synced and then renamed over `path`.
 
-    Creates the folder if it is absent. Raises InputError where the folder cannot be written or the disk is full; an
-    existing file at `path` is then left as it was.
+    Creates the folder if it is absent, and removes what killed processes left of their writes to `path`. Raises
+    InputError where the folder cannot be written or the disk is full; an existing file at `path` is then left as it was.
     """
     data = content.encode() if isinstance(content, str) else content
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
@@ -25,10 +26,28 @@ def write_atomic(path: Path, content: bytes | str) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+        _remove_leftovers(path)
     except OSError as error:
         with suppress(OSError):  # an impossible place holds nothing to remove
             temporary.unlink()
         raise InputError(f"cannot write {path}: {error.strerror}; free the disk or choose another place") from error
+
+
+def _remove_leftovers(path: Path) -> None:
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+        process = leftover.name.split(".")[-2]
+        if process.isdecimal() and not _is_running(int(process)):
+            leftover.unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)  # signal 0 asks and does nothing
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,6 +49,17 @@ def test_a_full_disk_while_writing_leaves_the_old_file(tmp_path: Path) -> None:
         write_atomic(path, "new")
     assert path.read_text() == "old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+def test_what_a_killed_process_left_is_removed_and_what_a_running_one_writes_is_kept(tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    names = {process: f".file[1].{process}.partial" for process in (ended.pid, os.getppid(), 10**30)}
+    for name in (*names.values(), f".other.{ended.pid}.partial"):
+        (tmp_path / name).write_text("half")
+    write_atomic(tmp_path / "file[1]", "new")
+    left = {entry.name for entry in tmp_path.iterdir()}
+    assert left == {"file[1]", f".other.{ended.pid}.partial", *names.values()} - {names[ended.pid]}
 
 
 @pytest.mark.parametrize("place", ["file/below", "file/below/deeper", "n" * 300, "folder"])
