@@ -98,10 +98,15 @@ def _git(checkout: Path, *arguments: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def write_record(record: Record, path: Path) -> None:
-    """Write a record. Raises InputError where the file exists: a record is not changed after the fact."""
+def require_new(path: Path) -> None:
+    """Raises InputError where there is something at `path`: worth asking before minutes of measuring."""
     if path.exists():
         raise InputError(f"{path} exists, and records are never overwritten; give another name, or remove it yourself")
+
+
+def write_record(record: Record, path: Path) -> None:
+    """Write a record. Raises InputError where the file exists: a record is not changed after the fact."""
+    require_new(path)
     write_json(path, record.to_json())
 
 

@@ -36,7 +36,7 @@ def bench(
     """Run the benchmarks; with --against, fail where something became slower beyond noise."""
     from facenas.bench.folder import benchmarks_folder
     from facenas.bench.gate import run_bench
-    from facenas.bench.record import read_record, write_record
+    from facenas.bench.record import read_record, require_new, write_record
     from facenas.bench.summary import (
         COMPARISON_COLUMNS,
         TIMING_COLUMNS,
@@ -56,6 +56,8 @@ def bench(
         return
     if models or model or data:
         raise InputError("--models, --model and --data belong to --report; add it, or leave them out")
+    if out is not None:
+        require_new(out)
     baseline = read_record(against) if against is not None and not against.is_dir() else None
     checkout = against if against is not None and against.is_dir() else None
     with progress_bar() as progress:

@@ -36,6 +36,7 @@ def profile(
     from facenas.cli.output import note, print_json, print_table
     from facenas.cli.progress import progress_bar
     from facenas.devices.targets import MODELLED_NAMES, resolve_target
+    from facenas.errors import InputError
     from facenas.latency.profiler import profile as measure
     from facenas.latency.roofline import modelled_table
     from facenas.latency.shipped import table_file_name
@@ -45,6 +46,10 @@ def profile(
 
     target, size = resolve_target(device), parse_size(input)
     path = out or Path("latency_tables", table_file_name(target, size))
+    if path.is_dir():  # found at the end, that would cost minutes
+        raise InputError(
+            f"--out {path} is a folder, and the table is one file; give {path / table_file_name(target, size)}"
+        )
     further = [resolve_detector(text) for text in also or ()]
     remote = _remote_agent(target, host, python)
     if remote is None and target.name in MODELLED_NAMES:

@@ -80,6 +80,7 @@ def search(
     ranking = options.parse_choice(Ranking, rank_by, "--rank-by")
     measure = None if rerank is None else options.parse_choice(Measure, rerank, "--rerank")
     options.require_state_folder(method, out, resume=resume)
+    options.require_folder(out)
     require_top(top)
     EvolutionSettings(seed)
     if measure is not None:

@@ -59,6 +59,12 @@ def parse_stage_weights(text: str, input_size: Size) -> tuple[float, ...]:
     return tuple(round(share, 6) for share in shares)
 
 
+def require_folder(out: Path | None) -> None:
+    """Raises InputError where --out is a file, before the search rather than after it."""
+    if out is not None and out.exists() and not out.is_dir():
+        raise InputError(f"--out {out} is a file, and search.json goes into a folder; give a folder")
+
+
 def require_state_folder(algorithm: Algorithm, out: Path | None, *, resume: bool) -> None:
     """Raises InputError where `--resume` has nothing to resume."""
     if resume and algorithm is not Algorithm.EVOLUTION:

@@ -4,9 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
+from facenas.bench.record import new_record, write_record
+from facenas.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -67,7 +71,7 @@ def benchmarks(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_record_summary_and_refusals(benchmarks: Path) -> None:
+def test_a_record_a_summary_and_a_verdict(benchmarks: Path) -> None:
     first = bench("--out", "a.json", "--json", folder=benchmarks)
     assert first.returncode == 0, first.stderr
     value = json.loads(first.stdout)
@@ -90,9 +94,11 @@ def test_record_summary_and_refusals(benchmarks: Path) -> None:
     assert slower.returncode == 1, slower.stdout + slower.stderr
     assert "slower beyond noise than commit" in slower.stdout
     assert "**FAILED**" in (benchmarks / "s.md").read_text()
-    record["fingerprint"]["cores"] = 1234
-    (benchmarks / "other.json").write_text(json.dumps(record))
-    for arguments, words in (
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
         (("--against", "other.json"), "the baseline is from another machine (cores: 1234; here "),
         (("--against", "none.json"), "no benchmark record at none.json"),
         (("--against", "benchmarks"), "is no checkout of facenas"),
@@ -100,11 +106,27 @@ def test_record_summary_and_refusals(benchmarks: Path) -> None:
         (("--benchmarks", "nowhere"), "no benchmarks in nowhere"),
         (("--models", "x"), "belong to --report"),
         (("--report",), "--report needs --data"),
-    ):
-        refused = bench(*arguments, folder=benchmarks)
-        assert refused.returncode == 2, refused.stdout
-        assert words in refused.stderr
-        assert "Traceback" not in refused.stderr
+        (("--out", "other.json"), "other.json exists, and records are never overwritten"),
+    ],
+)
+def test_what_cannot_be_run_or_compared_is_refused_in_a_line(
+    benchmarks: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    words: str,
+) -> None:
+    monkeypatch.chdir(benchmarks)
+    record = new_record({}, {}, True, benchmarks / "benchmarks")
+    elsewhere = replace(record, fingerprint=replace(record.fingerprint, cores=1234))
+    write_record(elsewhere, benchmarks / "other.json")
+    monkeypatch.setattr("sys.argv", ["facenas", "bench", "--quick", *arguments])
+    with pytest.raises(SystemExit) as end:
+        main()
+    error = capsys.readouterr().err
+    assert end.value.code == 2
+    assert words in error
+    assert error.count("\n") == 1
 
 
 @pytest.mark.slow

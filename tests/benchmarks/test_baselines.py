@@ -21,7 +21,8 @@ KNOWN = {  # easy, medium, hard
     "ultra-version-RFB-640": (0.800, 0.757, 0.580),
     "ultra-version-RFB-320": (0.699, 0.592, 0.418),
 }
-SLOW = ("scrfd_2.5g", "scrfd_500m", "retinaface_mnet0.25_FaceDetector", "ultra-version-RFB-640")
+# yunet_s and the small ultra stand for their families.
+SLOW = ("scrfd_2.5g", "scrfd_500m", "yunet_n_640_640", "retinaface_mnet0.25_FaceDetector", "ultra-version-RFB-640")
 
 
 @pytest.fixture

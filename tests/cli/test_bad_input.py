@@ -41,6 +41,8 @@ def assert_one_line(outcome: Outcome, code: int, *words: str) -> None:
         (("search", "--space", "nowhere"), 2, ("nowhere", "facenas-edge")),
         (("search", "--latency", "9ms", "--input", "640x481"), 2, ("640x481", "multiples of 32")),
         (("search", "--latency", "9ms", "--top", "0"), 2, ("--top 0",)),
+        (("search", "--latency", "9ms", "--out", __file__), 2, ("--out", "is a file", "give a folder")),
+        (("profile", "--device", "cpu", "--out", str(Path(__file__).parent)), 2, ("is a folder", "cpu", ".json")),
         (("score", "SuperConvK3BNRELU(3,32,2,1)SuperRes"), 2, ("SuperRes", "character")),
         (("score", "no-such-net"), 2, ("no-such-net", "damofd-0.5g")),
         (("score", "damofd-0.5g", "--alpha", "-1"), 2, ("alpha",)),
