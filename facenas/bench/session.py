@@ -56,10 +56,14 @@ class Builds:
             )
             for tree in trees
         ]
-        offered = [self._answer(worker) for worker in self._workers]
-        self.names = [name for name in offered[0] if all(name in names for names in offered)]
-        if not self.names:
-            raise InputError(f"no benchmark in {folder} has '{only}' in its name; try --only without it")
+        try:
+            offered = [self._answer(worker) for worker in self._workers]
+            self.names = [name for name in offered[0] if all(name in names for names in offered)]
+            if not self.names:
+                raise InputError(f"no benchmark in {folder} has '{only}' in its name; try --only without it")
+        except BaseException:  # no `with` block is entered that would end the workers
+            self._end_workers()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -67,6 +71,9 @@ class Builds:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._end_workers()
+
+    def _end_workers(self) -> None:
         for worker in self._workers:
             worker.terminate()
             worker.wait()
