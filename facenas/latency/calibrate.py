@@ -3,14 +3,16 @@
     scale' = r * scale,   offset' = r * offset,   r = median over the networks of measured / predicted
 
 One factor cannot tell what another CPU does to single operators; how well it does is the new error, from predicting
-each network by the factor of the others. Where that error is larger than the table's own, the interval widens by as
-much. Other work on the machine lengthens every run, and seconds are too short to sit it out: so it is measured too, and
+each network by the factor of the others. The interval no longer allows for sessions that are off as a whole, because r
+is that of this session; instead for the doubt of r, and where the new error is larger than the table's own, it widens by
+as much. Other work on the machine lengthens every run, and seconds are too short to sit it out: so it is measured too, and
 the note says how much of it there was.
 """
 
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from math import hypot, pi, sqrt
 from statistics import fmean, median
 
 import numpy as np
@@ -35,6 +37,7 @@ _LEAST_ROUNDS = 2
 _RUNS = 4
 _SECONDS = 12.0
 _BUSY_CORES = 0.3
+_NINETY_PERCENT = 1.645  # standard deviations to each side that hold 90 % of a normal distribution
 
 
 def calibrate(table: LatencyTable, progress: Callable[[int, int], None] | None = None) -> LatencyTable:
@@ -107,11 +110,15 @@ def rescaled(old: Calibration, ratios: list[float]) -> Calibration:
     errors_percent = [100 * abs(other / ratio - 1) for ratio, other in zip(ratios, others, strict=True)]
     error_percent = fmean(errors_percent)
     widening = max(1.0, error_percent / old.error_percent) if old.error_percent else 1.0
+    # 1.25 times the mean absolute error is a standard deviation, and 1.25 of these over root n that of a median.
+    doubt = _NINETY_PERCENT * (pi / 2) * error_percent / 100 / sqrt(len(ratios))
+    below = max(0.0, 1 - old.low_ratio - old.drift) * widening
+    above = max(0.0, old.high_ratio - 1 - old.drift) * widening
     return Calibration(
         scale=old.scale * factor,
         offset_ns=old.offset_ns * factor,
-        low_ratio=max(0.0, 1 - (1 - old.low_ratio) * widening),
-        high_ratio=1 + (old.high_ratio - 1) * widening,
+        low_ratio=max(0.0, 1 - hypot(below, doubt)),
+        high_ratio=1 + hypot(above, doubt),
         error_percent=error_percent,
         worst_percent=max(errors_percent),
         networks=len(ratios),

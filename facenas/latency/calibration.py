@@ -95,5 +95,6 @@ def calibration_of(sums_ns: FloatVector, samples_ns: Sequence[Samples], drift: f
         worst_percent=float(errors_percent.max()),
         networks=len(sums_ns),
         note=note,
+        drift=drift,
         pairs_ms=tuple((float(predicted), float(measured)) for predicted, measured in pairs_ms),
     )

@@ -6,7 +6,7 @@ The latency of a whole network is
 
 where `low_ns` is the 20th percentile of the operator's time in context and the calibration (scale, offset) was fitted
 to whole networks. `low_ratio` and `high_ratio` are the 5th and 95th percentile of measured / predicted on networks that
-took no part in fitting, so [low_ratio, high_ratio] * latency is a 90 % interval.
+took no part in fitting, both moved outwards by `drift`, so [low_ratio, high_ratio] * latency is a 90 % interval.
 """
 
 import json
@@ -47,8 +47,9 @@ class OperatorTime:
 class Calibration:
     """From sums of operators to whole networks; `error_percent` is the mean absolute error, cross-validated.
 
-    `networks` is the number of whole networks measured; `note` says where the calibration is from. `pairs_ms` holds for
-    each of them its cross-validated prediction and what was measured; tables made before it was kept have none.
+    `networks` is the number of whole networks measured; `note` says where the calibration is from. `drift` is the part of
+    the interval that allows for whole sessions of measuring being off together, as a share of the latency. `pairs_ms`
+    holds for each network its cross-validated prediction and what was measured; tables made before it was kept have none.
     """
 
     scale: float
@@ -59,6 +60,7 @@ class Calibration:
     worst_percent: float
     networks: int
     note: str
+    drift: float = 0.0
     pairs_ms: tuple[tuple[float, float], ...] = ()
 
 
@@ -236,6 +238,7 @@ def _calibration(value: Any, pairs_ms: Any) -> Calibration:
         worst_percent=_number(value, "worst_percent"),
         networks=int(_number(value, "networks")),
         note=_text(value, "note"),
+        drift=_number({"drift": 0.0} | value, "drift"),  # schema 1 had none at first
         pairs_ms=_pairs_ms(pairs_ms),
     )
 

@@ -1,6 +1,7 @@
 import time
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from tiny_tables import made_up_cost_ns, tiny_space, tiny_table
 
@@ -11,8 +12,8 @@ from facenas.devices.targets import resolve_target
 from facenas.errors import TableError
 from facenas.graph import inventory
 from facenas.latency import calibrate as module
-from facenas.latency.calibrate import calibrate
-from facenas.latency.table import LatencyTable
+from facenas.latency.calibrate import calibrate, rescaled
+from facenas.latency.table import Calibration, LatencyTable
 from facenas.units import Size
 
 
@@ -62,3 +63,18 @@ def test_other_work_on_the_machine_is_told(
 ) -> None:
     monkeypatch.setattr(module, "processor_seconds", lambda: cores * time.monotonic())
     assert ("beside other work on 1." in calibrate(table).calibration.note) == warned
+
+
+def test_the_interval_holds_nine_of_ten_networks_of_the_session_it_was_calibrated_in() -> None:
+    """Networks scatter by 1 %, whole sessions by 3 %: the table's interval allows for both, the calibrated one for one."""
+    half = 1.645 * 0.01
+    old = Calibration(1.0, 0.0, 1 - half - 0.05, 1 + half + 0.05, 0.8, 3.0, 60, "made up", drift=0.05)
+    generator = np.random.default_rng(0)
+    held = []
+    for session in 1 + 0.03 * generator.standard_normal(200):
+        ratios = session * (1 + 0.01 * generator.standard_normal(8 + 100))
+        calibration = rescaled(old, ratios[:8].tolist())
+        assert calibration.drift == 0
+        relative = ratios[8:] / calibration.scale
+        held.append(np.mean((relative >= calibration.low_ratio) & (relative <= calibration.high_ratio)))
+    assert 0.88 < np.mean(held) < 0.95

@@ -85,6 +85,10 @@ def _interval(value: dict[str, Any]) -> None:
     value["calibration"]["low_ratio"] = 2.0
 
 
+def _drift(value: dict[str, Any]) -> None:
+    value["calibration"]["drift"] = -0.01
+
+
 def _pairs(value: dict[str, Any]) -> None:
     value["calibration_pairs_ms"] = [[5.0, -1.0]]
 
@@ -107,6 +111,7 @@ def _odd_pairs(value: dict[str, Any]) -> None:
         (_no_operator, "'operator' is missing"),
         (_fingerprint, "'threads' is 'one'"),
         (_interval, "cannot be"),
+        (_drift, "drift is -0.01"),
         (_pairs, "measured_ms is -1.0"),
         (_odd_pairs, "no list of [predicted, measured]"),
     ],
