@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from facenas.devices.own_devices import OwnDevice
 
 
@@ -39,19 +41,33 @@ def devices(json: Annotated[bool, typer.Option("--json", help="print one JSON ob
     if json:
         print_json(entries)
         return
-    rows = [
-        (
-            entry["target"],
-            entry["hardware"],
-            f"{entry['runtime']} {entry['precision']}",
-            "yes" if entry["available"] else entry["reason"],
-            entry["table"] or f"none; facenas profile --device {entry['target']}",
-            "" if entry["provenance"] is None else f"{entry['provenance']}, mean error {entry['error_percent']:.0f} %",
-            "" if entry["age_days"] is None else f"{entry['age_days']} days",
+    print_table("targets", ("target", "hardware", "runtime", "usable", "table"), map(_row, entries))
+    _print_reasons(entries)
+
+
+def _row(entry: "Mapping[str, Any]") -> tuple[str, ...]:
+    table = "none"
+    if entry["table"] is not None:
+        days = entry["age_days"]
+        age = "today" if days == 0 else "1 day" if days == 1 else f"{days} days"
+        table = f"{entry['provenance']}, error {entry['error_percent']:.1f} %, {age}"
+    runtime = f"{entry['runtime']} {entry['precision']}"
+    return entry["target"], entry["hardware"], runtime, "yes" if entry["available"] else "no", table
+
+
+def _print_reasons(entries: "Sequence[Mapping[str, Any]]") -> None:
+    """Below the table, why targets cannot be used, each reason once; and how to make the tables that are missing."""
+    targets_of: dict[str, list[str]] = {}
+    for entry in entries:
+        if entry["reason"] is not None:
+            targets_of.setdefault(entry["reason"], []).append(entry["target"])
+    for reason, targets in targets_of.items():
+        print(f"not usable: {', '.join(targets)}: {reason}")
+    bare = [entry["target"] for entry in entries if entry["available"] and entry["table"] is None]
+    if bare:
+        print(
+            f"without a table: {', '.join(bare)}; make one where the runtime tells layers' times: facenas profile --device T"
         )
-        for entry in entries
-    ]
-    print_table("targets", ("target", "hardware", "runtime", "available", "table", "provenance", "age"), rows)
 
 
 def _table_entry(name: str) -> dict[str, Any]:
