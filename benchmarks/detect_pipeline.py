@@ -23,9 +23,9 @@ import onnxruntime
 from facenas.detector.face_detector import DEFAULT_MIN_SCORE, FaceDetector
 from facenas.detector.photo_files import detect_files
 from facenas.detector.postprocess import NMS_IOU, Faces
-from facenas.detector.shipped import shipped_model_path
 from facenas.errors import InputError
 from facenas.evaluation.parity import compare_faces
+from facenas.zoo import zoo_model
 
 BAR = 1.5
 FloatArray = npt.NDArray[np.float32]
@@ -135,7 +135,7 @@ def main() -> int:
     if not paths:
         parser.error(f"no .jpg in {arguments.photos}")
     try:
-        result = compare_pipelines(paths, arguments.model or shipped_model_path(), arguments.rounds)
+        result = compare_pipelines(paths, arguments.model or zoo_model(), arguments.rounds)
     except InputError as error:
         parser.error(str(error))
     print(json.dumps(result, indent=1))

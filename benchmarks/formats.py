@@ -27,7 +27,6 @@ from facenas.exporters.tflite import export_tflite
 from facenas.bench.record import new_record
 from facenas.cli.output import print_table
 from facenas.cli.progress import progress_bar
-from facenas.detector.shipped import shipped_model_path
 from facenas.devices.runtimes import load_model
 from facenas.devices.targets import Target, resolve_target
 from facenas.errors import FacenasError, TableError
@@ -39,6 +38,7 @@ from facenas.latency.measure import Latency, measure_latency
 from facenas.latency.table import LatencyTable, find_table
 from facenas.training.checkpoint import load_checkpoint
 from facenas.units import Size, parse_latency_ms
+from facenas.zoo import zoo_model
 
 _ROUNDS = 20
 _NPU = "npu"
@@ -67,7 +67,7 @@ def main(
     out: Annotated[Path | None, typer.Option(help="JSON file for the result")] = None,
 ) -> None:
     """Export, time and prove."""
-    checkpoint = checkpoint or shipped_model_path().with_suffix(".safetensors")
+    checkpoint = checkpoint or zoo_model().with_suffix(".safetensors")
     budgets_ms = {True: parse_latency_ms(npu_latency), False: parse_latency_ms(latency)}
     photos, chosen = load_evaluation_set(data), choose_calibration(calibration)
     model = onnx_of_checkpoint(load_checkpoint(checkpoint), input_size=None, dynamic=False)

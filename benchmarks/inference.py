@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Mapping
 
-from facenas.detector.shipped import shipped_model_path
 from facenas.devices.runtimes import example_image, load_model
 from facenas.devices.targets import resolve_target
+from facenas.zoo import zoo_model
 
 
 def workloads(quick: bool) -> Mapping[str, Callable[[], object]]:
     """What `facenas bench` times."""
-    model = load_model(shipped_model_path(), resolve_target("cpu"))
+    model = load_model(zoo_model(), resolve_target("cpu"))
     image = example_image(model.timed_size())
     return {"inference: shipped detector": lambda: model.run(image)}

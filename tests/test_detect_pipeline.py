@@ -10,15 +10,15 @@ from facenas.data.image import read_image
 from facenas.data.synthetic import write_synthetic_set
 from facenas.detector.face_detector import FaceDetector
 from facenas.detector.photo_files import detect_files
-from facenas.detector.shipped import shipped_model_path
 from facenas.errors import InputError
+from facenas.zoo import zoo_model
 
 BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "detect_pipeline.py"
 
 
 def test_files_are_detected_in_order_as_one_by_one(tmp_path: Path) -> None:
     paths = [photo.path for photo in write_synthetic_set(tmp_path, 5, width_px=320, height_px=240).photos]
-    detector = FaceDetector(shipped_model_path())
+    detector = FaceDetector(zoo_model())
     used = []
     found = list(detect_files(detector, paths, 0.2, lambda path, photo, faces: used.append(path)))
     assert [path for path, _ in found] == paths
@@ -38,6 +38,6 @@ def test_one_and_a_half_times_the_photos_of_the_plain_decoder(shared_dir: Path) 
     benchmark: Any = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(benchmark)
     paths = sorted((shared_dir / "data" / "wider_dev100").rglob("*.jpg"))[:50]
-    result = benchmark.compare_pipelines(paths, shipped_model_path(), 3)
+    result = benchmark.compare_pipelines(paths, zoo_model(), 3)
     assert result["same_faces"] > 0.98
     assert result["ratio"] >= benchmark.BAR

@@ -16,9 +16,9 @@ from typer.main import get_command
 from facenas.cli.main import app, main
 from facenas.data.image import encode_jpeg
 from facenas.data.synthetic import draw_photo, write_synthetic_set
-from facenas.detector.shipped import shipped_model_path
 from facenas.devices.targets import TARGET_NAMES
 from facenas.evaluation.verify import AP_DROPS, BOXES_MATCHED, FP32_MAX_ABS, RELATIVE
+from facenas.zoo import zoo_model
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = {page.name: page.read_text(encoding="utf-8") for page in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")))}
@@ -110,7 +110,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_synthetic_set(place / "photos", 2)
     photo, _, _ = draw_photo(320, 240, np.random.default_rng(0))
     (place / "photo.jpg").write_bytes(encode_jpeg(photo, 92))
-    shutil.copy(shipped_model_path(), place / "model.onnx")
+    shutil.copy(zoo_model(), place / "model.onnx")
     return place
 
 

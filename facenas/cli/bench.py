@@ -102,15 +102,16 @@ def compare_detectors(
     from facenas.bench.folder import load_benchmark
     from facenas.cli.output import note, print_json, print_table
     from facenas.cli.progress import progress_bar
-    from facenas.detector.shipped import shipped_model_path
     from facenas.errors import InputError
     from facenas.files import write_json
     from facenas.report.comparison import write_comparison
+    from facenas.zoo import ZOO_NAMES, model_path, zoo_model
 
     if data is None:
         raise InputError("--report needs --data, photos of WIDER FACE val to judge on")
+    ours = [*map(zoo_model, ZOO_NAMES), *map(model_path, own)]
     with progress_bar() as progress:
-        comparison = load_benchmark(folder, "compare").compare([shipped_model_path(), *own], models, data, progress)
+        comparison = load_benchmark(folder, "compare").compare(ours, models, data, progress)
     write_comparison(comparison, out)
     write_json(out.with_suffix(".json"), comparison.to_json())
     nearest = nearest_of_ours(comparison.detectors, "hard")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def detect(
     images: Annotated[list[Path], typer.Argument(help="photos, videos, folders, quoted patterns, or a camera's index")],
     model: Annotated[
-        Path | None, typer.Option(help="exported model (default: the one that ships with facenas)")
+        Path | None, typer.Option(help="exported model, or the name of one that ships (default: facenas-12ms)")
     ] = None,
     min_score: Annotated[float, typer.Option(help="least score of a face, between 0 and 1")] = 0.3,
     long_side: Annotated[
@@ -30,15 +30,15 @@ def detect(
     from facenas.cli.progress import progress_bar
     from facenas.data.image import encode_jpeg
     from facenas.detector.face_detector import FaceDetector
-    from facenas.detector.shipped import shipped_model_path
     from facenas.errors import InputError
     from facenas.files import write_atomic
     from facenas.report.draw import draw_faces
+    from facenas.zoo import model_path, zoo_model
 
     if not 0 < min_score < 1:
         raise InputError(f"--min-score {min_score} must lie between 0 and 1")
     sources = list_sources(images)
-    detector = FaceDetector(model or shipped_model_path(), long_side_px=long_side)
+    detector = FaceDetector(zoo_model() if model is None else model_path(model), long_side_px=long_side)
     entries: list[dict[str, Any]] = []
     trouble: InputError | None = None
     started = time.perf_counter()

@@ -7,7 +7,7 @@ import typer
 
 
 def evaluate(
-    model: Annotated[Path, typer.Option(help="exported model (.onnx)")],
+    model: Annotated[Path, typer.Option(help="exported model, or the name of one that ships")],
     data: Annotated[Path, typer.Option(help="labelled photos; WIDER's .mat files beside them give easy, medium, hard")],
     protocol: Annotated[
         str, typer.Option(help="vga: long side 640; original: unscaled; own: letterboxed into the model's input")
@@ -20,8 +20,9 @@ def evaluate(
     from facenas.evaluation.evaluate import evaluate as judge
     from facenas.evaluation.evaluate import evaluation_to_json, open_detector
     from facenas.evaluation.evaluation_set import load_evaluation_set
+    from facenas.zoo import model_path
 
-    detector = open_detector(model, protocol)
+    detector = open_detector(model_path(model), protocol)
     photos = load_evaluation_set(data)
     for problem in photos.problems[:5]:
         note(f"left out: {problem}")

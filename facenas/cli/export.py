@@ -16,7 +16,9 @@ FORMATS = {"onnx": "model.onnx", "openvino": "model.xml", "trt": "model.engine",
 
 
 def export(
-    checkpoint: Annotated[Path | None, typer.Option(help="checkpoint.safetensors of a training")] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="checkpoint.safetensors of a training, or a name of the zoo")
+    ] = None,
     arch: Annotated[str | None, typer.Option(help="architecture to export untrained, for latency only")] = None,
     file_format: Annotated[str, typer.Option("--format", help=", ".join(FORMATS))] = "onnx",
     precision: Annotated[str, typer.Option(help="fp32, fp16, bf16 or int8, as the format has it")] = "fp32",
@@ -42,6 +44,7 @@ def export(
     from facenas.exporters.onnx import onnx_of_checkpoint, onnx_untrained
     from facenas.training.checkpoint import load_checkpoint
     from facenas.units import Size, parse_size
+    from facenas.zoo import checkpoint_path
 
     if file_format not in FORMATS:
         raise InputError(f"no format '{file_format}'; there are {', '.join(FORMATS)}")
@@ -51,7 +54,7 @@ def export(
         raise InputError("export needs either --checkpoint FILE or --arch ARCH")
     size = None if input_size is None else parse_size(input_size)
     if checkpoint is not None:
-        model = onnx_of_checkpoint(load_checkpoint(checkpoint), input_size=size, dynamic=dynamic)
+        model = onnx_of_checkpoint(load_checkpoint(checkpoint_path(checkpoint)), input_size=size, dynamic=dynamic)
     else:
         detector = resolve_detector(arch or "")
         model = onnx_untrained(detector, input_size=size or Size(640, 480), dynamic=dynamic)

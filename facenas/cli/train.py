@@ -33,7 +33,8 @@ def train(
     paste: Annotated[int, typer.Option(help="put up to so many small faces of another photo into a sample")] = 0,
     landmarks: Annotated[bool, typer.Option("--landmarks", help="also learn the five landmarks")] = False,
     init: Annotated[
-        Path | None, typer.Option(help="checkpoint to start from; of another architecture the layers that fit")
+        Path | None,
+        typer.Option(help="checkpoint or name of the zoo to start from; of another architecture the layers that fit"),
     ] = None,
     seed: Annotated[int, typer.Option(help="seed of weights, order and crops")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="go on from the last state in --out")] = False,
@@ -54,6 +55,7 @@ def train(
     from facenas.training.photos import training_photos
     from facenas.training.recipe import Recipe, default_rate_and_decay
     from facenas.units import parse_size
+    from facenas.zoo import checkpoint_path
 
     detector = replace(resolve_detector(arch), landmarks=landmarks)
     default_rate, weight_decay = default_rate_and_decay(optimizer)
@@ -85,7 +87,7 @@ def train(
             photos,
             out,
             report if main_process else lambda *_: None,
-            init=init,
+            init=None if init is None else checkpoint_path(init),
             max_seconds=None if max_minutes is None else 60 * max_minutes,
             strict=strict,
             note=note if main_process else None,

@@ -8,7 +8,7 @@ import typer
 
 def verify(
     artefact: Annotated[Path, typer.Argument(help="exported model of any format")],
-    reference: Annotated[Path, typer.Option(help="checkpoint.safetensors, or another export of the same architecture")],
+    reference: Annotated[Path, typer.Option(help="checkpoint.safetensors, a name of the zoo, or another export")],
     data: Annotated[Path, typer.Option(help="labelled photos")],
     device: Annotated[
         str | None, typer.Option(help="target to run it on (default: the one that the file names)")
@@ -41,9 +41,11 @@ def verify(
     from facenas.files import write_json
     from facenas.latency.table import find_table
     from facenas.units import parse_latency_ms
+    from facenas.zoo import checkpoint_path
 
     if require not in (None, "measured"):
         raise InputError(f"--require '{require}' is unknown; there is: measured")
+    reference = checkpoint_path(reference)
     budget_ms = None if latency is None else parse_latency_ms(latency)
     description = description_of(artefact)
     target = resolve_target(device or description.target)

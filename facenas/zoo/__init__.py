@@ -1,0 +1,48 @@
+"""The zoo: trained detectors that ship with the package, by name, so that `facenas detect photo.jpg` works at once.
+
+A detector of the zoo is three files: NAME.onnx to detect with, NAME.safetensors to train on and to verify against, and
+NAME.md, its card (data and their terms, recipe, accuracy, latency). Wherever a command takes a model or a checkpoint, it
+takes such a name too.
+"""
+
+import importlib.resources
+from pathlib import Path
+
+from facenas.errors import InputError
+
+ZOO_NAMES = ("facenas-12ms",)
+DEFAULT_NAME = "facenas-12ms"
+
+
+def zoo_model(name: str = DEFAULT_NAME) -> Path:
+    """The ONNX file of a detector of the zoo. Raises InputError for another name, or where this installation lacks it."""
+    return _file_of(name, ".onnx")
+
+
+def zoo_checkpoint(name: str = DEFAULT_NAME) -> Path:
+    """The weights of a detector of the zoo, .safetensors. Raises InputError as `zoo_model` does."""
+    return _file_of(name, ".safetensors")
+
+
+def model_path(given: Path) -> Path:
+    """The zoo's model where `given` is one of its names, else `given` itself."""
+    return zoo_model(str(given)) if _is_name(given) else given
+
+
+def checkpoint_path(given: Path) -> Path:
+    """The zoo's checkpoint where `given` is one of its names, else `given` itself."""
+    return zoo_checkpoint(str(given)) if _is_name(given) else given
+
+
+def _is_name(given: Path) -> bool:
+    """A file of the user's own that has the name goes first."""
+    return str(given) in ZOO_NAMES and not given.exists()
+
+
+def _file_of(name: str, suffix: str) -> Path:
+    if name not in ZOO_NAMES:
+        raise InputError(f"no detector '{name}' ships with facenas; there are {', '.join(ZOO_NAMES)}")
+    path = Path(str(importlib.resources.files(__name__))) / f"{name}{suffix}"
+    if not path.is_file():
+        raise InputError(f"this installation lacks {path.name}; install facenas again, or give a file of your own")
+    return path

@@ -1,0 +1,47 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facenas.cli.main import main
+from facenas.detector.face_detector import FaceDetector
+from facenas.errors import InputError
+from facenas.exporters.describe import description_of
+from facenas.training.checkpoint import load_checkpoint
+from facenas.zoo import DEFAULT_NAME, ZOO_NAMES, checkpoint_path, model_path, zoo_checkpoint, zoo_model
+
+
+@pytest.mark.parametrize("name", ZOO_NAMES)
+def test_a_detector_of_the_zoo_has_a_model_its_weights_and_a_card(name: str) -> None:
+    model, checkpoint = zoo_model(name), zoo_checkpoint(name)
+    assert description_of(model).detector == load_checkpoint(checkpoint).detector
+    card = model.with_suffix(".md").read_text(encoding="utf-8")
+    assert str(description_of(model).detector) in card
+    for word in (f"# {name}", "**Data**", "Terms", "**Recipe**", "**Accuracy**", "**Latency**", "**Limits**"):
+        assert word in card
+    assert len(FaceDetector(model)(np.zeros((48, 64, 3), np.uint8))) == 0
+
+
+def test_names_stand_for_files_and_files_of_ones_own_go_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert model_path(Path(DEFAULT_NAME)) == zoo_model()
+    assert checkpoint_path(Path(DEFAULT_NAME)) == zoo_checkpoint()
+    assert model_path(Path("model.onnx")) == Path("model.onnx")
+    Path(DEFAULT_NAME).write_text("mine")
+    assert model_path(Path(DEFAULT_NAME)) == Path(DEFAULT_NAME)
+    with pytest.raises(InputError, match=f"'huge' ships with facenas; there are {DEFAULT_NAME}"):
+        zoo_model("huge")
+
+
+def test_a_command_takes_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["facenas", "export", "--checkpoint", DEFAULT_NAME, "--input", "64x64", "--out", "small.onnx"]
+    monkeypatch.setattr("sys.argv", words)
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 0
+    assert capsys.readouterr().out
+    assert Path("small.onnx").read_bytes() != zoo_model().read_bytes()
+    assert description_of(Path("small.onnx")).detector == description_of(zoo_model()).detector
