@@ -40,7 +40,7 @@ from facenas.latency.measure import latency_of, low_quantile
 from facenas.latency.predictor import OperatorCosts, predict
 from facenas.latency.table import LatencyTable, find_table, load_table
 from facenas.operators import Kind, Operator
-from facenas.space import load_space
+from facenas.spaces import load_space
 from facenas.units import Size, parse_size
 
 SEED = 2  # a profile draws its calibration networks with another

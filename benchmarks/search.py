@@ -30,7 +30,7 @@ from facenas.search.evolution import EvolutionSettings, run_evolution
 from facenas.search.exact import ExactSearch
 from facenas.search.problem import Budgets, Problem
 from facenas.search.table_model import TableModel
-from facenas.space import load_space
+from facenas.spaces import load_space
 from facenas.units import Size
 
 SIZE = Size(640, 480)

@@ -186,7 +186,7 @@ class _Chain:
         from facenas.search.problem import Budgets, Problem
         from facenas.search.result import run_search
         from facenas.search.table_model import TableModel
-        from facenas.space import load_space
+        from facenas.spaces import load_space
 
         settings = self.settings
         table = load_table(self.folder / "table.json")

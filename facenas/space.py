@@ -1,22 +1,16 @@
-"""Search spaces: what each stage of a backbone may be, as plain data with the reason for every limit.
+"""Search space: what each stage of a backbone may be, as plain data.
 
 A space lists the allowed stages position by position; a backbone of the space is a path whose widths agree, and the
 width of its third stage decides the neck and the head (the score cannot see them, so they must not be searched).
-
-The score alone degenerates: its unlimited optimum is an 8-channel-wide stack of 7x7 kernels (PAPER.md). So every space
-carries shape limits openly: widths that do not shrink with depth, a least width per stage, a bottleneck of at least a
-fixed share of the output, few kernel sizes and a depth cap.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 
-from facenas.architecture import IMAGE_CHANNELS, STAGE_COUNT, Backbone, Detector, Family, NeckAndHead, Stage
+from facenas.architecture import IMAGE_CHANNELS, STAGE_COUNT, Backbone, Detector, NeckAndHead, Stage
 from facenas.errors import InputError
 from facenas.graph import inventory
 from facenas.operators import Operator
@@ -119,78 +113,3 @@ class Space:
                 if whole is not None:
                     return whole
         return None
-
-
-def _widening(ins: Iterable[int], outs: Iterable[int]) -> list[tuple[int, int]]:
-    """Pairs of input and output widths in which the output is at least a third wider."""
-    return [(i, o) for i in ins for o in outs if 3 * o >= 4 * i]
-
-
-def _convs(widths: Iterable[tuple[int, int]], depths: Iterable[int]) -> list[Stage]:
-    """Plain 3x3 convolutions."""
-    return [Stage(Family.CONV, i, o, 2, depth, 3) for i, o in widths for depth in depths]
-
-
-def _residuals(widths: Iterable[tuple[int, int]], depths: Iterable[int]) -> list[Stage]:
-    """3x3-3x3 residuals with inner widths of half the output and of all of it, rounded up to multiples of 16."""
-    inner = ((i, o, b) for i, o in widths for b in sorted({-(-o // 32) * 16, o}))
-    return [Stage(Family.RESIDUAL, i, o, 2, depth, 3, 3, b) for i, o, b in inner for depth in depths]
-
-
-def facenas_edge() -> Space:
-    """The default: from about 4 to 50 ms on one core of a server CPU at 640x480, the range of phones and Jetsons.
-
-    The limits answer what the score does when it is left alone, and what training showed (the same short training of
-    networks that take 12 ms: AP hard 0.22 for plain convolutions, 0.20 for 3x3-3x3 residuals, 0.11 and 0.14 for the
-    1x1-3x3-1x1 bottlenecks that the score preferred):
-
-    - It hardly sees width, so its optimum is as narrow as allowed: every stage is at least a third wider than the one
-      before, and has a least width. Runtimes compute channels in blocks of 16, so other widths (but the least stem) only
-      waste time.
-    - It counts kernel sizes and layers, and prefers them to width: kernels are 3x3, and a stage ends at two residuals or
-      three convolutions. So a larger budget can only be spent on width.
-    - Bottlenecks count five layers in two residuals for few multiply-accumulates, and depthwise stages more still, yet
-      trained alike both stayed behind plain 3x3 convolutions of equal latency. The backbone has neither.
-    - Layers at half and quarter resolution are the dearest and, by the score's weights, bought first, with width: with a
-      second layer stage 1 rises from 2.5 to about 11, an artefact of ln(3/3) = 0. Stages 1 and 2 are one convolution.
-    - It cannot see neck and head: they follow from the width of stage 3.
-    """
-    outs = (
-        (8, 16, 32),
-        (16, 32, 48, 64),
-        (32, 48, 64, 80, 96),
-        (48, 64, 80, 96, 128, 160),
-        (64, 80, 96, 128, 160, 192, 256),
-    )
-    stages = [_convs([(IMAGE_CHANNELS, width) for width in outs[0]], (1,)), _convs(_widening(*outs[:2]), (1,))]
-    for ins, widths in pairwise(outs[1:]):
-        pairs = _widening(ins, widths)
-        stages.append(_convs(pairs, (1, 2, 3)) + _residuals(pairs, (1, 2)))
-    # The head at stride 8 would be most of a small net if it did not grow with the features that it reads.
-    necks_and_heads = (
-        (0, NeckAndHead(16, 32, 2, depthwise=True)),
-        (48, NeckAndHead(16, 48, 2, depthwise=True)),
-        (64, NeckAndHead(32, 64, 2, depthwise=True)),
-    )
-    return Space("facenas-edge", tuple(tuple(choices) for choices in stages), necks_and_heads)
-
-
-SPACE_NAMES = ("facenas-edge", "damofd-0.5g", "damofd-2.5g")
-
-
-def load_space(name: str) -> Space:
-    """The space of that name, or of a space file whose path ends in .json. Raises InputError that lists the names."""
-    from facenas.released_spaces import damofd_0_5g, damofd_2_5g
-    from facenas.space_file import read_space
-
-    match name:
-        case "facenas-edge":
-            return facenas_edge()
-        case "damofd-0.5g":
-            return damofd_0_5g()
-        case "damofd-2.5g":
-            return damofd_2_5g()
-        case _ if name.endswith(".json"):
-            return read_space(Path(name))
-        case _:
-            raise InputError(f"no search space '{name}'; there are {', '.join(SPACE_NAMES)}, and files ending in .json")

@@ -8,7 +8,8 @@ import pytest
 from facenas.architecture import Backbone, Family, NeckAndHead, Stage, parse_detector, parse_stage
 from facenas.errors import InputError
 from facenas.graph import inventory
-from facenas.space import Space, load_space
+from facenas.space import Space
+from facenas.spaces import load_space
 from facenas.units import Size
 
 SIZE = Size(96, 64)

@@ -72,7 +72,7 @@ def search(
     from facenas.search.ranking import Ranking
     from facenas.search.rerank import Measure, require_torch
     from facenas.search.result import require_top, space_ranges
-    from facenas.space import load_space
+    from facenas.spaces import load_space
     from facenas.units import parse_size
 
     devices, size = options.parse_devices(device), parse_size(input_size)

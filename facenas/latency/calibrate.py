@@ -27,7 +27,7 @@ from facenas.latency.carriers import random_networks
 from facenas.latency.measure import low_quantile
 from facenas.latency.predictor import OperatorCosts, predict
 from facenas.latency.table import Calibration, LatencyTable
-from facenas.space import load_space
+from facenas.spaces import load_space
 
 _NETWORKS = 8
 _POOL = 60

@@ -14,7 +14,8 @@ from facenas.devices.fingerprint import read_fingerprint
 from facenas.devices.targets import resolve_target
 from facenas.latency.table import Calibration, LatencyTable, OperatorTime, save_table
 from facenas.score import PAPER_STAGE_WEIGHTS
-from facenas.space import Space, load_space
+from facenas.space import Space
+from facenas.spaces import load_space
 from tests.cli.conftest import Outcome
 
 Run = Callable[..., Outcome]

@@ -14,7 +14,7 @@ from facenas.latency.carriers import random_networks
 from facenas.latency.predictor import predict
 from facenas.latency.profiler import profile
 from facenas.latency.table import LatencyTable
-from facenas.space import load_space
+from facenas.spaces import load_space
 from facenas.units import Size
 
 SIZE = Size(640, 480)

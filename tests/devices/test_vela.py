@@ -19,7 +19,7 @@ from facenas.graph import build_graph
 from facenas.latency.carriers import random_networks
 from facenas.latency.predictor import OperatorCosts, predict
 from facenas.latency.table import find_table
-from facenas.space import facenas_edge
+from facenas.spaces import facenas_edge
 from facenas.units import Size
 
 pytest.importorskip("ethosu", reason="the extra npu is not installed")

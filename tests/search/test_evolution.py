@@ -20,7 +20,7 @@ from facenas.search.exact import ExactSearch
 from facenas.search.problem import Budgets, Problem
 from facenas.search.result import SearchResult
 from facenas.search.table_model import TableModel
-from facenas.space import load_space
+from facenas.spaces import load_space
 from facenas.units import Size
 
 SHORT = EvolutionSettings(candidates=6_400)

@@ -13,7 +13,7 @@ from facenas.score import ScoreSettings
 from facenas.search.exact import ExactSearch
 from facenas.search.problem import Budgets, Problem
 from facenas.search.result import require_top
-from facenas.space import facenas_edge
+from facenas.spaces import facenas_edge
 from facenas.units import Size
 
 

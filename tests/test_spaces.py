@@ -13,7 +13,7 @@ from facenas.released import released_flops, released_params
 from facenas.score import ScoreSettings
 from facenas.search.problem import Budgets, Problem
 from facenas.search.result import run_search
-from facenas.space import SPACE_NAMES, load_space
+from facenas.spaces import SPACE_NAMES, load_space
 from facenas.units import Size
 
 START_OF_THE_RELEASE = (
