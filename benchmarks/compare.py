@@ -1,19 +1,18 @@
 """How do our detectors stand beside published ones? Accuracy and latency on the same photos and machine, in one run.
 
-Ours run by the protocol `vga` (long side 640, in ratio), the published ones as benchmarks/baselines.py says. Latency is
-of the network alone, ONNX Runtime, one thread, all networks timed in turns: ours at 640x480, the published ones at the
-input that they were judged with.
+Ours see photos at the long side of their own input, in ratio (640: the protocol `vga`), the published ones as
+benchmarks/baselines.py says. Latency is of the network alone, ONNX Runtime, one thread, all networks timed in turns, each
+at the input that it was judged with.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from baselines import Baseline, baselines_in
-from facenas.exporters.onnx import load_onnx, open_sides
 
 from facenas.bench.detectors import SCHEMA, DetectorComparison, DetectorResult
 from facenas.bench.record import new_record
-from facenas.detector.face_detector import FaceDetector
+from facenas.detector.face_detector import FaceDetector, described_size
 from facenas.devices.runtimes import load_model
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
@@ -22,7 +21,7 @@ from facenas.evaluation.evaluation_set import load_evaluation_set
 from facenas.latency.measure import measure_latency
 from facenas.units import Size
 
-PHOTO = Size(640, 480)
+PHOTO = Size(640, 480)  # for published files whose sides are open
 _ROUNDS = 30
 
 
@@ -37,11 +36,10 @@ def compare(own: Sequence[Path], models: Path | None, data: Path, report: Report
     detectors: list[tuple[str, bool, str, Detect]] = []
     networks = []
     for path in own:
-        detectors.append((path.stem, True, f"{PHOTO}", FaceDetector(path, long_side_px=640)))
-        model = load_model(path, resolve_target("cpu"))
-        if model.input_size != PHOTO:
-            model = load_model(open_sides(load_onnx(path)).SerializeToString(), resolve_target("cpu"))
-        networks.append(model)
+        size = described_size(path)
+        detect = FaceDetector(path, long_side_px=max(size.width_px, size.height_px))
+        detectors.append((path.stem, True, f"{size}", detect))
+        networks.append(load_model(path, resolve_target("cpu")))
     for path in baselines_in(models) if models is not None else []:
         baseline = Baseline(path)
         detectors.append((baseline.name, False, f"{baseline.input_size}", baseline))

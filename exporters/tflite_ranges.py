@@ -12,10 +12,9 @@ import numpy.typing as npt
 import onnx
 from facenas.exporters.tflite_graph import Range
 
+from facenas.detector.postprocess import LEAST_LOGIT
 from facenas.graph import SCORE_CHANNELS
 
-# A score of 0.0025: an eighth of the least score that evaluations look at.
-LEAST_LOGIT = -6.0
 _ERROR_LEVEL = 3
 
 FloatArray = npt.NDArray[np.float32]

@@ -25,6 +25,8 @@ from facenas.graph import (
 
 FloatArray = npt.NDArray[np.float32]
 NMS_IOU = 0.45
+LEAST_LOGIT = -6.0
+"""A score of 0.0025, an eighth of the least that evaluations look at: int8 need not tell lower ones apart."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facenas.detector.postprocess import Faces
+from facenas.graph import SCORE_CHANNELS
 
 FloatArray = npt.NDArray[np.float32]
 PARTNER_IOU = 0.9
@@ -60,6 +61,17 @@ def compare_tensors(
         finite = np.isfinite([max_abs, mean_abs, cosine, relative]).all()
         result[name] = TensorParity(max_abs, mean_abs, cosine, relative) if finite else TensorParity(None, None, 0.0)
     return result
+
+
+def with_logits_from(outputs: Sequence[Mapping[str, FloatArray]], least: float) -> list[dict[str, FloatArray]]:
+    """The outputs of a detector, [n, channels, height, width] each, with score logits below `least` raised to it."""
+    raised = []
+    for each in outputs:
+        copies = {name: np.array(values) for name, values in each.items()}
+        for values in copies.values():
+            values[:, SCORE_CHANNELS] = np.maximum(values[:, SCORE_CHANNELS], least)
+        raised.append(copies)
+    return raised
 
 
 def relative_difference(expected: npt.NDArray[np.floating], found: npt.NDArray[np.floating]) -> float:

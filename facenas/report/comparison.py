@@ -105,8 +105,8 @@ def _provenance(comparison: DetectorComparison) -> list[Html]:
     return [
         paragraph(
             "Average precision is measured by the WIDER FACE protocol, scores from 0.02, suppression at 0.45. Ours see "
-            "photos at a long side of 640 in ratio; published files run as their authors run them, letterboxed (Ultra-Light: "
-            "stretched) into their own input, SCRFD, whose sides are open, at 640x640."
+            "photos at the long side of their own input, in ratio; published files run as their authors run them, "
+            "letterboxed (Ultra-Light: stretched) into their own input, SCRFD, whose sides are open, at 640x640."
         ),
         paragraph(
             "Latency is measured: the network alone, ONNX Runtime, one thread, all networks in turns, 20th percentile of "

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from facenas.errors import InputError
 
-ZOO_NAMES = ("facenas-12ms",)
+ZOO_NAMES = ("facenas-12ms", "facenas-7ms")
 DEFAULT_NAME = "facenas-12ms"
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from facenas.detector.postprocess import Faces
-from facenas.evaluation.parity import compare_faces, compare_tensors, pairwise_iou
+from facenas.evaluation.parity import compare_faces, compare_tensors, pairwise_iou, with_logits_from
 
 
 def outputs(*values: float, name: str = "output_8") -> dict[str, np.ndarray]:
@@ -58,3 +58,15 @@ def test_overlaps_by_hand() -> None:
     others = faces((0, 0, 10, 10, 1), (5, 0, 15, 10, 1), (10, 10, 20, 20, 1)).boxes
     np.testing.assert_allclose(pairwise_iou(boxes, others), [[1, 1 / 3, 0], [0, 0, 0]], rtol=1e-6)
     assert pairwise_iou(boxes, others[:0]).shape == (2, 0)
+
+
+def test_logits_of_scores_that_nobody_asks_for_count_alike_and_nothing_else_does() -> None:
+    maps = np.full((1, 10, 2, 2), -20, np.float32)
+    maps[0, 0, 0, 0] = 3
+    raised = with_logits_from([{"output_8": maps}], -6)[0]["output_8"]
+    assert raised[0, :2].min() == -6
+    assert raised[0, 0, 0, 0] == 3
+    assert (raised[0, 2:] == -20).all()
+    assert maps.min() == -20
+    maps[0, 1, 0, 0] = np.nan
+    assert np.isnan(with_logits_from([{"output_8": maps}], -6)[0]["output_8"]).any()
