@@ -31,8 +31,9 @@ from facenas.devices.runtimes import load_model
 from facenas.devices.targets import Target, resolve_target
 from facenas.errors import FacenasError, TableError
 from facenas.evaluation.evaluation_set import EvaluationSet, load_evaluation_set
+from facenas.evaluation.gates import Gate, Limits
 from facenas.evaluation.latency_check import check_latency
-from facenas.evaluation.verify import Gate, Limits, Verification, verify
+from facenas.evaluation.verify import Verification, verify
 from facenas.files import write_json
 from facenas.latency.measure import Latency, measure_latency
 from facenas.latency.table import LatencyTable, find_table

@@ -252,9 +252,10 @@ class _Chain:
 
     def verify(self) -> str:
         """All gates, and pictures of what the artefact finds."""
+        from facenas.evaluation.gates import Limits
         from facenas.evaluation.latency_check import check_latency
         from facenas.evaluation.pictures import write_evaluation, write_pictures
-        from facenas.evaluation.verify import Limits, verify
+        from facenas.evaluation.verify import verify
         from facenas.latency.table import load_table
         from facenas.training.photos import training_photos
 

@@ -17,7 +17,7 @@ from facenas.cli.main import app, main
 from facenas.data.image import encode_jpeg
 from facenas.data.synthetic import draw_photo, write_synthetic_set
 from facenas.devices.targets import TARGET_NAMES
-from facenas.evaluation.verify import AP_DROPS, BOXES_MATCHED, FP32_MAX_ABS, RELATIVE
+from facenas.evaluation.gates import AP_DROPS, BOXES_MATCHED, FP32_MAX_ABS, RELATIVE
 from facenas.zoo import zoo_model
 
 ROOT = Path(__file__).resolve().parents[1]

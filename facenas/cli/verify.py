@@ -34,8 +34,8 @@ def verify(
     from facenas.devices.targets import resolve_target, why_unavailable
     from facenas.errors import InputError, TableError
     from facenas.evaluation.evaluation_set import load_evaluation_set
+    from facenas.evaluation.gates import LatencyCheck, Limits
     from facenas.evaluation.latency_check import check_latency
-    from facenas.evaluation.verify import LatencyCheck, Limits
     from facenas.evaluation.verify import verify as run_gates
     from facenas.exporters.describe import description_of
     from facenas.files import write_json

@@ -3,7 +3,8 @@
 from facenas.data.image import letterbox, read_image
 from facenas.evaluation.evaluate import average_precisions, evaluate
 from facenas.evaluation.evaluation_set import EvaluationSet
-from facenas.evaluation.verify import AP_DROPS, LetterboxedDetector
+from facenas.evaluation.gates import AP_DROPS
+from facenas.evaluation.verify import LetterboxedDetector
 from facenas.exporters.artefact import Description
 from facenas.exporters.openvino import AccuracyControl, FloatArray, Run
 

@@ -6,7 +6,7 @@ from facenas.devices.runtimes import load_model
 from facenas.devices.targets import Target
 from facenas.errors import TableError
 from facenas.evaluation.evaluate import Report
-from facenas.evaluation.verify import LatencyCheck, Limits, latency_gates
+from facenas.evaluation.gates import LatencyCheck, Limits, latency_gates
 from facenas.exporters.describe import description_of
 from facenas.latency.measure import measure_latency
 from facenas.latency.predictor import predict

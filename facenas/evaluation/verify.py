@@ -29,6 +29,16 @@ from facenas.evaluation.departure import (
 )
 from facenas.evaluation.evaluate import Report, average_precisions, evaluate
 from facenas.evaluation.evaluation_set import EvaluationSet
+from facenas.evaluation.gates import (
+    FP32_MAX_ABS,
+    RELATIVE,
+    Gate,
+    LatencyCheck,
+    Limits,
+    latency_gates,
+    limits_of,
+    tensor_gate,
+)
 from facenas.evaluation.parity import (
     REFERENCE_MIN_SCORE,
     BoxParity,
@@ -51,62 +61,6 @@ class Runner(Protocol):
 
     def run(self, image: FloatArray) -> Mapping[str, FloatArray]:
         """The outputs by name for float32 [1, 3, height, width]."""
-
-
-# The same sums in another order: a thousand times less than what moves a box by a pixel.
-FP32_MAX_ABS = 1e-4
-# Relative differences of outputs. One rounding to n significant bits errs by 2^-(n+1) at most; over the forty layers of
-# a detector the errors add like a random walk, about six times one of them. Then a factor of about four for outputs of
-# which a large part cancels. fp16, 11 bits: 6 * 2^-12 = 0.15 %; bf16, 8 bits: 1.2 % (measured 0.9 %). int8 has 255 steps
-# for a whole range that few values fill, errs by 1 to 2 % a layer, and was measured between 3 and 6 %.
-RELATIVE = {"fp16": 0.006, "bf16": 0.04, "int8": 0.15}
-# A box edge that moves by a twentieth of the box's side costs a partner at IoU 0.9; int8 moves some that far.
-BOXES_MATCHED = {"fp32": 0.99, "fp16": 0.99, "bf16": 0.98, "int8": 0.9}
-AP_DROPS = {"fp32": 0.005, "fp16": 0.005, "bf16": 0.005, "int8": 0.015}
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What the gates allow. None: by the precision of the artefact, as the tables above have it. `latency_percent`:
-    measured against predicted; `budget_percent`: the measuring tolerance by which the measured latency may stand above
-    the budget."""
-
-    boxes_matched: float | None = None
-    ap_drop: float | None = None
-    latency_percent: float = 10.0
-    budget_percent: float = 5.0
-
-
-@dataclass(frozen=True)
-class LatencyCheck:
-    """Predicted and measured latency in milliseconds; None where there is no table, no measurement or no budget.
-
-    `estimated_ms` stands for a measurement where the device is not here and its vendor's compiler estimates the file.
-    """
-
-    target: str
-    predicted_ms: float | None = None
-    measured_ms: float | None = None
-    budget_ms: float | None = None
-    provenance: str | None = None
-    why_unpredicted: str | None = None
-    estimated_ms: float | None = None
-
-    @property
-    def found_ms(self) -> float | None:
-        """The measurement, else the estimate."""
-        return self.estimated_ms if self.measured_ms is None else self.measured_ms
-
-
-@dataclass(frozen=True)
-class Gate:
-    """One check: `passed` is None where it was not measured; `value` must not pass `limit`, both in `unit`."""
-
-    name: str
-    passed: bool | None
-    value: float | None
-    limit: float | None
-    note: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +103,7 @@ class Verification:
             "tensor": {name: asdict(parity) for name, parity in self.tensors.items()},
             "boxes": None if self.boxes is None else asdict(self.boxes),
             "ap": {"reference": dict(self.reference_ap), "artefact": dict(self.artefact_ap), "drop": self.ap_drop},
-            "latency": latency | {"within_percent": _percent_off(self.latency)},
+            "latency": latency | {"within_percent": self.latency.off_percent},
             "gates": [asdict(gate) for gate in self.gates],
             "first_departure": None if self.departure is None else str(self.departure),
         }
@@ -227,10 +181,10 @@ def verify(
     drop = round(max(drops), 5) if drops else None
 
     precision = description.precision
-    least_matched, most_drop = _limits_of(precision, limits)
+    least_matched, most_drop = limits_of(precision, limits)
     scores = f"share with a partner; scores of partners differ by {boxes.max_score_difference:.2g} at most"
     parity_gates = (
-        _tensor_gate(tensors_parity, precision),
+        tensor_gate(tensors_parity, precision),
         Gate("boxes", boxes.matched >= least_matched, boxes.matched, least_matched, scores),
         Gate("average precision", None if drop is None else drop <= most_drop, drop, most_drop, "largest drop"),
     )
@@ -268,16 +222,10 @@ def _comparable(
     return with_logits_from(expected, LEAST_LOGIT), with_logits_from(found, LEAST_LOGIT)
 
 
-def _limits_of(precision: str, limits: Limits) -> tuple[float, float]:
-    """Least share of matched boxes and largest drop of average precision for an artefact of that precision."""
-    matched = BOXES_MATCHED[precision] if limits.boxes_matched is None else limits.boxes_matched
-    return matched, AP_DROPS[precision] if limits.ap_drop is None else limits.ap_drop
-
-
 def _unmeasured(
     artefact: Path, reference: Path, photos: EvaluationSet, latency: LatencyCheck, limits: Limits, reason: str
 ) -> Verification:
-    least_matched, most_drop = _limits_of(description_of(artefact).precision, limits)
+    least_matched, most_drop = limits_of(description_of(artefact).precision, limits)
     gates = (
         Gate("loads", None, None, None, f"not measured: {reason}"),
         Gate("tensors", None, None, None, "not measured"),
@@ -325,51 +273,6 @@ def _reference_layers(path: Path, description: Description, names: Sequence[str]
 
     model = onnx_of_checkpoint(load_checkpoint(path), input_size=description.input_size, dynamic=False)
     return onnx_layer_runner(model.SerializeToString(), names)
-
-
-def _tensor_gate(parities: Mapping[str, TensorParity], precision: str) -> Gate:
-    """fp32: the largest absolute difference; else the largest relative one, because values may be of any size."""
-    relative = precision in RELATIVE
-    limit = RELATIVE[precision] if relative else FP32_MAX_ABS
-    odd = [name for name, parity in parities.items() if parity.max_abs is None]
-    if odd:
-        return Gate("tensors", False, None, limit, f"output {odd[0]} is missing, of another shape or not finite")
-    values = [parity.relative if relative else parity.max_abs for parity in parities.values()]
-    worst = max(value or 0.0 for value in values)
-    cosine = min(parity.cosine for parity in parities.values())
-    what = "relative" if relative else "absolute"
-    return Gate("tensors", worst <= limit, worst, limit, f"largest {what} difference; least cosine {cosine:.6f}")
-
-
-def latency_gates(latency: LatencyCheck, limits: Limits) -> tuple[Gate, Gate]:
-    """Measured against predicted latency, and against the budget; or, where there is only that, the estimate."""
-    off_percent = _percent_off(latency)
-    agrees = None if off_percent is None else abs(off_percent) <= limits.latency_percent
-    estimated = latency.measured_ms is None and latency.estimated_ms is not None
-    how = "the compiler's estimate" if estimated else "measured"
-    note = f"{how} against predicted, percent"
-    if off_percent is None:
-        note = f"not measured: {latency.why_unpredicted or 'no measurement'}"
-    over, within = None, None
-    if latency.found_ms is not None and latency.budget_ms is not None:
-        # An estimate is the same each time, so it is allowed no tolerance.
-        over = latency.budget_ms * (1 if estimated else 1 + limits.budget_percent / 100)
-        within = latency.found_ms <= over
-    budget_note = "not measured"
-    if within is not None:
-        budget_note = f"ms; budget and {limits.budget_percent:g} % for measuring"
-        if estimated:
-            budget_note = "ms, the compiler's estimate, not measured"
-    return (
-        Gate("latency as predicted", agrees, off_percent, limits.latency_percent, note),
-        Gate("latency within budget", within, latency.found_ms if within is not None else None, over, budget_note),
-    )
-
-
-def _percent_off(latency: LatencyCheck) -> float | None:
-    if latency.predicted_ms is None or latency.found_ms is None:
-        return None
-    return round(100 * (latency.found_ms / latency.predicted_ms - 1), 2)
 
 
 def _open_reference(path: Path, description: Description) -> tuple[Runner, Description]:

@@ -2,7 +2,7 @@
 
 from facenas.data.image import read_image
 from facenas.errors import InputError
-from facenas.evaluation.verify import Gate
+from facenas.evaluation.gates import Gate
 from facenas.report.axes import Axis
 from facenas.report.charts import Bar, Guide, Series, bar_chart, line_chart
 from facenas.report.markup import Html, element, paragraph, section, table

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from facenas.errors import InputError
+from facenas.evaluation.gates import Gate, LatencyCheck
 from facenas.evaluation.parity import BoxParity, TensorParity
-from facenas.evaluation.verify import Gate, LatencyCheck
 from facenas.files import read_json
 from facenas.report.typed_json import read_as
 from facenas.score import ScoreSettings

@@ -14,7 +14,7 @@ from facenas.cli.main import app
 from facenas.devices.runtimes import CompiledModel, load_model
 from facenas.devices.targets import resolve_target, why_unavailable
 from facenas.errors import InputError
-from facenas.evaluation.verify import LatencyCheck, Limits, latency_gates
+from facenas.evaluation.gates import LatencyCheck, Limits, latency_gates
 from facenas.graph import build_graph
 from facenas.latency.carriers import random_networks
 from facenas.latency.predictor import OperatorCosts, predict

@@ -24,7 +24,8 @@ from facenas.devices import targets
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.evaluation.evaluation_set import EvaluationSet, GroundTruth, load_evaluation_set
-from facenas.evaluation.verify import LatencyCheck, Limits, Verification, latency_gates, verify
+from facenas.evaluation.gates import LatencyCheck, Limits, latency_gates
+from facenas.evaluation.verify import Verification, verify
 from facenas.training.checkpoint import save_checkpoint
 from facenas.units import Size
 
