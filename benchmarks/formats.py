@@ -11,77 +11,65 @@ fails.
 
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import onnx
 import typer
 from facenas.exporters.artefact import Artefact
-from facenas.exporters.calibration import Calibration, choose_calibration
-from facenas.exporters.onnx import export_onnx, onnx_of_checkpoint
-from facenas.exporters.openvino import export_openvino
-from facenas.exporters.quantize import quantize_model
-from facenas.exporters.tflite import export_tflite
+from facenas.exporters.calibration import choose_calibration
+from facenas.exporters.export import FORMATS, export_model
+from facenas.exporters.onnx import onnx_of_checkpoint
+from script import run_script
 
 from facenas.bench.record import new_record
 from facenas.cli.output import print_table
 from facenas.cli.progress import progress_bar
 from facenas.devices.runtimes import load_model
-from facenas.devices.targets import Target, resolve_target
-from facenas.errors import FacenasError, TableError
+from facenas.devices.targets import resolve_target
 from facenas.evaluation.evaluation_set import EvaluationSet, load_evaluation_set
-from facenas.evaluation.gates import Gate, Limits
-from facenas.evaluation.latency_check import check_latency
+from facenas.evaluation.gates import VERDICTS, Gate, Limits
+from facenas.evaluation.latency_check import check_latency, table_for
 from facenas.evaluation.verify import Verification, verify
 from facenas.files import write_json
 from facenas.latency.measure import Latency, measure_latency
-from facenas.latency.table import LatencyTable, find_table
 from facenas.training.checkpoint import load_checkpoint
 from facenas.units import Size, parse_latency_ms
-from facenas.zoo import zoo_model
+from facenas.zoo import DEFAULT_NAME, checkpoint_path
 
+INPUT = Size(640, 480)
 _ROUNDS = 20
 _NPU = "npu"
-_VERDICTS = {True: "passed", False: "FAILED", None: "not measured"}
-
-Export = Callable[[onnx.ModelProto, Calibration, Path], Artefact]
-
-EXPORTS: Mapping[str, Export] = {
-    "onnx fp32": lambda model, _, folder: export_onnx(model, folder / "fp32.onnx"),
-    "onnx int8": lambda model, photos, folder: export_onnx(quantize_model(model, photos), folder / "int8.onnx"),
-    "openvino fp32": lambda model, _, folder: export_openvino(model, folder / "fp32.xml", precision="fp32"),
-    "openvino bf16": lambda model, _, folder: export_openvino(model, folder / "bf16.xml", precision="bf16"),
-    "openvino int8": lambda model, photos, folder: export_openvino(
-        model, folder / "int8.xml", precision="int8", calibration=photos
-    ),
-    "tflite int8": lambda model, photos, folder: export_tflite(model, folder / "int8.tflite", photos),
-}
+CASES = (
+    ("onnx", "fp32"),
+    ("onnx", "int8"),
+    ("openvino", "fp32"),
+    ("openvino", "bf16"),
+    ("openvino", "int8"),
+    ("tflite", "int8"),
+)
 
 
 def main(
     data: Annotated[Path, typer.Option(help="labelled photos for the gates")],
     calibration: Annotated[Path, typer.Option(help="photos for the ranges of int8; not those of --data")],
-    checkpoint: Annotated[Path | None, typer.Option(help="checkpoint.safetensors (default: the shipped one)")] = None,
-    latency: Annotated[str, typer.Option(help="budget for every file, for example 12ms")] = "12ms",
-    npu_latency: Annotated[str, typer.Option(help="budget on the NPU")] = "12ms",
+    checkpoint: Annotated[Path, typer.Option(help="checkpoint.safetensors, or a name of the zoo")] = Path(DEFAULT_NAME),
+    latency: Annotated[str, typer.Option(help="budget of every file, for example 12ms")] = "12ms",
     out: Annotated[Path | None, typer.Option(help="JSON file for the result")] = None,
 ) -> None:
     """Export, time and prove."""
-    checkpoint = checkpoint or zoo_model().with_suffix(".safetensors")
-    budgets_ms = {True: parse_latency_ms(npu_latency), False: parse_latency_ms(latency)}
+    checkpoint, budget_ms = checkpoint_path(checkpoint), parse_latency_ms(latency)
     photos, chosen = load_evaluation_set(data), choose_calibration(calibration)
     model = onnx_of_checkpoint(load_checkpoint(checkpoint), input_size=None, dynamic=False)
     with tempfile.TemporaryDirectory(prefix="facenas-") as folder, progress_bar() as report:
         artefacts = {}
-        for index, (name, export) in enumerate(EXPORTS.items()):
-            report(index, len(EXPORTS), f"exporting {name}")
-            artefacts[name] = export(model, chosen, Path(folder))
+        for index, (file_format, precision) in enumerate(CASES):
+            name = f"{file_format} {precision}"
+            report(index, len(CASES), f"exporting {name}")
+            out_path = Path(folder, f"{precision}{Path(FORMATS[file_format]).suffix}")
+            artefacts[name] = export_model(model, file_format, precision, out_path, calibration=chosen)
         latencies = time_in_turns(artefacts, report)
-        proofs = {
-            name: prove(artefact, checkpoint, photos, budgets_ms[artefact.format == "tflite"], report)
-            for name, artefact in artefacts.items()
-        }
+        proofs = {name: prove(each, checkpoint, photos, budget_ms, report) for name, each in artefacts.items()}
     record = new_record({}, {}, quick=False, checkout=Path(__file__).parent)
     rows = [row_of(name, artefacts[name], latencies[name], proofs[name]) for name in artefacts]
     if out is not None:
@@ -98,7 +86,7 @@ def time_in_turns(artefacts: Mapping[str, Artefact], report: Any) -> dict[str, L
     latencies = measure_latency(
         models,
         rounds=_ROUNDS,
-        input_size=Size(640, 480),
+        input_size=INPUT,
         progress=lambda done, total: report(done, total, "timing in turns"),
     )
     return dict(zip(artefacts, latencies, strict=True))
@@ -107,16 +95,8 @@ def time_in_turns(artefacts: Mapping[str, Artefact], report: Any) -> dict[str, L
 def prove(artefact: Artefact, reference: Path, photos: EvaluationSet, budget_ms: float, report: Any) -> Verification:
     """All gates; the latency of TensorFlow Lite is that on the NPU."""
     target = resolve_target(_NPU if artefact.format == "tflite" else artefact.target)
-    check = check_latency(artefact.path, target, table_of(target), budget_ms, report)
+    check = check_latency(artefact.path, target, table_for(target, INPUT), budget_ms, report)
     return verify(artefact.path, reference, photos, check, Limits(), report)
-
-
-def table_of(target: Target) -> LatencyTable | None:
-    """The table that predicts for a target, if there is one."""
-    try:
-        return find_table(target, Size(640, 480))
-    except TableError:
-        return None
 
 
 def row_of(name: str, artefact: Artefact, latency: Latency, proof: Verification) -> dict[str, Any]:
@@ -152,12 +132,8 @@ def show(rows: list[dict[str, Any]], name: str) -> None:
 
 def gate_text(gate: Gate) -> str:
     """Verdict and value."""
-    return _VERDICTS[gate.passed] + ("" if gate.value is None else f" {gate.value:.3g}")
+    return VERDICTS[gate.passed] + ("" if gate.value is None else f" {gate.value:.3g}")
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except FacenasError as error:
-        print(f"formats: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    run_script(main)

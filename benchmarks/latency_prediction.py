@@ -22,6 +22,7 @@ import numpy.typing as npt
 import onnx
 import typer
 from onnx import TensorProto, helper, numpy_helper
+from script import run_script
 
 from facenas.architecture import PUBLISHED_NAMES, Detector, published_detector
 from facenas.cli.output import note, print_table
@@ -31,7 +32,7 @@ from facenas.devices.cpu import pin_to_cores
 from facenas.devices.fingerprint import differences, read_fingerprint
 from facenas.devices.runtimes import load_model
 from facenas.devices.targets import Target, resolve_target
-from facenas.errors import FacenasError, TableError
+from facenas.errors import TableError
 from facenas.files import write_json
 from facenas.graph import inventory
 from facenas.latency.calibrate import calibration_networks, rescaled
@@ -312,8 +313,4 @@ def show(result: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except FacenasError as error:
-        print(f"latency_prediction: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    run_script(main)

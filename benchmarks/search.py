@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from script import run_script
 
 from facenas.cli.output import note, print_table
 from facenas.devices.targets import resolve_target
-from facenas.errors import FacenasError
 from facenas.files import write_json
 from facenas.latency.table import find_table
 from facenas.score import ScoreSettings
@@ -136,8 +136,4 @@ def main(
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except FacenasError as error:
-        note(f"search benchmark: {error}")
-        sys.exit(error.exit_code)
+    run_script(main)

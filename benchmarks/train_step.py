@@ -16,6 +16,7 @@ from typing import Annotated
 import numpy as np
 import torch
 import typer
+from script import run_script
 
 from facenas.architecture import Detector, resolve_detector
 from facenas.cli.output import print_table
@@ -91,4 +92,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_script(main)

@@ -6,5 +6,5 @@ Each format's module has three functions:
     why_not_<format>(model) -> str | None               why a model cannot be converted, in words
     read_description(...) -> Description                what the file says of itself (see `describe.description_of`)
 
-`facenas.cli.export` dispatches to the first, `facenas.exporters.describe` to the last.
+`facenas.exporters.export` dispatches to the first, `facenas.exporters.describe` to the last.
 """

@@ -1,18 +1,11 @@
 """`facenas export`: from a checkpoint to the file that a runtime loads."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    import onnx
-
-    from facenas.exporters.artefact import Artefact
-    from facenas.exporters.calibration import Calibration
-
-# By format: the usual name of its file.
-FORMATS = {"onnx": "model.onnx", "openvino": "model.xml", "trt": "model.engine", "tflite": "model.tflite"}
+from facenas.exporters.export import FORMATS
 
 
 def export(
@@ -41,6 +34,7 @@ def export(
     from facenas.cli.output import note, print_json, print_table
     from facenas.errors import InputError
     from facenas.exporters.calibration import choose_calibration
+    from facenas.exporters.export import export_model
     from facenas.exporters.onnx import onnx_of_checkpoint, onnx_untrained
     from facenas.training.checkpoint import load_checkpoint
     from facenas.units import Size, parse_size
@@ -61,73 +55,20 @@ def export(
     photos = choose_calibration(calibration, calibration_count, seed) if precision == "int8" else None
     if photos is not None and calibration is None:
         note(f"calibrating on {photos.count} synthetic photos; for real faces give real ones with --calibration")
-    artefact = _export(model, file_format, precision, out or Path(FORMATS[file_format]), photos, dialect, labelled)
+    accuracy = None
+    if labelled is not None:
+        from facenas.evaluation.accuracy_control import accuracy_control
+        from facenas.evaluation.evaluation_set import load_evaluation_set
+        from facenas.exporters.onnx import IN_MEMORY, read_description
+
+        accuracy = accuracy_control(load_evaluation_set(labelled), read_description(model, IN_MEMORY))
+    place = out or Path(FORMATS[file_format])
+    artefact = export_model(
+        model, file_format, precision, place, calibration=photos, dialect=dialect, accuracy=accuracy
+    )
     if json:
         print_json(artefact.to_json())
         return
     rows = [(name, str(value)) for name, value in artefact.to_json().items() if name != "operators"]
     rows += [(operators, str(count)) for operators, count in artefact.operators.items()]
     print_table("exported", ("figure", "value"), rows)
-
-
-def _export(
-    model: "onnx.ModelProto",
-    file_format: str,
-    precision: str,
-    out: Path,
-    calibration: "Calibration | None",
-    dialect: str,
-    labelled: Path | None,
-) -> "Artefact":
-    """Dispatch to the one function of the format: (described ONNX model, file) -> artefact; int8 has a calibration."""
-    from facenas.errors import InputError
-
-    match file_format:
-        case "onnx":
-            from facenas.exporters.onnx import export_onnx
-
-            return export_onnx(_in_precision(model, precision, calibration, dialect), out)
-        case "openvino":
-            from facenas.exporters.openvino import export_openvino
-
-            accuracy = None
-            if labelled is not None:
-                from facenas.evaluation.accuracy_control import accuracy_control
-                from facenas.evaluation.evaluation_set import load_evaluation_set
-                from facenas.exporters.onnx import read_description
-
-                accuracy = accuracy_control(load_evaluation_set(labelled), read_description(model, out))
-            return export_openvino(model, out, precision=precision, calibration=calibration, accuracy=accuracy)
-        case "trt":
-            from facenas.exporters.tensorrt import export_tensorrt
-
-            return export_tensorrt(_in_precision(model, precision, calibration, "tensorrt"), out)
-        case "tflite":
-            from facenas.exporters.tflite import export_tflite
-
-            if calibration is None:
-                raise InputError(f"no precision '{precision}' in this format; add --precision int8")
-            return export_tflite(model, out, calibration)
-        case _:
-            raise InputError(f"no format '{file_format}'; there are {', '.join(FORMATS)}")
-
-
-def _in_precision(
-    model: "onnx.ModelProto", precision: str, calibration: "Calibration | None", dialect: str
-) -> "onnx.ModelProto":
-    """The ONNX graph that carries the precision itself, for the formats that are made from such a graph."""
-    from facenas.errors import InputError
-
-    match precision:
-        case "fp32":
-            return model
-        case "fp16":
-            from facenas.exporters.onnx_half import half_model
-
-            return half_model(model)
-        case "int8" if calibration is not None:
-            from facenas.exporters.quantize import quantize_model
-
-            return quantize_model(model, calibration, dialect=dialect)
-        case _:
-            raise InputError(f"no precision '{precision}' in this format; there are fp32, fp16, int8")

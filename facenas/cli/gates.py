@@ -4,9 +4,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from facenas.cli.output import print_table
+from facenas.evaluation.gates import VERDICTS
 from facenas.evaluation.verify import Verification
-
-_VERDICTS = {True: "passed", False: "FAILED", None: "not measured"}
 
 
 def print_gates(verification: Verification) -> None:
@@ -36,7 +35,7 @@ def print_gate_rows(gates: Iterable[Mapping[str, Any]]) -> None:
     rows = [
         (
             gate["name"],
-            _VERDICTS[gate["passed"]],
+            VERDICTS[gate["passed"]],
             "" if gate["value"] is None else f"{gate['value']:.4g}",
             "" if gate["limit"] is None else f"{gate['limit']:.4g}",
             gate["note"],

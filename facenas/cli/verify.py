@@ -32,14 +32,13 @@ def verify(
     from facenas.cli.output import print_json
     from facenas.cli.progress import progress_bar
     from facenas.devices.targets import resolve_target, why_unavailable
-    from facenas.errors import InputError, TableError
+    from facenas.errors import InputError
     from facenas.evaluation.evaluation_set import load_evaluation_set
     from facenas.evaluation.gates import LatencyCheck, Limits
-    from facenas.evaluation.latency_check import check_latency
+    from facenas.evaluation.latency_check import check_latency, table_for
     from facenas.evaluation.verify import verify as run_gates
     from facenas.exporters.describe import description_of
     from facenas.files import write_json
-    from facenas.latency.table import find_table
     from facenas.units import parse_latency_ms
     from facenas.zoo import checkpoint_path
 
@@ -49,12 +48,7 @@ def verify(
     budget_ms = None if latency is None else parse_latency_ms(latency)
     description = description_of(artefact)
     target = resolve_target(device or description.target)
-    try:
-        found_table = find_table(target, description.input_size, table)
-    except TableError:
-        if table is not None:
-            raise
-        found_table = None  # without a table the prediction is not measured, and its gate says so
+    found_table = table_for(target, description.input_size, table)
     photos = load_evaluation_set(data)
     with progress_bar() as report:
         if why_unavailable(target) is None:

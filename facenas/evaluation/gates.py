@@ -57,9 +57,13 @@ class LatencyCheck:
         return round(100 * (self.found_ms / self.predicted_ms - 1), 2)
 
 
+VERDICTS = {True: "passed", False: "FAILED", None: "not measured"}
+"""By `Gate.passed`, the word for it."""
+
+
 @dataclass(frozen=True)
 class Gate:
-    """One check: `passed` is None where it was not measured; `value` must not pass `limit`, both in `unit`."""
+    """One check: `passed` is None where it was not measured; `value` must keep to `limit`; `note` says what they are."""
 
     name: str
     passed: bool | None

@@ -10,10 +10,24 @@ from facenas.evaluation.gates import LatencyCheck, Limits, latency_gates
 from facenas.exporters.describe import description_of
 from facenas.latency.measure import measure_latency
 from facenas.latency.predictor import predict
-from facenas.latency.table import LatencyTable
+from facenas.latency.table import LatencyTable, find_table
+from facenas.units import Size
 
 PASSES = 4
 _ROUNDS = 12
+
+
+def table_for(target: Target, input_size: Size, path: Path | None = None) -> LatencyTable | None:
+    """The table that a file's latency is predicted from; None where there is none, unless `path` names one.
+
+    Without a table the prediction is not measured, and its gate says so. Raises TableError for a `path` of no use.
+    """
+    try:
+        return find_table(target, input_size, path)
+    except TableError:
+        if path is not None:
+            raise
+        return None
 
 
 def check_latency(
