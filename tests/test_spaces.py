@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facenas.architecture import parse_detector, published_detector
+from facenas.architecture import Family, parse_detector, published_detector
 from facenas.errors import InputError
 from facenas.released import released_flops, released_params
 from facenas.score import ScoreSettings
@@ -56,14 +56,34 @@ def test_the_published_networks_are_in_their_spaces(space: str, architecture: st
     assert choices.detector(detector.backbone.stages) == detector
 
 
-@pytest.mark.parametrize("name", SPACE_NAMES)
-def test_every_space_keeps_its_limits(name: str) -> None:
+@pytest.mark.parametrize(("name", "least_size"), zip(SPACE_NAMES, (4_000, 50_000, 50_000), strict=True))
+def test_every_space_keeps_its_limits(name: str, least_size: int) -> None:
     space = load_space(name)
-    assert space.size > 4_000
+    assert space.size > least_size
     assert all(len(set(choices)) == len(choices) for choices in space.stages)
     assert all(stage.out_channels >= stage.in_channels for choices in space.stages for stage in choices)
-    for detector in islice(space.random_detectors(np.random.default_rng(0)), 20):
+    for detector in islice(space.random_detectors(np.random.default_rng(0)), 50):
         assert parse_detector(str(detector)) == detector
+
+
+def test_the_default_space_leaves_out_what_the_score_overrates() -> None:
+    space = load_space("facenas-edge")
+    for position, choices in enumerate(space.stages):
+        for stage in choices:
+            assert stage.family in (Family.CONV, Family.RESIDUAL)
+            assert stage.out_channels % 8 == 0
+            assert 3 * stage.out_channels >= 4 * stage.in_channels
+            assert stage.family is Family.CONV or 2 * stage.bottleneck_channels >= stage.out_channels
+            if position < 3:
+                assert (stage.family, stage.sublayers) == (Family.CONV, 1)
+            if position == 3:
+                assert stage.sublayers <= (2 if stage.family is Family.CONV else 1)
+    assert all(design.head_channels >= 48 for _, design in space.necks_and_heads)
+
+
+def test_an_unknown_space_lists_those_there_are() -> None:
+    with pytest.raises(InputError, match=r"no search space 'huge'; there are facenas-edge"):
+        load_space("huge")
 
 
 def test_the_released_budget_is_met_and_reported() -> None:
