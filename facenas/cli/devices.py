@@ -63,11 +63,17 @@ def _print_reasons(entries: "Sequence[Mapping[str, Any]]") -> None:
             targets_of.setdefault(entry["reason"], []).append(entry["target"])
     for reason, targets in targets_of.items():
         print(f"not usable: {', '.join(targets)}: {reason}")
-    bare = [entry["target"] for entry in entries if entry["available"] and entry["table"] is None]
-    if bare:
-        print(
-            f"without a table: {', '.join(bare)}; make one where the runtime tells layers' times: facenas profile --device T"
-        )
+    for entry in entries:
+        if entry["available"] and entry["table"] is None:
+            print(f"without a table: {entry['target']}: {_cure(entry['target'])}")
+
+
+def _cure(name: str) -> str:
+    from facenas.devices.targets import resolve_target
+
+    if resolve_target(name).tells_layers:
+        return f"make one: facenas profile --device {name}"
+    return "its runtime tells no times of layers, so its files are run and timed, but not predicted"
 
 
 def _table_entry(name: str) -> dict[str, Any]:

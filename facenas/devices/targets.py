@@ -33,6 +33,11 @@ class Target:
         """Whether its latencies are its vendor's compiler's estimates, and nothing can be measured."""
         return self.runtime == VELA
 
+    @property
+    def tells_layers(self) -> bool:
+        """Whether its runtime tells the times of layers, so that it can be profiled."""
+        return self.runtime != LITERT
+
     def __str__(self) -> str:
         return self.name
 

@@ -103,7 +103,10 @@ def find_table(target: Target, input_size: Size, path: Path | None = None) -> La
         own = Path("latency_tables", table_file_name(target, input_size))
         path = own if own.is_file() else shipped_table_path(target.name, input_size)
         if path is None:
-            raise TableError(f"no latency table for device {target.name} at {input_size}; make one: {command}")
+            cure = (
+                f"make one: {command}" if target.tells_layers else "its runtime tells no times of layers to make one of"
+            )
+            raise TableError(f"no latency table for device {target.name} at {input_size}; {cure}")
     table = load_table(path)
     if table.target != target.name:
         raise TableError(f"{path} is a table for {table.target}, not for {target.name}; make one: {command}")

@@ -188,3 +188,8 @@ def test_every_shipped_table_is_sound_and_covers_its_space() -> None:
             table = find_table(resolve_target(name), Size(640, 480), path)
             missing = load_space(table.space).operators(table.input_size) - set(table.operators)
             assert not missing, f"{path.name} lacks {len(missing)} operators; profile again"
+
+
+def test_a_target_that_cannot_be_profiled_is_not_told_to_be() -> None:
+    with pytest.raises(TableError, match="cpu-litert at 640x480; its runtime tells no times of layers"):
+        find_table(resolve_target("cpu-litert"), Size(640, 480))
