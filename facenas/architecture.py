@@ -71,12 +71,16 @@ class Stage:
             raise InputError(f"{self}: {self.sublayers} sub-layers are outside 1..{MAX_SUBLAYERS}")
         if self.stride not in (1, 2):
             raise InputError(f"{self}: stride {self.stride} must be 1 or 2")
-        second = (self.second_kernel_size,) if self.family is Family.RESIDUAL else ()
-        for kernel_size in (self.kernel_size, *second):
+        for kernel_size in self.kernel_sizes:
             if kernel_size not in (1, 3, 5, 7, 9, 11):
                 raise InputError(f"{self}: kernel size {kernel_size} must be odd and at most 11")
         if self.family is Family.INVERTED and not 1 <= self.expansion <= 16:
             raise InputError(f"{self}: expansion {self.expansion} is outside 1..16")
+
+    @property
+    def kernel_sizes(self) -> tuple[int, ...]:
+        """The kernel sizes that the block string names; the 1x1 convolutions around them are not among these."""
+        return (self.kernel_size, self.second_kernel_size) if self.family is Family.RESIDUAL else (self.kernel_size,)
 
     @property
     def expanded_bottleneck_channels(self) -> int:

@@ -4,7 +4,7 @@ A space lists the allowed stages position by position; a backbone of the space i
 width of its third stage decides the neck and the head (the score cannot see them, so they must not be searched).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -39,6 +39,14 @@ class Space:
         """The detector of five chosen stages, with the neck and the head of this space."""
         backbone = Backbone(tuple(stages))
         return Detector(backbone, self.neck_and_head(backbone.stages[2].out_channels))
+
+    def with_kernels(self, kernel_sizes: Collection[int]) -> "Space":
+        """The networks whose kernels are all of these sizes. Raises InputError where there is none."""
+        stages = tuple(
+            tuple(stage for stage in choices if set(stage.kernel_sizes) <= set(kernel_sizes)) for choices in self.stages
+        )
+        listed = ", ".join(map(str, sorted(kernel_sizes)))
+        return Space(f"{self.name} with kernels {listed}", stages, self.necks_and_heads)
 
     @cached_property
     def continuations(self) -> tuple[dict[int, int], ...]:

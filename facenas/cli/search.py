@@ -26,6 +26,9 @@ def search(
     space: Annotated[
         str, typer.Option(help="facenas-edge, damofd-0.5g, damofd-2.5g, or a space file (.json)")
     ] = "facenas-edge",
+    kernels: Annotated[
+        str | None, typer.Option(help="only kernels of these sizes, for example 3,5: those that the devices run well")
+    ] = None,
     input_size: Annotated[str, typer.Option("--input", help="input size, WIDTHxHEIGHT")] = "640x480",
     alpha: Annotated[float, typer.Option(help="weight of the kernel sizes in the score")] = 0.25,
     stage_weights: Annotated[
@@ -90,6 +93,8 @@ def search(
     budgets = parse_budgets(latency or [], devices, flops, params, memory, layers, released_flops)
     settings = ScoreSettings(alpha, stage_weights=options.parse_stage_weights(stage_weights, size))
     chosen_space = load_space(space)
+    if kernels is not None:
+        chosen_space = chosen_space.with_kernels(options.parse_kernels(kernels))
     with progress_bar() as report:
         tables = open_tables(devices, table or [], size, calibrate=calibrate, report=report, note=note)
     plan = SearchPlan(

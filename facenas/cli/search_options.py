@@ -38,6 +38,14 @@ def parse_devices(names: list[str] | None) -> list[str]:
     return []
 
 
+def parse_kernels(text: str) -> frozenset[int]:
+    """Kernel sizes with commas between. Raises InputError for other words."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() for part in parts):
+        raise InputError(f"--kernels '{text}' is no list of kernel sizes; write for example 3 or 3,5")
+    return frozenset(map(int, parts))
+
+
 def parse_stage_weights(text: str, input_size: Size) -> tuple[float, ...]:
     """`paper`, or `from:DIR` (labelled photos) or `from:FILE` (labelv2 text): the shares of face sizes at the input.
 

@@ -191,3 +191,28 @@ def test_the_weights_of_wider_are_close_to_the_papers(facenas: Run, space_path: 
         facenas("search", "--device", "none", "--space", space_path, "--stage-weights", f"from:{boxes}", "--json")
     )
     assert result["score"]["stage_weights"] == pytest.approx(PAPER_STAGE_WEIGHTS, abs=0.05)
+
+
+def test_kernels_that_a_device_runs_badly_are_left_out(facenas: Run, space_path: Path) -> None:
+    common = (
+        "search",
+        "--device",
+        "none",
+        "--flops",
+        "40M",
+        "--input",
+        str(TINY_INPUT),
+        "--space",
+        space_path,
+        "--json",
+    )
+    every = value_of(facenas(*common))
+    some = value_of(facenas(*common, "--kernels", "3"))
+    assert "K5" in every["architecture"]
+    assert "K5" not in some["architecture"]
+    assert some["ddsar"] < every["ddsar"]
+    assert some["certificate"]["space_size"] < every["certificate"]["space_size"]
+    for words, error in (("5", "with kernels 5' holds no network"), ("3;5", "write for example 3 or 3,5")):
+        refused = facenas(*common, "--kernels", words)
+        assert refused.code == 2
+        assert error in refused.err
