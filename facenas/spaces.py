@@ -39,8 +39,9 @@ def _residuals(widths: Iterable[tuple[int, int]], depths: Iterable[int]) -> list
 def facenas_edge() -> Space:
     """The default: from about 4 to 40 ms on one core of a server CPU at 640x480, the range of phones and Jetsons.
 
-    The limits answer what the score does when it is left alone, and what training showed (networks of equal latency
-    trained alike on 17,700 crops; figures are AP hard, those of one backbone or budget beside each other):
+    The limits answer what the score does when it is left alone, and what short trainings showed (networks of equal
+    latency, 17,700 crops; figures are AP hard, those of one budget beside each other, and two seeds of one network
+    differ by 0.04 on average: hints, not proof):
 
     - It hardly sees width, so its optimum is as narrow as allowed: every stage is at least a third wider than the one
       before, and has a least width. Runtimes compute channels in blocks of 16, so other widths (but the least stem) only
@@ -50,11 +51,11 @@ def facenas_edge() -> Space:
     - Bottlenecks count five layers in two residuals for few multiply-accumulates, and depthwise stages more still, yet
       both stayed behind plain 3x3 convolutions (0.11 and 0.14 against 0.22). The backbone has neither.
     - By its weights it buys layers at high resolution first, where they are dearest: with a second layer stage 1 rises
-      from 2.5 to about 11, an artefact of ln(3/3) = 0. Two residuals in stage 3 took what wider and later stages use
-      better (12 ms: 0.20 against 0.23), and so did two in stage 4 (6 ms: 0.14 against 0.17). So stages 1 to 3 are one
-      convolution each, and stage 4 is one residual or two convolutions.
-    - It cannot see neck and head: they follow from the width of stage 3. A head of 32 channels saves 0.4 of 6 ms and cost
-      a third of the accuracy (0.12 against 0.18 with 48), so there is none.
+      from 2.5 to about 11, an artefact of ln(3/3) = 0. Two residuals in stage 3 leave little time for wider and later
+      stages (12 ms: 0.20 against 0.20 to 0.23). So stages 1 to 3 are one convolution each, and stage 4 is one residual or
+      two convolutions.
+    - It cannot see neck and head: they follow from the width of stage 3. A head of 32 channels saves 0.4 of 6 ms and seems
+      too narrow (0.12 and 0.16 against 0.18 with 48), so there is none.
     """
     outs = (
         (8, 16, 32),
