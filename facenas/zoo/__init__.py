@@ -1,8 +1,8 @@
 """The zoo: trained detectors that ship with the package, by name, so that `facenas detect photo.jpg` works at once.
 
-A detector of the zoo is three files: NAME.onnx to detect with, NAME.safetensors to train on and to verify against, and
-NAME.md, its card (data and their terms, recipe, accuracy, latency). Wherever a command takes a model or a checkpoint, it
-takes such a name too.
+A detector of the zoo is NAME.onnx to detect with, NAME.md, its card (data and their terms, recipe, accuracy, latency), and
+NAME.safetensors to train on and to verify against, unless its weights are another's at another input size. Wherever a
+command takes a model or a checkpoint, it takes such a name too.
 """
 
 import importlib.resources
@@ -12,6 +12,7 @@ from facenas.errors import InputError
 
 ZOO_NAMES = ("facenas-12ms", "facenas-7ms")
 DEFAULT_NAME = "facenas-12ms"
+_WEIGHTS_OF = {"facenas-7ms": ("facenas-12ms", "512x384")}
 
 
 def zoo_model(name: str = DEFAULT_NAME) -> Path:
@@ -20,7 +21,14 @@ def zoo_model(name: str = DEFAULT_NAME) -> Path:
 
 
 def zoo_checkpoint(name: str = DEFAULT_NAME) -> Path:
-    """The weights of a detector of the zoo, .safetensors. Raises InputError as `zoo_model` does."""
+    """The weights of a detector of the zoo, .safetensors. Raises InputError as `zoo_model` does, and for a detector that
+    shares another's: its checkpoint would be exported at the other's input size.
+    """
+    if name in _WEIGHTS_OF:
+        other, input_size = _WEIGHTS_OF[name]
+        raise InputError(
+            f"{name} has the weights of {other} at input {input_size}; give {other} and --input {input_size}"
+        )
     return _file_of(name, ".safetensors")
 
 

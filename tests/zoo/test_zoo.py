@@ -12,14 +12,21 @@ from facenas.zoo import DEFAULT_NAME, ZOO_NAMES, checkpoint_path, model_path, zo
 
 
 @pytest.mark.parametrize("name", ZOO_NAMES)
-def test_a_detector_of_the_zoo_has_a_model_its_weights_and_a_card(name: str) -> None:
-    model, checkpoint = zoo_model(name), zoo_checkpoint(name)
-    assert description_of(model).detector == load_checkpoint(checkpoint).detector
+def test_a_detector_of_the_zoo_has_a_model_and_a_card(name: str) -> None:
+    model = zoo_model(name)
     card = model.with_suffix(".md").read_text(encoding="utf-8")
     assert str(description_of(model).detector) in card
     for word in (f"# {name}", "**Data**", "Terms", "**Recipe**", "**Accuracy**", "**Latency**", "**Limits**"):
         assert word in card
     assert len(FaceDetector(model)(np.zeros((48, 64, 3), np.uint8))) == 0
+
+
+def test_weights_fit_their_model_and_one_that_shares_them_says_whose() -> None:
+    assert description_of(zoo_model()).detector == load_checkpoint(zoo_checkpoint()).detector
+    with pytest.raises(InputError, match="give facenas-12ms and --input 512x384"):
+        zoo_checkpoint("facenas-7ms")
+    described = description_of(zoo_model("facenas-7ms"))
+    assert (described.detector, str(described.input_size)) == (description_of(zoo_model()).detector, "512x384")
 
 
 def test_names_stand_for_files_and_files_of_ones_own_go_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
