@@ -35,7 +35,7 @@ from facenas.devices.targets import Target, resolve_target
 from facenas.errors import TableError
 from facenas.files import write_json
 from facenas.graph import inventory
-from facenas.latency.calibrate import calibration_networks, rescaled
+from facenas.latency.calibrate import calibration_networks, refitted
 from facenas.latency.carriers import random_networks
 from facenas.latency.measure import latency_of, low_quantile
 from facenas.latency.predictor import OperatorCosts, predict
@@ -198,10 +198,10 @@ def lone_operator(operator: Operator) -> onnx.ModelProto:
 def calibrate_by(
     table: LatencyTable, networks: Sequence[Detector], samples: Sequence[npt.NDArray[np.int64]]
 ) -> LatencyTable:
-    """The table as `--calibrate` would rescale it by these measurements."""
-    predicted_ms = [predict(network, table, table.input_size).latency_ms for network in networks]
-    ratios = [latency_of(taken).latency_ms / ms for taken, ms in zip(samples, predicted_ms, strict=True)]
-    return replace(table, calibration=rescaled(table.calibration, ratios))
+    """The table as `--calibrate` would fit it to these measurements."""
+    predicted_ms = np.array([predict(network, table, table.input_size).latency_ms for network in networks])
+    measured_ms = np.array([latency_of(taken).latency_ms for taken in samples])
+    return replace(table, calibration=refitted(table.calibration, predicted_ms, measured_ms))
 
 
 def compare(

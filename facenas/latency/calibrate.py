@@ -1,19 +1,24 @@
-"""Calibrate: rescale a table to this machine by timing a handful of networks, in seconds rather than minutes.
+"""Calibrate: fit a table to this machine by timing a handful of networks, in seconds rather than minutes.
 
-    scale' = r * scale,   offset' = r * offset,   r = median over the networks of measured / predicted
+    latency = scale * sum + offset,   scale and offset anew, from networks between the fastest and the slowest
 
-One factor cannot tell what another CPU does to single operators; how well it does is the new error, from predicting
-each network by the factor of the others. The interval no longer allows for sessions that are off as a whole, because r
-is that of this session; instead for the doubt of r, and where the new error is larger than the table's own, it widens by
-as much. Other work on the machine lengthens every run, and seconds are too short to sit it out: so it is measured too, and
-the note says how much of it there was.
+Two numbers, because memory and processor do not slow down alike: small networks then lose more than large ones, and one
+factor for all was twice as far off in int8. They cannot tell what another CPU does to single operators; how well they do
+is the new error, from predicting each network by the fit to the others. The interval no longer allows for sessions that
+are off as a whole, because the fit is of this session. A handful of networks may look better than they are, so it is that
+of normal errors as large as the new error or the table's own, whichever is larger, and of the doubt of the fit:
+
+    interval = latency * (1 -+ 1.645 * sqrt(pi / 2) * error * sqrt(1 + 2 / networks))
+
+Other work on the machine lengthens every run, and seconds are too short to sit
+it out: so it is measured too, and the note says how much of it there was.
 """
 
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from math import hypot, pi, sqrt
-from statistics import fmean, median
+from math import pi, sqrt
+from statistics import median
 
 import numpy as np
 
@@ -23,6 +28,7 @@ from facenas.devices.cpu import processor_seconds
 from facenas.devices.fingerprint import differences, read_fingerprint
 from facenas.devices.targets import require_available, resolve_target
 from facenas.errors import TableError
+from facenas.latency.calibration import LEAST_NETWORKS, FloatVector, fit, held_out_predictions
 from facenas.latency.carriers import random_networks
 from facenas.latency.measure import low_quantile
 from facenas.latency.predictor import OperatorCosts, predict
@@ -65,10 +71,11 @@ def calibrate(table: LatencyTable, progress: Callable[[int, int], None] | None =
                     progress(number * len(networks) + index + 1, _ROUNDS * len(networks))
     seconds, spent_after = time.monotonic() - start, processor_seconds()
     measured_ms = np.array([low_quantile(np.array(taken)) / 1e6 for taken in samples])
-    calibration = rescaled(table.calibration, (measured_ms / predicted_ms).tolist())
+    calibration = refitted(table.calibration, predicted_ms, measured_ms)
+    factor = median(measured_ms / predicted_ms)
     changed = differences(table.fingerprint, here)
     origin = "another machine" if changed else "this machine"
-    note = f"table of {table.date} from {origin}, rescaled by {calibration.scale / table.calibration.scale:.3f}"
+    note = f"table of {table.date} from {origin}, rescaled by {factor:.3f}"
     if spent_before is not None and spent_after is not None:
         note += _other_work((spent_after - spent_before) / seconds - target.threads)
     return replace(table, fingerprint=here, calibration=replace(calibration, note=note))
@@ -101,26 +108,30 @@ def calibration_networks(table: LatencyTable) -> list[Detector]:
     return [pool[place][2] for place in places]
 
 
-def rescaled(old: Calibration, ratios: list[float]) -> Calibration:
-    """The calibration times the median of measured / predicted; its error from leaving each network out in turn."""
-    factor = median(ratios)
-    others = [
-        median(ratios[:index] + ratios[index + 1 :]) if len(ratios) > 1 else factor for index in range(len(ratios))
-    ]
-    errors_percent = [100 * abs(other / ratio - 1) for ratio, other in zip(ratios, others, strict=True)]
-    error_percent = fmean(errors_percent)
-    widening = max(1.0, error_percent / old.error_percent) if old.error_percent else 1.0
-    # 1.25 times the mean absolute error is a standard deviation, and 1.25 of these over root n that of a median.
-    doubt = _NINETY_PERCENT * (pi / 2) * error_percent / 100 / sqrt(len(ratios))
-    below = max(0.0, 1 - old.low_ratio - old.drift) * widening
-    above = max(0.0, old.high_ratio - 1 - old.drift) * widening
+def refitted(old: Calibration, predicted_ms: FloatVector, measured_ms: FloatVector) -> Calibration:
+    """The calibration by which networks that `old` predicts at `predicted_ms` are predicted as they were measured.
+
+    Its error is from leaving each network out in turn. Raises TableError for fewer than 3 networks.
+    """
+    count = len(measured_ms)
+    if count < LEAST_NETWORKS:
+        raise TableError(f"only {count} networks were measured, {LEAST_NETWORKS} are needed to calibrate")
+    sums_ns, measured_ns = (1e6 * predicted_ms - old.offset_ns) / old.scale, 1e6 * measured_ms
+    scale, offset_ns = fit(sums_ns, measured_ns)
+    left_out_ns = held_out_predictions(sums_ns, measured_ns, folds=count)
+    errors_percent = 100 * np.abs(left_out_ns / measured_ns - 1)
+    error_percent = float(errors_percent.mean())
+    deviation = (
+        sqrt(pi / 2) * max(error_percent, old.error_percent) / 100
+    )  # of a normal distribution of that mean error
+    half_width = _NINETY_PERCENT * deviation * sqrt(1 + 2 / count)
     return Calibration(
-        scale=old.scale * factor,
-        offset_ns=old.offset_ns * factor,
-        low_ratio=max(0.0, 1 - hypot(below, doubt)),
-        high_ratio=1 + hypot(above, doubt),
+        scale=scale,
+        offset_ns=offset_ns,
+        low_ratio=max(0.0, 1 - half_width),
+        high_ratio=1 + half_width,
         error_percent=error_percent,
-        worst_percent=max(errors_percent),
-        networks=len(ratios),
+        worst_percent=float(errors_percent.max()),
+        networks=count,
         note="",
     )
