@@ -36,6 +36,11 @@ def train(
         Path | None,
         typer.Option(help="checkpoint or name of the zoo to start from; of another architecture the layers that fit"),
     ] = None,
+    teacher: Annotated[
+        Path | None,
+        typer.Option(help="ONNX file of a stronger detector (SCRFD's layout) to learn from beside the labels"),
+    ] = None,
+    teacher_share: Annotated[float, typer.Option(help="share of the losses that are by the teacher's answers")] = 0.5,
     seed: Annotated[int, typer.Option(help="seed of weights, order and crops")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="go on from the last state in --out")] = False,
     max_minutes: Annotated[
@@ -54,10 +59,12 @@ def train(
     from facenas.errors import InputError
     from facenas.training.photos import training_photos
     from facenas.training.recipe import Recipe, default_rate_and_decay
+    from facenas.training.teacher import Teacher
     from facenas.units import parse_size
     from facenas.zoo import checkpoint_path
 
     detector = replace(resolve_detector(arch), landmarks=landmarks)
+    expert = None if teacher is None else Teacher(teacher, crop)
     default_rate, weight_decay = default_rate_and_decay(optimizer)
     recipe = Recipe(
         epochs=epochs,
@@ -70,6 +77,7 @@ def train(
         schedule=schedule,  # type: ignore[arg-type]
         mosaic_share=mosaic,
         pasted_faces=paste,
+        teacher_share=teacher_share,
     )
     size = parse_size(input_size)
     photos = training_photos(data, val, strict=strict)
@@ -88,6 +96,7 @@ def train(
             out,
             report if main_process else lambda *_: None,
             init=None if init is None else checkpoint_path(init),
+            teacher=expert,
             max_seconds=None if max_minutes is None else 60 * max_minutes,
             strict=strict,
             note=note if main_process else None,

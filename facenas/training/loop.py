@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -21,17 +20,17 @@ from facenas.detector.model import DetectorNetwork
 from facenas.detector.preprocess import MEAN, STANDARD_DEVIATION
 from facenas.devices.cpu import cores, cpu_flags
 from facenas.errors import InputError, TrainingError
-from facenas.graph import ANCHORS_PER_CELL, BOX_CHANNELS, LANDMARK_CHANNELS, LANDMARK_COUNT, SCORE_CHANNELS
-from facenas.training.assigner import anchor_centres
 from facenas.training.checkpoint import Checkpoint, save_checkpoint
 from facenas.training.curve import Curve
 from facenas.training.distributed import Processes, SynchronisedBatchNorm
 from facenas.training.initial import Initial, initialise
-from facenas.training.losses import ALONE, Losses, detection_losses
+from facenas.training.losses import ALONE, Losses
+from facenas.training.objective import batch_losses
 from facenas.training.optimization import create_optimizer, floats_of, rate_factor, update_average
 from facenas.training.recipe import Recipe
-from facenas.training.samples import Batch, PhotoCache, batches, strides_of_cells
+from facenas.training.samples import Batch, PhotoCache, batches
 from facenas.training.state import Progress, load_state, restore_arrays, save_state, state_arrays
+from facenas.training.teacher import Teacher
 from facenas.units import Size
 
 SAVE_SECONDS = 60.0
@@ -68,6 +67,7 @@ class Trainer:
     """One training in one folder: `last.safetensors` (all state), `best.safetensors`, `training.jsonl` (the curve).
 
     `init`: a checkpoint whose weights the training starts from; a state to go on from (`resume`) replaces them.
+    `teacher`: a detector to learn from beside the labels, for crops of the recipe's size.
     """
 
     def __init__(
@@ -79,13 +79,15 @@ class Trainer:
         data_name: str,
         *,
         init: Path | None = None,
+        teacher: Teacher | None = None,
         processes: Processes = ALONE,
     ) -> None:
         torch.manual_seed(recipe.seed)
         # One core stays free for the threads that make samples: sharing it would stall every parallel section.
         torch.set_num_threads(max(1, cores() - 1))
-        self.recipe, self.out, self.input_size, self.data_name = recipe, out, input_size, data_name
-        self.processes = processes
+        self.recipe = recipe if teacher is None else replace(recipe, teacher=teacher.name)
+        self.out, self.input_size, self.data_name = out, input_size, data_name
+        self.processes, self.teacher = processes, teacher
         self.device = torch.device("cuda", processes.local_rank) if torch.cuda.is_available() else torch.device("cpu")
         norm = nn.BatchNorm2d if processes.count == 1 else SynchronisedBatchNorm
         self.network = DetectorNetwork(detector, norm).to(self.device)
@@ -133,7 +135,10 @@ class Trainer:
         saved, started, first = time.monotonic(), time.monotonic(), self.step
         cache = PhotoCache(cache_bytes)
         threads = max(2, cores() - 2 if self.device.type == "cuda" else 2)
-        for batch in batches(dataset, self.recipe, self.step, end, cache, threads=threads, processes=self.processes):
+        coming = batches(
+            dataset, self.recipe, self.step, end, cache, threads=threads, processes=self.processes, teacher=self.teacher
+        )
+        for batch in coming:
             if strict and cache.problems:
                 raise InputError(next(iter(cache.problems.values())))
             losses = self._train_step(batch, total, dataset)
@@ -179,7 +184,7 @@ class Trainer:
         images = images.float().sub_(MEAN).div_(STANDARD_DEVIATION).contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half_precision):
             outputs = self.parallel(images)
-        losses = self._losses(outputs, batch)
+        losses = batch_losses(outputs, batch, self.recipe, self.processes)
         self.optimizer.zero_grad(set_to_none=True)
         losses.total.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.gradient_norm)
@@ -202,34 +207,6 @@ class Trainer:
         return TrainingError(
             f"the {what} is not finite at step {self.step} (score {losses.score.item():.3g}, box {losses.box.item():.3g},"
             f" gradient {norm.item():.3g}), photos {', '.join(names[:_PHOTOS_NAMED])}{more}; {cure}"
-        )
-
-    def _losses(self, outputs: tuple[Tensor, ...], batch: Batch) -> Losses:
-        flat = torch.cat([output.float().flatten(2) for output in outputs], dim=2)
-        n, channels, cells = flat.shape
-        centres = torch.from_numpy(anchor_centres(self.recipe.size_px)).to(self.device)
-        strides = torch.from_numpy(strides_of_cells(self.recipe.size_px)).to(self.device)
-        distances = flat[:, BOX_CHANNELS].reshape(n, ANCHORS_PER_CELL, 4, cells).transpose(2, 3) * strides[:, None]
-        boxes = torch.cat([centres - distances[..., :2], centres + distances[..., 2:]], dim=-1)
-
-        def on_device(array: np.ndarray[Any, Any]) -> Tensor:
-            return torch.from_numpy(array).to(self.device).flatten(1, 2)
-
-        offsets = target_offsets = known = None
-        if channels == LANDMARK_CHANNELS.stop:
-            shape = (n, ANCHORS_PER_CELL, LANDMARK_COUNT, 2, cells)
-            offsets = flat[:, LANDMARK_CHANNELS].reshape(shape).permute(0, 1, 4, 2, 3).flatten(1, 2)
-            target_offsets, known = on_device(batch.landmarks), on_device(batch.known)
-        return detection_losses(
-            flat[:, SCORE_CHANNELS].flatten(1),
-            boxes.flatten(1, 2),
-            on_device(batch.boxes),
-            on_device(batch.positive),
-            on_device(batch.counted),
-            offsets,
-            target_offsets,
-            known,
-            self.processes,
         )
 
     def _log(self, losses: Losses, total: int, crops_per_s: float) -> None:

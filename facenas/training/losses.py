@@ -4,6 +4,9 @@
     DIoU            1 - IoU + (centre distance / diagonal of the enclosing box)^2
     landmarks       smooth L1 (beta 1/9) of the offsets in units of the stride, weight 0.1
 
+A teacher's scores t take the place of q at every anchor, and its boxes are learnt where t is above `LEAST_TAUGHT_SCORE`,
+weighted by t.
+
 Sources: Generalized Focal Loss (NeurIPS 2020), Distance-IoU Loss (AAAI 2020), weights as in PAPER.md's released configs.
 """
 
@@ -19,6 +22,7 @@ QUALITY_BETA = 2.0
 BOX_WEIGHT = 2.0
 LANDMARK_WEIGHT = 0.1
 LANDMARK_BETA = 1 / 9
+LEAST_TAUGHT_SCORE = 0.1
 ALONE = Processes()
 
 
@@ -34,6 +38,11 @@ class Losses:
     def total(self) -> Tensor:
         """Sum of the three."""
         return self.score + self.box + self.landmark
+
+    def blended(self, other: "Losses", share: float) -> "Losses":
+        """Score and box losses with `share` of the other's, the rest of these."""
+        score = torch.lerp(self.score, other.score, share)
+        return Losses(score, torch.lerp(self.box, other.box, share), self.landmark)
 
 
 def quality_focal_loss(logits: Tensor, quality: Tensor) -> Tensor:
@@ -90,3 +99,20 @@ def detection_losses(
         landmark_loss = LANDMARK_WEIGHT * difference / processes.average(mask.sum()).clamp(min=least) / 2
     score_loss = (quality_focal_loss(logits, quality) * counted).sum() / count
     return Losses(score_loss, box_loss, landmark_loss)
+
+
+def distillation_losses(
+    logits: Tensor, boxes: Tensor, taught_scores: Tensor, taught_boxes: Tensor, processes: Processes = ALONE
+) -> Losses:
+    """Score and box losses against a teacher's answers for the same anchors.
+
+    logits, taught_scores [n, a]; boxes, taught_boxes [n, a, 4] in pixels. Both losses are divided by the sum of the
+    scores taught, as the labels' are by the number of their anchors.
+    """
+    least = 1 / processes.count
+    chosen = (taught_scores > LEAST_TAUGHT_SCORE).nonzero(as_tuple=True)
+    weight = taught_scores[chosen]
+    total = processes.average(weight.sum()).clamp(min=least)
+    _, diou = box_iou_and_diou_loss(boxes[chosen], taught_boxes[chosen])
+    score_loss = quality_focal_loss(logits, taught_scores).sum() / total
+    return Losses(score_loss, BOX_WEIGHT * (diou * weight).sum() / total, score_loss * 0)

@@ -20,7 +20,8 @@ class Recipe:
     The learning rate rises linearly over `warmup_share` of all steps and then falls, as a cosine to 1 % of its peak or
     by a factor of ten at each of `step_shares` of all steps (the release's 440 and 544 of 640 epochs).
     `batch_size` is that of all processes together. `mosaic_share` of the samples are four half-sized ones side by side;
-    `pasted_faces`: up to so many small faces of another photo are put into a sample.
+    `pasted_faces`: up to so many small faces of another photo are put into a sample. `teacher`: name and hash of the
+    detector that is learnt from (empty: none); of the losses `teacher_share` is then by its answers, the rest by labels.
     """
 
     epochs: int = 12
@@ -40,6 +41,8 @@ class Recipe:
     step_shares: tuple[float, ...] = (0.6875, 0.85)
     mosaic_share: float = 0.0
     pasted_faces: int = 0
+    teacher: str = ""
+    teacher_share: float = 0.5
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "learning_rate", "gradient_norm"):
@@ -54,6 +57,8 @@ class Recipe:
                 raise InputError(f"recipe: no {name} '{getattr(self, name)}'; there are {', '.join(choices)}")
         if not 0 <= self.mosaic_share <= 1:
             raise InputError(f"recipe: mosaic_share {self.mosaic_share} is outside 0..1")
+        if not 0 <= self.teacher_share <= 1:
+            raise InputError(f"recipe: teacher_share {self.teacher_share} is outside 0..1")
         if self.pasted_faces < 0:
             raise InputError(f"recipe: pasted_faces {self.pasted_faces} must not be negative")
 

@@ -22,6 +22,7 @@ from facenas.graph import ANCHORS_PER_CELL, STRIDES
 from facenas.training.assigner import IGNORED, anchor_centres, assign
 from facenas.training.distributed import Processes
 from facenas.training.recipe import Recipe
+from facenas.training.teacher import Lesson, Teacher
 
 FloatArray = npt.NDArray[np.float32]
 _BATCHES_AHEAD = 6
@@ -33,7 +34,8 @@ class Batch:
     """n crops of side s with targets for the a anchors (2 a cell) x c cells of all levels.
 
     images uint8 [n, s, s, 3]; boxes float32 [n, a, c, 4] in pixels; positive, counted bool [n, a, c];
-    landmarks float32 [n, a, c, 5, 2] as offsets in strides; known bool [n, a, c, 5]; photos: of each crop the index.
+    landmarks float32 [n, a, c, 5, 2] as offsets in strides; known bool [n, a, c, 5]; photos: of each crop the index;
+    lesson: what the teacher says about the crops, where there is one.
     """
 
     images: npt.NDArray[np.uint8]
@@ -43,6 +45,7 @@ class Batch:
     landmarks: FloatArray
     known: npt.NDArray[np.bool_]
     photos: tuple[int, ...]
+    lesson: Lesson | None = None
 
 
 class PhotoCache:
@@ -92,7 +95,14 @@ def make_targets(sample: Sample, size_px: int) -> tuple[npt.NDArray[np.generic],
     return boxes, positive, assigned != IGNORED, landmarks, known
 
 
-def make_batch(dataset: Dataset, recipe: Recipe, step: int, cache: PhotoCache, processes: Processes = ALONE) -> Batch:
+def make_batch(
+    dataset: Dataset,
+    recipe: Recipe,
+    step: int,
+    cache: PhotoCache,
+    processes: Processes = ALONE,
+    teacher: Teacher | None = None,
+) -> Batch:
     """The batch of one optimiser step, or one process' share of it; a function of its arguments alone.
 
     A photo that cannot be decoded is replaced by the next one of its epoch. Raises InputError where none can be.
@@ -106,7 +116,9 @@ def make_batch(dataset: Dataset, recipe: Recipe, step: int, cache: PhotoCache, p
         images.append(sample.image)
         targets.append(make_targets(sample, recipe.size_px))
     boxes, positive, counted, landmarks, known = (np.stack(column) for column in zip(*targets, strict=True))
-    return Batch(np.stack(images), boxes, positive, counted, landmarks, known, tuple(photos))
+    pixels = np.stack(images)
+    lesson = None if teacher is None else teacher.answer(pixels)
+    return Batch(pixels, boxes, positive, counted, landmarks, known, tuple(photos), lesson)
 
 
 def make_sample(dataset: Dataset, recipe: Recipe, number: int, cache: PhotoCache) -> tuple[int, Sample]:
@@ -169,6 +181,7 @@ def batches(
     *,
     threads: int = 2,
     processes: Processes = ALONE,
+    teacher: Teacher | None = None,
 ) -> Iterator[Batch]:
     """The batches of steps `first_step` up to `last_step` (not included), made ahead by `threads` threads."""
     with ThreadPoolExecutor(threads, thread_name_prefix="samples") as pool:
@@ -177,7 +190,7 @@ def batches(
         try:
             for _ in range(first_step, last_step):
                 while next_step < last_step and len(waiting) < max(_BATCHES_AHEAD, threads + 2):
-                    waiting.append(pool.submit(make_batch, dataset, recipe, next_step, cache, processes))
+                    waiting.append(pool.submit(make_batch, dataset, recipe, next_step, cache, processes, teacher))
                     next_step += 1
                 yield waiting.pop(0).result()
         finally:

@@ -14,6 +14,7 @@ from facenas.training.distributed import joined_processes
 from facenas.training.loop import Trainer, TrainingResult
 from facenas.training.photos import TrainingPhotos
 from facenas.training.recipe import Recipe
+from facenas.training.teacher import Teacher
 from facenas.units import Size
 
 VALIDATIONS = 6
@@ -29,6 +30,7 @@ def train_detector(
     report: Callable[[int, int, str], None],
     *,
     init: Path | None = None,
+    teacher: Teacher | None = None,
     max_seconds: float | None = None,
     strict: bool = False,
     note: Callable[[str], None] | None = None,
@@ -39,7 +41,9 @@ def train_detector(
     """
     out.mkdir(parents=True, exist_ok=True)
     with joined_processes() as processes:
-        trainer = Trainer(detector, input_size, recipe, out, photos.train.name, init=init, processes=processes)
+        trainer = Trainer(
+            detector, input_size, recipe, out, photos.train.name, init=init, teacher=teacher, processes=processes
+        )
         trainer.resume()
         if note is not None and trainer.init is not None and trainer.step == 0:
             note(trainer.init.summary)

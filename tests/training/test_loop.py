@@ -24,8 +24,10 @@ from facenas.data.synthetic import write_synthetic_set
 from facenas.errors import InputError, TrainingError
 from facenas.training import loop
 from facenas.training.checkpoint import Checkpoint, load_checkpoint
+from facenas.training.distributed import Processes
 from facenas.training.losses import Losses
 from facenas.training.recipe import Recipe
+from facenas.training.samples import Batch
 from facenas.units import Size
 
 SIZE = Size(64, 64)
@@ -200,13 +202,13 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_state(
     tmp_path: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)
-    compute, calls = loop.detection_losses, iter(range(100))
+    compute, calls = loop.batch_losses, iter(range(100))
 
-    def break_at_5(*arguments: torch.Tensor | None) -> Losses:
-        losses = compute(*arguments)  # type: ignore[arg-type]
+    def break_at_5(outputs: tuple[torch.Tensor, ...], batch: Batch, recipe: Recipe, processes: Processes) -> Losses:
+        losses = compute(outputs, batch, recipe, processes)
         return replace(losses, box=losses.box * math.nan) if next(calls) == 5 else losses
 
-    monkeypatch.setattr(loop, "detection_losses", break_at_5)
+    monkeypatch.setattr(loop, "batch_losses", break_at_5)
     with pytest.raises(
         TrainingError, match=r"the loss is not finite at step 5 \(score .*, box nan, .*lower the learning"
     ):
@@ -214,7 +216,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_state(
     state = load_checkpoint(tmp_path / "last.safetensors")
     assert state.origin["step"] == 5
     assert all(np.isfinite(tensor).all() for tensor in state.tensors.values())
-    monkeypatch.setattr(loop, "detection_losses", compute)
+    monkeypatch.setattr(loop, "batch_losses", compute)
     assert_equal_weights(train(tmp_path, dataset), train(tmp_path / "undisturbed", dataset))
 
 
