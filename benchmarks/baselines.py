@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from facenas.data.image import letterbox
 from facenas.detector.postprocess import NMS_IOU, Faces, suppress
-from facenas.devices.runtimes import CompiledModel, load_model
+from facenas.devices.compiled_model import CompiledModel
+from facenas.devices.runtimes import load_model
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.units import Size

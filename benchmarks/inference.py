@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping
 
-from facenas.devices.runtimes import example_image, load_model
+from facenas.devices.compiled_model import example_image
+from facenas.devices.runtimes import load_model
 from facenas.devices.targets import resolve_target
 from facenas.zoo import zoo_model
 

@@ -31,7 +31,8 @@ from facenas.devices.agent import Agent
 from facenas.devices.cpu import pin_to_cores
 from facenas.devices.fingerprint import differences, read_fingerprint
 from facenas.devices.runtimes import load_model
-from facenas.devices.targets import Target, resolve_target
+from facenas.devices.target import Target
+from facenas.devices.targets import resolve_target
 from facenas.errors import TableError
 from facenas.files import write_json
 from facenas.graph import inventory

@@ -15,7 +15,7 @@ from facenas.exporters.tflite_file import TfliteFile, read_tflite
 from facenas.exporters.tflite_graph import build_tflite, quantized_tensors, why_not_convertible
 from facenas.exporters.tflite_ranges import activation_ranges
 
-from facenas.devices.targets import LITERT
+from facenas.devices.target import LITERT
 from facenas.errors import InputError
 from facenas.files import write_atomic
 

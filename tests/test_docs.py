@@ -16,7 +16,7 @@ from typer.main import get_command
 from facenas.cli.main import app, main
 from facenas.data.image import encode_jpeg
 from facenas.data.synthetic import draw_photo, write_synthetic_set
-from facenas.devices.targets import TARGET_NAMES
+from facenas.devices.target import TARGET_NAMES
 from facenas.evaluation.gates import AP_DROPS, BOXES_MATCHED, FP32_MAX_ABS, RELATIVE
 from facenas.zoo import zoo_model
 

@@ -16,7 +16,8 @@ def devices(json: Annotated[bool, typer.Option("--json", help="print one JSON ob
 
     from facenas.cli.output import print_json, print_table
     from facenas.devices.own_devices import load_devices
-    from facenas.devices.targets import JETSON, TARGET_NAMES, resolve_target, why_unavailable
+    from facenas.devices.target import JETSON, TARGET_NAMES
+    from facenas.devices.targets import resolve_target, why_unavailable
 
     own = load_devices()
     with ThreadPoolExecutor(max_workers=8) as pool:

@@ -8,7 +8,7 @@ import typer
 
 if TYPE_CHECKING:
     from facenas.devices.remote import RemoteAgent
-    from facenas.devices.targets import Target
+    from facenas.devices.target import Target
 
 
 def profile(
@@ -35,7 +35,8 @@ def profile(
     from facenas.architecture import resolve_detector
     from facenas.cli.output import note, print_json, print_table
     from facenas.cli.progress import progress_bar
-    from facenas.devices.targets import MODELLED_NAMES, resolve_target
+    from facenas.devices.target import MODELLED_NAMES
+    from facenas.devices.targets import resolve_target
     from facenas.errors import InputError
     from facenas.latency.profiler import profile as measure
     from facenas.latency.roofline import modelled_table

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from facenas.devices.fingerprint import differences, read_fingerprint
-from facenas.devices.targets import MODELLED_NAMES, resolve_target
+from facenas.devices.target import MODELLED_NAMES
+from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.latency.calibrate import calibrate as rescale
 from facenas.latency.table import LatencyTable, find_table, load_table

@@ -21,8 +21,10 @@ import numpy.typing as npt
 
 from facenas.data.image import letterbox, scale_image
 from facenas.detector.postprocess import Faces, find_faces
-from facenas.devices.runtimes import CompiledModel, load_model
-from facenas.devices.targets import Target, resolve_target
+from facenas.devices.compiled_model import CompiledModel
+from facenas.devices.runtimes import load_model
+from facenas.devices.target import Target
+from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.exporters.describe import description_of
 from facenas.graph import STRIDES, output_channels

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 from facenas.architecture import Detector, parse_detector
 from facenas.devices.cpu import free_memory_bytes, pin_to_cores
-from facenas.devices.targets import Target, resolve_target
+from facenas.devices.target import Target
+from facenas.devices.targets import resolve_target
 from facenas.errors import FacenasError, InputError
 from facenas.units import Size, parse_size
 
 if TYPE_CHECKING:
-    from facenas.devices.runtimes import CompiledModel
+    from facenas.devices.compiled_model import CompiledModel
 
 TIMEOUT_S = 300.0
 _LEAST_FREE_BYTES = 2 << 30

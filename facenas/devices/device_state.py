@@ -8,10 +8,10 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from facenas.devices.compiled_model import LayerTimes
 from facenas.devices.cpu import describe_cpu, kernel_flags
 from facenas.devices.fingerprint import Fingerprint
-from facenas.devices.runtimes import LayerTimes
-from facenas.devices.targets import Target
+from facenas.devices.target import Target
 from facenas.devices.transport import DeviceError
 
 HOT_C = 85.0

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from facenas.devices.cpu import cores, cpu_flags, cpu_model, governor
-from facenas.devices.targets import GPU, Target
+from facenas.devices.target import GPU, Target
 from facenas.errors import TableError
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from facenas.devices.runtimes import CompiledModel, FloatArray, LayerTimes
-from facenas.devices.targets import Target
+from facenas.devices.compiled_model import CompiledModel, FloatArray, LayerTimes
+from facenas.devices.target import Target
 from facenas.errors import InputError, MissingPackageError
 from facenas.exporters.tflite_graph import FILE_IDENTIFIER, fold_image
 from facenas.units import Size

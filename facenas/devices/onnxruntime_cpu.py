@@ -18,8 +18,8 @@ import onnxruntime
 from google.protobuf.message import DecodeError
 from onnxruntime.capi import onnxruntime_pybind11_state as runtime_errors
 
-from facenas.devices.runtimes import CompiledModel, FloatArray, LayerTimes, example_image
-from facenas.devices.targets import Target
+from facenas.devices.compiled_model import CompiledModel, FloatArray, LayerTimes, example_image
+from facenas.devices.target import Target
 from facenas.errors import InputError
 from facenas.units import Size
 

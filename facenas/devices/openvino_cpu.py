@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import openvino
 
+from facenas.devices.compiled_model import CompiledModel, FloatArray, LayerTimes, example_image
 from facenas.devices.fake_quantize import fake_quantize
-from facenas.devices.runtimes import CompiledModel, FloatArray, LayerTimes, example_image
-from facenas.devices.targets import Target
+from facenas.devices.target import Target
 from facenas.errors import InputError
 from facenas.graph import IMAGE
 from facenas.units import Size

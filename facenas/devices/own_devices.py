@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from facenas.devices.targets import JETSON, TARGET_NAMES, Target
+from facenas.devices.target import JETSON, TARGET_NAMES, Target
 from facenas.devices.transport import transport_for
 from facenas.errors import InputError
 from facenas.files import write_atomic

@@ -14,13 +14,13 @@ from typing import Any, Self
 
 from facenas.architecture import Detector
 from facenas.devices.agent import TIMEOUT_S, AgentError, Sample
+from facenas.devices.compiled_model import LayerTimes
 from facenas.devices.device_state import StateWatch, fingerprint_of_facts
 from facenas.devices.fingerprint import Fingerprint
 from facenas.devices.frames import VERSION, Message
 from facenas.devices.own_devices import PRECISIONS
-from facenas.devices.runtimes import LayerTimes
 from facenas.devices.session import AgentEndedError, Session, words_for_exit
-from facenas.devices.targets import Target
+from facenas.devices.target import Target
 from facenas.devices.transport import ConnectionLostError, DeviceError, DeviceTimeoutError, Transport
 from facenas.errors import InputError
 from facenas.graph import Graph, build_graph

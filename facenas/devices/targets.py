@@ -1,75 +1,20 @@
-"""Targets: what `--device` names. A target is hardware + runtime + precision + threads.
+"""From a name to its target: what `--device` takes, and whether it can be used here.
 
 A name is one of `TARGET_NAMES`, with one thread, or such a name of the CPU with a suffix for more threads
-(`cpu-2threads`, `cpu-openvino-4threads`), or that of a device of the user's own (`facenas.devices.own_devices`). A table
-that was made for one target says nothing about another.
+(`cpu-2threads`, `cpu-openvino-4threads`), or that of a device of the user's own (`facenas.devices.own_devices`).
 """
 
 import importlib.util
 import os
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from facenas.devices.cpu import cpu_flags
+from facenas.devices.own_devices import load_devices
+from facenas.devices.target import GPU, LITERT, MODELLED_NAMES, NAMED_TARGETS, TARGET_NAMES, VELA, Target
 from facenas.errors import InputError, MissingPackageError
 
-
-@dataclass(frozen=True)
-class Target:
-    """`runtime`: the Python package that executes the network; `precision`: fp32, fp16, bf16 or int8.
-
-    One that is `elsewhere` is reached through a host (ssh, adb), and only profiled there.
-    """
-
-    name: str
-    hardware: str
-    runtime: str
-    precision: str
-    threads: int = 1
-    elsewhere: bool = False
-
-    @property
-    def estimated(self) -> bool:
-        """Whether its latencies are its vendor's compiler's estimates, and nothing can be measured."""
-        return self.runtime == VELA
-
-    @property
-    def tells_layers(self) -> bool:
-        """Whether its runtime tells the times of layers, so that it can be profiled."""
-        return self.runtime != LITERT
-
-    def __str__(self) -> str:
-        return self.name
-
-
-GPU = "this machine's NVIDIA GPU"
-JETSON = "jetson"
-# Boards that are not here: their tables are modelled (facenas.latency.roofline), and nothing runs on them.
-MODELLED_NAMES = frozenset({"jetson-orin-nano", "jetson-agx-orin"})
-# Packages of the extra `npu`, with the names of their modules. Vela compiles for NPUs that are not here, and estimates.
-LITERT, VELA = "ai-edge-litert", "ethos-u-vela"
 _NPU_MODULES = {LITERT: "ai_edge_litert", VELA: "ethosu"}
-
-_TARGETS = (
-    Target("cpu", "this machine's CPU", "onnxruntime", "fp32"),
-    Target("cpu-int8", "this machine's CPU", "onnxruntime", "int8"),
-    Target("cpu-openvino", "this machine's CPU", "openvino", "fp32"),
-    Target("cpu-openvino-bf16", "this machine's CPU with AVX512-BF16 or AMX", "openvino", "bf16"),
-    Target("cpu-openvino-int8", "this machine's CPU", "openvino", "int8"),
-    Target("cpu-litert", "this machine's CPU", LITERT, "int8"),
-    Target("npu", "Arm Ethos-U65-512, 1 GHz", VELA, "int8"),
-    Target("npu-u55-256", "Arm Ethos-U55-256, 500 MHz", VELA, "int8"),
-    Target("npu-u85-512", "Arm Ethos-U85-512, 1 GHz", VELA, "int8"),
-    Target("cuda", GPU, "torch", "fp32"),
-    Target("cuda-fp16", GPU, "torch", "fp16"),
-    Target("cuda-tensorrt", GPU, "tensorrt", "fp32"),
-    Target("cuda-tensorrt-fp16", GPU, "tensorrt", "fp16"),
-    Target("cuda-tensorrt-int8", GPU, "tensorrt", "int8"),
-    Target(JETSON, "NVIDIA Jetson, reached through --host", "tensorrt", "fp16", elsewhere=True),
-    Target("jetson-orin-nano", "NVIDIA Jetson Orin Nano 8GB", "tensorrt", "fp16"),
-    Target("jetson-agx-orin", "NVIDIA Jetson AGX Orin 64GB", "tensorrt", "fp16"),
-)
-TARGET_NAMES = tuple(target.name for target in _TARGETS)
 _BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 _THREADS_SUFFIX = re.compile(r"(?P<base>.+)-(?P<threads>[1-9]\d{0,2})threads")
 
@@ -79,11 +24,9 @@ def resolve_target(name: str) -> Target:
     base, threads = name, 1
     if match := _THREADS_SUFFIX.fullmatch(name):
         base, threads = match["base"], int(match["threads"])
-    for target in _TARGETS:
+    for target in NAMED_TARGETS:
         if target.name == base and (threads == 1 or target.hardware.startswith("this machine's CPU")):
             return target if threads == 1 else replace(target, name=f"{base}-{threads}threads", threads=threads)
-    from facenas.devices.own_devices import load_devices
-
     devices = load_devices()
     if name in devices:
         return devices[name].target

@@ -6,9 +6,9 @@ import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
 
+from facenas.devices.compiled_model import CompiledModel, FloatArray, IntArray, LayerTimes, example_image
 from facenas.devices.cuda_driver import Cuda, CudaError
-from facenas.devices.runtimes import CompiledModel, FloatArray, IntArray, LayerTimes, example_image
-from facenas.devices.targets import Target
+from facenas.devices.target import Target
 from facenas.devices.tensorrt_engine import Engine, TensorRtError
 from facenas.devices.tensorrt_layers import times_by_layer
 from facenas.errors import InputError

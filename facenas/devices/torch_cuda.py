@@ -18,8 +18,8 @@ from google.protobuf.message import DecodeError
 from onnx import numpy_helper
 from torch.nn import functional
 
-from facenas.devices.runtimes import CompiledModel, FloatArray, IntArray, LayerTimes, example_image
-from facenas.devices.targets import Target
+from facenas.devices.compiled_model import CompiledModel, FloatArray, IntArray, LayerTimes, example_image
+from facenas.devices.target import Target
 from facenas.errors import InputError
 from facenas.units import Size
 

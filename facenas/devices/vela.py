@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from facenas.devices.runtimes import CompiledModel, FloatArray, IntArray, LayerTimes
-from facenas.devices.targets import Target
+from facenas.devices.compiled_model import CompiledModel, FloatArray, IntArray, LayerTimes
+from facenas.devices.target import Target
 from facenas.errors import InputError
 from facenas.units import Size
 

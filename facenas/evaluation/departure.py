@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from facenas.devices.targets import Target
+from facenas.devices.target import Target
 from facenas.evaluation.parity import relative_difference
 from facenas.graph import IMAGE, build_graph
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from facenas.devices.runtimes import load_model
-from facenas.devices.targets import Target
+from facenas.devices.target import Target
 from facenas.errors import TableError
 from facenas.evaluation.evaluate import Report
 from facenas.evaluation.gates import LatencyCheck, Limits, latency_gates

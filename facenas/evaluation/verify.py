@@ -17,7 +17,8 @@ import numpy.typing as npt
 from facenas.data.image import letterbox, read_image
 from facenas.detector.face_detector import FaceDetector
 from facenas.detector.postprocess import LEAST_LOGIT, Faces, find_faces
-from facenas.devices.targets import Target, resolve_target, why_unavailable
+from facenas.devices.target import Target
+from facenas.devices.targets import resolve_target, why_unavailable
 from facenas.errors import InputError
 from facenas.evaluation.departure import (
     Departure,

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from facenas.devices.targets import Target
+from facenas.devices.target import Target
 from facenas.errors import TableError
 from facenas.latency.measure import low_quantile
 from facenas.latency.table import Calibration

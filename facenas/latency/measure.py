@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from facenas.devices.runtimes import CompiledModel
+from facenas.devices.compiled_model import CompiledModel
 from facenas.units import Size
 
 LOW_QUANTILE = 0.2

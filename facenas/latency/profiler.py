@@ -20,7 +20,8 @@ from facenas.architecture import Detector
 from facenas.devices.agent import Agent, AgentError, Sample
 from facenas.devices.fingerprint import read_fingerprint
 from facenas.devices.remote import RemoteAgent
-from facenas.devices.targets import Target, require_available
+from facenas.devices.target import Target
+from facenas.devices.targets import require_available
 from facenas.errors import TableError
 from facenas.graph import Graph, build_graph
 from facenas.latency.calibration import calibration_of, session_drift

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from facenas.architecture import Detector
 from facenas.devices.fingerprint import Fingerprint
-from facenas.devices.targets import Target
+from facenas.devices.target import Target
 from facenas.errors import InputError
 from facenas.files import read_json
 from facenas.graph import inventory

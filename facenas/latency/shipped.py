@@ -3,7 +3,8 @@
 import importlib.resources
 from pathlib import Path
 
-from facenas.devices.targets import Target, resolve_target
+from facenas.devices.target import Target
+from facenas.devices.targets import resolve_target
 from facenas.units import Size
 
 DEFAULT_INPUT = Size(640, 480)

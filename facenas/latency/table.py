@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from facenas.devices.fingerprint import Fingerprint, fingerprint_from_json
-from facenas.devices.targets import Target
+from facenas.devices.target import Target
 from facenas.errors import InputError, TableError
 from facenas.files import read_json, write_atomic
 from facenas.latency.shipped import shipped_table_path, table_file_name

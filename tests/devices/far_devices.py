@@ -7,7 +7,8 @@ from pathlib import Path
 
 from facenas.architecture import parse_detector
 from facenas.devices.remote import RemoteAgent
-from facenas.devices.targets import Target, resolve_target
+from facenas.devices.target import Target
+from facenas.devices.targets import resolve_target
 from facenas.devices.transport import transport_for
 from facenas.units import Size
 

@@ -7,8 +7,10 @@ from facenas.exporters.onnx_graph import build_onnx, random_weights
 from onnx import TensorProto, helper
 
 from facenas.architecture import parse_detector, published_detector
-from facenas.devices.runtimes import CompiledModel, example_image, load_model
-from facenas.devices.targets import LITERT, TARGET_NAMES, resolve_target, why_unavailable
+from facenas.devices.compiled_model import CompiledModel, example_image
+from facenas.devices.runtimes import load_model
+from facenas.devices.target import LITERT, TARGET_NAMES
+from facenas.devices.targets import resolve_target, why_unavailable
 from facenas.errors import InputError
 from facenas.graph import Graph, build_graph
 from facenas.units import Size

@@ -1,7 +1,8 @@
 import pytest
 
 from facenas.devices import targets
-from facenas.devices.targets import TARGET_NAMES, require_available, resolve_target, why_unavailable
+from facenas.devices.target import TARGET_NAMES
+from facenas.devices.targets import require_available, resolve_target, why_unavailable
 from facenas.errors import InputError, MissingPackageError
 
 

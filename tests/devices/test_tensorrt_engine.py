@@ -16,8 +16,9 @@ from facenas.exporters.tensorrt import build_plan, timing_cache_path
 
 from facenas.architecture import parse_detector
 from facenas.devices import tensorrt_runtime
+from facenas.devices.compiled_model import example_image
 from facenas.devices.cuda_driver import Cuda, CudaError, Gpu
-from facenas.devices.runtimes import example_image, load_model
+from facenas.devices.runtimes import load_model
 from facenas.devices.targets import resolve_target, why_unavailable
 from facenas.devices.tensorrt_engine import Engine, Package, TensorRtError, build, find_package
 from facenas.devices.tensorrt_runtime import TensorRtModel, layer_times_of

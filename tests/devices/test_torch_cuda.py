@@ -5,7 +5,8 @@ from facenas.exporters.onnx_graph import build_onnx, random_weights
 from onnx import TensorProto, helper
 
 from facenas.architecture import parse_detector
-from facenas.devices.runtimes import example_image, load_model
+from facenas.devices.compiled_model import example_image
+from facenas.devices.runtimes import load_model
 from facenas.devices.targets import resolve_target, why_unavailable
 from facenas.devices.torch_cuda import TorchCudaModel, TorchNetwork
 from facenas.errors import InputError

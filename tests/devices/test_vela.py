@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 from facenas.architecture import Detector
 from facenas.cli.main import app
-from facenas.devices.runtimes import CompiledModel, load_model
+from facenas.devices.compiled_model import CompiledModel
+from facenas.devices.runtimes import load_model
 from facenas.devices.targets import resolve_target, why_unavailable
 from facenas.errors import InputError
 from facenas.evaluation.gates import LatencyCheck, Limits, latency_gates

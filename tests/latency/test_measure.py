@@ -2,7 +2,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from facenas.devices.runtimes import CompiledModel, FloatArray, LayerTimes
+from facenas.devices.compiled_model import CompiledModel, FloatArray, LayerTimes
 from facenas.latency.measure import halves_differ_percent, latency_of, measure_latency
 from facenas.units import Size
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from facenas.architecture import published_detector
-from facenas.devices.targets import MODELLED_NAMES, resolve_target
+from facenas.devices.target import MODELLED_NAMES
+from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.latency.predictor import predict
 from facenas.latency.published_networks import network_operators

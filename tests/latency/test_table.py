@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from tiny_tables import TINY_INPUT, tiny_table
 
-from facenas.devices.targets import TARGET_NAMES, resolve_target
+from facenas.devices.target import TARGET_NAMES
+from facenas.devices.targets import resolve_target
 from facenas.errors import TableError
 from facenas.latency.shipped import shipped_table_path
 from facenas.latency.table import find_table, load_table, save_table
