@@ -59,12 +59,10 @@ def train(
     from facenas.errors import InputError
     from facenas.training.photos import training_photos
     from facenas.training.recipe import Recipe, default_rate_and_decay
-    from facenas.training.teacher import Teacher
     from facenas.units import parse_size
     from facenas.zoo import checkpoint_path
 
     detector = replace(resolve_detector(arch), landmarks=landmarks)
-    expert = None if teacher is None else Teacher(teacher, crop)
     default_rate, weight_decay = default_rate_and_decay(optimizer)
     recipe = Recipe(
         epochs=epochs,
@@ -86,6 +84,7 @@ def train(
     if not resume and (out / "last.safetensors").exists():
         raise InputError(f"{out} already holds a training; go on with --resume or choose another --out")
     from facenas.training.session import train_detector
+    from facenas.training.teacher import Teacher
 
     with progress_bar() as report:
         result = train_detector(
@@ -96,7 +95,7 @@ def train(
             out,
             report if main_process else lambda *_: None,
             init=None if init is None else checkpoint_path(init),
-            teacher=expert,
+            teacher=None if teacher is None else Teacher(teacher, crop),
             max_seconds=None if max_minutes is None else 60 * max_minutes,
             strict=strict,
             note=note if main_process else None,

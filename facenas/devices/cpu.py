@@ -9,6 +9,9 @@ _CPUINFO = Path("/proc/cpuinfo")
 _MEMINFO = Path("/proc/meminfo")
 _STAT = Path("/proc/stat")
 _GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
+"""With either of these a CPU computes in bfloat16."""
+
 # Instruction sets that an inference runtime chooses its kernels by.
 _KERNEL_FLAGS = (
     *("sse4_2", "avx", "avx2", "fma", "avx_vnni"),

@@ -9,13 +9,12 @@ import os
 import re
 from dataclasses import replace
 
-from facenas.devices.cpu import cpu_flags
+from facenas.devices.cpu import BFLOAT16_FLAGS, cpu_flags
 from facenas.devices.own_devices import load_devices
 from facenas.devices.target import GPU, LITERT, MODELLED_NAMES, NAMED_TARGETS, TARGET_NAMES, VELA, Target
 from facenas.errors import InputError, MissingPackageError
 
 _NPU_MODULES = {LITERT: "ai_edge_litert", VELA: "ethosu"}
-_BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 _THREADS_SUFFIX = re.compile(r"(?P<base>.+)-(?P<threads>[1-9]\d{0,2})threads")
 
 
@@ -51,7 +50,7 @@ def why_unavailable(target: Target) -> str | None:
             return f"the package '{target.runtime}' is not installed; install it with: pip install 'facenas[npu]'"
     elif importlib.util.find_spec(target.runtime) is None:
         return f"the package '{target.runtime}' is not installed; install it with: pip install {target.runtime}"
-    if target.precision == "bf16" and not _BF16_FLAGS & cpu_flags():
+    if target.precision == "bf16" and not BFLOAT16_FLAGS & cpu_flags():
         return "this CPU computes no bfloat16 (it has neither avx512_bf16 nor amx_bf16)"
     cores = os.cpu_count() or 1
     if target.threads > cores:

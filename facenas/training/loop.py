@@ -18,7 +18,7 @@ from facenas.architecture import Detector, Family
 from facenas.data.annotations import Dataset
 from facenas.detector.model import DetectorNetwork
 from facenas.detector.preprocess import MEAN, STANDARD_DEVIATION
-from facenas.devices.cpu import cores, cpu_flags
+from facenas.devices.cpu import BFLOAT16_FLAGS, cores, cpu_flags
 from facenas.errors import InputError, TrainingError
 from facenas.training.checkpoint import Checkpoint, save_checkpoint
 from facenas.training.curve import Curve
@@ -271,4 +271,4 @@ def _bfloat16_is_faster(detector: Detector, device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
     depthwise = any(stage.family is Family.INVERTED for stage in detector.backbone.stages)
-    return not depthwise and bool({"avx512_bf16", "amx_bf16"} & cpu_flags())
+    return not depthwise and bool(BFLOAT16_FLAGS & cpu_flags())

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facenas.detector.preprocess import Preprocessing
-from facenas.devices.cpu import cores, cpu_flags
+from facenas.devices.cpu import BFLOAT16_FLAGS, cores, cpu_flags
 from facenas.errors import InputError
 from facenas.files import sha256_of
 from facenas.graph import ANCHORS_PER_CELL, STRIDES
@@ -42,6 +42,8 @@ class Teacher:
         """Raises InputError where the file is no such network."""
         import openvino
 
+        if not path.is_file():
+            raise InputError(f"no teacher at {path}; check the path")
         self.name, self.size_px = f"{path.name} {sha256_of(path)[:12]}", size_px
         core = openvino.Core()
         try:
@@ -59,7 +61,7 @@ class Teacher:
                 f"{path} is no teacher: for {size_px} px its outputs are {found}, SCRFD's were {expected}"
                 f" (scores of {_LEVELS} levels, then boxes)"
             )
-        half = {"avx512_bf16", "amx_bf16"} & cpu_flags()
+        half = BFLOAT16_FLAGS & cpu_flags()
         streams = max(1, cores() - 1)
         self._model = core.compile_model(
             model,

@@ -176,5 +176,7 @@ def test_what_is_no_teacher_is_refused(tmp_path: Path) -> None:
     torn.write_bytes(own.read_bytes()[:200])
     with pytest.raises(InputError, match=r"torn\.onnx cannot teach crops of 64 px"):
         Teacher(torn, SIZE_PX)
+    with pytest.raises(InputError, match=r"no teacher at .*absent\.onnx; check the path"):
+        Teacher(tmp_path / "absent.onnx", SIZE_PX)
     with pytest.raises(InputError, match=r"teacher_share 1\.5 is outside"):
         replace(RECIPE, teacher_share=1.5)
