@@ -33,7 +33,7 @@ from facenas.devices.fingerprint import differences, read_fingerprint
 from facenas.devices.runtimes import load_model
 from facenas.devices.target import Target
 from facenas.devices.targets import resolve_target
-from facenas.errors import TableError
+from facenas.errors import InputError, TableError
 from facenas.files import write_json
 from facenas.graph import inventory
 from facenas.latency.calibrate import calibration_networks, refitted
@@ -92,6 +92,8 @@ def main(
     """Compare predicted with measured latencies."""
     target, size = resolve_target(device), parse_size(input)
     found = find_table(target, size, table)
+    if isolated and (target.runtime, target.precision) == ("onnxruntime", "int8"):
+        raise InputError(f"{target}: quantising takes whole networks, no single operators; add --no-isolated")
     for difference in differences(found.fingerprint, read_fingerprint(target)):
         note(f"the table is from another machine: {difference}")
     detectors = networks_to_compare(found, networks)
@@ -220,8 +222,20 @@ def compare(
         lone = sum(alone[operator] for operator in inventory(detector, table.input_size)) if alone else None
         stored = predict(detector, table, table.input_size, costs[0])
         fresh = predict(detector, calibrated, table.input_size, costs[1])
-        predictions = [end for found in (stored, fresh) for end in (found.latency_ms, found.low_ms, found.high_ms)]
-        compared.append(Compared(name, latency.latency_ms, latency.spread_ms, *predictions, lone))
+        compared.append(
+            Compared(
+                name,
+                latency.latency_ms,
+                latency.spread_ms,
+                stored.latency_ms,
+                stored.low_ms,
+                stored.high_ms,
+                fresh.latency_ms,
+                fresh.low_ms,
+                fresh.high_ms,
+                lone,
+            )
+        )
     return compared
 
 
