@@ -181,14 +181,15 @@ def artefact_of(
     runtime: str,
     operators: Mapping[str, int] | None = None,
     runtime_version: str | None = None,
+    weights: Path | None = None,
 ) -> Artefact:
     """The record of a file that was just written; `runtime` is the Python package that made or runs it (its version is
-    looked up by that name where it is not given)."""
+    looked up by that name where it is not given); `weights`: the file beside it that holds them, which counts."""
     return Artefact(
         path,
         file_format,
         description.precision,
-        path.stat().st_size,
+        path.stat().st_size + (0 if weights is None else weights.stat().st_size),
         sha256_of(path),
         runtime,
         runtime_version or importlib.metadata.version(runtime),

@@ -103,7 +103,8 @@ def export_openvino(
         network = _quantise(network, images, accuracy)
         description = description.as_exported(precision, target.name, calibration=calibration.to_json())
     _write(network, out, description)
-    return artefact_of(out, "openvino", description, "openvino", _executed(out, precision))
+    operators = _executed(out, precision)
+    return artefact_of(out, "openvino", description, "openvino", operators, weights=weights_of(out))
 
 
 def _quantise(network: Any, images: list[FloatArray], accuracy: AccuracyControl | None) -> Any:

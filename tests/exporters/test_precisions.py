@@ -85,6 +85,13 @@ def test_each_file_runs_by_what_it_says_of_itself(
     ]
 
 
+def test_the_size_of_an_openvino_file_counts_its_weights(tmp_path: Path, model: onnx.ModelProto) -> None:
+    artefact = export_openvino(model, tmp_path / "fp32.xml", precision="fp32")
+    both = [(tmp_path / name).stat().st_size for name in ("fp32.xml", "fp32.bin")]
+    assert min(both) > 0
+    assert artefact.size_bytes == sum(both)
+
+
 def test_every_onnx_file_passes_the_checker_and_opens_in_openvino(folder: Path) -> None:
     for path in folder.glob("*.onnx"):
         content = onnx.load(path)
