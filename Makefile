@@ -38,6 +38,8 @@ type-check: install
 	rm -rf $(TYPES) && mkdir -p $(TYPES)
 	ln -s $(CURDIR)/facenas/* $(CURDIR)/exporters $(CURDIR)/latency_tables $(TYPES)/
 	cd build/types && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml -p facenas
+	cd build/types && MYPYPATH=$(CURDIR)/benchmarks $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml \
+		$(CURDIR)/benchmarks
 
 format: install
 	$(BIN)/ruff check --fix $(SOURCES)

@@ -71,7 +71,7 @@ class Baseline:
             down = across
         outputs = list(self.model.run(self.normalise(picture)).values())
         boxes, scores = self.convention.decode(outputs, self.input_size)
-        boxes = boxes / np.array([across, down, across, down], np.float32)
+        boxes = (boxes / np.array([across, down, across, down], np.float32)).astype(np.float32, copy=False)
         likely = np.flatnonzero(scores >= min_score)
         order = likely[np.argsort(-scores[likely], kind="stable")][:_MOST_CANDIDATES]
         faces = suppress(Faces(boxes[order], scores[order], None), NMS_IOU)
@@ -81,9 +81,10 @@ class Baseline:
         """uint8 RGB [height, width, 3] -> float32 [1, 3, height, width]."""
         if self.convention.colour_order == "BGR":
             picture = picture[:, :, ::-1]
-        values = (picture.astype(np.float32) - np.float32(self.convention.mean)) / np.float32(
-            self.convention.standard_deviation
+        mean, deviation = (
+            np.array(values, np.float32) for values in (self.convention.mean, self.convention.standard_deviation)
         )
+        values = (picture.astype(np.float32) - mean) / deviation
         return np.ascontiguousarray(values.transpose(2, 0, 1)[None])
 
 
@@ -101,7 +102,7 @@ def _ready(path: Path, open_size: Size) -> bytes:
                 side.dim_value = length_px
     del model.graph.input[:]
     model.graph.input.extend(inputs)
-    return model.SerializeToString()
+    return bytes(model.SerializeToString())
 
 
 def baselines_in(folder: Path) -> list[Path]:

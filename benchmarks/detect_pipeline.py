@@ -71,7 +71,8 @@ class PlainDetector:
     def anchor_centers(self, stride: int, shape: Any) -> FloatArray:
         """Centres of all anchors of a level, two a cell; kept for the next photo."""
         if stride not in self.centers:
-            centers = np.stack(np.mgrid[: shape[2], : shape[3]][::-1], axis=-1).astype(np.float32)
+            rows, columns = np.mgrid[: shape[2], : shape[3]]
+            centers = np.stack([columns, rows], axis=-1).astype(np.float32)
             centers = (centers * stride).reshape(-1, 2)
             self.centers[stride] = np.stack([centers] * 2, axis=1).reshape(-1, 2)
         return self.centers[stride]

@@ -88,7 +88,7 @@ def main(
     problem = released_problem()
     exact = ExactSearch(problem).solve()
     exact_seconds = time.process_time() - start
-    runs = []
+    runs: list[dict[str, Any]] = []
     for seed in range(seeds):
         start = time.process_time()
         best = run_evolution(problem, EvolutionSettings(seed), top=1, provenance={}).best
