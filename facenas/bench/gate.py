@@ -2,16 +2,17 @@
 
 Noise that survives the comparison's reference comes in bursts of seconds to minutes, so a false suspicion seldom
 repeats: up to `LOOKS` times the suspects are visited anew, all their visits are put together, and a workload stays
-under suspicion only while it looks slower on all of them. The verdict is on all visits. So a slow minute is outvoted,
-and a true regression, there each time, becomes the more certain.
+under suspicion only while it looks slower on all of them. The verdict is on all visits, and so is the record. So a slow
+minute is outvoted, and a true regression, there each time, becomes the more certain. Where the machine stays busy, or was
+while the baseline was made, there is no verdict (`Outcome.not_judged`), and that is said.
 """
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from facenas.bench.comparison import Comparison, compare_records, compare_timings
+from facenas.bench.comparison import LEAST_VISITS, Comparison, compare_records, compare_timings
 from facenas.bench.record import Record, new_record, require_comparable
 from facenas.bench.session import Builds, Report, tree_of_checkout
 
@@ -44,6 +45,20 @@ class Outcome:
         """Whether no workload is slower beyond noise."""
         return not any(comparison.regression for comparison in self.comparisons)
 
+    @property
+    def not_judged(self) -> str:
+        """Why there is no verdict on some workload, and what to do; empty where there is one on each."""
+        undecided = [comparison for comparison in self.comparisons if not comparison.decided]
+        before = [comparison.name for comparison in undecided if comparison.quiet_before < LEAST_VISITS]
+        if before:
+            return (
+                f"not judged, as the machine was busier when the baseline was made: {', '.join(before)}; make it again"
+            )
+        if undecided:
+            names = ", ".join(comparison.name for comparison in undecided)
+            return f"not judged, as the machine is busier than for the baseline: {names}; try again later"
+        return ""
+
 
 def run_bench(
     folder: Path,
@@ -73,7 +88,11 @@ def run_bench(
             against, before = f"the checkout {checkout}, in turns", other[0]
         else:
             return Outcome(record)
-        comparisons = {name: compare_timings(name, before[name], here[name]) for name in here if name in before}
+
+        def compare(name: str) -> Comparison:
+            return compare_timings(name, before[name], here[name], in_turns=checkout is not None)
+
+        comparisons = {name: compare(name) for name in here if name in before}
         looks = dict.fromkeys(comparisons, 1)
         for look in range(2, LOOKS + 1):
             names = [name for name, comparison in comparisons.items() if comparison.suspicious]
@@ -84,5 +103,5 @@ def run_bench(
                 here[name] += again[name]
                 if other:
                     before[name] += other[0][name]
-                comparisons[name], looks[name] = compare_timings(name, before[name], here[name]), look
-    return Outcome(record, against, tuple(comparisons.values()), looks)
+                comparisons[name], looks[name] = compare(name), look
+    return Outcome(replace(record, timings=here), against, tuple(comparisons.values()), looks)

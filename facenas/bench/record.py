@@ -20,7 +20,7 @@ from facenas.errors import InputError, TableError
 from facenas.files import read_json, write_json
 from facenas.report.typed_json import read_as
 
-SCHEMA = 1
+SCHEMA = 2  # 1 kept the shorter of a visit's two references
 # What makes a machine another one; a runtime's version is a version, and an upgrade may well be what is compared.
 _MACHINE = ("cpu", "instruction_sets", "cores", "governor", "operating_system")
 _PACKAGES = ("numpy", "scipy", "onnx", "onnxruntime", "openvino", "torch", "opencv-python-headless")

@@ -18,10 +18,11 @@ from typing import Any, Self
 
 import numpy as np
 
-from facenas.bench.comparison import LEAST_VISITS
+from facenas.bench.comparison import LEAST_VISITS, is_quiet
 from facenas.bench.record import Timing
 from facenas.errors import InputError
 
+PATIENCE = 3  # how many times as long a busy machine is measured
 Report = Callable[[int, int, str], None]
 _HERE = Path(__file__).resolve().parents[1]
 # One thread, so that a workload's time does not depend on what the other cores are busy with.
@@ -103,26 +104,39 @@ class Builds:
         """Timings of each build by workload, all visited in turns, in an order drawn anew each round.
 
         A workload that is long gets fewer than `visits` (at least `LEAST_VISITS`), so that it stays within about
-        `seconds_each` for each build.
+        `seconds_each` for each build. One that was hardly ever visited while the machine was quiet gets up to
+        `PATIENCE` times as much of both.
         """
         generator = np.random.default_rng(seed)
         left = [name for name in self.names if names is None or name in names]
         taken: list[dict[str, list[tuple[int, int]]]] = [{name: [] for name in left} for _ in self._workers]
         spent = dict.fromkeys(left, 0.0)
-        for round_index in range(visits):
+        for round_index in range(PATIENCE * visits):
             for name in generator.permutation(left):
                 for build in generator.permutation(len(self._workers)):
                     start = time.monotonic()
                     pair = self._answer(self._workers[build], {"visit": str(name)})
                     spent[name] += time.monotonic() - start
                     taken[build][name].append((pair[0], pair[1]))
-            report(round_index + 1, visits, "benchmarking")
+            done = round_index + 1
+            report(min(done, visits), visits, "benchmarking" if done <= visits else "waiting for a quiet machine")
+            share = {name: max(done / visits, spent[name] / (seconds_each * len(self._workers))) for name in left}
             left = [
                 name
                 for name in left
-                if round_index + 1 < LEAST_VISITS or spent[name] < seconds_each * len(self._workers)
+                if done < LEAST_VISITS
+                or share[name] < 1
+                or (share[name] < PATIENCE and min(_quiet_count(build[name]) for build in taken) < LEAST_VISITS)
             ]
+            if not left:
+                break
         return [{name: _timing(pairs) for name, pairs in build.items()} for build in taken]
+
+
+def _quiet_count(pairs: Sequence[tuple[int, int]]) -> int:
+    """How many visits were as quiet as the quietest."""
+    references_ns = [reference for _, reference in pairs]
+    return int(is_quiet(references_ns, min(references_ns)).sum())
 
 
 def _timing(pairs: Sequence[tuple[int, int]]) -> Timing:

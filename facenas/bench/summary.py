@@ -47,6 +47,8 @@ def verdict(outcome: Outcome) -> str:
     slower = [each.name for each in outcome.comparisons if each.regression]
     if slower:
         return f"slower beyond noise than {outcome.against}: {', '.join(slower)}"
+    if outcome.not_judged:
+        return outcome.not_judged
     return f"nothing is slower beyond noise than {outcome.against}"
 
 
@@ -56,13 +58,16 @@ def markdown(outcome: Outcome) -> str:
     extent = "quick" if record.quick else "full"
     lines = ["## facenas bench", ""]
     if outcome.against:
-        lines += [f"**{'Passed' if outcome.passed else 'FAILED'}**: {verdict(outcome)}.", ""]
+        lines += [
+            f"**{'FAILED' if not outcome.passed else 'Not judged' if outcome.not_judged else 'Passed'}**: {verdict(outcome)}.",
+            "",
+        ]
         lines += _table(COMPARISON_COLUMNS, comparison_rows(outcome.comparisons))
         lines += [
             "",
             "The ratio is of the medians, each time over that of a reference workload run beside it. Slower is p below "
             f"{SIGNIFICANCE:g} (Mann-Whitney) and a ratio above {TOLERATED:g}, on all visits; what looks slower gets up "
-            "to three times as many.",
+            "to three times as many. Visits count only while the machine was about as quiet as at its best.",
             "",
         ]
     lines += _table(TIMING_COLUMNS, timing_rows(record))

@@ -75,7 +75,7 @@ def bench(
         print_json(
             {
                 "record": str(path),
-                "passed": outcome.passed if outcome.against else None,
+                "passed": None if not outcome.against or (outcome.passed and outcome.not_judged) else outcome.passed,
                 "against": outcome.against or None,
                 "comparisons": comparisons,
                 "looks": dict(outcome.looks or {}),
@@ -88,10 +88,13 @@ def bench(
             print(f"{name}: {value:.4g}")
         if outcome.against:
             print_table(f"against {outcome.against}", COMPARISON_COLUMNS, comparison_rows(outcome.comparisons))
-            print(verdict(outcome))
+            if not (outcome.passed and outcome.not_judged):  # that is the error below
+                print(verdict(outcome))
     note(f"record: {path}")
     if not outcome.passed:
         raise typer.Exit(1)
+    if outcome.not_judged:
+        raise InputError(outcome.not_judged)
 
 
 def compare_detectors(

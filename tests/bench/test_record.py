@@ -32,7 +32,7 @@ def test_a_record_is_never_overwritten(record: Record, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"schema": 2}, "no benchmark record of schema 1 (its schema: 2)"),
+        ({"schema": 1}, "no benchmark record of schema 2 (its schema: 1)"),
         ({"schema": None}, "its schema: None"),
         ({"fingerprint": {}}, "fingerprint must have exactly the fields"),
         ({"timings": {"one": {"samples_ns": [1], "reference_ns": []}}}, "1 samples and 0 of the reference"),
