@@ -193,7 +193,7 @@ def rank(
             )
             for number in sorted(going)
         }
-        for number, result in _run_rung(tasks, photos, run_tasks, report).items():
+        for number, result in run_unfinished(tasks, photos, run_tasks, report).items():
             results[number].append(result)
         save(ranking(finished=False))
         if all(results[number][-1].ap is None for number in going):
@@ -215,7 +215,7 @@ def _require_same(out: Path, asked: Mapping[str, Any]) -> None:
         raise InputError(f"{out} holds a ranking with another {', '.join(changed)}; choose another --out or the same")
 
 
-def _run_rung(
+def run_unfinished(
     tasks: Mapping[int, RungTask], photos: TrainingPhotos, run_tasks: RunTasks, report: Report
 ) -> dict[int, RungResult]:
     """Results by number; tasks that an earlier call finished are read, not run."""
