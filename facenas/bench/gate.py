@@ -51,12 +51,11 @@ class Outcome:
         undecided = [comparison for comparison in self.comparisons if not comparison.decided]
         before = [comparison.name for comparison in undecided if comparison.quiet_before < LEAST_VISITS]
         if before:
-            return (
-                f"not judged, as the machine was busier when the baseline was made: {', '.join(before)}; make it again"
-            )
+            words = "the machine was busier when the baseline was made, so there is no verdict on"
+            return f"{words}: {', '.join(before)}; make it again"
         if undecided:
             names = ", ".join(comparison.name for comparison in undecided)
-            return f"not judged, as the machine is busier than for the baseline: {names}; try again later"
+            return f"the machine is busier than for the baseline, so there is no verdict on: {names}; try again later"
         return ""
 
 
