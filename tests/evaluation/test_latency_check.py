@@ -1,0 +1,50 @@
+"""A measurement that other work may have lengthened is made again, after a pause; one that no burst explains is not."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from facenas.exporters.onnx import export_checkpoint
+from random_networks import TINY, confident_checkpoint
+
+from facenas.devices.targets import resolve_target
+from facenas.evaluation import latency_check
+from facenas.evaluation.gates import Limits, latency_gates
+from facenas.evaluation.latency_check import PAUSES_S, check_latency
+from facenas.latency.measure import Latency
+from facenas.units import Size
+
+BUDGET_MS = 10.0
+
+
+@pytest.mark.parametrize(
+    ("passes_ms", "pauses_s", "passed"),
+    [
+        ((9.0,), (), True),
+        ((14.0, 13.0, 9.9), PAUSES_S[1:3], True),  # a burst that ends
+        ((14.0, 12.0, 13.0, 11.0), PAUSES_S[1:], False),
+        ((25.0,), (), False),  # no burst makes this of 10 ms
+    ],
+)
+def test_bursts_are_waited_for(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    passes_ms: Sequence[float],
+    pauses_s: Sequence[float],
+    passed: bool,
+) -> None:
+    path = tmp_path / "model.onnx"
+    export_checkpoint(confident_checkpoint(TINY, Size(160, 128)), path, dynamic=False)
+    left, slept = list(passes_ms), []
+
+    def measure(models: object, **_: object) -> list[Latency]:
+        value = left.pop(0)
+        return [Latency(value, value, 0.1, 36, 0.0)]
+
+    monkeypatch.setattr(latency_check, "measure_latency", measure)
+    monkeypatch.setattr(latency_check.time, "sleep", slept.append)
+    check = check_latency(path, resolve_target("cpu"), None, BUDGET_MS, lambda *_: None)
+    assert not left
+    assert tuple(slept) == tuple(pauses_s)
+    assert check.measured_ms == min(passes_ms)
+    assert latency_gates(check, Limits())[1].passed is passed
