@@ -20,9 +20,8 @@ from facenas.exporters.artefact import Artefact
 from facenas.exporters.calibration import choose_calibration
 from facenas.exporters.export import FORMATS, export_model
 from facenas.exporters.onnx import onnx_of_checkpoint
-from script import run_script
+from script import about_this_run, run_script
 
-from facenas.bench.record import new_record
 from facenas.cli.output import print_table
 from facenas.cli.progress import progress_bar
 from facenas.devices.runtimes import load_model
@@ -70,11 +69,9 @@ def main(
             artefacts[name] = export_model(model, file_format, precision, out_path, calibration=chosen)
         latencies = time_in_turns(artefacts, report)
         proofs = {name: prove(each, checkpoint, photos, budget_ms, report) for name, each in artefacts.items()}
-    record = new_record({}, {}, quick=False, checkout=Path(__file__).parent)
     rows = [row_of(name, artefacts[name], latencies[name], proofs[name]) for name in artefacts]
     if out is not None:
-        about = {"date": record.date, "commit": record.commit, "cpu": record.fingerprint.cpu}
-        write_json(out, about | {"checkpoint": checkpoint.name, "data": photos.name, "formats": rows})
+        write_json(out, about_this_run() | {"checkpoint": checkpoint.name, "data": photos.name, "formats": rows})
     show(rows, checkpoint.name)
     if not all(proof.passed for proof in proofs.values()):
         sys.exit(1)

@@ -23,7 +23,7 @@ import onnx
 import typer
 from onnx import TensorProto, helper, numpy_helper
 from prediction_figures import Bars, Compared, summary
-from script import run_script
+from script import about_this_run, run_script
 
 from facenas.architecture import PUBLISHED_NAMES, Detector, published_detector
 from facenas.cli.output import note, print_table
@@ -85,7 +85,8 @@ def main(
     second = None if second_table is None else disagreement_percent(found, load_table(second_table), detectors.values())
     result = summary(compared, Bars(), second) | {"device": device, "input": input, "rounds": rounds}
     if out is not None:
-        write_json(out, result | {"networks": [asdict(entry) for entry in compared]})
+        about = about_this_run() | {"table_date": found.date}
+        write_json(out, about | result | {"networks": [asdict(entry) for entry in compared]})
     show(result)
     if result["missed"]:
         sys.exit(1)

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 import typer
 from latency_prediction import measure
-from script import run_script
+from script import about_this_run, run_script
 
 from facenas.architecture import Detector, parse_detector, published_detector
 from facenas.cli.output import note, print_table
@@ -93,7 +93,7 @@ def main(
             raise InputError(f"{work} holds trainings for {plan['asked']}, not for {asked}; choose another --work")
     else:
         work.mkdir(parents=True, exist_ok=True)
-        plan = {"asked": asked, "networks": equally_fast(networks, seconds)}
+        plan = {"asked": asked, "measured": about_this_run(), "networks": equally_fast(networks, seconds)}
         write_json(plan_file, plan)
     chosen: list[dict[str, Any]] = plan["networks"]
     tasks = {
@@ -121,6 +121,7 @@ def main(
     taus = {order: {setting: tau(trained, order, setting) for setting in SETTINGS} for order in ORDERS}
     if out is not None:
         result = {"crops_each": crops, "seeds": seeds, "input": str(SIZE), "data": asked["data"], "val": asked["val"]}
+        result["measured"] = plan["measured"]
         write_json(out, {**result, "kendall_tau": taus, "networks": [asdict(entry) for entry in trained]})
     show(trained, taus, f"{len(trained)} networks, {crops:,} crops each, {seeds} seed{'s' * (seeds > 1)}")
 
@@ -150,7 +151,7 @@ def equally_fast(count: int, seconds: float) -> list[dict[str, Any]]:
     measured_ms = dict(zip(names, (low_quantile(taken) / 1e6 for taken in samples), strict=True))
     middle_ms = median(measured_ms.values())
     kept = [detector for detector in names if abs(measured_ms[detector] / middle_ms - 1) <= EQUAL_SHARE]
-    for detector in names.keys() - kept:
+    for detector in (entry for entry in names if entry not in kept):
         left_out = f"{measured_ms[detector]:.2f} ms where the median is {middle_ms:.2f}"
         note(f"left out, {left_out}: {names[detector]} {detector}")
     return [

@@ -37,7 +37,7 @@ TOLERATED = 1.08
 CERTAIN = 1.03
 SUSPICIOUS_P, SUSPICIOUS_RATIO = 0.05, 1.05
 _Z = 2.326  # of a 98 % interval: both ends at SIGNIFICANCE
-QUIET = 1.12
+QUIET = 1.12  # times the least reference; on a quiet machine most are within 1.05, on a busy one few below 1.15
 LEAST_VISITS = 10  # five in a half; below, no arrangement of the samples is rare enough to mean anything
 
 
@@ -45,7 +45,8 @@ LEAST_VISITS = 10  # five in a half; below, no arrangement of the samples is rar
 class Comparison:
     """`ratio`: time after / time before, with its 98 % interval; `p`: how likely such samples are were it not slower.
 
-    `quiet_before`, `quiet_after`: visits of each session while the machine was as quiet as it was at its best.
+    `quiet_before`, `quiet_after`: visits of each session while the machine was as quiet as it was at its best; `decided`:
+    whether that is enough to say anything of the build.
     """
 
     name: str
@@ -57,7 +58,7 @@ class Comparison:
     high: float
     quiet_before: int
     quiet_after: int
-    decided: bool = True
+    decided: bool
 
     @property
     def regression(self) -> bool:

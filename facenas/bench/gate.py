@@ -41,9 +41,11 @@ class Outcome:
     looks: Mapping[str, int] | None = None
 
     @property
-    def passed(self) -> bool:
-        """Whether no workload is slower beyond noise."""
-        return not any(comparison.regression for comparison in self.comparisons)
+    def passed(self) -> bool | None:
+        """Whether no workload is slower beyond noise; None where that cannot be told, or there is nothing to compare with."""
+        if any(comparison.regression for comparison in self.comparisons):
+            return False
+        return None if self.not_judged or not self.against else True
 
     @property
     def not_judged(self) -> str:

@@ -58,10 +58,8 @@ def markdown(outcome: Outcome) -> str:
     extent = "quick" if record.quick else "full"
     lines = ["## facenas bench", ""]
     if outcome.against:
-        lines += [
-            f"**{'FAILED' if not outcome.passed else 'Not judged' if outcome.not_judged else 'Passed'}**: {verdict(outcome)}.",
-            "",
-        ]
+        word = {True: "Passed", False: "FAILED", None: "Not judged"}[outcome.passed]
+        lines += [f"**{word}**: {verdict(outcome)}.", ""]
         lines += _table(COMPARISON_COLUMNS, comparison_rows(outcome.comparisons))
         lines += [
             "",

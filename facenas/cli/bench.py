@@ -75,7 +75,7 @@ def bench(
         print_json(
             {
                 "record": str(path),
-                "passed": None if not outcome.against or (outcome.passed and outcome.not_judged) else outcome.passed,
+                "passed": outcome.passed,
                 "against": outcome.against or None,
                 "comparisons": comparisons,
                 "looks": dict(outcome.looks or {}),
@@ -88,10 +88,10 @@ def bench(
             print(f"{name}: {value:.4g}")
         if outcome.against:
             print_table(f"against {outcome.against}", COMPARISON_COLUMNS, comparison_rows(outcome.comparisons))
-            if not (outcome.passed and outcome.not_judged):  # that is the error below
+            if outcome.passed is not None:
                 print(verdict(outcome))
     note(f"record: {path}")
-    if not outcome.passed:
+    if outcome.passed is False:
         raise typer.Exit(1)
     if outcome.not_judged:
         raise InputError(outcome.not_judged)
