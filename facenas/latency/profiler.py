@@ -10,33 +10,38 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from facenas.architecture import Detector
-from facenas.devices.agent import Agent, AgentError, Sample
+from facenas.devices.agent import Agent, AgentError
 from facenas.devices.fingerprint import read_fingerprint
 from facenas.devices.remote import RemoteAgent
 from facenas.devices.target import Target
 from facenas.devices.targets import require_available
 from facenas.errors import TableError
-from facenas.graph import Graph, build_graph
 from facenas.latency.calibration import calibration_of, session_drift
 from facenas.latency.carriers import landmark_carriers, published_carriers, random_networks, space_carriers
 from facenas.latency.journal import Journal, Visit
 from facenas.latency.lock import only_one
-from facenas.latency.measure import halves_differ_percent, low_quantile
+from facenas.latency.measure import halves_differ_percent
+from facenas.latency.operator_times import (
+    UNSTABLE_PERCENT,
+    Network,
+    end_to_end_samples,
+    is_stable,
+    network_to_visit,
+    operator_time,
+    samples_by_network,
+    samples_by_operator,
+    sum_ns,
+)
 from facenas.latency.table import Calibration, LatencyTable, OperatorTime, save_table
 from facenas.operators import Operator
 from facenas.space import Space
 from facenas.units import Size
 
-UNSTABLE_PERCENT = 10.0
-# Counters resolve microseconds, so two samples of a short operator may differ by that without being disturbed.
-COUNTER_RESOLUTION_NS = 2000
 _CALIBRATION_SEED = 1
 _REPEAT_ROUND = 1_000_000
 
@@ -63,17 +68,7 @@ class Plan:
 ESTIMATES = Plan(carriers_per_operator=6, seconds=0.0, least_rounds=2, runs_per_visit=1)
 
 
-@dataclass(frozen=True)
-class _Network:
-    """A network to visit. `layers`: its layer counters are read (a carrier), else it is timed end to end."""
-
-    key: str
-    detector: Detector
-    graph: Graph
-    layers: bool
-
-
-def networks_to_visit(space: Space, input_size: Size, plan: Plan, also: Iterable[Detector] = ()) -> list[_Network]:
+def networks_to_visit(space: Space, input_size: Size, plan: Plan, also: Iterable[Detector] = ()) -> list[Network]:
     """Carriers of the space, of the published detectors and of `also`, and random networks for calibration."""
     carriers = [
         *space_carriers(space, input_size, carriers_per_operator=plan.carriers_per_operator),
@@ -82,12 +77,11 @@ def networks_to_visit(space: Space, input_size: Size, plan: Plan, also: Iterable
         *also,
     ]
     calibration = random_networks(space, plan.calibration_networks, seed=_CALIBRATION_SEED)
-    networks = []
-    for detectors, layers in ((dict.fromkeys(carriers), True), (calibration, False)):
-        for detector in detectors:
-            key = f"{detector}{' with landmarks' if detector.landmarks else ''}{'' if layers else ' end to end'}"
-            networks.append(_Network(key, detector, build_graph(detector, input_size), layers))
-    return networks
+    return [
+        network_to_visit(detector, input_size, layers=layers)
+        for detectors, layers in ((dict.fromkeys(carriers), True), (calibration, False))
+        for detector in detectors
+    ]
 
 
 def profile(
@@ -125,11 +119,11 @@ def profile(
         }
         journal = Journal(out.with_name(f"{out.name}.journal"), described, resume=resume)
         _measure(journal, networks, remote or Agent(target), input_size, plan, progress)
-        places = _samples_by_operator(journal.visits, networks)
+        places = samples_by_operator(journal.visits, networks)
         if not places:
             failures = _failures(journal.visits) or ("no network was measured",)
             raise TableError(f"nothing could be measured on {target.name}: {failures[0]}")
-        operators = {operator: _operator_time(samples) for operator, samples in places.items()}
+        operators = {operator: operator_time(samples) for operator, samples in places.items()}
         table = LatencyTable(
             target=target.name,
             provenance="vendor-estimated" if target.estimated else "measured",
@@ -149,7 +143,7 @@ def profile(
 
 def _measure(
     journal: Journal,
-    networks: Sequence[_Network],
+    networks: Sequence[Network],
     agent: Agent | RemoteAgent,
     input_size: Size,
     plan: Plan,
@@ -159,7 +153,7 @@ def _measure(
     done = {(visit.round, visit.network) for visit in journal.visits}
     failed = {visit.network for visit in journal.visits if visit.sample is None}
 
-    def one_round(number: int, chosen: Sequence[_Network]) -> None:
+    def one_round(number: int, chosen: Sequence[Network]) -> None:
         for index in np.random.default_rng(number).permutation(len(chosen)):
             network = chosen[index]
             if (number, network.key) in done or network.key in failed:
@@ -196,7 +190,7 @@ def _percent_done(visits: Sequence[Visit], networks: int, plan: Plan) -> int:
     return int(100 * min(1.0, time_share, visit_share))
 
 
-def _visit(agent: Agent | RemoteAgent, network: _Network, number: int, input_size: Size, runs: int) -> Visit:
+def _visit(agent: Agent | RemoteAgent, network: Network, number: int, input_size: Size, runs: int) -> Visit:
     start = time.monotonic()
     try:
         sample = agent.measure(network.detector, input_size, runs=runs, layers=network.layers)
@@ -209,77 +203,30 @@ def _failures(visits: Sequence[Visit]) -> tuple[str, ...]:
     return tuple(f"{visit.network}: {visit.failure}" for visit in visits if visit.sample is None)
 
 
-_Samples = npt.NDArray[np.int64]
-
-
-def _samples_by_network(visits: Sequence[Visit]) -> dict[str, list[Sample]]:
-    found: dict[str, list[Sample]] = {}
-    for visit in visits:
-        if visit.sample is not None:
-            found.setdefault(visit.network, []).append(visit.sample)
-    return found
-
-
-def _samples_by_operator(visits: Sequence[Visit], networks: Sequence[_Network]) -> dict[Operator, list[_Samples]]:
-    """For every operator, for each place where it was counted, its nanoseconds in the order of rounds."""
-    by_network = _samples_by_network(visits)
-    places: dict[Operator, list[_Samples]] = {}
-    for network in networks:
-        samples = by_network.get(network.key)
-        if network.layers and samples:
-            for layer in network.graph.layers:
-                # A layer that the runtime removed or merged has no counter of its own: it costs nothing there.
-                taken = np.concatenate([sample.layers_ns.get(layer.name, [0]) for sample in samples])
-                places.setdefault(layer.operator, []).append(taken.astype(np.int64))
-    return places
-
-
 def _calibration(
-    visits: Sequence[Visit], networks: Sequence[_Network], operators: Mapping[Operator, OperatorTime], drift: float
+    visits: Sequence[Visit], networks: Sequence[Network], operators: Mapping[Operator, OperatorTime], drift: float
 ) -> Calibration:
     """From those calibration networks whose operators all have a time (where carriers failed, not all may)."""
-    by_network = _samples_by_network(visits)
     sums_ns, samples_ns = [], []
-    for network in networks:
-        samples = by_network.get(network.key)
-        if not network.layers and samples and all(operator in operators for operator in network.graph.operators):
-            sums_ns.append(sum(operators[operator].low_ns for operator in network.graph.operators))
-            samples_ns.append(np.concatenate([sample.end_to_end_ns for sample in samples]).astype(np.int64))
+    for network, samples in end_to_end_samples(visits, networks):
+        network_ns = sum_ns(network, operators)
+        if network_ns is not None:
+            sums_ns.append(network_ns)
+            samples_ns.append(samples)
     note = "fitted to networks that took no part in the operators' times"
     return calibration_of(np.array(sums_ns, np.float64), samples_ns, drift, note)
 
 
-def _operator_time(places: Sequence[_Samples]) -> OperatorTime:
-    """Over all places: the median of their low quantiles, and median and spread of all samples."""
-    everything = np.concatenate(places)
-    quarter, middle, three_quarters = np.quantile(everything, (0.25, 0.5, 0.75))
-    return OperatorTime(
-        samples=len(everything),
-        low_ns=round(median(map(low_quantile, places))),
-        median_ns=round(float(middle)),
-        spread_ns=round(float(three_quarters - quarter)),
-        stable=_is_stable(places),
-    )
-
-
-def _is_stable(places: Sequence[_Samples]) -> bool:
-    """Whether the early and the late halves of the samples agree, in the median over places."""
-    early = median(low_quantile(samples[: (len(samples) + 1) // 2]) for samples in places)
-    late = median(low_quantile(samples[len(samples) // 2 :]) for samples in places)
-    difference = abs(late - early)
-    return difference <= COUNTER_RESOLUTION_NS or difference <= min(early, late) * UNSTABLE_PERCENT / 100
-
-
-def _unstable_networks(visits: Sequence[Visit], networks: Sequence[_Network]) -> list[_Network]:
+def _unstable_networks(visits: Sequence[Visit], networks: Sequence[Network]) -> list[Network]:
     """Networks to visit again: each unstable operator's first carrier, and those unstable end to end.
 
     Visits of the repeating round itself are not looked at, so that a resumed profile chooses the same.
     """
     earlier = [visit for visit in visits if visit.round != _REPEAT_ROUND]
-    by_network = _samples_by_network(earlier)
-    places = _samples_by_operator(earlier, networks)
-    unstable = {operator for operator, samples in places.items() if not _is_stable(samples)}
-    chosen: list[_Network] = []
+    by_network = samples_by_network(earlier)
+    places = samples_by_operator(earlier, networks)
+    unstable = {operator for operator, samples in places.items() if not is_stable(samples)}
+    chosen: list[Network] = []
     for network in networks:
         if network.layers:
             found = unstable & set(network.graph.operators)

@@ -1,0 +1,105 @@
+"""From visits to networks to the times of operators: an operator's samples are those of all its places in all carriers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+import numpy as np
+import numpy.typing as npt
+
+from facenas.architecture import Detector
+from facenas.devices.agent import Sample
+from facenas.graph import Graph, build_graph
+from facenas.latency.journal import Visit
+from facenas.latency.measure import low_quantile
+from facenas.latency.table import OperatorTime
+from facenas.operators import Operator
+from facenas.units import Size
+
+UNSTABLE_PERCENT = 10.0
+# Counters resolve microseconds, so two samples of a short operator may differ by that without being disturbed.
+COUNTER_RESOLUTION_NS = 2000
+
+Samples = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network to visit. `layers`: its layer counters are read (a carrier), else it is timed end to end."""
+
+    key: str
+    detector: Detector
+    graph: Graph
+    layers: bool
+
+
+def network_to_visit(detector: Detector, input_size: Size, *, layers: bool) -> Network:
+    """A detector as a network to visit, by a name that tells all that it is."""
+    key = f"{detector}{' with landmarks' if detector.landmarks else ''}{'' if layers else ' end to end'}"
+    return Network(key, detector, build_graph(detector, input_size), layers)
+
+
+def samples_by_network(visits: Sequence[Visit]) -> dict[str, list[Sample]]:
+    """The samples of all visits that gave one, by the network's key, in the order of the visits."""
+    found: dict[str, list[Sample]] = {}
+    for visit in visits:
+        if visit.sample is not None:
+            found.setdefault(visit.network, []).append(visit.sample)
+    return found
+
+
+def end_to_end_samples(visits: Sequence[Visit], networks: Sequence[Network]) -> list[tuple[Network, Samples]]:
+    """The networks that were timed end to end, each with the nanoseconds of all its runs in the order of the visits."""
+    by_network = samples_by_network(visits)
+    return [
+        (network, np.concatenate([sample.end_to_end_ns for sample in by_network[network.key]]).astype(np.int64))
+        for network in networks
+        if not network.layers and network.key in by_network
+    ]
+
+
+def samples_by_operator(visits: Sequence[Visit], networks: Sequence[Network]) -> dict[Operator, list[Samples]]:
+    """For every operator, for each place where it was counted, its nanoseconds in the order of rounds."""
+    by_network = samples_by_network(visits)
+    places: dict[Operator, list[Samples]] = {}
+    for network in networks:
+        samples = by_network.get(network.key)
+        if network.layers and samples:
+            for layer in network.graph.layers:
+                # A layer that the runtime removed or merged has no counter of its own: it costs nothing there.
+                taken = np.concatenate([sample.layers_ns.get(layer.name, [0]) for sample in samples])
+                places.setdefault(layer.operator, []).append(taken.astype(np.int64))
+    return places
+
+
+def operator_time(places: Sequence[Samples]) -> OperatorTime:
+    """Over all places: the median of their low quantiles, and median and spread of all samples."""
+    everything = np.concatenate(places)
+    quarter, middle, three_quarters = np.quantile(everything, (0.25, 0.5, 0.75))
+    return OperatorTime(
+        samples=len(everything),
+        low_ns=round(median(map(low_quantile, places))),
+        median_ns=round(float(middle)),
+        spread_ns=round(float(three_quarters - quarter)),
+        stable=is_stable(places),
+    )
+
+
+def is_stable(places: Sequence[Samples]) -> bool:
+    """Whether the early and the late halves of the samples agree, in the median over places."""
+    early, late = halves_ns(places)
+    difference = abs(late - early)
+    return difference <= COUNTER_RESOLUTION_NS or difference <= min(early, late) * UNSTABLE_PERCENT / 100
+
+
+def halves_ns(places: Sequence[Samples]) -> tuple[float, float]:
+    """Low quantiles of the early and of the late half of the samples, in the median over places."""
+    early = median(low_quantile(samples[: (len(samples) + 1) // 2]) for samples in places)
+    return early, median(low_quantile(samples[len(samples) // 2 :]) for samples in places)
+
+
+def sum_ns(network: Network, operators: Mapping[Operator, OperatorTime]) -> float | None:
+    """The sum of a network's operators; None where one has no time."""
+    if any(operator not in operators for operator in network.graph.operators):
+        return None
+    return float(sum(operators[operator].low_ns for operator in network.graph.operators))
