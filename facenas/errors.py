@@ -32,3 +32,7 @@ class TrainingError(FacenasError):
     """Training cannot go on (for example a loss that is not finite)."""
 
     exit_code = 1
+
+
+class BusyMachineError(FacenasError):
+    """Other work on the machine spoils what is measured; nothing measured beside it is kept."""

@@ -154,9 +154,11 @@ def tree_of_checkout(checkout: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="facenas-bench-") as place:
         package = Path(place) / "facenas"
         package.mkdir()
-        members = [path for path in (checkout / "facenas").iterdir() if path.name not in ("bench", "__pycache__")]
+        ours = (_HERE / "bench", _HERE / "quiet.py")
+        names = {"__pycache__", *(path.name for path in ours)}
+        members = [path for path in (checkout / "facenas").iterdir() if path.name not in names]
         # Beside the package in a checkout, inside it when installed.
         members += [checkout / name for name in ("exporters", "latency_tables") if (checkout / name).is_dir()]
-        for member in (*members, _HERE / "bench"):
+        for member in (*members, *ours):
             (package / member.name).symlink_to(member.resolve())
         yield Path(place)

@@ -18,28 +18,14 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
-
 from facenas.bench.folder import Workload, all_figures, all_workloads
 from facenas.errors import FacenasError
+from facenas.quiet import reference_workload
 
 _SCHEDULED = Path("/proc/thread-self/schedstat")
 VISIT_NS = 100_000_000
 MOST_RUNS = 40
 _REFERENCE_SHARE = 0.1  # of the visit's own time
-
-
-def reference_workload() -> Workload:
-    """What every machine can run, whatever the build: interpreter and arithmetic in about equal parts, in little memory,
-    as caches that others fill would slow it more than what it stands beside."""
-    left, right = np.random.default_rng(0).standard_normal((2, 160, 160), np.float32)
-
-    def run() -> object:
-        for _ in range(5):
-            left @ right
-        return sum(index * index for index in range(8_000))
-
-    return run
 
 
 def duration_ns(workload: Workload) -> int:

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -19,6 +20,7 @@ from facenas.devices.cpu import free_memory_bytes, pin_to_cores
 from facenas.devices.target import Target
 from facenas.devices.targets import resolve_target
 from facenas.errors import FacenasError, InputError
+from facenas.quiet import Waiting, least_ns, reference_workload
 from facenas.units import Size, parse_size
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 300.0
 _LEAST_FREE_BYTES = 2 << 30
+_REFERENCE_RUNS = 2
 
 
 @dataclass(frozen=True)
@@ -41,11 +44,17 @@ class Request:
 
 @dataclass(frozen=True)
 class Sample:
-    """What one visit to one network gave, in nanoseconds: runs end to end, or times by layer and those of no layer."""
+    """What one visit to one network gave, in nanoseconds: runs end to end, or times by layer and those of no layer.
+
+    `waited_share`: for what share of the visit the agent waited for a core that other work had; `reference_ns`: what the
+    reference workload took beside it (facenas/quiet.py), 0 where it did not run.
+    """
 
     end_to_end_ns: tuple[int, ...]
     layers_ns: dict[str, list[int]]
     overhead_ns: tuple[int, ...]
+    waited_share: float = 0.0
+    reference_ns: int = 0
 
 
 class AgentError(FacenasError):
@@ -76,6 +85,7 @@ class Agent:
         assert process.stdout is not None
         timer = threading.Timer(self._timeout_s, process.kill)
         timer.start()
+        waiting = Waiting(process.pid, self._target.threads)
         try:
             process.stdin.write(json.dumps(asdict(request)) + "\n")
             process.stdin.flush()
@@ -90,7 +100,13 @@ class Agent:
         reply = json.loads(line)
         if "error" in reply:
             raise AgentError(reply["error"])
-        return Sample(tuple(reply["end_to_end_ns"]), reply["layers_ns"], tuple(reply["overhead_ns"]))
+        return Sample(
+            tuple(reply["end_to_end_ns"]),
+            reply["layers_ns"],
+            tuple(reply["overhead_ns"]),
+            waiting.share(),
+            reply["reference_ns"],
+        )
 
     def _start(self) -> subprocess.Popen[str]:
         self._process = subprocess.Popen(
@@ -153,21 +169,21 @@ class Models:
         return self._kept[key]
 
 
-def serve(models: Models, request_line: str) -> dict[str, Any]:
-    """The reply to one request."""
+def serve(models: Models, reference: Callable[[], object], request_line: str) -> dict[str, Any]:
+    """The reply to one request; the reference workload is timed before and after, and the longer of the two is told."""
     request = Request(**json.loads(request_line))
     try:
         model = models.get(request)
     except InputError as error:
         return {"error": str(error)}
-    if not request.layers:
-        return {"end_to_end_ns": model.time(request.runs).tolist(), "layers_ns": {}, "overhead_ns": []}
-    times = model.layer_times(request.runs)
-    return {
-        "end_to_end_ns": [],
-        "layers_ns": {name: times.times_ns[:, index].tolist() for index, name in enumerate(times.names)},
-        "overhead_ns": times.overhead_ns.tolist(),
-    }
+    before_ns = least_ns(reference, _REFERENCE_RUNS)
+    if request.layers:
+        times = model.layer_times(request.runs)
+        layers_ns = {name: times.times_ns[:, index].tolist() for index, name in enumerate(times.names)}
+        reply = {"end_to_end_ns": [], "layers_ns": layers_ns, "overhead_ns": times.overhead_ns.tolist()}
+    else:
+        reply = {"end_to_end_ns": model.time(request.runs).tolist(), "layers_ns": {}, "overhead_ns": []}
+    return reply | {"reference_ns": max(before_ns, least_ns(reference, _REFERENCE_RUNS))}
 
 
 def main() -> None:
@@ -177,9 +193,9 @@ def main() -> None:
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     pin_to_cores(target.threads)
-    models = Models(target)
+    models, reference = Models(target), reference_workload()
     for line in sys.stdin:
-        replies.write(json.dumps(serve(models, line)) + "\n")
+        replies.write(json.dumps(serve(models, reference, line)) + "\n")
         replies.flush()
 
 

@@ -36,6 +36,7 @@ class OpenVinoModel(CompiledModel):
 
     def __init__(self, model: Path | bytes, target: Target, *, timing_only: bool = False) -> None:
         self._target = target
+        self._exported: bytes | None = None
         self._core = openvino.Core()
         name = str(model) if isinstance(model, Path) else "the model"
         try:
@@ -54,21 +55,23 @@ class OpenVinoModel(CompiledModel):
         open_size = height.is_dynamic or width.is_dynamic
         self.input_size = None if open_size else Size(width.get_length(), height.get_length())
 
-    @cached_property
-    def _compiled(self) -> Any:
+    def _compile(self, *, count: bool) -> Any:
         try:
-            return self._core.compile_model(self._model, "CPU", self._options(count=False))
+            return self._core.compile_model(self._model, "CPU", self._options(count=count))
         except RuntimeError as error:
             raise InputError(f"OpenVINO cannot compile the model: {_last_line(error)}") from error
 
     @cached_property
     def _request(self) -> Any:
-        return self._compiled.create_infer_request()
+        return self._compile(count=False).create_infer_request()
 
-    @cached_property
-    def _exported(self) -> bytes:
-        """The compiled network as bytes: loading them takes a third of the time of compiling."""
-        return bytes(self._compiled.export_model().getvalue())
+    def _counting(self) -> Any:
+        """The network with counters that have counted nothing yet: compiled, later loaded in a third of that time."""
+        if self._exported is not None:
+            return self._core.import_model(self._exported, "CPU", self._options(count=True))
+        compiled = self._compile(count=True)
+        self._exported = bytes(compiled.export_model().getvalue())
+        return compiled
 
     def _options(self, *, count: bool) -> dict[str, Any]:
         return {
@@ -103,7 +106,7 @@ class OpenVinoModel(CompiledModel):
         layers = {operation.get_friendly_name().partition("/")[0] for operation in operations} - {IMAGE}
         convolutions = (operation for operation in operations if operation.get_type_name() == "Convolution")
         first_layer = next(convolutions, operations[0]).get_friendly_name().partition("/")[0]
-        request = self._core.import_model(self._exported, "CPU", self._options(count=True)).create_infer_request()
+        request = self._counting().create_infer_request()
         readings: list[Reading] = []
         for count in (warm_up, runs):
             for _ in range(count):

@@ -14,6 +14,7 @@ from facenas.latency.journal import Visit
 from facenas.latency.measure import low_quantile
 from facenas.latency.table import OperatorTime
 from facenas.operators import Operator
+from facenas.quiet import QUIET
 from facenas.units import Size
 
 UNSTABLE_PERCENT = 10.0
@@ -40,12 +41,26 @@ def network_to_visit(detector: Detector, input_size: Size, *, layers: bool) -> N
 
 
 def samples_by_network(visits: Sequence[Visit]) -> dict[str, list[Sample]]:
-    """The samples of all visits that gave one, by the network's key, in the order of the visits."""
+    """The samples of a network's visits by its key, in their order: those taken while the machine was quiet.
+
+    A network that was never visited then has those of its quietest visit.
+    """
     found: dict[str, list[Sample]] = {}
     for visit in visits:
         if visit.sample is not None:
             found.setdefault(visit.network, []).append(visit.sample)
-    return found
+    limit_ns = quiet_limit_ns(visits)
+    return {
+        key: [sample for sample in samples if sample.reference_ns <= limit_ns]
+        or [min(samples, key=lambda sample: sample.reference_ns)]
+        for key, samples in found.items()
+    }
+
+
+def quiet_limit_ns(visits: Sequence[Visit]) -> float:
+    """The longest time of the reference workload in a visit to a quiet machine: that of the quietest tenth, and `QUIET`."""
+    references_ns = [visit.sample.reference_ns for visit in visits if visit.sample is not None]
+    return QUIET * float(np.quantile(references_ns, 0.1)) if references_ns else 0.0
 
 
 def end_to_end_samples(visits: Sequence[Visit], networks: Sequence[Network]) -> list[tuple[Network, Samples]]:

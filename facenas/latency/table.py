@@ -50,6 +50,7 @@ class Calibration:
     `networks` is the number of whole networks measured; `note` says where the calibration is from. `drift` is the part of
     the interval that allows for whole sessions of measuring being off together, as a share of the latency. `pairs_ms`
     holds for each network its cross-validated prediction and what was measured; tables made before it was kept have none.
+    `p50_ratio`, `p90_ratio`: the median and the 90th percentile of a network's runs over the 20th, where they were kept.
     """
 
     scale: float
@@ -62,11 +63,28 @@ class Calibration:
     note: str
     drift: float = 0.0
     pairs_ms: tuple[tuple[float, float], ...] = ()
+    p50_ratio: float | None = None
+    p90_ratio: float | None = None
+
+
+@dataclass(frozen=True)
+class CarriedFrom:
+    """The table that a short profile had beside it: its date and processor, and how many `operators` are by it alone,
+    carried over from there to here with a relative standard deviation of `doubt`. These have no samples.
+    """
+
+    date: str
+    cpu: str
+    operators: int
+    doubt: float
 
 
 @dataclass(frozen=True)
 class LatencyTable:
-    """The operators' times of one target at one input size on one machine. `failures`: carriers that were kept out."""
+    """The operators' times of one target at one input size on one machine. `failures`: carriers that were kept out.
+
+    `carried_from` is of a short profile's table (facenas/latency/short_profile.py) that had another one beside it.
+    """
 
     target: str
     provenance: str
@@ -78,6 +96,7 @@ class LatencyTable:
     operators: Mapping[Operator, OperatorTime]
     seconds: float
     failures: tuple[str, ...] = ()
+    carried_from: CarriedFrom | None = None
 
     @property
     def origin(self) -> str:
@@ -136,6 +155,8 @@ def save_table(table: LatencyTable, path: Path) -> None:
         "calibration": {name: value for name, value in asdict(table.calibration).items() if name != "pairs_ms"},
         "calibration_pairs_ms": "",
     }
+    if table.carried_from is not None:
+        head["carried_from"] = asdict(table.carried_from)
     lines = [
         "  " + json.dumps({"operator": str(operator)} | asdict(table.operators[operator]), allow_nan=False)
         for operator in sorted(table.operators)
@@ -167,7 +188,7 @@ def _table_from_json(value: Any) -> LatencyTable:
         raise TableError(
             f"latency table of schema {value['schema']!r}, this version reads schema {SCHEMA}; profile the device again"
         )
-    needed = {field.name for field in fields(LatencyTable)} - set(value)
+    needed = {field.name for field in fields(LatencyTable) if field.name != "carried_from"} - set(value)
     if needed:
         raise TableError(f"latency table lacks {', '.join(sorted(needed))}; profile the device again")
     if value["provenance"] not in PROVENANCES:
@@ -192,6 +213,7 @@ def _table_from_json(value: Any) -> LatencyTable:
         operators=operators,
         seconds=_number(value, "seconds"),
         failures=tuple(map(str, failures)),
+        carried_from=_carried_from(value.get("carried_from")),
     )
 
 
@@ -243,6 +265,21 @@ def _calibration(value: Any, pairs_ms: Any) -> Calibration:
         note=_text(value, "note"),
         drift=_number({"drift": 0.0} | value, "drift"),  # schema 1 had none at first
         pairs_ms=_pairs_ms(pairs_ms),
+        p50_ratio=_ratio(value, "p50_ratio"),
+        p90_ratio=_ratio(value, "p90_ratio"),
+    )
+
+
+def _ratio(value: Any, name: str) -> float | None:
+    """A quantile over the 20th percentile, so at least 1; schema 1 had none at first."""
+    return None if value.get(name) is None else _number(value, name, least=1.0)
+
+
+def _carried_from(value: Any) -> CarriedFrom | None:
+    if value is None:
+        return None
+    return CarriedFrom(
+        _text(value, "date"), _text(value, "cpu"), int(_number(value, "operators")), _number(value, "doubt")
     )
 
 

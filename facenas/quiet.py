@@ -1,0 +1,191 @@
+"""Is the machine quiet enough to measure on, and who keeps it busy?
+
+Other work only ever lengthens a run, and where runs are longer than the scheduler's slice no quantile takes that out. A
+process that was ready to run and did not get its core knows it (Linux: /proc/PID/task/*/schedstat), whoever else took
+the core. So a measurement that waited for more than `DISTURBED_SHARE` of its time is made again, after ever longer
+pauses, and after the last of them given up in words that name the other work.
+
+Another tenant of a virtual machine's processor, who shares the core or its caches, is not seen like that: then everything
+takes 1.3 to 1.6 times as long, for seconds or minutes. A fixed reference workload beside every measurement shows it: one
+whose reference took more than `QUIET` times the least was made in another state than the quietest.
+"""
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from facenas.errors import BusyMachineError
+
+DISTURBED_SHARE = 0.1
+QUIET = 1.12  # on a quiet machine most references are within 1.05 of the least, on a busy one few below 1.15
+PAUSES_S = (0.0, 2.0, 6.0, 20.0, 60.0)
+"""Before a disturbed measurement is made again: bursts of other work last for seconds to a minute."""
+
+_PROC = Path("/proc")
+_WORTH_NAMING_CORES = 0.1
+
+
+def ran_and_waited_ns(process: int) -> tuple[int, int]:
+    """How long the threads of a process ran, and how long they were ready to run without a core, in all.
+
+    Zeros where the system does not say.
+    """
+    try:
+        stats = [path.read_text(encoding="ascii") for path in (_PROC / str(process) / "task").glob("*/schedstat")]
+    except OSError:  # a thread has ended meanwhile
+        return 0, 0
+    return sum(int(stat.split()[0]) for stat in stats), sum(int(stat.split()[1]) for stat in stats)
+
+
+class Waiting:
+    """For what share of the time a process waits for cores that others have, from the moment at which this is made.
+
+    Threads of one process wait for each other, too: what it waited counts only as far as its cores did not run it.
+    """
+
+    def __init__(self, process: int, cores: int) -> None:
+        self._process, self._cores = process, cores
+        self._start_ns, self._before_ns = time.monotonic_ns(), ran_and_waited_ns(process)
+
+    def share(self) -> float:
+        """Between 0 and the number of cores."""
+        wall_ns, (ran_ns, waited_ns) = time.monotonic_ns() - self._start_ns, ran_and_waited_ns(self._process)
+        lost_ns = self._cores * wall_ns - (ran_ns - self._before_ns[0])
+        return max(0, min(waited_ns - self._before_ns[1], lost_ns)) / max(wall_ns, 1)
+
+
+def reference_workload() -> Callable[[], object]:
+    """What every machine can run, whatever the build: interpreter and arithmetic in about equal parts, in little memory,
+    as caches that others fill would slow it more than what it stands beside."""
+    import numpy as np
+
+    left, right = np.random.default_rng(0).standard_normal((2, 160, 160), np.float32)
+
+    def run() -> object:
+        for _ in range(5):
+            left @ right
+        return sum(index * index for index in range(8_000))
+
+    return run
+
+
+def least_ns(workload: Callable[[], object], runs: int) -> int:
+    """The least nanoseconds of a few runs."""
+    taken = []
+    for _ in range(runs):
+        start = time.perf_counter_ns()
+        workload()
+        taken.append(time.perf_counter_ns() - start)
+    return min(taken)
+
+
+class OtherWork:
+    """What other programs do from the moment at which this is made: neither this process nor those that it started."""
+
+    def __init__(self) -> None:
+        self._start_s = time.monotonic()
+        self._start_ticks = _ticks_of_processes()
+        self._start_busy_ticks = _busy_ticks()
+        self._start_own_ticks = _own_ticks()
+
+    def cores(self) -> float:
+        """Cores that others keep busy, on average; on a virtual machine also what its host takes. 0.0 if not known."""
+        return max(0.0, self._cores(_busy_ticks() - self._start_busy_ticks - _own_ticks() + self._start_own_ticks))
+
+    def words(self) -> str:
+        """For example `1.9 cores of other work (python 4166, ffmpeg 712)`."""
+        own = _own_processes(_stats())
+        cores = {
+            process: self._cores(ticks - self._start_ticks.get(process, 0))
+            for process, ticks in _ticks_of_processes().items()
+            if process not in own
+        }
+        busiest = sorted(
+            (process for process in cores if cores[process] > _WORTH_NAMING_CORES), key=lambda p: -cores[p]
+        )
+        named = ", ".join(f"{_name(process)} {process}" for process in busiest[:3])
+        return f"{self.cores():.1f} cores of other work" + (f" ({named})" if named else "")
+
+    def _cores(self, ticks: int) -> float:
+        return ticks / os.sysconf("SC_CLK_TCK") / max(time.monotonic() - self._start_s, 1e-3)
+
+
+class Patience:
+    """Makes disturbed measurements again, after ever longer pauses; one that was not disturbed gives all pauses back."""
+
+    def __init__(
+        self,
+        say: Callable[[str], None] = lambda _: None,
+        pauses_s: Sequence[float] = PAUSES_S,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._say, self._pauses_s, self._sleep = say, pauses_s, sleep
+        self._used = 0
+        self._other_work = OtherWork()
+
+    def again(self, waited_share: float) -> bool:
+        """Whether a measurement that waited for this share of its time is to be made again; the pause is then over.
+
+        Raises BusyMachineError where all pauses are used up.
+        """
+        if waited_share <= DISTURBED_SHARE:
+            self._used, self._other_work = 0, OtherWork()
+            return False
+        if self._used == len(self._pauses_s):
+            raise BusyMachineError(
+                f"the machine is too busy to measure on: {self._other_work.words()}; end it or wait until it is over, "
+                "then give the same command again"
+            )
+        pause_s = self._pauses_s[self._used]
+        self._used += 1
+        if pause_s:
+            self._say(f"waiting {pause_s:g} s for a quiet machine: {self._other_work.words()}")
+        self._sleep(pause_s)
+        return True
+
+
+def _busy_ticks() -> int:
+    """Processor time of all programs, and on a virtual machine what its host took from it, of all cores together."""
+    try:
+        fields = (_PROC / "stat").read_text(encoding="ascii").split("\n", 1)[0].split()
+    except OSError:
+        return 0
+    user, nice, system, _idle, _waiting, interrupts, soft_interrupts, stolen = map(int, fields[1:9])
+    return user + nice + system + interrupts + soft_interrupts + stolen
+
+
+def _stats() -> dict[int, list[str]]:
+    """Of every process that can be seen the fields of /proc/PID/stat that follow its name: state, parent ..."""
+    found = {}
+    for folder in _PROC.glob("[0-9]*"):
+        try:
+            found[int(folder.name)] = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
+        except OSError:  # it has ended meanwhile
+            continue
+    return found
+
+
+def _ticks_of_processes() -> dict[int, int]:
+    return {process: int(fields[11]) + int(fields[12]) for process, fields in _stats().items()}
+
+
+def _own_processes(stats: Mapping[int, Sequence[str]]) -> set[int]:
+    """This process and all that it has started, directly or not."""
+    own = {os.getpid()}
+    while found := {process for process, fields in stats.items() if int(fields[1]) in own} - own:
+        own |= found
+    return own
+
+
+def _own_ticks() -> int:
+    """Of this process and those that it started, ended ones (which count as their parent's) included."""
+    stats = _stats()
+    return sum(int(ticks) for process in _own_processes(stats) & set(stats) for ticks in stats[process][11:15])
+
+
+def _name(process: int) -> str:
+    try:
+        return (_PROC / str(process) / "comm").read_text(errors="replace").strip()
+    except OSError:
+        return "process"
