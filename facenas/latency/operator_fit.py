@@ -30,7 +30,7 @@ FloatVector = npt.NDArray[np.float64]
 CONTEXT_DOUBT = 0.05
 """An operator's time depends on its neighbours by about so much (relative standard deviation)."""
 
-END_TO_END_NOISE = 0.01
+END_TO_END_NOISE = 0.015
 """Of a network's latency, a low quantile of a dozen runs (relative standard deviation)."""
 
 _LEAST_DOUBT = 0.01
