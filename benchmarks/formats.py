@@ -22,6 +22,7 @@ from facenas.exporters.export import FORMATS, export_model
 from facenas.exporters.onnx import onnx_of_checkpoint
 from script import about_this_run, run_script
 
+from facenas.checkpoint import load_checkpoint
 from facenas.cli.output import print_table
 from facenas.cli.progress import progress_bar
 from facenas.devices.runtimes import load_model
@@ -32,7 +33,6 @@ from facenas.evaluation.latency_check import check_latency, table_for
 from facenas.evaluation.verify import Verification, verify
 from facenas.files import write_json
 from facenas.latency.measure import Latency, measure_latency
-from facenas.training.checkpoint import load_checkpoint
 from facenas.units import Size, parse_latency_ms
 from facenas.zoo import DEFAULT_NAME, checkpoint_path
 

@@ -243,8 +243,8 @@ class _Chain:
 
     def export(self) -> str:
         """The ONNX file of the best checkpoint."""
+        from facenas.checkpoint import load_checkpoint
         from facenas.exporters.onnx import export_checkpoint
-        from facenas.training.checkpoint import load_checkpoint
 
         checkpoint = load_checkpoint(self.folder / "training" / "best.safetensors")
         artefact = export_checkpoint(checkpoint, self.folder / "model.onnx", dynamic=False)

@@ -32,3 +32,27 @@ class TrainingError(FacenasError):
     """Training cannot go on (for example a loss that is not finite)."""
 
     exit_code = 1
+
+
+class DeviceError(FacenasError):
+    """A device cannot be reached or used; the message says why and what to do."""
+
+
+class ConnectionLostError(DeviceError):
+    """The connection ended, or what came over it was damaged; a new one may work."""
+
+
+class DeviceTimeoutError(ConnectionLostError):
+    """The device gave no answer in time."""
+
+
+class AgentError(FacenasError):
+    """The network could not be measured; the message says why."""
+
+
+class AgentEndedError(DeviceError):
+    """The agent's process ended while it was asked, with an exit code as a shell tells it: 128 + n for signal n."""
+
+    def __init__(self, code: int, last_words: str) -> None:
+        super().__init__(last_words)
+        self.code = code

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from facenas.errors import InputError
 from facenas.files import read_json
-from facenas.report.typed_json import read_as
+from facenas.typed_json import read_as
 
 SCHEMA = 1
 Setting = Literal["easy", "medium", "hard"]

@@ -83,8 +83,8 @@ def _table_entry(name: str) -> dict[str, Any]:
 
     from facenas.devices.targets import resolve_target
     from facenas.errors import TableError
-    from facenas.latency.shipped import DEFAULT_INPUT
     from facenas.latency.table import find_table
+    from facenas.units import DEFAULT_INPUT
 
     try:
         table = find_table(resolve_target(name), DEFAULT_INPUT)

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from facenas.architecture import Detector
-from facenas.exporters.onnx_graph import NORM_EPSILON
-from facenas.graph import BOX_CHANNELS, IMAGE, SCORE_CHANNELS, Layer, build_graph
+from facenas.graph import BOX_CHANNELS, IMAGE, NORM_EPSILON, SCORE_CHANNELS, Layer, build_graph
 from facenas.operators import Kind
 from facenas.units import Size
 

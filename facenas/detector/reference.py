@@ -4,10 +4,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from facenas.checkpoint import Checkpoint
 from facenas.detector.model import DetectorNetwork
 from facenas.errors import InputError
 from facenas.graph import build_graph
-from facenas.training.checkpoint import Checkpoint
 
 FloatArray = npt.NDArray[np.float32]
 

@@ -18,7 +18,7 @@ from facenas.architecture import Detector, parse_detector
 from facenas.devices.cpu import free_memory_bytes, pin_to_cores
 from facenas.devices.target import Target
 from facenas.devices.targets import resolve_target
-from facenas.errors import FacenasError, InputError
+from facenas.errors import AgentError, InputError
 from facenas.units import Size, parse_size
 
 if TYPE_CHECKING:
@@ -46,10 +46,6 @@ class Sample:
     end_to_end_ns: tuple[int, ...]
     layers_ns: dict[str, list[int]]
     overhead_ns: tuple[int, ...]
-
-
-class AgentError(FacenasError):
-    """The network could not be measured; the message says why."""
 
 
 class Agent:

@@ -12,7 +12,7 @@ from facenas.devices.compiled_model import LayerTimes
 from facenas.devices.cpu import describe_cpu, kernel_flags
 from facenas.devices.fingerprint import Fingerprint
 from facenas.devices.target import Target
-from facenas.devices.transport import DeviceError
+from facenas.errors import DeviceError
 
 HOT_C = 85.0
 _LOW_CLOCK = 0.9

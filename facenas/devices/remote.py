@@ -13,16 +13,16 @@ from types import TracebackType
 from typing import Any, Self
 
 from facenas.architecture import Detector
-from facenas.devices.agent import TIMEOUT_S, AgentError, Sample
+from facenas.devices.agent import TIMEOUT_S, Sample
 from facenas.devices.compiled_model import LayerTimes
 from facenas.devices.device_state import StateWatch, fingerprint_of_facts
 from facenas.devices.fingerprint import Fingerprint
 from facenas.devices.frames import VERSION, Message
 from facenas.devices.own_devices import PRECISIONS
-from facenas.devices.session import AgentEndedError, Session, words_for_exit
+from facenas.devices.session import Session, words_for_exit
 from facenas.devices.target import Target
-from facenas.devices.transport import ConnectionLostError, DeviceError, DeviceTimeoutError, Transport
-from facenas.errors import InputError
+from facenas.devices.transport import Transport
+from facenas.errors import AgentEndedError, AgentError, ConnectionLostError, DeviceError, DeviceTimeoutError, InputError
 from facenas.graph import Graph, build_graph
 from facenas.units import Size
 

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from facenas.devices.frames import HEADER, VERSION, FrameError, Message, pack_frame, parse_body, parse_header
-from facenas.devices.transport import ConnectionLostError, DeviceError, DeviceTimeoutError, Pipe, Transport
+from facenas.devices.transport import Pipe, Transport
+from facenas.errors import AgentEndedError, ConnectionLostError, DeviceError, DeviceTimeoutError
 
 # Modules that run on devices, under their own names; nothing else of facenas goes there.
 AGENT_MODULES = (
@@ -50,14 +51,6 @@ if found != wanted:
     sys.exit("facenas-hash-differs " + found)
 """
 _DISK_FULL = ("No space left", "File too large", "quota exceeded")
-
-
-class AgentEndedError(DeviceError):
-    """The agent's process ended while it was asked, with an exit code as a shell tells it: 128 + n for signal n."""
-
-    def __init__(self, code: int, last_words: str) -> None:
-        super().__init__(last_words)
-        self.code = code
 
 
 @cache

@@ -13,7 +13,7 @@ import subprocess
 import time
 from dataclasses import dataclass
 
-from facenas.errors import FacenasError, InputError, MissingPackageError
+from facenas.errors import ConnectionLostError, DeviceTimeoutError, InputError, MissingPackageError
 
 _SSH = (
     *("ssh", "-T", "-x", "-o", "BatchMode=yes", "-o", "ConnectTimeout=15"),
@@ -24,18 +24,6 @@ _ADB = re.compile(r"adb(:[A-Za-z0-9_.:-]+)?")
 _CHUNK_BYTES = 1 << 18
 _KEPT_ERRORS_BYTES = 8192
 _LARGEST_LINE_BYTES = 4096
-
-
-class DeviceError(FacenasError):
-    """A device cannot be reached or used; the message says why and what to do."""
-
-
-class ConnectionLostError(DeviceError):
-    """The connection ended, or what came over it was damaged; a new one may work."""
-
-
-class DeviceTimeoutError(ConnectionLostError):
-    """The device gave no answer in time."""
 
 
 @dataclass(frozen=True)

@@ -269,8 +269,8 @@ def _find_departure(
 def _reference_layers(path: Path, description: Description, names: Sequence[str]) -> RunLayers | None:
     if path.suffix != ".safetensors":
         return layer_runner(path, resolve_target(description.target), names)
+    from facenas.checkpoint import load_checkpoint
     from facenas.exporters.onnx import onnx_of_checkpoint
-    from facenas.training.checkpoint import load_checkpoint
 
     model = onnx_of_checkpoint(load_checkpoint(path), input_size=description.input_size, dynamic=False)
     return onnx_layer_runner(model.SerializeToString(), names)
@@ -282,8 +282,8 @@ def _open_reference(path: Path, description: Description) -> tuple[Runner, Descr
         reference = FaceDetector(path)
         _require_same(reference.description.detector, description, path)
         return reference.model, reference.description
+    from facenas.checkpoint import load_checkpoint
     from facenas.exporters.artefact import describe
-    from facenas.training.checkpoint import load_checkpoint
 
     checkpoint = load_checkpoint(path)
     _require_same(checkpoint.detector, description, path)

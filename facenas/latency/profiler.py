@@ -17,19 +17,19 @@ import numpy as np
 import numpy.typing as npt
 
 from facenas.architecture import Detector
-from facenas.devices.agent import Agent, AgentError, Sample
+from facenas.devices.agent import Agent, Sample
 from facenas.devices.fingerprint import read_fingerprint
 from facenas.devices.remote import RemoteAgent
 from facenas.devices.target import Target
 from facenas.devices.targets import require_available
-from facenas.errors import TableError
+from facenas.errors import AgentError, TableError
 from facenas.graph import Graph, build_graph
 from facenas.latency.calibration import calibration_of, session_drift
 from facenas.latency.carriers import landmark_carriers, published_carriers, random_networks, space_carriers
 from facenas.latency.journal import Journal, Visit
-from facenas.latency.lock import only_one
 from facenas.latency.measure import halves_differ_percent, low_quantile
 from facenas.latency.table import Calibration, LatencyTable, OperatorTime, save_table
+from facenas.locks import only_one
 from facenas.operators import Operator
 from facenas.space import Space
 from facenas.units import Size

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from facenas import __version__
 from facenas.bench.detectors import SETTINGS, DetectorComparison, Distance, Setting, nearest_of_ours, pareto_front
 from facenas.files import write_atomic
 from facenas.report.axes import axis_over
 from facenas.report.charts import Mark, Series, line_chart
 from facenas.report.markup import Html, element, paragraph, section, table
 from facenas.report.page import page
-from facenas.report.quantities import in_ms
+from facenas.units import in_ms
+from facenas.version import __version__
 
 
 def write_comparison(comparison: DetectorComparison, path: Path) -> None:

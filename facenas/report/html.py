@@ -5,8 +5,8 @@ It needs nothing from outside (facenas/report/page.py), so it opens alike offlin
 
 from pathlib import Path
 
-from facenas import __version__
 from facenas.files import write_atomic
+from facenas.latency.provenance import predicted_from
 from facenas.report.markup import Html, element, paragraph, section, table
 from facenas.report.page import page
 from facenas.report.proof_sections import (
@@ -16,11 +16,12 @@ from facenas.report.proof_sections import (
     photo_section,
     precision_section,
 )
-from facenas.report.quantities import in_ms, in_percent, predicted_from
 from facenas.report.run_folder import RunFolder, read_run_folder
 from facenas.report.search_sections import detector_section, frontier_section, milliseconds_section
 from facenas.report.training_sections import steps_section, training_section
 from facenas.report.verdict import budget_text, verdict, verdict_header
+from facenas.units import in_ms, in_percent
+from facenas.version import __version__
 
 
 def write_report(run_dir: Path) -> Path:

@@ -10,9 +10,9 @@ from facenas.errors import InputError
 from facenas.evaluation.gates import Gate, LatencyCheck
 from facenas.evaluation.parity import BoxParity, TensorParity
 from facenas.files import read_json
-from facenas.report.typed_json import read_as
 from facenas.score import ScoreSettings
 from facenas.search.result import Candidate, Certificate, CostRange
+from facenas.typed_json import read_as
 
 SYNTHETIC = "synthetic"
 Curve = tuple[tuple[float, float], ...]

@@ -258,7 +258,7 @@ def train_rung(task: RungTask, photos: TrainingPhotos, report: Report, *, side_b
     """
     import torch
 
-    from facenas.training.checkpoint import save_checkpoint
+    from facenas.checkpoint import save_checkpoint
     from facenas.training.loop import CACHE_BYTES, Trainer
     from facenas.training.session import validate
 

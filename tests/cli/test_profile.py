@@ -16,7 +16,8 @@ import pytest
 from tiny_tables import TINY_INPUT, made_up_cost_ns, tiny_space
 
 from facenas.architecture import Detector
-from facenas.devices.agent import AgentError, Sample
+from facenas.devices.agent import Sample
+from facenas.errors import AgentError
 from facenas.graph import build_graph
 from facenas.latency import profiler
 from facenas.latency.profiler import Plan

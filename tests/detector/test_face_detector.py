@@ -9,11 +9,11 @@ from facenas.exporters.onnx import export_checkpoint
 from PIL import Image
 from random_networks import TINY, confident_checkpoint, with_landmarks
 
+from facenas.checkpoint import Checkpoint
 from facenas.detector.face_detector import FaceDetector, described_size, fit_long_side
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.graph import LANDMARK_CHANNELS, SCORE_CHANNELS
-from facenas.training.checkpoint import Checkpoint
 from facenas.units import Size
 
 SIZE = Size(96, 64)

@@ -3,8 +3,9 @@ import signal
 import pytest
 
 from facenas.architecture import parse_detector
-from facenas.devices.agent import Agent, AgentError
+from facenas.devices.agent import Agent
 from facenas.devices.targets import resolve_target
+from facenas.errors import AgentError
 from facenas.graph import build_graph
 from facenas.units import Size
 

@@ -6,7 +6,7 @@ from facenas.devices.device_facts import facts, state
 from facenas.devices.device_state import StateWatch, fingerprint_of_facts
 from facenas.devices.fingerprint import read_fingerprint
 from facenas.devices.targets import resolve_target
-from facenas.devices.transport import DeviceError
+from facenas.errors import DeviceError
 
 # What the agent would read on a Jetson, after NVIDIA's documentation; no board was at hand.
 JETSON_FACTS = {

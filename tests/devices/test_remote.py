@@ -15,12 +15,12 @@ from facenas.devices.fingerprint import read_fingerprint
 from facenas.devices.remote import RemoteAgent
 from facenas.devices.session import agent_file
 from facenas.devices.targets import resolve_target
-from facenas.devices.transport import ConnectionLostError, DeviceError, transport_for
-from facenas.errors import InputError
+from facenas.devices.transport import transport_for
+from facenas.errors import ConnectionLostError, DeviceError, InputError
 from facenas.graph import build_graph
 from facenas.latency import profiler
-from facenas.latency.lock import only_one
 from facenas.latency.profiler import Plan, profile
+from facenas.locks import only_one
 
 
 def test_a_device_over_ssh_measures_as_this_machine_does_and_is_left_clean(server: SshServer) -> None:

@@ -9,8 +9,7 @@ import pytest
 from devices.far_devices import DETECTOR, HELLO, SIZE, fake_device, remote
 
 from facenas.devices import session as session_module
-from facenas.devices.agent import AgentError
-from facenas.devices.transport import DeviceError
+from facenas.errors import AgentError, DeviceError
 
 
 def test_an_agent_that_hangs_is_given_up_after_the_second_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,8 +4,8 @@ import pytest
 from devices.far_devices import remote
 from devices.ssh_server import SshServer
 
-from facenas.devices.transport import DeviceError, transport_for
-from facenas.errors import InputError, MissingPackageError
+from facenas.devices.transport import transport_for
+from facenas.errors import DeviceError, InputError, MissingPackageError
 
 
 def test_a_host_that_cannot_be_reached_or_trusted_is_said(

@@ -17,6 +17,7 @@ from facenas.exporters.quantize import quantize_model
 from onnx import numpy_helper
 from random_networks import ALL_FAMILIES, TINY, confident_checkpoint
 
+from facenas.checkpoint import save_checkpoint
 from facenas.data.image import read_image
 from facenas.data.synthetic import write_synthetic_set
 from facenas.detector.face_detector import FaceDetector
@@ -26,7 +27,6 @@ from facenas.errors import InputError
 from facenas.evaluation.evaluation_set import EvaluationSet, GroundTruth, load_evaluation_set
 from facenas.evaluation.gates import LatencyCheck, Limits, latency_gates
 from facenas.evaluation.verify import Verification, verify
-from facenas.training.checkpoint import save_checkpoint
 from facenas.units import Size
 
 SIZE = Size(160, 128)

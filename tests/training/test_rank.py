@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from facenas.checkpoint import load_checkpoint
 from facenas.data.synthetic import write_synthetic_set
 from facenas.errors import InputError, MissingPackageError, TrainingError
 from facenas.training import rank
-from facenas.training.checkpoint import load_checkpoint
 from facenas.training.contenders import gather_contenders
 from facenas.training.loop import Trainer
 from facenas.training.photos import TrainingPhotos

@@ -12,8 +12,8 @@ import torch
 from random_networks import TINY, checkpoint_of, random_network, with_landmarks
 from safetensors.numpy import save
 
+from facenas.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from facenas.errors import InputError
-from facenas.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from facenas.units import Size
 
 SIZE = Size(96, 64)

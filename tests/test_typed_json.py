@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from facenas.errors import InputError
-from facenas.report.typed_json import read_as
+from facenas.typed_json import read_as
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from facenas.errors import InputError
-from facenas.latency.lock import only_one
+from facenas.locks import only_one
 
 _HOLD = """
 import sys, time
 from pathlib import Path
-from facenas.latency.lock import only_one
+from facenas.locks import only_one
 with only_one(Path(sys.argv[1]), "a profile"):
     print("held", flush=True)
     time.sleep(60)
