@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 from facenas.exporters.artefact import Description
 
-from facenas.data.image import letterbox, read_image
+from facenas.data.image import read_image
 from facenas.data.synthetic import draw_photo
 from facenas.errors import InputError
+from facenas.pipeline.fit import letterbox
 
 SYNTHETIC = "synthetic"
 DEFAULT_COUNT = 128

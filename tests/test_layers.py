@@ -25,6 +25,7 @@ FLOORS = (  # the ground first; rooms of one floor do not know each other
     ("released", "space", "devices"),
     ("space_file",),
     ("spaces",),
+    ("pipeline",),
     ("exporters",),
     ("latency",),
     ("detector",),
@@ -50,10 +51,6 @@ EXCEPTIONS: frozenset[str] = frozenset(
         "devices/tensorrt_runtime.py -> exporters/tensorrt.py",
         "devices/vela.py -> exporters/tflite_file.py",
         "devices/vela.py -> exporters/tflite_graph.py",
-        "evaluation/pictures.py -> report/draw.py",
-        "exporters/artefact.py -> detector/postprocess.py",
-        "exporters/artefact.py -> detector/preprocess.py",
-        "exporters/tflite_ranges.py -> detector/postprocess.py",
     }
 )
 TORCH = ("networks", "training", "ranking", "scoring/zero_cost.py", "runtimes/torch_cuda.py")

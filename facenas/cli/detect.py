@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from facenas.detector.postprocess import Faces
+    from facenas.pipeline.faces import Faces
 
 
 def detect(
@@ -32,7 +32,7 @@ def detect(
     from facenas.detector.face_detector import FaceDetector
     from facenas.errors import InputError
     from facenas.files import write_atomic
-    from facenas.report.draw import draw_faces
+    from facenas.pipeline.draw import draw_faces
     from facenas.zoo import model_path, zoo_model
 
     if not 0 < min_score < 1:

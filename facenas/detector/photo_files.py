@@ -12,7 +12,7 @@ import cv2
 
 from facenas.data.image import Photo, read_image
 from facenas.detector.face_detector import FaceDetector, workers
-from facenas.detector.postprocess import Faces
+from facenas.pipeline.faces import Faces
 
 Use = Callable[[Path, Photo, Faces], None]
 

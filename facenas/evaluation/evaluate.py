@@ -12,10 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from facenas.data.image import read_image
-from facenas.detector.face_detector import FaceDetector, fit_long_side
-from facenas.detector.postprocess import Faces, find_faces
+from facenas.detector.face_detector import FaceDetector
 from facenas.errors import InputError
 from facenas.evaluation.wider import Evaluation, EvaluationSet, evaluate_detections
+from facenas.pipeline.faces import Faces
+from facenas.pipeline.fit import fit_long_side
+from facenas.pipeline.postprocess import find_faces
 
 PROTOCOLS = ("vga", "original", "own")
 _VGA_LONG_SIDE_PX = 640

@@ -14,9 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from facenas.data.image import letterbox, read_image
+from facenas.data.image import read_image
 from facenas.detector.face_detector import FaceDetector
-from facenas.detector.postprocess import LEAST_LOGIT, Faces, find_faces
 from facenas.devices.target import Target
 from facenas.devices.targets import resolve_target, why_unavailable
 from facenas.errors import InputError
@@ -52,6 +51,9 @@ from facenas.evaluation.parity import (
 from facenas.evaluation.wider import Evaluation
 from facenas.exporters.artefact import Description
 from facenas.exporters.describe import description_of
+from facenas.pipeline.faces import Faces
+from facenas.pipeline.fit import letterbox
+from facenas.pipeline.postprocess import LEAST_LOGIT, find_faces
 
 FloatArray = npt.NDArray[np.float32]
 PARITY_PHOTOS = 32

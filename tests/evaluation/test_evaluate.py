@@ -9,8 +9,6 @@ from facenas.exporters.onnx import export_checkpoint
 from random_networks import TINY, confident_checkpoint
 
 from facenas.data.synthetic import write_synthetic_set
-from facenas.detector.postprocess import Faces
-from facenas.detector.preprocess import Preprocessing
 from facenas.errors import InputError
 from facenas.evaluation.evaluate import (
     EVALUATION_MIN_SCORE,
@@ -22,6 +20,8 @@ from facenas.evaluation.evaluate import (
 )
 from facenas.evaluation.evaluation_set import EvaluationSet, GroundTruth, load_evaluation_set
 from facenas.evaluation.wider import evaluate_detections
+from facenas.pipeline.faces import Faces
+from facenas.pipeline.preprocess import Preprocessing
 from facenas.units import Size
 
 

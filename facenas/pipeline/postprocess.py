@@ -9,10 +9,8 @@ and landmark i at (x s + u_i s, y s + v_i s).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from facenas.graph import (
     ANCHORS_PER_CELL,
@@ -22,41 +20,11 @@ from facenas.graph import (
     SCORE_CHANNELS,
     STRIDES,
 )
+from facenas.pipeline.faces import Faces, FloatArray
 
-FloatArray = npt.NDArray[np.float32]
 NMS_IOU = 0.45
 LEAST_LOGIT = -6.0
 """A score of 0.0025, an eighth of the least that evaluations look at: int8 need not tell lower ones apart."""
-
-
-@dataclass(frozen=True, eq=False)
-class Faces:
-    """Faces of one photo, best first: boxes float32 [n, 4] x1 y1 x2 y2 in pixels, scores float32 [n] in 0..1, and
-    landmarks float32 [n, 5, 2] in pixels, or None where the detector has none."""
-
-    boxes: FloatArray
-    scores: FloatArray
-    landmarks: FloatArray | None
-
-    def __len__(self) -> int:
-        return len(self.scores)
-
-    def take(self, index: npt.NDArray[np.intp]) -> "Faces":
-        """The faces at `index`, in that order."""
-        landmarks = None if self.landmarks is None else self.landmarks[index]
-        return Faces(self.boxes[index], self.scores[index], landmarks)
-
-    def rescaled(self, scale: float, width_px: int, height_px: int) -> "Faces":
-        """Faces of the letterboxed picture in pixels of the photo, clipped to it; `scale` as `letterbox` returned it."""
-        limits = np.array([width_px, height_px, width_px, height_px], np.float32)
-        boxes = np.clip(self.boxes / np.float32(scale), 0, limits)
-        landmarks = None if self.landmarks is None else self.landmarks / np.float32(scale)
-        return Faces(boxes, self.scores, landmarks)
-
-    @property
-    def rows(self) -> FloatArray:
-        """float32 [n, 5]: box and score, as the evaluation reads them."""
-        return np.concatenate([self.boxes, self.scores[:, None]], axis=1)
 
 
 def decode(outputs: Mapping[str, FloatArray], min_score: float, index: int = 0, max_candidates: int = 5000) -> Faces:

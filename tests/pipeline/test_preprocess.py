@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from facenas.detector.preprocess import Preprocessing
 from facenas.errors import InputError
+from facenas.pipeline.preprocess import Preprocessing
 
 
 def test_each_channel_is_shifted_and_scaled() -> None:

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facenas.detector.postprocess import Faces, decode, find_faces, suppress
 from facenas.graph import STRIDES, output_channels
+from facenas.pipeline.faces import Faces
+from facenas.pipeline.postprocess import decode, find_faces, suppress
 
 WIDTH_PX, HEIGHT_PX = 96, 64
 

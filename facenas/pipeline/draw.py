@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facenas.detector.postprocess import Faces
+from facenas.pipeline.faces import Faces
 
 Picture = npt.NDArray[np.uint8]
 FOUND = (40, 200, 80)
