@@ -15,13 +15,13 @@ from baseline_decoders import Decoder, decode_retinaface, decode_scrfd, decode_u
 from facenas.exporters.onnx import load_onnx
 from numpy.typing import NDArray
 
-from facenas.devices.compiled_model import CompiledModel
-from facenas.devices.runtimes import load_model
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.pipeline.faces import Faces
 from facenas.pipeline.fit import letterbox
 from facenas.pipeline.postprocess import NMS_IOU, suppress
+from facenas.runtimes.compiled_model import CompiledModel
+from facenas.runtimes.runtime import load_model
 from facenas.units import Size
 
 _SIZES_AND_VERSIONS = re.compile("_640_640|-version|_FaceDetector")

@@ -13,12 +13,12 @@ from baselines import Baseline, baselines_in
 from facenas.bench.detectors import SCHEMA, DetectorComparison, DetectorResult
 from facenas.bench.record import new_record
 from facenas.detector.face_detector import FaceDetector, described_size
-from facenas.devices.runtimes import load_model
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.evaluation.evaluate import Detect, Report, evaluate
 from facenas.evaluation.evaluation_set import load_evaluation_set
-from facenas.latency.measure import measure_latency
+from facenas.runtimes.runtime import load_model
+from facenas.runtimes.timing import measure_latency
 from facenas.units import Size
 
 PHOTO = Size(640, 480)  # for published files whose sides are open

@@ -25,14 +25,14 @@ from script import about_this_run, run_script
 from facenas.checkpoint import load_checkpoint
 from facenas.cli.output import print_table
 from facenas.cli.progress import progress_bar
-from facenas.devices.runtimes import load_model
 from facenas.devices.targets import resolve_target
 from facenas.evaluation.evaluation_set import EvaluationSet, load_evaluation_set
 from facenas.evaluation.gates import VERDICTS, Gate, Limits
 from facenas.evaluation.latency_check import check_latency, table_for
 from facenas.evaluation.verify import Verification, verify
 from facenas.files import write_json
-from facenas.latency.measure import Latency, measure_latency
+from facenas.runtimes.runtime import load_model
+from facenas.runtimes.timing import Latency, measure_latency
 from facenas.units import Size, parse_latency_ms
 from facenas.zoo import DEFAULT_NAME, checkpoint_path
 

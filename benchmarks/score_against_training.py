@@ -27,9 +27,9 @@ from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.files import read_json, write_json
 from facenas.latency.carriers import random_networks
-from facenas.latency.measure import low_quantile
 from facenas.latency.predictor import OperatorCosts, predict
 from facenas.latency.table import find_table
+from facenas.runtimes.timing import low_quantile
 from facenas.score import ScoreSettings, ddsar_score, sar_scores
 from facenas.search.problem import Budgets, Problem
 from facenas.search.rerank import naswot_score, zen_score

@@ -162,9 +162,10 @@ class _Chain:
         On the machine of its fingerprint a table is left alone: it was measured for minutes, and a calibration of
         seconds would only add what happens to disturb the machine now.
         """
-        from facenas.devices.fingerprint import differences, read_fingerprint
+        from facenas.devices.fingerprint import differences
         from facenas.latency.calibrate import calibrate
         from facenas.latency.table import find_table, save_table
+        from facenas.runtimes.fingerprints import read_fingerprint
 
         table = find_table(self.target, self.settings.input_size, self.settings.table)
         origin = "on this kind of machine"

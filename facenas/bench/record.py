@@ -13,10 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from facenas.devices.fingerprint import Fingerprint, fingerprint_from_json, read_fingerprint
+from facenas.devices.fingerprint import Fingerprint, fingerprint_from_json
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError, TableError
 from facenas.files import read_json, write_json
+from facenas.runtimes.fingerprints import read_fingerprint
 from facenas.typed_json import read_as
 from facenas.version import __version__
 

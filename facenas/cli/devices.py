@@ -102,9 +102,9 @@ def _table_entry(name: str) -> dict[str, Any]:
 
 def _why_unreachable(device: "OwnDevice") -> str | None:
     """None where the device answers and has its runtime, else why not."""
-    from facenas.devices.remote import RemoteAgent
-    from facenas.devices.transport import transport_for
+    from facenas.devices.host import transport_for
     from facenas.errors import FacenasError
+    from facenas.remote.remote_agent import RemoteAgent
 
     try:
         with RemoteAgent(device.target, transport_for(device.host), python=device.python) as agent:

@@ -19,8 +19,6 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from facenas.devices.compiled_model import CompiledModel
-from facenas.devices.runtimes import load_model
 from facenas.devices.target import Target
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
@@ -29,6 +27,8 @@ from facenas.graph import STRIDES, output_channels
 from facenas.pipeline.faces import Faces
 from facenas.pipeline.fit import fit_long_side, letterbox
 from facenas.pipeline.postprocess import find_faces
+from facenas.runtimes.compiled_model import CompiledModel
+from facenas.runtimes.runtime import load_model
 from facenas.units import Size
 
 DEFAULT_MIN_SCORE = 0.3

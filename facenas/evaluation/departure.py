@@ -84,8 +84,8 @@ def onnx_layer_runner(content: bytes, names: Sequence[str]) -> RunLayers:
     """The same for the bytes of an ONNX model, in ONNX Runtime."""
     import onnx
 
-    from facenas.devices.onnxruntime_cpu import OnnxRuntimeModel
     from facenas.devices.targets import resolve_target
+    from facenas.runtimes.onnxruntime_cpu import OnnxRuntimeModel
 
     model = onnx.load_from_string(content)
     present = {output for node in model.graph.node for output in node.output}

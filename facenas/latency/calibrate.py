@@ -23,16 +23,17 @@ from statistics import median
 import numpy as np
 
 from facenas.architecture import Detector
-from facenas.devices.agent import Agent
 from facenas.devices.cpu import processor_seconds
-from facenas.devices.fingerprint import differences, read_fingerprint
+from facenas.devices.fingerprint import differences
 from facenas.devices.targets import require_available, resolve_target
 from facenas.errors import TableError
 from facenas.latency.calibration import LEAST_NETWORKS, FloatVector, fit, held_out_predictions
 from facenas.latency.carriers import random_networks
-from facenas.latency.measure import low_quantile
 from facenas.latency.predictor import OperatorCosts, predict
 from facenas.latency.table import Calibration, LatencyTable
+from facenas.runtimes.fingerprints import read_fingerprint
+from facenas.runtimes.local_agent import Agent
+from facenas.runtimes.timing import low_quantile
 from facenas.spaces import load_space
 
 _NETWORKS = 8

@@ -17,9 +17,6 @@ import numpy as np
 import numpy.typing as npt
 
 from facenas.architecture import Detector
-from facenas.devices.agent import Agent, Sample
-from facenas.devices.fingerprint import read_fingerprint
-from facenas.devices.remote import RemoteAgent
 from facenas.devices.target import Target
 from facenas.devices.targets import require_available
 from facenas.errors import AgentError, TableError
@@ -27,10 +24,13 @@ from facenas.graph import Graph, build_graph
 from facenas.latency.calibration import calibration_of, session_drift
 from facenas.latency.carriers import landmark_carriers, published_carriers, random_networks, space_carriers
 from facenas.latency.journal import Journal, Visit
-from facenas.latency.measure import halves_differ_percent, low_quantile
 from facenas.latency.table import Calibration, LatencyTable, OperatorTime, save_table
 from facenas.locks import only_one
 from facenas.operators import Operator
+from facenas.remote.remote_agent import RemoteAgent
+from facenas.runtimes.fingerprints import read_fingerprint
+from facenas.runtimes.local_agent import Agent, Sample
+from facenas.runtimes.timing import halves_differ_percent, low_quantile
 from facenas.space import Space
 from facenas.units import Size
 

@@ -14,11 +14,11 @@ from dataclasses import replace
 from statistics import median
 
 from facenas.architecture import Detector, parse_detector
-from facenas.devices.runtimes import load_model
 from facenas.devices.targets import require_available, resolve_target
 from facenas.errors import BudgetError, InputError
 from facenas.graph import build_graph
-from facenas.latency.measure import measure_latency
+from facenas.runtimes.runtime import load_model
+from facenas.runtimes.timing import measure_latency
 from facenas.search.result import Candidate, SearchResult
 from facenas.units import Size
 

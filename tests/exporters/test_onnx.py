@@ -13,9 +13,9 @@ from random_networks import ALL_FAMILIES, TINY, checkpoint_of, random_image, ran
 
 from facenas.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from facenas.detector.reference import TorchReference
-from facenas.devices.runtimes import load_model
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
+from facenas.runtimes.runtime import load_model
 from facenas.units import Size
 
 SIZE = Size(96, 64)

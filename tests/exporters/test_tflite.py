@@ -17,10 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from random_networks import ALL_FAMILIES, TINY, confident_checkpoint
 
-from facenas.devices.runtimes import load_model
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.graph import build_graph
+from facenas.runtimes.runtime import load_model
 from facenas.units import Size
 
 pytest.importorskip("ai_edge_litert", reason="the extra npu is not installed")

@@ -6,14 +6,14 @@ import pytest
 from tiny_tables import made_up_cost_ns, tiny_space, tiny_table
 
 from facenas.architecture import Detector
-from facenas.devices.agent import Sample
-from facenas.devices.fingerprint import read_fingerprint
 from facenas.devices.targets import resolve_target
 from facenas.errors import TableError
 from facenas.graph import inventory
 from facenas.latency import calibrate as module
 from facenas.latency.calibrate import calibrate, refitted
 from facenas.latency.table import Calibration, LatencyTable
+from facenas.runtimes.fingerprints import read_fingerprint
+from facenas.runtimes.local_agent import Sample
 from facenas.units import Size
 
 

@@ -9,7 +9,7 @@ import pytest
 from tiny_tables import TINY_INPUT, tiny_space, tiny_table
 
 from facenas.errors import BudgetError, InputError
-from facenas.latency.measure import Latency
+from facenas.runtimes.timing import Latency
 from facenas.score import ScoreSettings
 from facenas.search import confirm as module
 from facenas.search.confirm import ROUNDS, confirm, require_confirmable
