@@ -44,7 +44,7 @@ from facenas.runtimes.fingerprints import read_fingerprint
 from facenas.runtimes.local_agent import Agent
 from facenas.runtimes.runtime import load_model
 from facenas.runtimes.timing import latency_of, low_quantile
-from facenas.spaces import load_space
+from facenas.spaces.named import load_space
 from facenas.units import Size, parse_size
 
 SEED = 2  # a profile draws its calibration networks with another

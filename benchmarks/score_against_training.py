@@ -30,12 +30,13 @@ from facenas.latency.carriers import random_networks
 from facenas.latency.predictor import OperatorCosts, predict
 from facenas.latency.table import find_table
 from facenas.runtimes.timing import low_quantile
-from facenas.score import ScoreSettings, ddsar_score, sar_scores
-from facenas.search.problem import Budgets, Problem
-from facenas.search.rerank import naswot_score, zen_score
-from facenas.search.result import run_search
-from facenas.search.table_model import TableModel
-from facenas.spaces import load_space
+from facenas.scoring.ddsar import ScoreSettings, ddsar_score, sar_scores
+from facenas.scoring.zero_cost import naswot_score, zen_score
+from facenas.searching.budgets import Budgets
+from facenas.searching.costs import TableModel
+from facenas.searching.problem import Problem
+from facenas.searching.result import run_search
+from facenas.spaces.named import load_space
 from facenas.training.photos import training_photos
 from facenas.training.rank import RungResult, RungTask, kendall_tau, run_unfinished
 from facenas.training.recipe import Recipe

@@ -183,11 +183,12 @@ class _Chain:
         from facenas.architecture import parse_detector
         from facenas.latency.predictor import predict
         from facenas.latency.table import load_table
-        from facenas.score import ScoreSettings
-        from facenas.search.problem import Budgets, Problem
-        from facenas.search.result import run_search
-        from facenas.search.table_model import TableModel
-        from facenas.spaces import load_space
+        from facenas.scoring.ddsar import ScoreSettings
+        from facenas.searching.budgets import Budgets
+        from facenas.searching.costs import TableModel
+        from facenas.searching.problem import Problem
+        from facenas.searching.result import run_search
+        from facenas.spaces.named import load_space
 
         settings = self.settings
         table = load_table(self.folder / "table.json")

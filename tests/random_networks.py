@@ -7,8 +7,8 @@ import torch
 
 from facenas.architecture import Detector, parse_detector
 from facenas.checkpoint import Checkpoint
-from facenas.detector.model import DetectorNetwork
 from facenas.graph import ANCHORS_PER_CELL, BOX_CHANNELS, SCORE_CHANNELS, STRIDES
+from facenas.networks.network import DetectorNetwork
 from facenas.units import Size
 
 ALL_FAMILIES = parse_detector(

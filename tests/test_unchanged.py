@@ -23,10 +23,11 @@ from facenas.cli.main import app, main
 from facenas.data.image import encode_jpeg
 from facenas.data.synthetic import write_synthetic_set
 from facenas.latency.table import load_table, save_table
-from facenas.score import ScoreSettings
-from facenas.search.evolution import EvolutionSettings, run_evolution
-from facenas.search.problem import Budgets, Problem
-from facenas.spaces import load_space
+from facenas.scoring.ddsar import ScoreSettings
+from facenas.searching.budgets import Budgets
+from facenas.searching.evolution import EvolutionSettings, run_evolution
+from facenas.searching.problem import Problem
+from facenas.spaces.named import load_space
 from facenas.units import Size
 from facenas.zoo import zoo_model
 

@@ -42,7 +42,7 @@ def profile(
     from facenas.latency.roofline import modelled_table
     from facenas.latency.shipped import table_file_name
     from facenas.latency.table import save_table
-    from facenas.spaces import load_space
+    from facenas.spaces.named import load_space
     from facenas.units import parse_size
 
     target, size = resolve_target(device), parse_size(input)

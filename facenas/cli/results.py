@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from facenas.cli.output import print_table
-from facenas.search.result import CostRange, SearchResult
-from facenas.space import Space
+from facenas.searching.result import CostRange, SearchResult
+from facenas.spaces.space import Space
 from facenas.units import Size
 
 RANKED_QUANTITIES = {"flops": "backbone GFLOPs", "params": "backbone parameters, millions", "random": "random value"}

@@ -289,7 +289,7 @@ def _open_reference(path: Path, description: Description) -> tuple[Runner, Descr
 
     checkpoint = load_checkpoint(path)
     _require_same(checkpoint.detector, description, path)
-    from facenas.detector.reference import TorchReference
+    from facenas.networks.reference import TorchReference
 
     own = describe(checkpoint.detector, description.input_size, dynamic=False, origin=checkpoint.origin)
     return TorchReference(checkpoint), own

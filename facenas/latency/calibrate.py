@@ -34,7 +34,7 @@ from facenas.latency.table import Calibration, LatencyTable
 from facenas.runtimes.fingerprints import read_fingerprint
 from facenas.runtimes.local_agent import Agent
 from facenas.runtimes.timing import low_quantile
-from facenas.spaces import load_space
+from facenas.spaces.named import load_space
 
 _NETWORKS = 8
 _POOL = 60

@@ -31,7 +31,7 @@ from facenas.remote.remote_agent import RemoteAgent
 from facenas.runtimes.fingerprints import read_fingerprint
 from facenas.runtimes.local_agent import Agent, Sample
 from facenas.runtimes.timing import halves_differ_percent, low_quantile
-from facenas.space import Space
+from facenas.spaces.space import Space
 from facenas.units import Size
 
 UNSTABLE_PERCENT = 10.0

@@ -30,7 +30,7 @@ from facenas.latency.carriers import landmark_carriers, published_carriers
 from facenas.latency.published_networks import network_operators
 from facenas.latency.table import Calibration, LatencyTable, OperatorTime
 from facenas.operators import Kind, Operator
-from facenas.space import Space
+from facenas.spaces.space import Space
 from facenas.units import Size
 
 BYTES_PER_VALUE = 2

@@ -10,8 +10,8 @@ from facenas.errors import InputError
 from facenas.evaluation.gates import Gate, LatencyCheck
 from facenas.evaluation.parity import BoxParity, TensorParity
 from facenas.files import read_json
-from facenas.score import ScoreSettings
-from facenas.search.result import Candidate, Certificate, CostRange
+from facenas.scoring.ddsar import ScoreSettings
+from facenas.searching.result import Candidate, Certificate, CostRange
 from facenas.typed_json import read_as
 
 SYNTHETIC = "synthetic"

@@ -13,7 +13,7 @@ from facenas.report.axes import axis_over
 from facenas.report.charts import Bar, Guide, Mark, Series, bar_chart, line_chart
 from facenas.report.markup import Html, element, paragraph, section, table
 from facenas.report.run_folder import OperatorShare, PredictionRecord, RunFolder, SearchRecord
-from facenas.search.result import Candidate
+from facenas.searching.result import Candidate
 from facenas.units import in_megabytes, in_millions, in_ms, in_percent, parse_size
 
 COSTLIEST = 12

@@ -8,7 +8,7 @@ from typing import Any
 from facenas.architecture import resolve_detector
 from facenas.errors import InputError
 from facenas.files import read_json
-from facenas.score import ScoreSettings, ddsar_score, sar_scores
+from facenas.scoring.ddsar import ScoreSettings, ddsar_score, sar_scores
 from facenas.units import Size, parse_size
 
 

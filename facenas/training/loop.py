@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from facenas.architecture import Detector, Family
 from facenas.checkpoint import Checkpoint, save_checkpoint
 from facenas.data.annotations import Dataset
-from facenas.detector.model import DetectorNetwork
 from facenas.devices.cpu import BFLOAT16_FLAGS, cores, cpu_flags
 from facenas.errors import InputError, TrainingError
+from facenas.networks.network import DetectorNetwork
 from facenas.pipeline.preprocess import MEAN, STANDARD_DEVIATION
 from facenas.training.curve import Curve
 from facenas.training.distributed import Processes, SynchronisedBatchNorm

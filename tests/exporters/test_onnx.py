@@ -12,9 +12,9 @@ from onnx import TensorProto, helper
 from random_networks import ALL_FAMILIES, TINY, checkpoint_of, random_image, random_network, with_landmarks
 
 from facenas.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from facenas.detector.reference import TorchReference
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
+from facenas.networks.reference import TorchReference
 from facenas.runtimes.runtime import load_model
 from facenas.units import Size
 

@@ -14,7 +14,7 @@ from facenas.latency.predictor import predict
 from facenas.latency.profiler import profile
 from facenas.latency.table import LatencyTable
 from facenas.remote.remote_agent import RemoteAgent
-from facenas.spaces import load_space
+from facenas.spaces.named import load_space
 from facenas.units import Size
 
 SIZE = Size(640, 480)

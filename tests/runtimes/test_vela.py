@@ -20,7 +20,7 @@ from facenas.latency.predictor import OperatorCosts, predict
 from facenas.latency.table import find_table
 from facenas.runtimes.compiled_model import CompiledModel
 from facenas.runtimes.runtime import load_model
-from facenas.spaces import facenas_edge
+from facenas.spaces.named import facenas_edge
 from facenas.units import Size
 
 pytest.importorskip("ethosu", reason="the extra npu is not installed")

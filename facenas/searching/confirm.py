@@ -19,7 +19,7 @@ from facenas.errors import BudgetError, InputError
 from facenas.graph import build_graph
 from facenas.runtimes.runtime import load_model
 from facenas.runtimes.timing import measure_latency
-from facenas.search.result import Candidate, SearchResult
+from facenas.searching.result import Candidate, SearchResult
 from facenas.units import Size
 
 Report = Callable[[int, int, str], None]

@@ -10,11 +10,11 @@ from facenas.architecture import Detector
 from facenas.cost import detector_costs
 from facenas.errors import InputError
 from facenas.graph import inventory
-from facenas.released import released_flops
-from facenas.score import ScoreSettings, ddsar_score, sar_scores
-from facenas.search.exact import ExactSearch, Labels
-from facenas.search.problem import FloatArray, Problem
-from facenas.search.ranking import Ranking
+from facenas.scoring.ddsar import ScoreSettings, ddsar_score, sar_scores
+from facenas.scoring.released import released_flops
+from facenas.searching.exact import ExactSearch, Labels
+from facenas.searching.objective import Ranking
+from facenas.searching.problem import FloatArray, Problem
 
 FRONTIER_POINTS = 60
 MEDIAN_SAMPLE = 300

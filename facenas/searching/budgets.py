@@ -1,10 +1,33 @@
-"""Budgets as typed on the command line: `--latency 5ms`, or one a device: `--latency cpu=8ms --latency npu=5ms`."""
+"""Budgets: what a network may cost, and how they are typed on the command line: `--latency 5ms`, or one a device: `--latency cpu=8ms --latency npu=5ms`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from facenas.errors import InputError
-from facenas.search.problem import Budgets
 from facenas.units import parse_bytes, parse_count, parse_latency_ms
+
+
+@dataclass(frozen=True)
+class Budgets:
+    """Upper limits; None or an absent target means no limit. `latency_ms`: by target name.
+
+    `flops` are the whole detector's at the input size, `released_flops` the backbone's as the release counts them.
+    """
+
+    latency_ms: Mapping[str, float]
+    flops: float | None = None
+    params: float | None = None
+    layers: int | None = None
+    memory_bytes: float | None = None
+    released_flops: float | None = None
+
+    def __post_init__(self) -> None:
+        values = {**{f"latency {name}": value for name, value in self.latency_ms.items()}, "flops": self.flops}
+        values |= {"params": self.params, "layers": self.layers, "memory": self.memory_bytes}
+        values |= {"released_flops": self.released_flops}
+        for name, value in values.items():
+            if value is not None and not value > 0:
+                raise InputError(f"{name} budget {value} must be more than zero")
 
 
 def parse_budgets(

@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from facenas.architecture import STAGE_COUNT
-from facenas.search.dominance import pareto_front, unbeaten
-from facenas.search.problem import START, FloatArray, Problem, State
+from facenas.searching.dominance import pareto_front, unbeaten
+from facenas.searching.problem import START, FloatArray, Problem, State
 
 _SCORE_TOLERANCE = 1e-9
 _BEAM_LABELS = 400

@@ -7,11 +7,13 @@ import pytest
 from tiny_tables import TINY_INPUT, tiny_space, tiny_table
 
 from facenas.architecture import parse_detector
-from facenas.score import ScoreSettings
-from facenas.search.problem import Budgets, Problem
-from facenas.search.rerank import NASWOT_INPUTS, Measure, naswot_score, rerank, zen_score
-from facenas.search.result import SearchResult, run_search
-from facenas.search.table_model import TableModel
+from facenas.scoring.ddsar import ScoreSettings
+from facenas.scoring.zero_cost import NASWOT_INPUTS, Measure, naswot_score, zen_score
+from facenas.searching.budgets import Budgets
+from facenas.searching.costs import TableModel
+from facenas.searching.problem import Problem
+from facenas.searching.rerank import rerank
+from facenas.searching.result import SearchResult, run_search
 
 torch = pytest.importorskip("torch")
 
@@ -63,7 +65,7 @@ def test_a_seed_repeats_itself_and_leaves_torch_as_it_was(score: object, archite
 
 def test_naswot_is_the_log_determinant_of_what_codes_have_in_common() -> None:
     """By hand: the same network's codes, compared pair by pair."""
-    from facenas.detector.model import DetectorNetwork
+    from facenas.networks.network import DetectorNetwork
 
     detector = parse_detector(CONVS)
     torch.manual_seed(3)

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 from facenas.architecture import Backbone
 from facenas.graph import Layer, stage_layers
-from facenas.score import DEFAULT_RESOLUTION_PX
+from facenas.scoring.ddsar import DEFAULT_RESOLUTION_PX
 from facenas.units import Size
 
 RELEASED_SIZE = Size(DEFAULT_RESOLUTION_PX, DEFAULT_RESOLUTION_PX)

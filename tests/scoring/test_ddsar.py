@@ -11,7 +11,7 @@ from random_architectures import backbones
 
 from facenas.architecture import Backbone, parse_detector, parse_stage
 from facenas.errors import InputError
-from facenas.score import PAPER_STAGE_WEIGHTS, ScoreSettings, ddsar_score, sar_score, sar_scores
+from facenas.scoring.ddsar import PAPER_STAGE_WEIGHTS, ScoreSettings, ddsar_score, sar_score, sar_scores
 
 ALPHAS = (0.005, 0.25)
 

@@ -16,17 +16,16 @@ residual links removed, all weights drawn from N(0, 1), and what batch norm l di
 The norm is over everything that one input yields. Equal seeds give equal values.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from enum import StrEnum
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from facenas.architecture import IMAGE_CHANNELS, Detector, parse_detector
+from facenas.architecture import IMAGE_CHANNELS, Detector
 from facenas.errors import MissingPackageError
 from facenas.graph import IMAGE, Layer, backbone_layers, build_graph
-from facenas.search.result import Candidate, SearchResult
 from facenas.units import Size
 
 if TYPE_CHECKING:
@@ -37,34 +36,12 @@ ZEN_INPUTS = 16
 ZEN_STEP = 0.01
 ZEN_REPEATS = 4
 
-Progress = Callable[[int, int], None]
-
 
 class Measure(StrEnum):
     """What puts the best candidates in a new order."""
 
     NASWOT = "naswot"
     ZEN = "zen"
-
-
-def rerank(result: SearchResult, measure: Measure, seed: int = 0, progress: Progress | None = None) -> SearchResult:
-    """The result with `reranked` of every candidate of `top`, the highest first; equal ones stay as they were.
-
-    The square input has the side that the score assumes. The certificate calls the choice optimal only where it is still
-    the one that was certified. Raises MissingPackageError without torch.
-    """
-    require_torch()
-    value_of = naswot_score if measure is Measure.NASWOT else zen_score
-    top: list[Candidate] = []
-    for number, candidate in enumerate(result.top, 1):
-        value = value_of(parse_detector(candidate.architecture), result.settings.resolution_px, seed)
-        top.append(replace(candidate, reranked={measure.value: round(value, 4)}))
-        if progress is not None:
-            progress(number, len(result.top))
-    first = top[0]
-    top.sort(key=lambda candidate: -candidate.reranked[measure.value])
-    optimal = result.certificate.optimal and top[0] is first
-    return replace(result, top=tuple(top), certificate=replace(result.certificate, optimal=optimal))
 
 
 def require_torch() -> None:
@@ -132,7 +109,7 @@ def _convolutions(detector: Detector) -> dict[str, "nn.Conv2d"]:
     """An untrained network's convolutions by the name of their weight."""
     from torch import nn
 
-    from facenas.detector.model import DetectorNetwork
+    from facenas.networks.network import DetectorNetwork
 
     modules = DetectorNetwork(detector).named_modules()
     return {name: module for name, module in modules if isinstance(module, nn.Conv2d)}

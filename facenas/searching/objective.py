@@ -14,7 +14,7 @@ import numpy.typing as npt
 from facenas.architecture import Stage
 from facenas.cost import count_flops, count_parameters
 from facenas.graph import Layer
-from facenas.score import ScoreSettings, sar_score
+from facenas.scoring.ddsar import ScoreSettings, sar_score
 
 
 class Ranking(StrEnum):

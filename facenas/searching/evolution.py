@@ -25,9 +25,9 @@ import numpy.typing as npt
 from facenas.architecture import STAGE_COUNT, Stage
 from facenas.errors import BudgetError, InputError
 from facenas.files import read_json, write_json
-from facenas.search.exact import ExactSearch, without_kernels
-from facenas.search.problem import START, FloatArray, Problem
-from facenas.search.result import Certificate, SearchResult, compose_result, require_top
+from facenas.searching.exact import ExactSearch, without_kernels
+from facenas.searching.problem import START, FloatArray, Problem
+from facenas.searching.result import Certificate, SearchResult, compose_result, require_top
 
 Genes = npt.NDArray[np.intp]
 _SAVES = 20

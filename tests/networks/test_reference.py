@@ -5,8 +5,8 @@ import pytest
 from random_networks import ALL_FAMILIES, TINY, checkpoint_of, random_image, random_network
 
 from facenas.checkpoint import Checkpoint
-from facenas.detector.reference import TorchReference
 from facenas.errors import InputError
+from facenas.networks.reference import TorchReference
 from facenas.units import Size
 
 SIZE = Size(96, 64)

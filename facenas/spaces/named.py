@@ -16,8 +16,8 @@ from pathlib import Path
 
 from facenas.architecture import IMAGE_CHANNELS, Family, NeckAndHead, Stage, round_to_multiple_of_8
 from facenas.errors import InputError
-from facenas.space import Space
-from facenas.space_file import read_space
+from facenas.spaces.file import read_space
+from facenas.spaces.space import Space
 
 
 def _widening(ins: Iterable[int], outs: Iterable[int]) -> list[tuple[int, int]]:

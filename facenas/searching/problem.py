@@ -17,10 +17,11 @@ from facenas.cost import BYTES_PER_VALUE, count_flops, count_parameters, peak_va
 from facenas.errors import BudgetError, InputError
 from facenas.graph import IMAGE, STRIDES, Layer, neck_and_head_layers, stage_layers
 from facenas.operators import Operator
-from facenas.released import RELEASED_SIZE, released_flops_of
-from facenas.score import ScoreSettings
-from facenas.search.ranking import Ranking, stage_values
-from facenas.space import Space
+from facenas.scoring.ddsar import ScoreSettings
+from facenas.scoring.released import RELEASED_SIZE, released_flops_of
+from facenas.searching.budgets import Budgets
+from facenas.searching.objective import Ranking, stage_values
+from facenas.spaces.space import Space
 from facenas.units import Size
 
 FloatArray = npt.NDArray[np.float64]
@@ -37,29 +38,6 @@ class LatencyModel(Protocol):
 
     def operator_ms(self, operator: Operator) -> float:
         """Calibrated share of one operator in milliseconds. Raises TableError where the table lacks it."""
-
-
-@dataclass(frozen=True)
-class Budgets:
-    """Upper limits; None or an absent target means no limit. `latency_ms`: by target name.
-
-    `flops` are the whole detector's at the input size, `released_flops` the backbone's as the release counts them.
-    """
-
-    latency_ms: Mapping[str, float]
-    flops: float | None = None
-    params: float | None = None
-    layers: int | None = None
-    memory_bytes: float | None = None
-    released_flops: float | None = None
-
-    def __post_init__(self) -> None:
-        values = {**{f"latency {name}": value for name, value in self.latency_ms.items()}, "flops": self.flops}
-        values |= {"params": self.params, "layers": self.layers, "memory": self.memory_bytes}
-        values |= {"released_flops": self.released_flops}
-        for name, value in values.items():
-            if value is not None and not value > 0:
-                raise InputError(f"{name} budget {value} must be more than zero")
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,11 @@ from brute_force import Everything, RandomTable, problem_of, random_space
 
 from facenas.cost import count_flops, count_parameters
 from facenas.graph import backbone_layers, build_graph
-from facenas.search.exact import ExactSearch
-from facenas.search.problem import Budgets, Problem
-from facenas.search.ranking import Ranking
-from facenas.search.result import run_search
+from facenas.searching.budgets import Budgets
+from facenas.searching.exact import ExactSearch
+from facenas.searching.objective import Ranking
+from facenas.searching.problem import Problem
+from facenas.searching.result import run_search
 
 
 def ranked(everything: Everything, budgets: Budgets, ranking: Ranking, seed: int = 0) -> Problem:

@@ -8,7 +8,7 @@ import pytest
 from facenas.architecture import Backbone, NeckAndHead, parse_stage
 from facenas.errors import InputError
 from facenas.graph import inventory
-from facenas.space import Space
+from facenas.spaces.space import Space
 from facenas.units import Size
 
 SIZE = Size(96, 64)

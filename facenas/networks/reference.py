@@ -5,9 +5,9 @@ import numpy.typing as npt
 import torch
 
 from facenas.checkpoint import Checkpoint
-from facenas.detector.model import DetectorNetwork
 from facenas.errors import InputError
 from facenas.graph import build_graph
+from facenas.networks.network import DetectorNetwork
 
 FloatArray = npt.NDArray[np.float32]
 

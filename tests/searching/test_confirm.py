@@ -10,12 +10,13 @@ from tiny_tables import TINY_INPUT, tiny_space, tiny_table
 
 from facenas.errors import BudgetError, InputError
 from facenas.runtimes.timing import Latency
-from facenas.score import ScoreSettings
-from facenas.search import confirm as module
-from facenas.search.confirm import ROUNDS, confirm, require_confirmable
-from facenas.search.problem import Budgets, Problem
-from facenas.search.result import SearchResult, run_search
-from facenas.search.table_model import TableModel
+from facenas.scoring.ddsar import ScoreSettings
+from facenas.searching import confirm as module
+from facenas.searching.budgets import Budgets
+from facenas.searching.confirm import ROUNDS, confirm, require_confirmable
+from facenas.searching.costs import TableModel
+from facenas.searching.problem import Problem
+from facenas.searching.result import SearchResult, run_search
 
 AMPLE_MS = {"cpu": 1000.0}
 

@@ -9,11 +9,12 @@ from brute_force import SIZE, Everything, RandomTable, problem_of, random_space
 from facenas.cost import peak_memory_bytes
 from facenas.errors import BudgetError, InputError
 from facenas.graph import build_graph
-from facenas.score import ScoreSettings
-from facenas.search.exact import ExactSearch
-from facenas.search.problem import Budgets, Problem
-from facenas.search.result import require_top
-from facenas.spaces import facenas_edge
+from facenas.scoring.ddsar import ScoreSettings
+from facenas.searching.budgets import Budgets
+from facenas.searching.exact import ExactSearch
+from facenas.searching.problem import Problem
+from facenas.searching.result import require_top
+from facenas.spaces.named import facenas_edge
 from facenas.units import Size
 
 

@@ -10,10 +10,11 @@ import pytest
 from brute_force import Everything, FlatTable, RandomTable, kernel_free, problem_of, random_budgets, random_space
 
 from facenas.errors import BudgetError
-from facenas.score import ScoreSettings
-from facenas.search.exact import ExactSearch
-from facenas.search.problem import Budgets, LatencyModel
-from facenas.search.result import run_search
+from facenas.scoring.ddsar import ScoreSettings
+from facenas.searching.budgets import Budgets
+from facenas.searching.exact import ExactSearch
+from facenas.searching.problem import LatencyModel
+from facenas.searching.result import run_search
 
 SPACES = 24
 BUDGETS_PER_SPACE = 6

@@ -14,13 +14,14 @@ import pytest
 from tiny_tables import TINY_INPUT, tiny_space, tiny_table
 
 from facenas.errors import BudgetError, InputError
-from facenas.score import ScoreSettings
-from facenas.search.evolution import EvolutionSettings, run_evolution
-from facenas.search.exact import ExactSearch
-from facenas.search.problem import Budgets, Problem
-from facenas.search.result import SearchResult
-from facenas.search.table_model import TableModel
-from facenas.spaces import load_space
+from facenas.scoring.ddsar import ScoreSettings
+from facenas.searching.budgets import Budgets
+from facenas.searching.costs import TableModel
+from facenas.searching.evolution import EvolutionSettings, run_evolution
+from facenas.searching.exact import ExactSearch
+from facenas.searching.problem import Problem
+from facenas.searching.result import SearchResult
+from facenas.spaces.named import load_space
 from facenas.units import Size
 
 SHORT = EvolutionSettings(candidates=6_400)

@@ -13,7 +13,7 @@ from typing import Any
 from facenas.architecture import NeckAndHead, Stage, parse_neck_and_head, parse_stage
 from facenas.errors import InputError
 from facenas.files import read_json
-from facenas.space import Space
+from facenas.spaces.space import Space
 
 
 def read_space(path: Path) -> Space:

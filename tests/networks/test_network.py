@@ -8,8 +8,8 @@ from random_networks import ALL_FAMILIES, TINY, random_network, with_landmarks
 
 from facenas.architecture import PUBLISHED_NAMES, Detector, published_detector
 from facenas.cost import detector_costs
-from facenas.detector.model import PRIOR_FACE_PROBABILITY, DetectorNetwork
 from facenas.graph import SCORE_CHANNELS, STRIDES, build_graph
+from facenas.networks.network import PRIOR_FACE_PROBABILITY, DetectorNetwork
 from facenas.units import Size
 
 

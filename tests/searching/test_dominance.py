@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from facenas.search.dominance import pareto_front, unbeaten
+from facenas.searching.dominance import pareto_front, unbeaten
 
 COSTS = arrays(
     np.float64,

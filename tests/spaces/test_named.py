@@ -9,11 +9,12 @@ import pytest
 
 from facenas.architecture import Family, parse_detector, published_detector
 from facenas.errors import InputError
-from facenas.released import released_flops, released_params
-from facenas.score import ScoreSettings
-from facenas.search.problem import Budgets, Problem
-from facenas.search.result import run_search
-from facenas.spaces import SPACE_NAMES, load_space
+from facenas.scoring.ddsar import ScoreSettings
+from facenas.scoring.released import released_flops, released_params
+from facenas.searching.budgets import Budgets
+from facenas.searching.problem import Problem
+from facenas.searching.result import run_search
+from facenas.spaces.named import SPACE_NAMES, load_space
 from facenas.units import Size
 
 START_OF_THE_RELEASE = (
