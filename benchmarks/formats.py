@@ -29,7 +29,7 @@ from facenas.devices.targets import resolve_target
 from facenas.evaluation.evaluation_set import EvaluationSet, load_evaluation_set
 from facenas.evaluation.gates import VERDICTS, Gate, Limits
 from facenas.evaluation.latency_check import check_latency, table_for
-from facenas.evaluation.verify import Verification, verify
+from facenas.evaluation.verification import Verification, verify
 from facenas.files import write_json
 from facenas.runtimes.runtime import load_model
 from facenas.runtimes.timing import Latency, measure_latency

@@ -29,6 +29,8 @@ from facenas.files import read_json, write_json
 from facenas.latency.carriers import random_networks
 from facenas.latency.predictor import OperatorCosts, predict
 from facenas.latency.table import find_table
+from facenas.ranking.halving import RungResult, RungTask, kendall_tau, run_unfinished
+from facenas.ranking.workers import workers
 from facenas.runtimes.timing import low_quantile
 from facenas.scoring.ddsar import ScoreSettings, ddsar_score, sar_scores
 from facenas.scoring.zero_cost import naswot_score, zen_score
@@ -38,9 +40,7 @@ from facenas.searching.problem import Problem
 from facenas.searching.result import run_search
 from facenas.spaces.named import load_space
 from facenas.training.photos import training_photos
-from facenas.training.rank import RungResult, RungTask, kendall_tau, run_unfinished
 from facenas.training.recipe import Recipe
-from facenas.training.side_by_side import workers
 from facenas.units import Size
 
 PUBLISHED, SPACE = "damofd-0.5g", "facenas-edge"

@@ -257,7 +257,7 @@ class _Chain:
         from facenas.evaluation.gates import Limits
         from facenas.evaluation.latency_check import check_latency
         from facenas.evaluation.pictures import write_evaluation, write_pictures
-        from facenas.evaluation.verify import verify
+        from facenas.evaluation.verification import verify
         from facenas.latency.table import load_table
         from facenas.training.photos import training_photos
 

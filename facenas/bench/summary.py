@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from facenas.bench.comparison import SIGNIFICANCE, TOLERATED, Comparison
 from facenas.bench.gate import Outcome
 from facenas.bench.record import Record
+from facenas.bench.regression import SIGNIFICANCE, TOLERATED, Comparison
 from facenas.units import in_ms
 
 TIMING_COLUMNS = ("benchmark", "least", "median", "visits")

@@ -26,10 +26,10 @@ def detect(
     import time
 
     from facenas.cli.output import note, print_json
-    from facenas.cli.pictures import is_moving, list_sources, read_pictures
     from facenas.cli.progress import progress_bar
     from facenas.data.image import encode_jpeg
     from facenas.detector.face_detector import FaceDetector
+    from facenas.detector.sources import is_moving, list_sources, read_pictures
     from facenas.errors import InputError
     from facenas.files import write_atomic
     from facenas.pipeline.draw import draw_faces

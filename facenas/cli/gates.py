@@ -5,7 +5,7 @@ from typing import Any
 
 from facenas.cli.output import print_table
 from facenas.evaluation.gates import VERDICTS
-from facenas.evaluation.verify import Verification
+from facenas.evaluation.verification import Verification
 
 
 def print_gates(verification: Verification) -> None:

@@ -36,7 +36,7 @@ def verify(
     from facenas.evaluation.evaluation_set import load_evaluation_set
     from facenas.evaluation.gates import LatencyCheck, Limits
     from facenas.evaluation.latency_check import check_latency, table_for
-    from facenas.evaluation.verify import verify as run_gates
+    from facenas.evaluation.verification import verify as run_gates
     from facenas.exporters.describe import description_of
     from facenas.files import write_json
     from facenas.units import parse_latency_ms

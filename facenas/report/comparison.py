@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from facenas.bench.detectors import SETTINGS, DetectorComparison, Distance, Setting, nearest_of_ours, pareto_front
+from facenas.evaluation.comparison import SETTINGS, DetectorComparison, Distance, Setting, nearest_of_ours, pareto_front
 from facenas.files import write_atomic
 from facenas.report.axes import axis_over
 from facenas.report.charts import Mark, Series, line_chart

@@ -1,4 +1,4 @@
-"""Budgets: what a network may cost, and how they are typed on the command line: `--latency 5ms`, or one a device: `--latency cpu=8ms --latency npu=5ms`."""
+"""Budgets: what a network may cost at most, and how that is typed: `--latency 5ms`, or one a device: `--latency cpu=8ms`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

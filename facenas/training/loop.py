@@ -24,8 +24,7 @@ from facenas.pipeline.preprocess import MEAN, STANDARD_DEVIATION
 from facenas.training.curve import Curve
 from facenas.training.distributed import Processes, SynchronisedBatchNorm
 from facenas.training.initial import Initial, initialise
-from facenas.training.losses import ALONE, Losses
-from facenas.training.objective import batch_losses
+from facenas.training.losses import ALONE, Losses, batch_losses
 from facenas.training.optimization import create_optimizer, floats_of, rate_factor, update_average
 from facenas.training.recipe import Recipe
 from facenas.training.samples import Batch, PhotoCache, batches

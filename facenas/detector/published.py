@@ -11,12 +11,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from baseline_decoders import Decoder, decode_retinaface, decode_scrfd, decode_ultra, decode_yunet
-from facenas.exporters.onnx import load_onnx
 from numpy.typing import NDArray
 
+from facenas.detector.published_decoders import Decoder, decode_retinaface, decode_scrfd, decode_ultra, decode_yunet
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
+from facenas.exporters.onnx import load_onnx
 from facenas.pipeline.faces import Faces
 from facenas.pipeline.fit import letterbox
 from facenas.pipeline.postprocess import NMS_IOU, suppress

@@ -10,7 +10,8 @@ from random_networks import TINY, confident_checkpoint
 
 from facenas.data.synthetic import write_synthetic_set
 from facenas.errors import InputError
-from facenas.evaluation.evaluate import (
+from facenas.evaluation.evaluation_set import EvaluationSet, GroundTruth, load_evaluation_set
+from facenas.evaluation.protocols import (
     EVALUATION_MIN_SCORE,
     Detect,
     average_precisions,
@@ -18,7 +19,6 @@ from facenas.evaluation.evaluate import (
     evaluation_to_json,
     open_detector,
 )
-from facenas.evaluation.evaluation_set import EvaluationSet, GroundTruth, load_evaluation_set
 from facenas.evaluation.wider import evaluate_detections
 from facenas.pipeline.faces import Faces
 from facenas.pipeline.preprocess import Preprocessing

@@ -15,8 +15,8 @@ from typing import Any
 
 from facenas.devices.cpu import cores
 from facenas.errors import FacenasError, InputError, MissingPackageError, TrainingError
+from facenas.ranking.halving import Report, RungResult, RungTask, RunTasks, one_after_another, train_rung
 from facenas.training.photos import TrainingPhotos
-from facenas.training.rank import Report, RungResult, RungTask, RunTasks, one_after_another, train_rung
 
 INSTALL = "pip install 'facenas[cluster]'"
 _RETRIES = 2

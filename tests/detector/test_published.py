@@ -1,16 +1,13 @@
 """Every published detector reaches the figures that are known of it, by this project's evaluator."""
 
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from facenas.evaluation.evaluate import evaluate
+from facenas.detector.published import Baseline, baselines_in
 from facenas.evaluation.evaluation_set import EvaluationSet, load_evaluation_set
+from facenas.evaluation.protocols import evaluate
 
-FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 KNOWN = {  # easy, medium, hard
     # 0.882, 0.844, 0.721 was once noted of this file; letterboxed, in ratio, with either resampling, it is this.
     "scrfd_2.5g": (0.891, 0.853, 0.727),
@@ -26,17 +23,6 @@ SLOW = ("scrfd_2.5g", "scrfd_500m", "yunet_n_640_640", "retinaface_mnet0.25_Face
 
 
 @pytest.fixture
-def baselines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The module benchmarks/baselines.py, as the scripts beside it import it."""
-    monkeypatch.syspath_prepend(FOLDER)
-    import baselines
-
-    yield baselines
-    for name in ("baselines", "baseline_decoders"):
-        sys.modules.pop(name, None)
-
-
-@pytest.fixture
 def photos(shared_dir: Path) -> EvaluationSet:
     return load_evaluation_set(shared_dir / "data" / "wider_dev100")
 
@@ -44,23 +30,23 @@ def photos(shared_dir: Path) -> EvaluationSet:
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in KNOWN]
 )
-def test_known_figures(baselines: Any, shared_dir: Path, photos: EvaluationSet, name: str) -> None:
+def test_known_figures(shared_dir: Path, photos: EvaluationSet, name: str) -> None:
     assert len(photos.photos) == 100
-    result = evaluate(baselines.Baseline(shared_dir / "models" / f"{name}.onnx"), photos, lambda *_: None)
+    result = evaluate(Baseline(shared_dir / "models" / f"{name}.onnx"), photos, lambda *_: None)
     assert (result.easy, result.medium, result.hard) == pytest.approx(KNOWN[name], abs=0.005)
 
 
-def test_every_file_of_the_folder_is_known(baselines: Any, shared_dir: Path) -> None:
-    assert {path.stem for path in baselines.baselines_in(shared_dir / "models")} == set(KNOWN)
+def test_every_file_of_the_folder_is_known(shared_dir: Path) -> None:
+    assert {path.stem for path in baselines_in(shared_dir / "models")} == set(KNOWN)
 
 
-def test_unknown_files_and_empty_folders_are_named(baselines: Any, tmp_path: Path) -> None:
+def test_unknown_files_and_empty_folders_are_named(tmp_path: Path) -> None:
     from facenas.errors import InputError
 
     with pytest.raises(InputError, match=r"mtcnn\.onnx is of no family known here"):
-        baselines.Baseline(tmp_path / "mtcnn.onnx")
+        Baseline(tmp_path / "mtcnn.onnx")
     with pytest.raises(InputError, match=r"holds no \.onnx file"):
-        baselines.baselines_in(tmp_path)
+        baselines_in(tmp_path)
     (tmp_path / "scrfd_x.onnx").write_bytes(b"no model")
     with pytest.raises(InputError, match="scrfd_x"):
-        baselines.Baseline(tmp_path / "scrfd_x.onnx")
+        Baseline(tmp_path / "scrfd_x.onnx")

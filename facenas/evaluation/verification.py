@@ -27,7 +27,6 @@ from facenas.evaluation.departure import (
     layer_runner,
     onnx_layer_runner,
 )
-from facenas.evaluation.evaluate import Report, average_precisions, evaluate
 from facenas.evaluation.evaluation_set import EvaluationSet
 from facenas.evaluation.gates import (
     FP32_MAX_ABS,
@@ -48,6 +47,7 @@ from facenas.evaluation.parity import (
     relative_difference,
     with_logits_from,
 )
+from facenas.evaluation.protocols import Report, average_precisions, evaluate
 from facenas.evaluation.wider import Evaluation
 from facenas.exporters.artefact import Description
 from facenas.exporters.describe import description_of

@@ -16,15 +16,15 @@ from hypothesis import strategies as st
 from facenas.checkpoint import load_checkpoint
 from facenas.data.synthetic import write_synthetic_set
 from facenas.errors import InputError, MissingPackageError, TrainingError
-from facenas.training import rank
-from facenas.training.contenders import gather_contenders
+from facenas.ranking import halving as rank
+from facenas.ranking.contenders import gather_contenders
+from facenas.ranking.halving import RungResult, RungTask, kendall_tau, plan_rungs
+from facenas.ranking.workers import ray_installed, workers
 from facenas.training.loop import Trainer
 from facenas.training.photos import TrainingPhotos
-from facenas.training.rank import RungResult, RungTask, kendall_tau, plan_rungs
-from facenas.training.side_by_side import ray_installed, workers
 from facenas.units import Size
-from tests.training import tiny_ranking
-from tests.training.tiny_ranking import ARCHITECTURES, photos_of, rank_tiny
+from tests.ranking import tiny_ranking
+from tests.ranking.tiny_ranking import ARCHITECTURES, photos_of, rank_tiny
 
 SCRIPT = Path(tiny_ranking.__file__)
 
@@ -230,6 +230,6 @@ def test_kendall_tau() -> None:
 
 
 def test_ray_is_not_imported_before_it_is_needed() -> None:
-    script = "import sys, facenas.training.side_by_side, facenas.cli.rank; print({'ray', 'torch'} & set(sys.modules))"
+    script = "import sys, facenas.ranking.workers, facenas.cli.rank; print({'ray', 'torch'} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"

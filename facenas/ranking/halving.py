@@ -20,7 +20,7 @@ from facenas.architecture import parse_detector
 from facenas.devices.cpu import cores
 from facenas.errors import InputError, TrainingError
 from facenas.files import read_json, write_json
-from facenas.training.contenders import Contender
+from facenas.ranking.contenders import Contender
 from facenas.training.photos import TrainingPhotos
 from facenas.training.recipe import Recipe
 from facenas.units import Size

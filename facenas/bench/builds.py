@@ -18,8 +18,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from facenas.bench.comparison import LEAST_VISITS, is_quiet
 from facenas.bench.record import Timing
+from facenas.bench.regression import LEAST_VISITS, is_quiet
 from facenas.errors import InputError
 
 PATIENCE = 3  # how many times as long a busy machine is measured

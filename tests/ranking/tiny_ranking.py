@@ -8,8 +8,9 @@ from pathlib import Path
 
 import torch
 
-from facenas.training import loop, rank
-from facenas.training.contenders import gather_contenders
+from facenas.ranking import halving as rank
+from facenas.ranking.contenders import gather_contenders
+from facenas.training import loop
 from facenas.training.photos import TrainingPhotos, training_photos
 from facenas.training.recipe import Recipe
 from facenas.units import Size

@@ -26,7 +26,7 @@ from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.evaluation.evaluation_set import EvaluationSet, GroundTruth, load_evaluation_set
 from facenas.evaluation.gates import LatencyCheck, Limits, latency_gates
-from facenas.evaluation.verify import Verification, verify
+from facenas.evaluation.verification import Verification, verify
 from facenas.units import Size
 
 SIZE = Size(160, 128)

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facenas.bench.comparison import Comparison, compare_timings
 from facenas.bench.gate import LOOKS, QUICK
 from facenas.bench.record import Timing
+from facenas.bench.regression import Comparison, compare_timings
 from facenas.errors import InputError
 
 # Visits to unchanged workloads on two busy cores, in the order in which they were taken.

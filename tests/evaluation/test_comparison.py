@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from browser import open_in_browser
 
-from facenas.bench.detectors import (
+from facenas.errors import InputError
+from facenas.evaluation.comparison import (
     DetectorComparison,
     DetectorResult,
     distance,
@@ -15,7 +16,6 @@ from facenas.bench.detectors import (
     pareto_front,
     read_comparison,
 )
-from facenas.errors import InputError
 from facenas.files import write_json
 from facenas.report.comparison import write_comparison
 
