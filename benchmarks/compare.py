@@ -1,8 +1,8 @@
 """How do our detectors stand beside published ones? Accuracy and latency on the same photos and machine, in one run.
 
 Ours see photos at the long side of their own input, in ratio (640: the protocol `vga`), the published ones as
-facenas/detector/published.py says. Latency is of the network alone, ONNX Runtime, one thread, all networks timed in turns, each
-at the input that it was judged with.
+`facenas.detector.published` says. Latency is of the network alone, ONNX Runtime, one thread, all networks timed in
+turns, each at the input that it was judged with.
 """
 
 from collections.abc import Sequence

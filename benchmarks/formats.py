@@ -17,14 +17,14 @@ from typing import Annotated, Any
 
 import typer
 from facenas.exporters.artefact import Artefact
-from facenas.exporters.calibration import choose_calibration
-from facenas.exporters.export import FORMATS, export_model
+from facenas.exporters.calibration_photos import choose_calibration
+from facenas.exporters.formats import FORMATS, export_model
 from facenas.exporters.onnx import onnx_of_checkpoint
 from script import about_this_run, run_script
 
 from facenas.checkpoint import load_checkpoint
+from facenas.cli.bar import progress_bar
 from facenas.cli.output import print_table
-from facenas.cli.progress import progress_bar
 from facenas.devices.targets import resolve_target
 from facenas.evaluation.evaluation_set import EvaluationSet, load_evaluation_set
 from facenas.evaluation.gates import VERDICTS, Gate, Limits

@@ -26,8 +26,8 @@ from prediction_figures import Bars, Compared, summary
 from script import about_this_run, run_script
 
 from facenas.architecture import PUBLISHED_NAMES, Detector, published_detector
+from facenas.cli.bar import progress_bar
 from facenas.cli.output import note, print_table
-from facenas.cli.progress import progress_bar
 from facenas.devices.cpu import pin_to_cores
 from facenas.devices.fingerprint import differences
 from facenas.devices.target import Target
@@ -35,10 +35,10 @@ from facenas.devices.targets import resolve_target
 from facenas.errors import InputError, TableError
 from facenas.files import write_json
 from facenas.graph import inventory
-from facenas.latency.calibrate import calibration_networks, refitted
 from facenas.latency.carriers import random_networks
 from facenas.latency.predictor import OperatorCosts, predict
 from facenas.latency.table import LatencyTable, find_table, load_table
+from facenas.latency.this_machine import calibration_networks, refitted
 from facenas.operators import Kind, Operator
 from facenas.runtimes.fingerprints import read_fingerprint
 from facenas.runtimes.local_agent import Agent

@@ -20,8 +20,8 @@ from latency_prediction import measure
 from script import about_this_run, run_script
 
 from facenas.architecture import Detector, parse_detector, published_detector
+from facenas.cli.bar import progress_bar
 from facenas.cli.output import note, print_table
-from facenas.cli.progress import progress_bar
 from facenas.cost import detector_costs
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError

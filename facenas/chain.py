@@ -74,7 +74,7 @@ def run_chain(settings: ChainSettings, folder: Path, report: Report, note: Note)
         ("verify", chain.verify),
     ):
         chain.do(name, step)
-    from facenas.report.html import write_report
+    from facenas.report.run_page import write_report
 
     chain.save()
     write_report(folder)
@@ -163,8 +163,8 @@ class _Chain:
         seconds would only add what happens to disturb the machine now.
         """
         from facenas.devices.fingerprint import differences
-        from facenas.latency.calibrate import calibrate
         from facenas.latency.table import find_table, save_table
+        from facenas.latency.this_machine import calibrate
         from facenas.runtimes.fingerprints import read_fingerprint
 
         table = find_table(self.target, self.settings.input_size, self.settings.table)

@@ -25,8 +25,8 @@ def detect(
     """Find faces in photos, in videos, or in what a camera sees (until Ctrl-C, or --frames)."""
     import time
 
+    from facenas.cli.bar import progress_bar
     from facenas.cli.output import note, print_json
-    from facenas.cli.progress import progress_bar
     from facenas.data.image import encode_jpeg
     from facenas.detector.face_detector import FaceDetector
     from facenas.detector.sources import is_moving, list_sources, read_pictures

@@ -15,8 +15,8 @@ def evaluate(
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """Evaluate an exported model by the WIDER FACE protocol."""
+    from facenas.cli.bar import progress_bar
     from facenas.cli.output import note, print_json, print_table
-    from facenas.cli.progress import progress_bar
     from facenas.evaluation.evaluation_set import load_evaluation_set
     from facenas.evaluation.protocols import evaluate as judge
     from facenas.evaluation.protocols import evaluation_to_json, open_detector

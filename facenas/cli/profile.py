@@ -33,8 +33,8 @@ def profile(
     is modelled from published figures.
     """
     from facenas.architecture import resolve_detector
+    from facenas.cli.bar import progress_bar
     from facenas.cli.output import note, print_json, print_table
-    from facenas.cli.progress import progress_bar
     from facenas.devices.target import MODELLED_NAMES
     from facenas.devices.targets import resolve_target
     from facenas.errors import InputError

@@ -45,8 +45,8 @@ def rank(
     from dataclasses import replace
 
     from facenas.chain import SYNTHETIC_RECIPE, draw_synthetic_photos
+    from facenas.cli.bar import progress_bar
     from facenas.cli.output import note, print_json
-    from facenas.cli.progress import progress_bar
     from facenas.errors import InputError
     from facenas.ranking.contenders import gather_contenders
     from facenas.ranking.halving import plan_rungs

@@ -61,8 +61,8 @@ def search(
 ) -> None:
     """Find the detector of a space that scores best within budgets, and prove that none scores more."""
     from facenas.cli import search_options as options
+    from facenas.cli.bar import progress_bar
     from facenas.cli.output import note, print_json
-    from facenas.cli.progress import progress_bar
     from facenas.cli.results import print_ranges, print_search
     from facenas.cli.search_plan import SearchPlan
     from facenas.cli.tables import open_tables

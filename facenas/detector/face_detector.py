@@ -22,7 +22,7 @@ import numpy.typing as npt
 from facenas.devices.target import Target
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
-from facenas.exporters.describe import description_of
+from facenas.exporters.formats import description_of
 from facenas.graph import STRIDES, output_channels
 from facenas.pipeline.faces import Faces
 from facenas.pipeline.fit import fit_long_side, letterbox

@@ -61,7 +61,7 @@ def first_departure(
 
 def layer_names(path: Path) -> tuple[str, ...]:
     """The layers of an exported file's architecture, in the order of execution."""
-    from facenas.exporters.describe import description_of
+    from facenas.exporters.formats import description_of
 
     description = description_of(path)
     return tuple(layer.name for layer in build_graph(description.detector, description.input_size).layers)

@@ -7,7 +7,7 @@ from facenas.devices.target import Target
 from facenas.errors import TableError
 from facenas.evaluation.gates import LatencyCheck, Limits, latency_gates
 from facenas.evaluation.protocols import Report
-from facenas.exporters.describe import description_of
+from facenas.exporters.formats import description_of
 from facenas.latency.predictor import predict
 from facenas.latency.table import LatencyTable, find_table
 from facenas.runtimes.runtime import load_model

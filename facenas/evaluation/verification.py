@@ -50,7 +50,7 @@ from facenas.evaluation.parity import (
 from facenas.evaluation.protocols import Report, average_precisions, evaluate
 from facenas.evaluation.wider import Evaluation
 from facenas.exporters.artefact import Description
-from facenas.exporters.describe import description_of
+from facenas.exporters.formats import description_of
 from facenas.pipeline.faces import Faces
 from facenas.pipeline.fit import letterbox
 from facenas.pipeline.postprocess import LEAST_LOGIT, find_faces

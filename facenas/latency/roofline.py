@@ -117,7 +117,7 @@ def _bytes(operator: Operator) -> int:
 
 def read_published(path: Path | None = None) -> Published:
     """The published figures, by default those that ship. Raises InputError where the file is damaged."""
-    path = path or Path(str(importlib.resources.files("facenas.latency_tables") / "published-jetson.json"))
+    path = path or Path(str(importlib.resources.files("facenas.latency") / "published_latencies.json"))
     value = read_json(path, "file of published latencies")
     try:
         boards = {

@@ -12,7 +12,7 @@ from facenas.operators import Kind, parse_operator
 from facenas.report.axes import axis_over
 from facenas.report.charts import Bar, Guide, Mark, Series, bar_chart, line_chart
 from facenas.report.markup import Html, element, paragraph, section, table
-from facenas.report.run_folder import OperatorShare, PredictionRecord, RunFolder, SearchRecord
+from facenas.run_folder import OperatorShare, PredictionRecord, RunFolder, SearchRecord
 from facenas.searching.result import Candidate
 from facenas.units import in_megabytes, in_millions, in_ms, in_percent, parse_size
 

@@ -3,7 +3,7 @@
 from facenas.cost import cost_name, cost_value
 from facenas.latency.provenance import ESTIMATED, predicted_from
 from facenas.report.markup import Html, element, paragraph
-from facenas.report.run_folder import RunFolder
+from facenas.run_folder import RunFolder
 from facenas.units import in_ms, in_percent
 
 

@@ -123,7 +123,7 @@ def as_int8(model: Path | bytes, *, timing_only: bool) -> Path | bytes:
     if not timing_only:
         name = "the model" if isinstance(model, bytes) else str(model)
         raise InputError(f"{name} is not quantised, as an int8 device needs; export it with --precision int8")
-    from facenas.exporters.quantize import insert_pairs
+    from facenas.exporters.onnx_int8 import insert_pairs
 
     height, width = (axis.dim_value for axis in content.graph.input[0].type.tensor_type.shape.dim[2:])
     return bytes(insert_pairs(content, [example_image(Size(width, height))], "onnxruntime").SerializeToString())

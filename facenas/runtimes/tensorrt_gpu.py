@@ -113,7 +113,7 @@ def _in_precision(model: onnx.ModelProto, target: Target, *, timing_only: bool) 
 
             return halved(model)
         case "int8":
-            from facenas.exporters.quantize import insert_pairs
+            from facenas.exporters.onnx_int8 import insert_pairs
 
             height, width = (axis.dim_value for axis in model.graph.input[0].type.tensor_type.shape.dim[2:])
             return insert_pairs(model, [example_image(Size(width, height))], "tensorrt")

@@ -17,7 +17,7 @@ from facenas.evaluation.comparison import (
     read_comparison,
 )
 from facenas.files import write_json
-from facenas.report.comparison import write_comparison
+from facenas.report.comparison_page import write_comparison
 
 
 def result(name: str, latency_ms: float, hard: float, ours: bool = False) -> DetectorResult:

@@ -9,11 +9,11 @@ import numpy as np
 import onnx
 import pytest
 from facenas.exporters.artefact import METADATA_KEY
-from facenas.exporters.calibration import choose_calibration
+from facenas.exporters.calibration_photos import choose_calibration
 from facenas.exporters.onnx import export_checkpoint, export_onnx, load_onnx
 from facenas.exporters.onnx_half import half_model
+from facenas.exporters.onnx_int8 import quantize_model
 from facenas.exporters.openvino import export_openvino
-from facenas.exporters.quantize import quantize_model
 from onnx import numpy_helper
 from random_networks import ALL_FAMILIES, TINY, confident_checkpoint
 

@@ -10,10 +10,10 @@ import onnx
 import pytest
 from facenas.exporters import tensorrt
 from facenas.exporters.artefact import read_sidecar, sidecar_of
-from facenas.exporters.calibration import choose_calibration
+from facenas.exporters.calibration_photos import choose_calibration
 from facenas.exporters.onnx import onnx_untrained
 from facenas.exporters.onnx_half import half_model
-from facenas.exporters.quantize import quantize_model
+from facenas.exporters.onnx_int8 import quantize_model
 from facenas.exporters.tensorrt import export_tensorrt, precision_of, read_engine, why_elsewhere, why_not_tensorrt
 from onnx import TensorProto, helper
 

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 from facenas.exporters.artefact import METADATA_KEY
-from facenas.exporters.calibration import choose_calibration
+from facenas.exporters.calibration_photos import choose_calibration
 from facenas.exporters.onnx import onnx_of_checkpoint, onnx_untrained
 from facenas.exporters.onnx_graph import build_onnx, random_weights
 from facenas.exporters.tflite import export_tflite, read_description, why_not_tflite

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from facenas.exporters.describe import description_of
+from facenas.exporters.formats import description_of
 
 from facenas.checkpoint import load_checkpoint
 from facenas.cli.main import main

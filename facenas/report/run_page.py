@@ -16,10 +16,10 @@ from facenas.report.proof_sections import (
     photo_section,
     precision_section,
 )
-from facenas.report.run_folder import RunFolder, read_run_folder
 from facenas.report.search_sections import detector_section, frontier_section, milliseconds_section
 from facenas.report.training_sections import steps_section, training_section
 from facenas.report.verdict import budget_text, verdict, verdict_header
+from facenas.run_folder import RunFolder, read_run_folder
 from facenas.units import in_ms, in_percent
 from facenas.version import __version__
 

@@ -1,4 +1,6 @@
-"""Export to any format: the one place that knows which function makes which format in which precision."""
+"""Every format: the one place that knows which function makes which in which precision, and how a file of it describes
+itself, without loading its runtime.
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,12 +9,13 @@ from facenas.errors import InputError
 
 if TYPE_CHECKING:
     import onnx
-    from facenas.exporters.artefact import Artefact
-    from facenas.exporters.calibration import Calibration
+    from facenas.exporters.artefact import Artefact, Description
+    from facenas.exporters.calibration_photos import Calibration
     from facenas.exporters.openvino import AccuracyControl
 
 FORMATS = {"onnx": "model.onnx", "openvino": "model.xml", "trt": "model.engine", "tflite": "model.tflite"}
 """By format: the usual name of its file."""
+SUFFIXES = (".onnx", ".xml", ".engine", ".tflite")
 
 
 def export_model(
@@ -65,8 +68,31 @@ def _in_precision(
 
             return half_model(model)
         case "int8" if calibration is not None:
-            from facenas.exporters.quantize import quantize_model
+            from facenas.exporters.onnx_int8 import quantize_model
 
             return quantize_model(model, calibration, dialect=dialect)
         case _:
             raise InputError(f"no precision '{precision}' in this format; there are fp32, fp16, int8")
+
+
+def description_of(path: Path) -> "Description":
+    """What the file says of itself. Raises InputError where it is absent, damaged, or not made by facenas."""
+    match path.suffix.lower():
+        case ".onnx":
+            from facenas.exporters.onnx import load_onnx, read_description
+
+            return read_description(load_onnx(path), path)
+        case ".xml":
+            from facenas.exporters.openvino import read_description as read_openvino_description
+
+            return read_openvino_description(path)
+        case ".engine":
+            from facenas.exporters.artefact import read_sidecar
+
+            return read_sidecar(path)
+        case ".tflite":
+            from facenas.exporters.tflite import read_description as read_tflite_description
+
+            return read_tflite_description(path)
+        case _:
+            raise InputError(f"{path} is no model file ({', '.join(SUFFIXES)}); give one made by `facenas export`")

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from facenas.exporters.artefact import describe
-from facenas.exporters.calibration import choose_calibration
+from facenas.exporters.calibration_photos import choose_calibration
 from random_networks import TINY
 
 from facenas.data.image import encode_jpeg

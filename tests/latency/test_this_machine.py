@@ -10,8 +10,8 @@ from facenas.devices.targets import resolve_target
 from facenas.errors import TableError
 from facenas.graph import inventory
 from facenas.latency import calibrate as module
-from facenas.latency.calibrate import calibrate, refitted
 from facenas.latency.table import Calibration, LatencyTable
+from facenas.latency.this_machine import calibrate, refitted
 from facenas.runtimes.fingerprints import read_fingerprint
 from facenas.runtimes.local_agent import Sample
 from facenas.units import Size

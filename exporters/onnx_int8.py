@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-from facenas.exporters.calibration import Calibration
+from facenas.exporters.calibration_photos import Calibration
 from facenas.exporters.onnx import IN_MEMORY, read_description, redescribe
 
 from facenas.errors import InputError

@@ -13,7 +13,7 @@ from browser import open_in_browser
 from report_runs import ARCHITECTURE, candidate, write_run
 
 from facenas.errors import InputError
-from facenas.report.html import write_report
+from facenas.report.run_page import write_report
 
 
 @pytest.fixture
