@@ -9,7 +9,7 @@ from facenas.architecture import Detector
 from facenas.devices.targets import resolve_target
 from facenas.errors import TableError
 from facenas.graph import inventory
-from facenas.latency import calibrate as module
+from facenas.latency import this_machine as module
 from facenas.latency.table import Calibration, LatencyTable
 from facenas.latency.this_machine import calibrate, refitted
 from facenas.runtimes.fingerprints import read_fingerprint
