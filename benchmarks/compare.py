@@ -1,24 +1,23 @@
 """How do our detectors stand beside published ones? Accuracy and latency on the same photos and machine, in one run.
 
 Ours see photos at the long side of their own input, in ratio (640: the protocol `vga`), the published ones as
-benchmarks/baselines.py says. Latency is of the network alone, ONNX Runtime, one thread, all networks timed in turns, each
-at the input that it was judged with.
+`facenas.detector.published` says. Latency is of the network alone, ONNX Runtime, one thread, all networks timed in
+turns, each at the input that it was judged with.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from baselines import Baseline, baselines_in
-
-from facenas.bench.detectors import SCHEMA, DetectorComparison, DetectorResult
 from facenas.bench.record import new_record
 from facenas.detector.face_detector import FaceDetector, described_size
-from facenas.devices.runtimes import load_model
+from facenas.detector.published import Baseline, baselines_in
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
-from facenas.evaluation.evaluate import Detect, Report, evaluate
+from facenas.evaluation.comparison import SCHEMA, DetectorComparison, DetectorResult
 from facenas.evaluation.evaluation_set import load_evaluation_set
-from facenas.latency.measure import measure_latency
+from facenas.evaluation.protocols import Detect, Report, evaluate
+from facenas.runtimes.runtime import load_model
+from facenas.runtimes.timing import measure_latency
 from facenas.units import Size
 
 PHOTO = Size(640, 480)  # for published files whose sides are open

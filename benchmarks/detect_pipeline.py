@@ -21,10 +21,11 @@ import numpy.typing as npt
 import onnxruntime
 
 from facenas.detector.face_detector import DEFAULT_MIN_SCORE, FaceDetector
-from facenas.detector.photo_files import detect_files
-from facenas.detector.postprocess import NMS_IOU, Faces
+from facenas.detector.many_photos import detect_files
 from facenas.errors import InputError
 from facenas.evaluation.parity import compare_faces
+from facenas.pipeline.faces import Faces
+from facenas.pipeline.postprocess import NMS_IOU
 from facenas.zoo import zoo_model
 
 BAR = 1.5

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
-from baselines import Baseline
 
-from facenas.evaluation.evaluate import average_precisions, evaluate
+from facenas.detector.published import Baseline
 from facenas.evaluation.evaluation_set import EvaluationSet, GroundTruth, load_evaluation_set
+from facenas.evaluation.protocols import average_precisions, evaluate
 from facenas.evaluation.wider import evaluate_detections
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"

@@ -17,22 +17,22 @@ from typing import Annotated, Any
 
 import typer
 from facenas.exporters.artefact import Artefact
-from facenas.exporters.calibration import choose_calibration
-from facenas.exporters.export import FORMATS, export_model
+from facenas.exporters.calibration_photos import choose_calibration
+from facenas.exporters.formats import FORMATS, export_model
 from facenas.exporters.onnx import onnx_of_checkpoint
 from script import about_this_run, run_script
 
+from facenas.checkpoint import load_checkpoint
+from facenas.cli.bar import progress_bar
 from facenas.cli.output import print_table
-from facenas.cli.progress import progress_bar
-from facenas.devices.runtimes import load_model
 from facenas.devices.targets import resolve_target
 from facenas.evaluation.evaluation_set import EvaluationSet, load_evaluation_set
 from facenas.evaluation.gates import VERDICTS, Gate, Limits
 from facenas.evaluation.latency_check import check_latency, table_for
-from facenas.evaluation.verify import Verification, verify
+from facenas.evaluation.verification import Verification, verify
 from facenas.files import write_json
-from facenas.latency.measure import Latency, measure_latency
-from facenas.training.checkpoint import load_checkpoint
+from facenas.runtimes.runtime import load_model
+from facenas.runtimes.timing import Latency, measure_latency
 from facenas.units import Size, parse_latency_ms
 from facenas.zoo import DEFAULT_NAME, checkpoint_path
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping
 
-from facenas.devices.compiled_model import example_image
-from facenas.devices.runtimes import load_model
 from facenas.devices.targets import resolve_target
+from facenas.runtimes.compiled_model import example_image
+from facenas.runtimes.runtime import load_model
 from facenas.zoo import zoo_model
 
 

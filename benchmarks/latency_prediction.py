@@ -26,12 +26,9 @@ from prediction_figures import Bars, Compared, summary
 from script import about_this_run, run_script
 
 from facenas.architecture import PUBLISHED_NAMES, Detector, published_detector
+from facenas.cli.bar import progress_bar
 from facenas.cli.output import note, print_table
-from facenas.cli.progress import progress_bar
-from facenas.devices.agent import Agent
 from facenas.devices.cpu import pin_to_cores
-from facenas.devices.fingerprint import differences, read_fingerprint
-from facenas.devices.runtimes import load_model
 from facenas.devices.target import Target
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError, TableError
@@ -39,14 +36,18 @@ from facenas.files import write_json
 from facenas.graph import inventory
 from facenas.latency.carriers import random_networks
 from facenas.latency.journal import Visit
-from facenas.latency.measure import latency_of, low_quantile
 from facenas.latency.operator_times import end_to_end_samples, network_to_visit
 from facenas.latency.predictor import OperatorCosts, predict
 from facenas.latency.short_profile import short_profile
 from facenas.latency.table import LatencyTable, find_table, load_table
 from facenas.operators import Kind, Operator
 from facenas.quiet import Patience
-from facenas.spaces import load_space
+from facenas.devices.fingerprint import differences
+from facenas.runtimes.fingerprints import read_fingerprint
+from facenas.runtimes.local_agent import Agent
+from facenas.runtimes.runtime import load_model
+from facenas.runtimes.timing import latency_of, low_quantile
+from facenas.spaces.named import load_space
 from facenas.units import Size, parse_size
 
 SEED = 2  # a profile draws its calibration networks with another

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from facenas.detector.postprocess import find_faces
 from facenas.graph import BOX_CHANNELS, SCORE_CHANNELS, STRIDES
+from facenas.pipeline.postprocess import find_faces
 
 WIDTH_PX, HEIGHT_PX = 640, 480
 

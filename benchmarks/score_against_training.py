@@ -20,26 +20,27 @@ from latency_prediction import measure
 from script import about_this_run, run_script
 
 from facenas.architecture import Detector, parse_detector, published_detector
+from facenas.cli.bar import progress_bar
 from facenas.cli.output import note, print_table
-from facenas.cli.progress import progress_bar
 from facenas.cost import detector_costs
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.files import read_json, write_json
 from facenas.latency.carriers import random_networks
-from facenas.latency.measure import low_quantile
 from facenas.latency.predictor import OperatorCosts, predict
 from facenas.latency.table import find_table
-from facenas.score import ScoreSettings, ddsar_score, sar_scores
-from facenas.search.problem import Budgets, Problem
-from facenas.search.rerank import naswot_score, zen_score
-from facenas.search.result import run_search
-from facenas.search.table_model import TableModel
-from facenas.spaces import load_space
+from facenas.ranking.halving import RungResult, RungTask, kendall_tau, run_unfinished
+from facenas.ranking.workers import workers
+from facenas.runtimes.timing import low_quantile
+from facenas.scoring.ddsar import ScoreSettings, ddsar_score, sar_scores
+from facenas.scoring.zero_cost import naswot_score, zen_score
+from facenas.searching.budgets import Budgets
+from facenas.searching.costs import TableModel
+from facenas.searching.problem import Problem
+from facenas.searching.result import run_search
+from facenas.spaces.named import load_space
 from facenas.training.photos import training_photos
-from facenas.training.rank import RungResult, RungTask, kendall_tau, run_unfinished
 from facenas.training.recipe import Recipe
-from facenas.training.side_by_side import workers
 from facenas.units import Size
 
 PUBLISHED, SPACE = "damofd-0.5g", "facenas-edge"

@@ -25,12 +25,13 @@ from facenas.cli.output import note, print_table
 from facenas.devices.targets import resolve_target
 from facenas.files import write_json
 from facenas.latency.table import find_table
-from facenas.score import ScoreSettings
-from facenas.search.evolution import EvolutionSettings, run_evolution
-from facenas.search.exact import ExactSearch
-from facenas.search.problem import Budgets, Problem
-from facenas.search.table_model import TableModel
-from facenas.spaces import load_space
+from facenas.scoring.ddsar import ScoreSettings
+from facenas.searching.budgets import Budgets
+from facenas.searching.costs import TableModel
+from facenas.searching.evolution import EvolutionSettings, run_evolution
+from facenas.searching.exact import ExactSearch
+from facenas.searching.problem import Problem
+from facenas.spaces.named import load_space
 from facenas.units import Size
 
 SIZE = Size(640, 480)

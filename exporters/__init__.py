@@ -4,7 +4,7 @@ Each format's module has three functions:
 
     export_<format>(model, out, *, ...) -> Artefact     writes the file, and its description in it or beside it
     why_not_<format>(model) -> str | None               why a model cannot be converted, in words
-    read_description(...) -> Description                what the file says of itself (see `describe.description_of`)
+    read_description(...) -> Description                what the file says of itself (see `formats.description_of`)
 
-`facenas.exporters.export` dispatches to the first, `facenas.exporters.describe` to the last.
+`facenas.exporters.formats` dispatches to the first and the last.
 """

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from facenas.architecture import Detector, parse_detector
-from facenas.detector.postprocess import NMS_IOU
-from facenas.detector.preprocess import Preprocessing
 from facenas.errors import InputError
 from facenas.files import read_json, sha256_of, write_json
+from facenas.pipeline.postprocess import NMS_IOU
+from facenas.pipeline.preprocess import Preprocessing
 from facenas.units import Size, parse_size
 
 SCHEMA = 1

@@ -14,10 +14,10 @@ from facenas.exporters.executed import executed_by_onnxruntime
 from facenas.exporters.onnx_graph import FoldedConv, build_onnx, fold, random_weights
 
 from facenas.architecture import Detector
+from facenas.checkpoint import Checkpoint
 from facenas.errors import InputError
 from facenas.files import write_atomic
 from facenas.graph import build_graph
-from facenas.training.checkpoint import Checkpoint
 from facenas.units import Size
 
 IN_MEMORY = Path("the model")  # how errors name a model that was not read from a file

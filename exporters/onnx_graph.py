@@ -19,12 +19,11 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from facenas.errors import InputError
-from facenas.graph import BOX_CHANNELS, IMAGE, Graph, Layer
+from facenas.graph import BOX_CHANNELS, IMAGE, NORM_EPSILON, Graph, Layer
 from facenas.operators import Kind, Operator
 
 OPSET = 17
 IR_VERSION = 8
-NORM_EPSILON = 1e-3
 
 FloatArray = npt.NDArray[np.float32]
 

@@ -25,7 +25,7 @@ from facenas.exporters.artefact import (
     artefact_of,
     description_from_metadata,
 )
-from facenas.exporters.calibration import Calibration
+from facenas.exporters.calibration_photos import Calibration
 from facenas.exporters.executed import executed_by_openvino
 from facenas.exporters.onnx import read_description as read_onnx_description
 

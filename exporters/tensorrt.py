@@ -18,10 +18,10 @@ import onnx
 from facenas.exporters.artefact import Artefact, Description, artefact_of, read_sidecar, write_sidecar
 from facenas.exporters.onnx import read_description
 
-from facenas.devices.cuda_driver import Cuda, CudaError, Gpu
-from facenas.devices.tensorrt_engine import Package, TensorRtError, build, find_package, unsupported
 from facenas.errors import InputError, MissingPackageError
 from facenas.files import write_atomic
+from facenas.on_device.cuda_driver import Cuda, CudaError, Gpu
+from facenas.on_device.tensorrt_engine import Package, TensorRtError, build, find_package, unsupported
 
 TARGETS = {"fp32": "cuda-tensorrt", "fp16": "cuda-tensorrt-fp16", "int8": "cuda-tensorrt-int8"}
 # TensorRT 8.6 takes flags for permissions; a quantised graph may compute in float16 what is not quantised.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import onnx
 from facenas.exporters.artefact import Artefact, Description, artefact_of, description_from_metadata
-from facenas.exporters.calibration import Calibration
+from facenas.exporters.calibration_photos import Calibration
 from facenas.exporters.onnx import read_description as read_onnx_description
 from facenas.exporters.tflite_file import TfliteFile, read_tflite
 from facenas.exporters.tflite_graph import build_tflite, quantized_tensors, why_not_convertible

@@ -12,8 +12,8 @@ import numpy.typing as npt
 import onnx
 from facenas.exporters.tflite_graph import Range
 
-from facenas.detector.postprocess import LEAST_LOGIT
 from facenas.graph import SCORE_CHANNELS
+from facenas.pipeline.postprocess import LEAST_LOGIT
 
 _ERROR_LEVEL = 3
 

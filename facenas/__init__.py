@@ -8,11 +8,12 @@ The command line is `facenas --help`.
 
 from typing import TYPE_CHECKING, Any
 
+from facenas.version import __version__
+
 if TYPE_CHECKING:
     from facenas.detector.face_detector import FaceDetector as Detector
 
 __all__ = ["Detector", "__version__"]
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:

@@ -74,7 +74,7 @@ def run_chain(settings: ChainSettings, folder: Path, report: Report, note: Note)
         ("verify", chain.verify),
     ):
         chain.do(name, step)
-    from facenas.report.html import write_report
+    from facenas.report.run_page import write_report
 
     chain.save()
     write_report(folder)
@@ -162,9 +162,10 @@ class _Chain:
         On the machine of its fingerprint a table is left alone: it was measured for minutes, and a calibration of
         seconds would only add what happens to disturb the machine now.
         """
-        from facenas.devices.fingerprint import differences, read_fingerprint
-        from facenas.latency.calibrate import calibrate
+        from facenas.devices.fingerprint import differences
         from facenas.latency.table import find_table, save_table
+        from facenas.latency.this_machine import calibrate
+        from facenas.runtimes.fingerprints import read_fingerprint
 
         table = find_table(self.target, self.settings.input_size, self.settings.table)
         origin = "on this kind of machine"
@@ -182,11 +183,12 @@ class _Chain:
         from facenas.architecture import parse_detector
         from facenas.latency.predictor import predict
         from facenas.latency.table import load_table
-        from facenas.score import ScoreSettings
-        from facenas.search.problem import Budgets, Problem
-        from facenas.search.result import run_search
-        from facenas.search.table_model import TableModel
-        from facenas.spaces import load_space
+        from facenas.scoring.ddsar import ScoreSettings
+        from facenas.searching.budgets import Budgets
+        from facenas.searching.costs import TableModel
+        from facenas.searching.problem import Problem
+        from facenas.searching.result import run_search
+        from facenas.spaces.named import load_space
 
         settings = self.settings
         table = load_table(self.folder / "table.json")
@@ -243,8 +245,8 @@ class _Chain:
 
     def export(self) -> str:
         """The ONNX file of the best checkpoint."""
+        from facenas.checkpoint import load_checkpoint
         from facenas.exporters.onnx import export_checkpoint
-        from facenas.training.checkpoint import load_checkpoint
 
         checkpoint = load_checkpoint(self.folder / "training" / "best.safetensors")
         artefact = export_checkpoint(checkpoint, self.folder / "model.onnx", dynamic=False)
@@ -255,7 +257,7 @@ class _Chain:
         from facenas.evaluation.gates import Limits
         from facenas.evaluation.latency_check import check_latency
         from facenas.evaluation.pictures import write_evaluation, write_pictures
-        from facenas.evaluation.verify import verify
+        from facenas.evaluation.verification import verify
         from facenas.latency.table import load_table
         from facenas.training.photos import training_photos
 

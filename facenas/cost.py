@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from facenas.architecture import IMAGE_CHANNELS, Detector
 from facenas.graph import IMAGE, Graph, Layer, build_graph
-from facenas.units import Size
+from facenas.units import Size, in_megabytes, in_millions, in_ms
 
 BYTES_PER_VALUE = 4
 
@@ -70,3 +70,20 @@ def detector_costs(detector: Detector, input_size: Size) -> Costs:
     """FLOPs, parameters and peak activation memory of the whole detector at one input size."""
     graph = build_graph(detector, input_size)
     return Costs(count_flops(graph.layers), count_parameters(graph.layers), peak_memory_bytes(graph))
+
+
+def cost_name(name: str) -> str:
+    """The name of a budgeted cost as a person says it: `latency cpu` is `latency on cpu`."""
+    if name.startswith("latency "):
+        return f"latency on {name.removeprefix('latency ')}"
+    names = {"flops": "FLOPs", "params": "parameters", "memory": "peak memory", "released_flops": "released FLOPs"}
+    return names.get(name, name)
+
+
+def cost_value(name: str, value: float) -> str:
+    """The value of a budgeted cost with its unit."""
+    if name.startswith("latency "):
+        return in_ms(value)
+    if name in ("flops", "params", "released_flops"):
+        return in_millions(value)
+    return in_megabytes(value) if name == "memory" else f"{value:g}"

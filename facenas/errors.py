@@ -36,3 +36,27 @@ class TrainingError(FacenasError):
 
 class BusyMachineError(FacenasError):
     """Other work on the machine spoils what is measured; nothing measured beside it is kept."""
+
+
+class DeviceError(FacenasError):
+    """A device cannot be reached or used; the message says why and what to do."""
+
+
+class ConnectionLostError(DeviceError):
+    """The connection ended, or what came over it was damaged; a new one may work."""
+
+
+class DeviceTimeoutError(ConnectionLostError):
+    """The device gave no answer in time."""
+
+
+class AgentError(FacenasError):
+    """The network could not be measured; the message says why."""
+
+
+class AgentEndedError(DeviceError):
+    """The agent's process ended while it was asked, with an exit code as a shell tells it: 128 + n for signal n."""
+
+    def __init__(self, code: int, last_words: str) -> None:
+        super().__init__(last_words)
+        self.code = code

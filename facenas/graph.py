@@ -27,6 +27,7 @@ IMAGE = "image"
 SCORE_CHANNELS = slice(0, ANCHORS_PER_CELL)
 BOX_CHANNELS = slice(ANCHORS_PER_CELL, 5 * ANCHORS_PER_CELL)
 LANDMARK_CHANNELS = slice(5 * ANCHORS_PER_CELL, (5 + 2 * LANDMARK_COUNT) * ANCHORS_PER_CELL)
+NORM_EPSILON = 1e-3
 
 
 def output_channels(*, landmarks: bool) -> int:

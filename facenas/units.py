@@ -1,4 +1,4 @@
-"""Quantities with their units, as a person types them: `5ms`, `500M`, `0.3M`, `4MB`, `640x480`."""
+"""Quantities with their units, as a person types them (`5ms`, `500M`, `0.3M`, `4MB`, `640x480`) and reads them."""
 
 import re
 from collections.abc import Mapping
@@ -21,6 +21,9 @@ class Size:
 
     def __str__(self) -> str:
         return f"{self.width_px}x{self.height_px}"
+
+
+DEFAULT_INPUT = Size(640, 480)
 
 
 def _parse(text: str, units: Mapping[str, float], what: str, example: str) -> float:
@@ -59,3 +62,32 @@ def parse_size(text: str, multiple_px: int = 32) -> Size:
     if size.width_px % multiple_px or size.height_px % multiple_px:
         raise InputError(f"size '{text}': width and height must be multiples of {multiple_px}, for example 640x480")
     return size
+
+
+def in_ms(value_ms: float) -> str:
+    """A latency with its unit, to three or four digits."""
+    digits = 3 if abs(value_ms) < 1 else 2 if abs(value_ms) < 100 else 1
+    return f"{value_ms:.{digits}f} ms"
+
+
+def in_millions(value: float) -> str:
+    """A count such as FLOPs or parameters, in millions."""
+    millions = value / 1e6
+    return f"{millions:,.{3 if millions < 1 else 1}f} M"
+
+
+def in_megabytes(value_bytes: float) -> str:
+    """Bytes as decimal megabytes."""
+    return f"{value_bytes / 1e6:.2f} MB"
+
+
+def in_seconds(value_s: float) -> str:
+    """A duration in seconds, minutes or hours."""
+    if value_s < 90:
+        return f"{value_s:.1f} s"
+    return f"{value_s / 60:.1f} min" if value_s < 5400 else f"{value_s / 3600:.1f} h"
+
+
+def in_percent(share: float) -> str:
+    """A share of 0 to 1 in per cent."""
+    return f"{100 * share:.1f} %"

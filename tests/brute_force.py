@@ -12,9 +12,10 @@ from facenas.architecture import Backbone, Detector, Family, NeckAndHead, Stage
 from facenas.cost import count_flops, count_parameters, detector_costs
 from facenas.graph import IMAGE, Graph, Layer, backbone_layers, build_graph, inventory
 from facenas.operators import Operator
-from facenas.score import ScoreSettings, ddsar_score, sar_scores
-from facenas.search.problem import Budgets, LatencyModel, Problem
-from facenas.space import Space
+from facenas.scoring.ddsar import ScoreSettings, ddsar_score, sar_scores
+from facenas.searching.budgets import Budgets
+from facenas.searching.problem import LatencyModel, Problem
+from facenas.spaces.space import Space
 from facenas.units import Size
 
 SIZE = Size(64, 64)

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 
 from facenas.architecture import Detector, parse_detector
-from facenas.detector.model import DetectorNetwork
+from facenas.checkpoint import Checkpoint
 from facenas.graph import ANCHORS_PER_CELL, BOX_CHANNELS, SCORE_CHANNELS, STRIDES
-from facenas.training.checkpoint import Checkpoint
+from facenas.networks.network import DetectorNetwork
 from facenas.units import Size
 
 ALL_FAMILIES = parse_detector(

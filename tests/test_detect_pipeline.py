@@ -9,7 +9,7 @@ import pytest
 from facenas.data.image import read_image
 from facenas.data.synthetic import write_synthetic_set
 from facenas.detector.face_detector import FaceDetector
-from facenas.detector.photo_files import detect_files
+from facenas.detector.many_photos import detect_files
 from facenas.errors import InputError
 from facenas.zoo import zoo_model
 

@@ -4,7 +4,7 @@ from facenas.architecture import Family, NeckAndHead, Stage
 from facenas.devices.fingerprint import Fingerprint
 from facenas.latency.table import Calibration, LatencyTable, OperatorTime
 from facenas.operators import Operator
-from facenas.space import Space
+from facenas.spaces.space import Space
 from facenas.units import Size
 
 TINY_INPUT = Size(128, 96)

@@ -12,9 +12,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from facenas.bench.comparison import LEAST_VISITS, Comparison, compare_records, compare_timings
+from facenas.bench.builds import Builds, Report, tree_of_checkout
 from facenas.bench.record import Record, new_record, require_comparable
-from facenas.bench.session import Builds, Report, tree_of_checkout
+from facenas.bench.regression import LEAST_VISITS, Comparison, compare_records, compare_timings
 
 LOOKS = 3
 

@@ -13,12 +13,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from facenas import __version__
-from facenas.devices.fingerprint import Fingerprint, fingerprint_from_json, read_fingerprint
+from facenas.devices.fingerprint import Fingerprint, fingerprint_from_json
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError, TableError
 from facenas.files import read_json, write_json
-from facenas.report.typed_json import read_as
+from facenas.runtimes.fingerprints import read_fingerprint
+from facenas.typed_json import read_as
+from facenas.version import __version__
 
 SCHEMA = 2  # 1 kept the shorter of a visit's two references
 # What makes a machine another one; a runtime's version is a version, and an upgrade may well be what is compared.

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from facenas.bench.comparison import SIGNIFICANCE, TOLERATED, Comparison
 from facenas.bench.gate import Outcome
 from facenas.bench.record import Record
-from facenas.report.quantities import in_ms
+from facenas.bench.regression import SIGNIFICANCE, TOLERATED, Comparison
+from facenas.units import in_ms
 
 TIMING_COLUMNS = ("benchmark", "least", "median", "visits")
 COMPARISON_COLUMNS = ("benchmark", "before", "now", "ratio", "98 % interval", "p", "verdict")

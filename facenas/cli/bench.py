@@ -45,8 +45,8 @@ def bench(
         timing_rows,
         verdict,
     )
+    from facenas.cli.bar import progress_bar
     from facenas.cli.output import note, print_json, print_table
-    from facenas.cli.progress import progress_bar
     from facenas.errors import InputError
     from facenas.files import write_atomic
 
@@ -101,13 +101,13 @@ def compare_detectors(
     folder: Path, models: Path | None, own: list[Path], data: Path | None, out: Path, json: bool
 ) -> None:
     """The comparison page at `out`, and its figures beside it as JSON."""
-    from facenas.bench.detectors import nearest_of_ours
     from facenas.bench.folder import load_benchmark
+    from facenas.cli.bar import progress_bar
     from facenas.cli.output import note, print_json, print_table
-    from facenas.cli.progress import progress_bar
     from facenas.errors import InputError
+    from facenas.evaluation.comparison import nearest_of_ours
     from facenas.files import write_json
-    from facenas.report.comparison import write_comparison
+    from facenas.report.comparison_page import write_comparison
     from facenas.zoo import ZOO_NAMES, model_path, zoo_model
 
     if data is None:

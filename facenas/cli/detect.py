@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from facenas.detector.postprocess import Faces
+    from facenas.pipeline.faces import Faces
 
 
 def detect(
@@ -25,14 +25,14 @@ def detect(
     """Find faces in photos, in videos, or in what a camera sees (until Ctrl-C, or --frames)."""
     import time
 
+    from facenas.cli.bar import progress_bar
     from facenas.cli.output import note, print_json
-    from facenas.cli.pictures import is_moving, list_sources, read_pictures
-    from facenas.cli.progress import progress_bar
     from facenas.data.image import encode_jpeg
     from facenas.detector.face_detector import FaceDetector
+    from facenas.detector.sources import is_moving, list_sources, read_pictures
     from facenas.errors import InputError
     from facenas.files import write_atomic
-    from facenas.report.draw import draw_faces
+    from facenas.pipeline.draw import draw_faces
     from facenas.zoo import model_path, zoo_model
 
     if not 0 < min_score < 1:

@@ -83,8 +83,8 @@ def _table_entry(name: str) -> dict[str, Any]:
 
     from facenas.devices.targets import resolve_target
     from facenas.errors import TableError
-    from facenas.latency.shipped import DEFAULT_INPUT
     from facenas.latency.table import find_table
+    from facenas.units import DEFAULT_INPUT
 
     try:
         table = find_table(resolve_target(name), DEFAULT_INPUT)
@@ -102,9 +102,9 @@ def _table_entry(name: str) -> dict[str, Any]:
 
 def _why_unreachable(device: "OwnDevice") -> str | None:
     """None where the device answers and has its runtime, else why not."""
-    from facenas.devices.remote import RemoteAgent
-    from facenas.devices.transport import transport_for
+    from facenas.devices.host import transport_for
     from facenas.errors import FacenasError
+    from facenas.remote.remote_agent import RemoteAgent
 
     try:
         with RemoteAgent(device.target, transport_for(device.host), python=device.python) as agent:

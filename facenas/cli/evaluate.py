@@ -15,11 +15,11 @@ def evaluate(
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """Evaluate an exported model by the WIDER FACE protocol."""
+    from facenas.cli.bar import progress_bar
     from facenas.cli.output import note, print_json, print_table
-    from facenas.cli.progress import progress_bar
-    from facenas.evaluation.evaluate import evaluate as judge
-    from facenas.evaluation.evaluate import evaluation_to_json, open_detector
     from facenas.evaluation.evaluation_set import load_evaluation_set
+    from facenas.evaluation.protocols import evaluate as judge
+    from facenas.evaluation.protocols import evaluation_to_json, open_detector
     from facenas.zoo import model_path
 
     detector = open_detector(model_path(model), protocol)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from facenas.exporters.export import FORMATS
+from facenas.exporters.formats import FORMATS
 
 
 def export(
@@ -31,12 +31,12 @@ def export(
 ) -> None:
     """Export a detector for a runtime."""
     from facenas.architecture import resolve_detector
+    from facenas.checkpoint import load_checkpoint
     from facenas.cli.output import note, print_json, print_table
     from facenas.errors import InputError
-    from facenas.exporters.calibration import choose_calibration
-    from facenas.exporters.export import export_model
+    from facenas.exporters.calibration_photos import choose_calibration
+    from facenas.exporters.formats import export_model
     from facenas.exporters.onnx import onnx_of_checkpoint, onnx_untrained
-    from facenas.training.checkpoint import load_checkpoint
     from facenas.units import Size, parse_size
     from facenas.zoo import checkpoint_path
 

@@ -22,8 +22,8 @@ def predict(
     from dataclasses import replace
 
     from facenas.architecture import resolve_detector
+    from facenas.cli.bar import progress_bar
     from facenas.cli.output import note, print_json, print_table
-    from facenas.cli.progress import progress_bar
     from facenas.cli.tables import open_tables
     from facenas.latency.predictor import Source
     from facenas.latency.predictor import predict as predict_latency

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from facenas.devices.remote import RemoteAgent
     from facenas.devices.target import Target
+    from facenas.remote.remote_agent import RemoteAgent
 
 
 def profile(
@@ -33,8 +33,8 @@ def profile(
     is modelled from published figures.
     """
     from facenas.architecture import resolve_detector
+    from facenas.cli.bar import progress_bar
     from facenas.cli.output import note, print_json, print_table
-    from facenas.cli.progress import progress_bar
     from facenas.devices.target import MODELLED_NAMES
     from facenas.devices.targets import resolve_target
     from facenas.errors import InputError
@@ -42,7 +42,7 @@ def profile(
     from facenas.latency.roofline import modelled_table
     from facenas.latency.shipped import table_file_name
     from facenas.latency.table import save_table
-    from facenas.spaces import load_space
+    from facenas.spaces.named import load_space
     from facenas.units import parse_size
 
     target, size = resolve_target(device), parse_size(input)
@@ -106,10 +106,10 @@ def profile(
 def _remote_agent(target: "Target", host: str | None, python: str | None) -> "RemoteAgent | None":
     """The agent on the host given or kept for the target; None where it is this machine's. Raises InputError."""
     from facenas.cli.output import note
+    from facenas.devices.host import transport_for
     from facenas.devices.own_devices import load_devices
-    from facenas.devices.remote import RemoteAgent
-    from facenas.devices.transport import transport_for
     from facenas.errors import InputError
+    from facenas.remote.remote_agent import RemoteAgent
 
     kept = load_devices().get(target.name) if target.elsewhere else None
     host, python = host or (kept.host if kept else None), python or (kept.python if kept else "python3")

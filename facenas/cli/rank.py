@@ -8,7 +8,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from facenas.training.rank import Ranking
+    from facenas.ranking.halving import Ranking
 
 
 def rank(
@@ -45,15 +45,15 @@ def rank(
     from dataclasses import replace
 
     from facenas.chain import SYNTHETIC_RECIPE, draw_synthetic_photos
+    from facenas.cli.bar import progress_bar
     from facenas.cli.output import note, print_json
-    from facenas.cli.progress import progress_bar
     from facenas.errors import InputError
-    from facenas.training.contenders import gather_contenders
+    from facenas.ranking.contenders import gather_contenders
+    from facenas.ranking.halving import plan_rungs
+    from facenas.ranking.halving import rank as rank_contenders
+    from facenas.ranking.workers import workers
     from facenas.training.photos import training_photos
-    from facenas.training.rank import plan_rungs
-    from facenas.training.rank import rank as rank_contenders
     from facenas.training.recipe import Recipe
-    from facenas.training.side_by_side import workers
     from facenas.units import Size, parse_size
 
     if search is None and not arch:

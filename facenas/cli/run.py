@@ -25,9 +25,9 @@ def run(
     The same command on the same folder goes on where it was stopped.
     """
     from facenas.chain import ChainSettings, run_chain
-    from facenas.cli.gates import print_gate_rows
+    from facenas.cli.bar import progress_bar
     from facenas.cli.output import note, print_json
-    from facenas.cli.progress import progress_bar
+    from facenas.cli.results import print_gate_rows
     from facenas.units import parse_latency_ms, parse_size
 
     settings = ChainSettings(

@@ -16,7 +16,7 @@ def score(
     from facenas.architecture import resolve_detector
     from facenas.cli.output import print_json, print_table
     from facenas.cost import detector_costs
-    from facenas.score import ScoreSettings, ddsar_score, sar_scores
+    from facenas.scoring.ddsar import ScoreSettings, ddsar_score, sar_scores
     from facenas.units import parse_size
 
     detector = resolve_detector(arch)

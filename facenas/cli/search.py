@@ -61,21 +61,21 @@ def search(
 ) -> None:
     """Find the detector of a space that scores best within budgets, and prove that none scores more."""
     from facenas.cli import search_options as options
-    from facenas.cli.budgets import parse_budgets
+    from facenas.cli.bar import progress_bar
     from facenas.cli.output import note, print_json
-    from facenas.cli.progress import progress_bar
     from facenas.cli.results import print_ranges, print_search
     from facenas.cli.search_plan import SearchPlan
     from facenas.cli.tables import open_tables
     from facenas.files import write_json
-    from facenas.score import ScoreSettings
-    from facenas.search.confirm import confirm as confirm_result
-    from facenas.search.confirm import require_confirmable
-    from facenas.search.evolution import EvolutionSettings
-    from facenas.search.ranking import Ranking
-    from facenas.search.rerank import Measure, require_torch
-    from facenas.search.result import require_top, space_ranges
-    from facenas.spaces import load_space
+    from facenas.scoring.ddsar import ScoreSettings
+    from facenas.scoring.zero_cost import Measure, require_torch
+    from facenas.searching.budgets import parse_budgets
+    from facenas.searching.confirm import confirm as confirm_result
+    from facenas.searching.confirm import require_confirmable
+    from facenas.searching.evolution import EvolutionSettings
+    from facenas.searching.objective import Ranking
+    from facenas.searching.result import require_top, space_ranges
+    from facenas.spaces.named import load_space
     from facenas.units import parse_size
 
     devices, size = options.parse_devices(device), parse_size(input_size)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from facenas.errors import InputError
-from facenas.score import PAPER_STAGE_WEIGHTS
+from facenas.scoring.ddsar import PAPER_STAGE_WEIGHTS
 from facenas.units import Size
 
 NO_DEVICE = "none"

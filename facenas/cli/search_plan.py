@@ -6,14 +6,16 @@ from pathlib import Path
 
 from facenas.cli.search_options import STATE_FILE, Algorithm
 from facenas.latency.table import LatencyTable
-from facenas.score import ScoreSettings
-from facenas.search.evolution import EvolutionSettings, run_evolution
-from facenas.search.problem import Budgets, Problem
-from facenas.search.ranking import Ranking
-from facenas.search.rerank import Measure, rerank
-from facenas.search.result import SearchResult, run_search
-from facenas.search.table_model import TableModel
-from facenas.space import Space
+from facenas.scoring.ddsar import ScoreSettings
+from facenas.scoring.zero_cost import Measure
+from facenas.searching.budgets import Budgets
+from facenas.searching.costs import TableModel
+from facenas.searching.evolution import EvolutionSettings, run_evolution
+from facenas.searching.objective import Ranking
+from facenas.searching.problem import Problem
+from facenas.searching.rerank import rerank
+from facenas.searching.result import SearchResult, run_search
+from facenas.spaces.space import Space
 from facenas.units import Size
 
 

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from facenas.devices.fingerprint import differences, read_fingerprint
+from facenas.devices.fingerprint import differences
 from facenas.devices.target import MODELLED_NAMES
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
-from facenas.latency.calibrate import calibrate as rescale
 from facenas.latency.table import LatencyTable, find_table, load_table
+from facenas.latency.this_machine import calibrate as rescale
+from facenas.runtimes.fingerprints import read_fingerprint
 from facenas.units import Size
 
 

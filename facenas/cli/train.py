@@ -54,8 +54,8 @@ def train(
     from dataclasses import replace
 
     from facenas.architecture import resolve_detector
+    from facenas.cli.bar import progress_bar
     from facenas.cli.output import note, print_json
-    from facenas.cli.progress import progress_bar
     from facenas.errors import InputError
     from facenas.training.photos import training_photos
     from facenas.training.recipe import Recipe, default_rate_and_decay

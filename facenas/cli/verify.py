@@ -28,16 +28,16 @@ def verify(
 
     Exit code 1 when a gate fails.
     """
-    from facenas.cli.gates import print_gates
+    from facenas.cli.bar import progress_bar
     from facenas.cli.output import print_json
-    from facenas.cli.progress import progress_bar
+    from facenas.cli.results import print_gates
     from facenas.devices.targets import resolve_target, why_unavailable
     from facenas.errors import InputError
     from facenas.evaluation.evaluation_set import load_evaluation_set
     from facenas.evaluation.gates import LatencyCheck, Limits
     from facenas.evaluation.latency_check import check_latency, table_for
-    from facenas.evaluation.verify import verify as run_gates
-    from facenas.exporters.describe import description_of
+    from facenas.evaluation.verification import verify as run_gates
+    from facenas.exporters.formats import description_of
     from facenas.files import write_json
     from facenas.units import parse_latency_ms
     from facenas.zoo import checkpoint_path

@@ -74,19 +74,6 @@ def photo_size(path: Path) -> tuple[int, int]:
     return (height_px, width_px) if rotated else (width_px, height_px)
 
 
-def letterbox(image: Photo, width_px: int, height_px: int) -> tuple[Photo, float]:
-    """Scale an image, in ratio, as large as fits; place it top-left in uint8 [height_px, width_px, 3], the rest black.
-
-    Returns the picture and the scale: a point of the image times the scale is the point of the picture.
-    """
-    height, width = image.shape[:2]
-    scale = min(width_px / width, height_px / height)
-    fitted = scale_image(image, min(width_px, round(width * scale)), min(height_px, round(height * scale)))
-    picture = np.zeros((height_px, width_px, 3), dtype=np.uint8)
-    picture[: fitted.shape[0], : fitted.shape[1]] = fitted
-    return picture, scale
-
-
 def scale_image(image: Photo, width_px: int, height_px: int) -> Photo:
     """Scale to the size (at least 1x1): by area when shrinking to less than half, else bilinear."""
     size = (max(1, width_px), max(1, height_px))

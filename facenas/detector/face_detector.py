@@ -19,19 +19,19 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from facenas.data.image import letterbox, scale_image
-from facenas.detector.postprocess import Faces, find_faces
-from facenas.devices.compiled_model import CompiledModel
-from facenas.devices.runtimes import load_model
 from facenas.devices.target import Target
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
-from facenas.exporters.describe import description_of
+from facenas.exporters.formats import description_of
 from facenas.graph import STRIDES, output_channels
+from facenas.pipeline.faces import Faces
+from facenas.pipeline.fit import fit_long_side, letterbox
+from facenas.pipeline.postprocess import find_faces
+from facenas.runtimes.compiled_model import CompiledModel
+from facenas.runtimes.runtime import load_model
 from facenas.units import Size
 
 DEFAULT_MIN_SCORE = 0.3
-_STRIDE_PX = 32
 
 
 class FaceDetector:
@@ -96,20 +96,6 @@ class FaceDetector:
         if self._long_side_px is None:
             return letterbox(image, size.width_px, size.height_px)
         return fit_long_side(image, self._long_side_px)
-
-
-def fit_long_side(image: npt.NDArray[np.uint8], long_side_px: int) -> tuple[npt.NDArray[np.uint8], float]:
-    """Scale a photo to a long side in ratio, and fill right and bottom with black up to multiples of 32.
-
-    Returns the picture and the scale, as `letterbox` does.
-    """
-    height, width = image.shape[:2]
-    scale = long_side_px / max(height, width)
-    scaled_width, scaled_height = max(1, round(width * scale)), max(1, round(height * scale))
-    sides = (-(-side // _STRIDE_PX) * _STRIDE_PX for side in (scaled_height, scaled_width))
-    picture = np.zeros((*sides, 3), np.uint8)
-    picture[:scaled_height, :scaled_width] = scale_image(image, scaled_width, scaled_height)
-    return picture, scale
 
 
 def workers() -> int:

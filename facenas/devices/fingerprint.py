@@ -1,12 +1,8 @@
 """Fingerprint: everything that a latency on this machine depends on. Tables of different fingerprints do not mix."""
 
-import importlib.metadata
-import platform
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from facenas.devices.cpu import cores, cpu_flags, cpu_model, governor
-from facenas.devices.target import GPU, Target
 from facenas.errors import TableError
 
 
@@ -27,63 +23,6 @@ class Fingerprint:
     def to_json(self) -> dict[str, Any]:
         """The fields as plain JSON values."""
         return asdict(self) | {"instruction_sets": list(self.instruction_sets)}
-
-
-def read_fingerprint(target: Target) -> Fingerprint:
-    """The fingerprint of this machine running `target`; its runtime must be installed."""
-    if target.hardware == GPU:
-        return _gpu_fingerprint(target)
-    if target.estimated:
-        return _npu_fingerprint(target)
-    return Fingerprint(
-        cpu=cpu_model(),
-        instruction_sets=tuple(sorted(cpu_flags())),
-        cores=cores(),
-        governor=governor(),
-        operating_system=f"{platform.system()} {platform.machine()}",
-        runtime=target.runtime,
-        runtime_version=importlib.metadata.version(target.runtime),
-        precision=target.precision,
-        threads=target.threads,
-    )
-
-
-def _npu_fingerprint(target: Target) -> Fingerprint:
-    """That of an NPU that only its compiler knows: whatever machine runs the compiler, its answer is the same."""
-    from facenas.devices.vela import npu_of
-
-    return Fingerprint(
-        cpu=str(npu_of(target)),
-        instruction_sets=(),
-        cores=1,
-        governor="estimate",
-        operating_system="none",
-        runtime=target.runtime,
-        runtime_version=importlib.metadata.version(target.runtime),
-        precision=target.precision,
-        threads=target.threads,
-    )
-
-
-def _gpu_fingerprint(target: Target) -> Fingerprint:
-    """That of the GPU: its multiprocessors are the cores, what its driver says stands for the governor."""
-    from facenas.devices.cuda_driver import Cuda
-    from facenas.devices.tensorrt_engine import find_package
-
-    gpu = Cuda().gpu()
-    package = find_package() if target.runtime == "tensorrt" else None
-    version = importlib.metadata.version(target.runtime) if package is None else f"{package.flavour} {package.version}"
-    return Fingerprint(
-        cpu=gpu.name,
-        instruction_sets=(f"sm_{gpu.compute_capability.replace('.', '')}",),
-        cores=gpu.multiprocessors,
-        governor=f"driver for CUDA {gpu.driver}",
-        operating_system=f"{platform.system()} {platform.machine()}",
-        runtime=target.runtime,
-        runtime_version=version,
-        precision=target.precision,
-        threads=target.threads,
-    )
 
 
 def fingerprint_from_json(value: Any) -> Fingerprint:

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from facenas.devices.host import transport_for
 from facenas.devices.target import JETSON, TARGET_NAMES, Target
-from facenas.devices.transport import transport_for
 from facenas.errors import InputError
 from facenas.files import write_atomic
 

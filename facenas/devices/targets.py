@@ -59,8 +59,8 @@ def why_unavailable(target: Target) -> str | None:
 
 
 def _why_no_gpu(target: Target) -> str | None:
-    from facenas.devices.cuda_driver import Cuda, CudaError
-    from facenas.devices.tensorrt_engine import PACKAGES
+    from facenas.on_device.cuda_driver import Cuda, CudaError
+    from facenas.on_device.tensorrt_engine import PACKAGES
 
     packages = PACKAGES if target.runtime == "tensorrt" else (target.runtime,)
     if not any(importlib.util.find_spec(package) for package in packages):

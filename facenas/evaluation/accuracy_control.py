@@ -1,12 +1,13 @@
 """Average precision as the judge of a quantiser that tries which layers int8 costs too much."""
 
-from facenas.data.image import letterbox, read_image
-from facenas.evaluation.evaluate import average_precisions, evaluate
+from facenas.data.image import read_image
 from facenas.evaluation.evaluation_set import EvaluationSet
 from facenas.evaluation.gates import AP_DROPS
-from facenas.evaluation.verify import LetterboxedDetector
+from facenas.evaluation.protocols import average_precisions, evaluate
+from facenas.evaluation.verification import LetterboxedDetector
 from facenas.exporters.artefact import Description
 from facenas.exporters.openvino import AccuracyControl, FloatArray, Run
+from facenas.pipeline.fit import letterbox
 
 
 class _Network:

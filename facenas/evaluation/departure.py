@@ -61,7 +61,7 @@ def first_departure(
 
 def layer_names(path: Path) -> tuple[str, ...]:
     """The layers of an exported file's architecture, in the order of execution."""
-    from facenas.exporters.describe import description_of
+    from facenas.exporters.formats import description_of
 
     description = description_of(path)
     return tuple(layer.name for layer in build_graph(description.detector, description.input_size).layers)
@@ -84,8 +84,8 @@ def onnx_layer_runner(content: bytes, names: Sequence[str]) -> RunLayers:
     """The same for the bytes of an ONNX model, in ONNX Runtime."""
     import onnx
 
-    from facenas.devices.onnxruntime_cpu import OnnxRuntimeModel
     from facenas.devices.targets import resolve_target
+    from facenas.runtimes.onnxruntime_cpu import OnnxRuntimeModel
 
     model = onnx.load_from_string(content)
     present = {output for node in model.graph.node for output in node.output}

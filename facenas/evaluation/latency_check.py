@@ -3,15 +3,15 @@
 import time
 from pathlib import Path
 
-from facenas.devices.runtimes import load_model
 from facenas.devices.target import Target
 from facenas.errors import TableError
-from facenas.evaluation.evaluate import Report
 from facenas.evaluation.gates import LatencyCheck, Limits, latency_gates
-from facenas.exporters.describe import description_of
-from facenas.latency.measure import measure_latency
+from facenas.evaluation.protocols import Report
+from facenas.exporters.formats import description_of
 from facenas.latency.predictor import predict
 from facenas.latency.table import LatencyTable, find_table
+from facenas.runtimes.runtime import load_model
+from facenas.runtimes.timing import measure_latency
 from facenas.units import Size
 
 PAUSES_S = (0.0, 2.0, 6.0, 20.0)

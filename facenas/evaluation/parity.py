@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from facenas.detector.postprocess import Faces
 from facenas.graph import SCORE_CHANNELS
+from facenas.pipeline.faces import Faces, pairwise_iou
 
 FloatArray = npt.NDArray[np.float32]
 PARTNER_IOU = 0.9
@@ -99,12 +99,3 @@ def compare_faces(reference: Sequence[Faces], artefact: Sequence[Faces]) -> BoxP
         if good.any():
             difference = max(difference, float(np.abs(expected.scores - found.scores[partner])[good].max()))
     return BoxParity(total, matched / total if total else 1.0, difference)
-
-
-def pairwise_iou(boxes: FloatArray, others: FloatArray) -> FloatArray:
-    """float32 [n, m]: intersection over union of boxes [n, 4] and others [m, 4], x1 y1 x2 y2."""
-    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    common = np.maximum(high - low, 0).prod(axis=-1)
-    area, other_area = ((b[:, 2:] - b[:, :2]).prod(axis=-1) for b in (boxes, others))
-    return np.asarray(common / np.maximum(area[:, None] + other_area[None] - common, 1e-9), np.float32)

@@ -7,10 +7,10 @@ import numpy as np
 from facenas.data.image import encode_jpeg, read_image
 from facenas.detector.face_detector import DEFAULT_MIN_SCORE, FaceDetector
 from facenas.evaluation.evaluation_set import EvaluationSet
-from facenas.evaluation.parity import pairwise_iou
 from facenas.evaluation.wider import IOU, Evaluation
 from facenas.files import write_atomic, write_json
-from facenas.report.draw import draw_faces
+from facenas.pipeline.draw import draw_faces
+from facenas.pipeline.faces import pairwise_iou
 
 _CURVE_POINTS = 100
 

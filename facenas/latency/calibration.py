@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from facenas.devices.target import Target
 from facenas.errors import TableError
-from facenas.latency.measure import low_quantile
 from facenas.latency.table import Calibration
+from facenas.runtimes.timing import low_quantile
 
 FOLDS = 10
 LEAST_NETWORKS = 3

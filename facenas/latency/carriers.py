@@ -15,7 +15,7 @@ import numpy as np
 from facenas.architecture import PUBLISHED_NAMES, Backbone, Detector, published_detector
 from facenas.graph import inventory
 from facenas.operators import Operator
-from facenas.space import Space
+from facenas.spaces.space import Space
 from facenas.units import Size
 
 CARRIERS_PER_OPERATOR = 2

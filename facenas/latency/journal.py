@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from facenas.devices.agent import Sample
 from facenas.errors import InputError
+from facenas.runtimes.local_agent import Sample
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from facenas.architecture import Detector
-from facenas.devices.agent import Sample
 from facenas.graph import Graph, build_graph
 from facenas.latency.journal import Visit
-from facenas.latency.measure import low_quantile
 from facenas.latency.table import OperatorTime
 from facenas.operators import Operator
 from facenas.quiet import QUIET
+from facenas.runtimes.local_agent import Sample
+from facenas.runtimes.timing import low_quantile
 from facenas.units import Size
 
 UNSTABLE_PERCENT = 10.0

@@ -15,17 +15,12 @@ from typing import Any
 import numpy as np
 
 from facenas.architecture import Detector
-from facenas.devices.agent import Agent, AgentError
-from facenas.devices.fingerprint import read_fingerprint
-from facenas.devices.remote import RemoteAgent
 from facenas.devices.target import Target
 from facenas.devices.targets import require_available
-from facenas.errors import TableError
+from facenas.errors import AgentError, TableError
 from facenas.latency.calibration import calibration_of, session_drift
 from facenas.latency.carriers import landmark_carriers, published_carriers, random_networks, space_carriers
 from facenas.latency.journal import Journal, Visit
-from facenas.latency.lock import only_one
-from facenas.latency.measure import halves_differ_percent
 from facenas.latency.operator_times import (
     UNSTABLE_PERCENT,
     Network,
@@ -38,8 +33,13 @@ from facenas.latency.operator_times import (
     sum_ns,
 )
 from facenas.latency.table import Calibration, LatencyTable, OperatorTime, save_table
+from facenas.locks import only_one
 from facenas.operators import Operator
-from facenas.space import Space
+from facenas.remote.remote_agent import RemoteAgent
+from facenas.runtimes.fingerprints import read_fingerprint
+from facenas.runtimes.local_agent import Agent
+from facenas.runtimes.timing import halves_differ_percent
+from facenas.spaces.space import Space
 from facenas.units import Size
 
 _CALIBRATION_SEED = 1

@@ -30,7 +30,7 @@ from facenas.latency.carriers import landmark_carriers, published_carriers
 from facenas.latency.published_networks import network_operators
 from facenas.latency.table import Calibration, LatencyTable, OperatorTime
 from facenas.operators import Kind, Operator
-from facenas.space import Space
+from facenas.spaces.space import Space
 from facenas.units import Size
 
 BYTES_PER_VALUE = 2
@@ -117,7 +117,7 @@ def _bytes(operator: Operator) -> int:
 
 def read_published(path: Path | None = None) -> Published:
     """The published figures, by default those that ship. Raises InputError where the file is damaged."""
-    path = path or Path(str(importlib.resources.files("facenas.latency_tables") / "published-jetson.json"))
+    path = path or Path(str(importlib.resources.files("facenas.latency") / "published_latencies.json"))
     value = read_json(path, "file of published latencies")
     try:
         boards = {

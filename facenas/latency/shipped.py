@@ -5,9 +5,7 @@ from pathlib import Path
 
 from facenas.devices.target import Target
 from facenas.devices.targets import resolve_target
-from facenas.units import Size
-
-DEFAULT_INPUT = Size(640, 480)
+from facenas.units import DEFAULT_INPUT, Size
 
 
 def table_file_name(target: Target, input_size: Size) -> str:

@@ -18,15 +18,12 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from facenas.devices.agent import Agent, AgentError
-from facenas.devices.fingerprint import read_fingerprint
 from facenas.devices.target import Target
 from facenas.devices.targets import require_available
-from facenas.errors import TableError
+from facenas.errors import AgentError, TableError
 from facenas.latency.calibration import LEAST_NETWORKS
 from facenas.latency.carriers import random_networks, space_carriers
 from facenas.latency.journal import Visit
-from facenas.latency.measure import low_quantile
 from facenas.latency.operator_fit import (
     CONTEXT_DOUBT,
     Fit,
@@ -51,7 +48,10 @@ from facenas.latency.operator_times import (
 from facenas.latency.table import Calibration, CarriedFrom, LatencyTable, OperatorTime
 from facenas.operators import Operator
 from facenas.quiet import Patience
-from facenas.space import Space
+from facenas.runtimes.fingerprints import read_fingerprint
+from facenas.runtimes.local_agent import Agent
+from facenas.runtimes.timing import low_quantile
+from facenas.spaces.space import Space
 from facenas.units import Size
 
 MOST_ERROR_PERCENT = 5.0

@@ -152,7 +152,9 @@ def save_table(table: LatencyTable, path: Path) -> None:
         "seconds": round(table.seconds, 1),
         "failures": list(table.failures),
         "fingerprint": table.fingerprint.to_json(),
-        "calibration": {name: value for name, value in asdict(table.calibration).items() if name != "pairs_ms"},
+        "calibration": {
+            name: value for name, value in asdict(table.calibration).items() if name != "pairs_ms" and value is not None
+        },
         "calibration_pairs_ms": "",
     }
     if table.carried_from is not None:

@@ -3,18 +3,14 @@
 from facenas.data.image import read_image
 from facenas.errors import InputError
 from facenas.evaluation.gates import Gate
+from facenas.latency.provenance import ESTIMATED, predicted_from
 from facenas.report.axes import Axis
 from facenas.report.charts import Bar, Guide, Series, bar_chart, line_chart
+from facenas.report.images import as_data_uri
 from facenas.report.markup import Html, element, paragraph, section, table
-from facenas.report.pictures import as_data_uri
-from facenas.report.quantities import (
-    ESTIMATED,
-    in_ms,
-    in_percent,
-    predicted_from,
-)
-from facenas.report.run_folder import Curve, PrecisionRecord, RunFolder, VerificationRecord
 from facenas.report.verdict import gate_word, predicted_latency
+from facenas.run_folder import Curve, PrecisionRecord, RunFolder, VerificationRecord
+from facenas.units import in_ms, in_percent
 
 MOST_PHOTOS = 12
 _CURVE_POINTS = 150

@@ -4,25 +4,17 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from facenas.architecture import Detector, Family, Stage, parse_detector
+from facenas.cost import cost_name, cost_value
 from facenas.errors import InputError
 from facenas.graph import build_graph
+from facenas.latency.provenance import ESTIMATED, predicted_from
 from facenas.operators import Kind, parse_operator
 from facenas.report.axes import axis_over
 from facenas.report.charts import Bar, Guide, Mark, Series, bar_chart, line_chart
 from facenas.report.markup import Html, element, paragraph, section, table
-from facenas.report.quantities import (
-    ESTIMATED,
-    cost_name,
-    cost_value,
-    in_megabytes,
-    in_millions,
-    in_ms,
-    in_percent,
-    predicted_from,
-)
-from facenas.report.run_folder import OperatorShare, PredictionRecord, RunFolder, SearchRecord
-from facenas.search.result import Candidate
-from facenas.units import parse_size
+from facenas.run_folder import OperatorShare, PredictionRecord, RunFolder, SearchRecord
+from facenas.searching.result import Candidate
+from facenas.units import in_megabytes, in_millions, in_ms, in_percent, parse_size
 
 COSTLIEST = 12
 

@@ -7,7 +7,6 @@ throughput are straight on two logarithmic axes, so an operator that the runtime
 from collections.abc import Sequence
 from pathlib import Path
 
-from facenas import __version__
 from facenas.files import write_atomic
 from facenas.latency.table import LatencyTable, OperatorTime
 from facenas.operators import Kind, Operator
@@ -15,8 +14,9 @@ from facenas.report.axes import axis_over
 from facenas.report.charts import Point
 from facenas.report.markup import Html, element, paragraph, section, table
 from facenas.report.page import page
-from facenas.report.quantities import in_ms, in_percent, in_seconds
 from facenas.report.scatter import SCATTER_STYLE, Slope, scatter_chart
+from facenas.units import in_ms, in_percent, in_seconds
+from facenas.version import __version__
 
 _THROUGHPUTS = (1, 10, 100)
 _DEAREST = 12

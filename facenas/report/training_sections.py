@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from facenas.report.axes import axis_over
 from facenas.report.charts import Point, Series, line_chart
 from facenas.report.markup import Html, element, paragraph, section, table
-from facenas.report.quantities import in_seconds
-from facenas.report.run_folder import LossLine, RunFolder, ValidationLine
+from facenas.run_folder import LossLine, RunFolder, ValidationLine
+from facenas.units import in_seconds
 
 _CURVE_POINTS = 160
 

@@ -1,8 +1,10 @@
 """The top of the page: the verdict, the budget, the figures that decide, and the gates in one line."""
 
+from facenas.cost import cost_name, cost_value
+from facenas.latency.provenance import ESTIMATED, predicted_from
 from facenas.report.markup import Html, element, paragraph
-from facenas.report.quantities import ESTIMATED, cost_name, cost_value, in_ms, in_percent, predicted_from
-from facenas.report.run_folder import RunFolder
+from facenas.run_folder import RunFolder
+from facenas.units import in_ms, in_percent
 
 
 def gate_word(passed: bool | None) -> Html:

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from facenas.checkpoint import load_checkpoint
 from facenas.errors import InputError
 from facenas.files import sha256_of
-from facenas.training.checkpoint import load_checkpoint
 from facenas.training.optimization import floats_of
 
 _AVERAGE = "average/"

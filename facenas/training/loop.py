@@ -15,17 +15,16 @@ import torch
 from torch import Tensor, nn
 
 from facenas.architecture import Detector, Family
+from facenas.checkpoint import Checkpoint, save_checkpoint
 from facenas.data.annotations import Dataset
-from facenas.detector.model import DetectorNetwork
-from facenas.detector.preprocess import MEAN, STANDARD_DEVIATION
 from facenas.devices.cpu import BFLOAT16_FLAGS, cores, cpu_flags
 from facenas.errors import InputError, TrainingError
-from facenas.training.checkpoint import Checkpoint, save_checkpoint
+from facenas.networks.network import DetectorNetwork
+from facenas.pipeline.preprocess import MEAN, STANDARD_DEVIATION
 from facenas.training.curve import Curve
 from facenas.training.distributed import Processes, SynchronisedBatchNorm
 from facenas.training.initial import Initial, initialise
-from facenas.training.losses import ALONE, Losses
-from facenas.training.objective import batch_losses
+from facenas.training.losses import ALONE, Losses, batch_losses
 from facenas.training.optimization import create_optimizer, floats_of, rate_factor, update_average
 from facenas.training.recipe import Recipe
 from facenas.training.samples import Batch, PhotoCache, batches

@@ -5,11 +5,11 @@ from functools import partial
 from pathlib import Path
 
 from facenas.architecture import Detector
+from facenas.checkpoint import Checkpoint
 from facenas.detector.face_detector import FaceDetector
-from facenas.evaluation.evaluate import average_precisions, evaluate
 from facenas.evaluation.evaluation_set import EvaluationSet
+from facenas.evaluation.protocols import average_precisions, evaluate
 from facenas.exporters.onnx import export_checkpoint
-from facenas.training.checkpoint import Checkpoint
 from facenas.training.distributed import joined_processes
 from facenas.training.loop import Trainer, TrainingResult
 from facenas.training.photos import TrainingPhotos

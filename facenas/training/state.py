@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from facenas.architecture import Detector
+from facenas.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from facenas.errors import InputError
-from facenas.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from facenas.training.optimization import floats_of
 from facenas.training.recipe import Recipe
 from facenas.units import Size

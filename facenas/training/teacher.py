@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from facenas.detector.preprocess import Preprocessing
 from facenas.devices.cpu import BFLOAT16_FLAGS, cores, cpu_flags
 from facenas.errors import InputError
 from facenas.files import sha256_of
 from facenas.graph import ANCHORS_PER_CELL, STRIDES
+from facenas.pipeline.preprocess import Preprocessing
 from facenas.training.assigner import anchor_centres
 
 FloatArray = npt.NDArray[np.float32]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from facenas.bench.comparison import compare_records
 from facenas.bench.record import Record, Timing, new_record, read_record, require_comparable, write_record
+from facenas.bench.regression import compare_records
 from facenas.errors import InputError
 
 

@@ -16,11 +16,12 @@ import pytest
 from tiny_tables import TINY_INPUT, made_up_cost_ns, tiny_space
 
 from facenas.architecture import Detector
-from facenas.devices.agent import AgentError, Sample
+from facenas.errors import AgentError
 from facenas.graph import build_graph
 from facenas.latency import profiler
 from facenas.latency.profiler import Plan
 from facenas.latency.table import load_table
+from facenas.runtimes.local_agent import Sample
 from facenas.units import Size
 from tests.cli.conftest import Outcome
 

@@ -10,12 +10,12 @@ import pytest
 from tiny_tables import TINY_INPUT, made_up_cost_ns
 
 from facenas.data.image import encode_jpeg
-from facenas.devices.fingerprint import read_fingerprint
 from facenas.devices.targets import resolve_target
 from facenas.latency.table import Calibration, LatencyTable, OperatorTime, save_table
-from facenas.score import PAPER_STAGE_WEIGHTS
-from facenas.space import Space
-from facenas.spaces import load_space
+from facenas.runtimes.fingerprints import read_fingerprint
+from facenas.scoring.ddsar import PAPER_STAGE_WEIGHTS
+from facenas.spaces.named import load_space
+from facenas.spaces.space import Space
 from tests.cli.conftest import Outcome
 
 Run = Callable[..., Outcome]

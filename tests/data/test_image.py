@@ -6,11 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from facenas.data.image import encode_jpeg, letterbox, photo_size, read_image
+from facenas.data.image import encode_jpeg, photo_size, read_image
 from facenas.errors import InputError
 
 PICTURE = np.zeros((40, 60, 3), dtype=np.uint8)
@@ -84,17 +82,6 @@ def test_names_an_absent_file_and_a_folder(tmp_path: Path) -> None:
         for read in (read_image, photo_size):
             with pytest.raises(InputError, match="cannot read photo"):
                 read(path)
-
-
-@given(st.integers(1, 200), st.integers(1, 200), st.sampled_from([32, 96, 160]), st.sampled_from([32, 64, 128]))
-def test_letterbox_keeps_the_ratio_and_pads_right_and_bottom(width: int, height: int, box_w: int, box_h: int) -> None:
-    picture, scale = letterbox(np.full((height, width, 3), 200, dtype=np.uint8), box_w, box_h)
-    assert (picture.shape, picture.dtype) == ((box_h, box_w, 3), np.dtype("u1"))
-    assert scale == min(box_w / width, box_h / height)
-    filled_w, filled_h = max(1, round(width * scale)), max(1, round(height * scale))
-    assert (picture[:filled_h, :filled_w] == 200).all()
-    assert not picture[filled_h:].any()
-    assert not picture[:, filled_w:].any()
 
 
 def test_jpeg_bytes_decode_to_nearly_the_same(tmp_path: Path) -> None:

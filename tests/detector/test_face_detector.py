@@ -9,11 +9,11 @@ from facenas.exporters.onnx import export_checkpoint
 from PIL import Image
 from random_networks import TINY, confident_checkpoint, with_landmarks
 
-from facenas.detector.face_detector import FaceDetector, described_size, fit_long_side
+from facenas.checkpoint import Checkpoint
+from facenas.detector.face_detector import FaceDetector, described_size
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.graph import LANDMARK_CHANNELS, SCORE_CHANNELS
-from facenas.training.checkpoint import Checkpoint
 from facenas.units import Size
 
 SIZE = Size(96, 64)
@@ -90,19 +90,6 @@ def test_an_open_file_keeps_the_ratio_of_the_photo(tmp_path: Path, model_path: P
     assert described_size(path) == SIZE
     expected = FaceDetector(model_path, long_side_px=SIZE.width_px)(PHOTO, 0.1)
     np.testing.assert_allclose(FaceDetector(path)(PHOTO, 0.1).boxes, expected.boxes, atol=0.01)
-
-
-@pytest.mark.parametrize(
-    ("shape", "padded", "scale"),
-    [((480, 640), (480, 640), 1.0), ((100, 200), (320, 640), 3.2), ((7, 999), (32, 640), 640 / 999)],
-)
-def test_fitting_a_long_side(shape: tuple[int, int], padded: tuple[int, int], scale: float) -> None:
-    picture, found = fit_long_side(np.full((*shape, 3), 255, np.uint8), 640)
-    assert picture.shape == (*padded, 3)
-    assert found == pytest.approx(scale)
-    rows, columns = (max(1, round(side * scale)) for side in shape)
-    assert (picture[:rows, :columns] == 255).all()
-    assert picture[rows:].sum() + picture[:, columns:].sum() == 0
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,10 @@ from dataclasses import replace
 
 import pytest
 
-from facenas.devices.fingerprint import differences, fingerprint_from_json, read_fingerprint
+from facenas.devices.fingerprint import differences, fingerprint_from_json
 from facenas.devices.targets import resolve_target
 from facenas.errors import TableError
+from facenas.runtimes.fingerprints import read_fingerprint
 
 
 def test_a_fingerprint_reads_back_from_json() -> None:

@@ -11,7 +11,7 @@ from facenas.devices.targets import resolve_target
 from facenas.evaluation import latency_check
 from facenas.evaluation.gates import Limits, latency_gates
 from facenas.evaluation.latency_check import PAUSES_S, check_latency
-from facenas.latency.measure import Latency
+from facenas.runtimes.timing import Latency
 from facenas.units import Size
 
 BUDGET_MS = 10.0

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from facenas.detector.postprocess import Faces
-from facenas.evaluation.parity import compare_faces, compare_tensors, pairwise_iou, with_logits_from
+from facenas.evaluation.parity import compare_faces, compare_tensors, with_logits_from
+from facenas.pipeline.faces import Faces, pairwise_iou
 
 
 def outputs(*values: float, name: str = "output_8") -> dict[str, np.ndarray]:

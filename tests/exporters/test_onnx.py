@@ -11,11 +11,11 @@ from facenas.exporters.onnx import export_checkpoint, export_untrained, load_onn
 from onnx import TensorProto, helper
 from random_networks import ALL_FAMILIES, TINY, checkpoint_of, random_image, random_network, with_landmarks
 
-from facenas.detector.reference import TorchReference
-from facenas.devices.runtimes import load_model
+from facenas.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
-from facenas.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from facenas.networks.reference import TorchReference
+from facenas.runtimes.runtime import load_model
 from facenas.units import Size
 
 SIZE = Size(96, 64)

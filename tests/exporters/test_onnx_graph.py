@@ -15,11 +15,11 @@ from random_architectures import small_detectors
 from random_networks import ALL_FAMILIES, TINY, checkpoint_of, random_image, random_network, with_landmarks
 
 from facenas.architecture import Detector, published_detector
-from facenas.detector.model import DetectorNetwork
-from facenas.devices.runtimes import load_model
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.graph import BOX_CHANNELS, STRIDES, build_graph, output_channels
+from facenas.networks.network import DetectorNetwork
+from facenas.runtimes.runtime import load_model
 from facenas.units import Size
 
 SIZE = Size(96, 64)

@@ -7,12 +7,12 @@ import numpy as np
 import onnx
 import openvino
 import pytest
-from facenas.exporters.calibration import Calibration, choose_calibration
-from facenas.exporters.describe import description_of
+from facenas.exporters.calibration_photos import Calibration, choose_calibration
+from facenas.exporters.formats import description_of
 from facenas.exporters.onnx import export_onnx, onnx_of_checkpoint, why_not_onnx
 from facenas.exporters.onnx_half import half_model
+from facenas.exporters.onnx_int8 import quantize_model
 from facenas.exporters.openvino import export_openvino, why_not_openvino
-from facenas.exporters.quantize import quantize_model
 from onnx import TensorProto, numpy_helper
 from random_networks import ALL_FAMILIES, confident_checkpoint
 

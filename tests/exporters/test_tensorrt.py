@@ -10,18 +10,18 @@ import onnx
 import pytest
 from facenas.exporters import tensorrt
 from facenas.exporters.artefact import read_sidecar, sidecar_of
-from facenas.exporters.calibration import choose_calibration
+from facenas.exporters.calibration_photos import choose_calibration
 from facenas.exporters.onnx import onnx_untrained
 from facenas.exporters.onnx_half import half_model
-from facenas.exporters.quantize import quantize_model
+from facenas.exporters.onnx_int8 import quantize_model
 from facenas.exporters.tensorrt import export_tensorrt, precision_of, read_engine, why_elsewhere, why_not_tensorrt
 from onnx import TensorProto, helper
 
 from facenas.architecture import parse_detector
-from facenas.devices import tensorrt_engine
-from facenas.devices.cuda_driver import Gpu
-from facenas.devices.tensorrt_engine import Package, TensorRtError, find_package
 from facenas.errors import InputError, MissingPackageError
+from facenas.on_device import tensorrt_engine
+from facenas.on_device.cuda_driver import Gpu
+from facenas.on_device.tensorrt_engine import Package, TensorRtError, find_package
 from facenas.units import Size
 
 pytestmark = pytest.mark.skipif(find_package() is None, reason="no TensorRT and no TensorRT-RTX is installed")

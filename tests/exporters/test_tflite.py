@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 from facenas.exporters.artefact import METADATA_KEY
-from facenas.exporters.calibration import choose_calibration
+from facenas.exporters.calibration_photos import choose_calibration
 from facenas.exporters.onnx import onnx_of_checkpoint, onnx_untrained
 from facenas.exporters.onnx_graph import build_onnx, random_weights
 from facenas.exporters.tflite import export_tflite, read_description, why_not_tflite
@@ -17,10 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from random_networks import ALL_FAMILIES, TINY, confident_checkpoint
 
-from facenas.devices.runtimes import load_model
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.graph import build_graph
+from facenas.runtimes.runtime import load_model
 from facenas.units import Size
 
 pytest.importorskip("ai_edge_litert", reason="the extra npu is not installed")

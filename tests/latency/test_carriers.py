@@ -6,7 +6,7 @@ from tiny_tables import TINY_INPUT, tiny_space
 from facenas.architecture import PUBLISHED_NAMES, published_detector
 from facenas.graph import inventory
 from facenas.latency.carriers import landmark_carriers, published_carriers, random_networks, space_carriers
-from facenas.spaces import load_space
+from facenas.spaces.named import load_space
 from facenas.units import Size
 
 

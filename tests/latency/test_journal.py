@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from facenas.devices.agent import Sample
 from facenas.errors import InputError
 from facenas.latency.journal import Journal, Visit
+from facenas.runtimes.local_agent import Sample
 
 PLAN = {"device": "cpu", "networks": ["a", "b"]}
 VISIT = Visit(0, "a", 0.25, Sample((5, 6), {"stem": [1, 2]}, (0, 1)))

@@ -12,13 +12,13 @@ import pytest
 from tiny_tables import TINY_INPUT, made_up_cost_ns, tiny_space
 
 from facenas.architecture import Detector, published_detector
-from facenas.devices.agent import AgentError, Sample
 from facenas.devices.targets import resolve_target
-from facenas.errors import InputError, TableError
+from facenas.errors import AgentError, InputError, TableError
 from facenas.graph import build_graph, inventory
 from facenas.latency import profiler
 from facenas.latency.profiler import Plan, profile
 from facenas.latency.table import load_table
+from facenas.runtimes.local_agent import Sample
 from facenas.units import Size
 
 CPU = resolve_target("cpu")

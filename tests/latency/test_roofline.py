@@ -15,7 +15,7 @@ from facenas.latency.roofline import Published, Roofline, fit, held_out_ratios, 
 from facenas.latency.shipped import shipped_table_path
 from facenas.latency.table import LatencyTable, load_table, save_table
 from facenas.operators import parse_operator
-from facenas.spaces import load_space
+from facenas.spaces.named import load_space
 from facenas.units import Size
 
 SIZE = Size(640, 480)

@@ -180,7 +180,7 @@ def test_the_table_of_the_working_folder_comes_before_the_shipped_one(
 
 
 def test_every_shipped_table_is_sound_and_covers_its_space() -> None:
-    from facenas.spaces import load_space
+    from facenas.spaces.named import load_space
 
     paths = {name: shipped_table_path(name) for name in TARGET_NAMES}
     assert paths["cpu"] is not None

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from facenas.checkpoint import load_checkpoint
 from facenas.data.synthetic import write_synthetic_set
-from facenas.training.checkpoint import load_checkpoint
 
 SCRIPT = Path(__file__).with_name("distributed_training.py")
 

@@ -8,9 +8,9 @@ import torch
 from random_networks import TINY, checkpoint_of, random_network, with_landmarks
 
 from facenas.architecture import parse_detector
-from facenas.detector.model import DetectorNetwork
+from facenas.checkpoint import Checkpoint, save_checkpoint
 from facenas.errors import InputError
-from facenas.training.checkpoint import Checkpoint, save_checkpoint
+from facenas.networks.network import DetectorNetwork
 from facenas.training.initial import initialise
 from facenas.training.optimization import floats_of
 from facenas.units import Size

@@ -18,12 +18,12 @@ import torch
 from random_networks import TINY, with_landmarks
 
 from facenas.architecture import Detector
+from facenas.checkpoint import Checkpoint, load_checkpoint
 from facenas.data.annotations import Dataset
 from facenas.data.source import open_dataset
 from facenas.data.synthetic import write_synthetic_set
 from facenas.errors import InputError, TrainingError
 from facenas.training import loop
-from facenas.training.checkpoint import Checkpoint, load_checkpoint
 from facenas.training.distributed import Processes
 from facenas.training.losses import Losses
 from facenas.training.recipe import Recipe

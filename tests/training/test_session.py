@@ -8,10 +8,10 @@ from facenas.exporters.onnx import export_checkpoint
 from random_networks import TINY
 
 from facenas.architecture import parse_detector
+from facenas.checkpoint import load_checkpoint
 from facenas.data.synthetic import write_synthetic_set
 from facenas.detector.face_detector import FaceDetector
-from facenas.evaluation.evaluate import average_precisions, evaluate
-from facenas.training.checkpoint import load_checkpoint
+from facenas.evaluation.protocols import average_precisions, evaluate
 from facenas.training.photos import training_photos
 from facenas.training.recipe import Recipe
 from facenas.training.session import train_detector

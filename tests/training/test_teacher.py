@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 from random_networks import TINY
 
+from facenas.checkpoint import load_checkpoint
 from facenas.data.annotations import Dataset
 from facenas.data.source import open_dataset
 from facenas.data.synthetic import write_synthetic_set
 from facenas.errors import InputError
 from facenas.graph import STRIDES
 from facenas.training.assigner import anchor_centres
-from facenas.training.checkpoint import load_checkpoint
 from facenas.training.loop import Trainer
 from facenas.training.losses import box_iou_and_diou_loss, distillation_losses
 from facenas.training.recipe import Recipe

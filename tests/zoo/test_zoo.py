@@ -2,12 +2,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from facenas.exporters.describe import description_of
+from facenas.exporters.formats import description_of
 
+from facenas.checkpoint import load_checkpoint
 from facenas.cli.main import main
 from facenas.detector.face_detector import FaceDetector
 from facenas.errors import InputError
-from facenas.training.checkpoint import load_checkpoint
 from facenas.zoo import DEFAULT_NAME, ZOO_NAMES, checkpoint_path, model_path, zoo_checkpoint, zoo_model
 
 

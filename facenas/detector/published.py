@@ -1,0 +1,118 @@
+"""Published detectors to stand beside, run from their own ONNX files as their authors run them.
+
+What a file is, is read off its name. The photo is scaled in ratio into the file's input, top-left, the rest black
+before normalisation; for Ultra-Light it is stretched. Files that leave their sides open (SCRFD) run at 640x640, the
+size for which their outputs are stated, unless a size is given.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facenas.detector.published_decoders import Decoder, decode_retinaface, decode_scrfd, decode_ultra, decode_yunet
+from facenas.devices.targets import resolve_target
+from facenas.errors import InputError
+from facenas.exporters.onnx import load_onnx
+from facenas.pipeline.faces import Faces
+from facenas.pipeline.fit import letterbox
+from facenas.pipeline.postprocess import NMS_IOU, suppress
+from facenas.runtimes.compiled_model import CompiledModel
+from facenas.runtimes.runtime import load_model
+from facenas.units import Size
+
+_SIZES_AND_VERSIONS = re.compile("_640_640|-version|_FaceDetector")
+_OPEN_SIZE = Size(640, 640)
+_MOST_CANDIDATES = 5000  # as facenas' own decoder keeps
+
+
+@dataclass(frozen=True)
+class Convention:
+    """How a family of files wants its input, and how its outputs are read. `mean` by channel in the input's order;
+    `stretched`: the photo fills the input, out of ratio, instead of being letterboxed."""
+
+    decode: Decoder
+    colour_order: str
+    mean: tuple[float, float, float]
+    standard_deviation: float
+    stretched: bool = False
+
+
+_SCRFD = Convention(decode_scrfd, "RGB", (127.5, 127.5, 127.5), 128)
+_YUNET = Convention(decode_yunet, "BGR", (0, 0, 0), 1)
+_RETINAFACE = Convention(decode_retinaface, "BGR", (104, 117, 123), 1)
+_ULTRA = Convention(decode_ultra, "RGB", (127, 127, 127), 128, stretched=True)
+CONVENTIONS = {"scrfd": _SCRFD, "yunet": _YUNET, "retinaface": _RETINAFACE, "ultra": _ULTRA}
+
+
+class Baseline:
+    """A published detector; answers like a `FaceDetector`. `model` is the compiled network, `input_size` what it runs at."""
+
+    def __init__(self, path: Path, input_size: Size | None = None) -> None:
+        """Raises InputError for a file of another name or one that cannot be loaded."""
+        family = next((family for family in CONVENTIONS if path.name.lower().startswith(family)), None)
+        if family is None:
+            raise InputError(f"{path.name} is of no family known here ({', '.join(CONVENTIONS)}); name it by its own")
+        self.name = _SIZES_AND_VERSIONS.sub("", path.stem)
+        self.convention = CONVENTIONS[family]
+        self.model: CompiledModel = load_model(_ready(path, input_size or _OPEN_SIZE), resolve_target("cpu"))
+        self.input_size = self.model.timed_size()
+
+    def __call__(self, photo: NDArray[np.uint8], min_score: float) -> Faces:
+        """Faces of a uint8 RGB photo, best first, clipped to it as those of this project's own detectors are."""
+        width_px, height_px = self.input_size.width_px, self.input_size.height_px
+        if self.convention.stretched:
+            picture = cv2.resize(photo, (width_px, height_px)).astype(np.uint8, copy=False)
+            across, down = width_px / photo.shape[1], height_px / photo.shape[0]
+        else:
+            picture, across = letterbox(photo, width_px, height_px)
+            down = across
+        outputs = list(self.model.run(self.normalise(picture)).values())
+        boxes, scores = self.convention.decode(outputs, self.input_size)
+        boxes = (boxes / np.array([across, down, across, down], np.float32)).astype(np.float32, copy=False)
+        likely = np.flatnonzero(scores >= min_score)
+        order = likely[np.argsort(-scores[likely], kind="stable")][:_MOST_CANDIDATES]
+        faces = suppress(Faces(boxes[order], scores[order], None), NMS_IOU)
+        return faces.rescaled(1.0, photo.shape[1], photo.shape[0])
+
+    def normalise(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """uint8 RGB [height, width, 3] -> float32 [1, 3, height, width]."""
+        if self.convention.colour_order == "BGR":
+            picture = picture[:, :, ::-1]
+        mean, deviation = (
+            np.array(values, np.float32) for values in (self.convention.mean, self.convention.standard_deviation)
+        )
+        values = (picture.astype(np.float32) - mean) / deviation
+        return np.ascontiguousarray(values.transpose(2, 0, 1)[None])
+
+
+def _ready(path: Path, open_size: Size) -> bytes:
+    """The file's bytes as fast as they can be: sides that it leaves open are set to `open_size`, and weights are no
+    longer listed as inputs, as old exporters list them; ONNX Runtime folds only what is constant."""
+    model = load_onnx(path)
+    weights = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in weights]
+    for value in inputs:
+        for side, length_px in zip(
+            value.type.tensor_type.shape.dim[2:], (open_size.height_px, open_size.width_px), strict=True
+        ):
+            if not side.dim_value:
+                side.dim_value = length_px
+    del model.graph.input[:]
+    model.graph.input.extend(inputs)
+    return bytes(model.SerializeToString())
+
+
+def baselines_in(folder: Path) -> list[Path]:
+    """The files of a folder that this module can run, by name; SCRFD's files with landmarks are left to those without.
+
+    Raises InputError where there is none.
+    """
+    paths = sorted(folder.glob("*.onnx"))
+    known = [path for path in paths if path.name.lower().startswith(tuple(CONVENTIONS)) and "_kps" not in path.stem]
+    if not known:
+        raise InputError(f"{folder} holds no .onnx file of {', '.join(CONVENTIONS)}; give the folder of the baselines")
+    return known

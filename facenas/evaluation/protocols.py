@@ -1,0 +1,79 @@
+"""Average precision of a detector on labelled photos: run it on every photo, then the WIDER protocol.
+
+Protocol `vga`: photos scaled to long side 640 in ratio; `original`: not scaled at all; `own`: letterboxed into the file's
+own input size. Scores from 0.02, suppression as the file says. Figures of different protocols do not compare.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from facenas.data.image import read_image
+from facenas.detector.face_detector import FaceDetector
+from facenas.errors import InputError
+from facenas.evaluation.wider import Evaluation, EvaluationSet, evaluate_detections
+from facenas.pipeline.faces import Faces
+from facenas.pipeline.fit import fit_long_side
+from facenas.pipeline.postprocess import find_faces
+
+PROTOCOLS = ("vga", "original", "own")
+_VGA_LONG_SIDE_PX = 640
+EVALUATION_MIN_SCORE = 0.02
+
+Report = Callable[[int, int, str], None]
+Detect = Callable[[npt.NDArray[np.uint8], float], Faces]
+
+
+def open_detector(path: Path, protocol: str) -> Detect:
+    """The exported file as a protocol runs it. Raises InputError for another protocol, or a file that is no detector."""
+    if protocol not in PROTOCOLS:
+        raise InputError(f"no protocol '{protocol}'; there are {', '.join(PROTOCOLS)}")
+    if protocol == "own":
+        return FaceDetector(path)
+    detector = FaceDetector(path, long_side_px=_VGA_LONG_SIDE_PX)
+    return detector if protocol == "vga" else _at_original_size(detector)
+
+
+def _at_original_size(detector: FaceDetector) -> Detect:
+    """A detector with open sides on every photo as it is, with black to the right and below up to multiples of 32."""
+
+    def detect(photo: npt.NDArray[np.uint8], min_score: float) -> Faces:
+        height_px, width_px = photo.shape[:2]
+        picture, scale = fit_long_side(photo, max(height_px, width_px))
+        outputs = detector.model.run(detector.description.preprocessing.normalise(picture))
+        faces = find_faces(outputs, min_score, iou=detector.description.nms_iou)
+        return faces.rescaled(scale, width_px, height_px)
+
+    return detect
+
+
+def evaluate(detect: Detect, photos: EvaluationSet, report: Report) -> Evaluation:
+    """Detect in all photos and judge. `detect(photo, min_score)` is a `FaceDetector` or anything that answers like it."""
+    detections = {}
+    total = len(photos.photos)
+    for index, (path, truth) in enumerate(zip(photos.photos, photos.ground_truth, strict=True)):
+        detections[truth.name] = detect(read_image(path), EVALUATION_MIN_SCORE).rows
+        report(index + 1, total, "evaluating")
+    return evaluate_detections(detections, photos)
+
+
+def average_precisions(evaluation: Evaluation) -> dict[str, float | None]:
+    """The figures by setting: easy, medium and hard, or `all` where the labels know no such settings."""
+    settings = {"easy": evaluation.easy, "medium": evaluation.medium, "hard": evaluation.hard}
+    if evaluation.all is not None:
+        settings["all"] = evaluation.all
+    return {name: None if value is None else round(value, 5) for name, value in settings.items()}
+
+
+def evaluation_to_json(evaluation: Evaluation, protocol: str) -> dict[str, Any]:
+    """The fields of the command line's contract."""
+    return {
+        "protocol": protocol,
+        **average_precisions(evaluation),
+        "images": evaluation.images,
+        "faces": evaluation.faces,
+        "by_size": dict(evaluation.by_size),
+    }

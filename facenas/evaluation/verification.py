@@ -1,0 +1,302 @@
+"""Verification: the gates that an artefact must pass before anybody relies on it.
+
+In this order: it loads and has the promised outputs; its tensors equal the reference's; so do its faces; its average
+precision has not dropped; its measured latency is what was predicted; and it is within the budget. A gate that could not
+be tried is *not measured* (passed is null), never passed. Where tensors, faces or precision fail, the first layer whose
+output departs is named.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from facenas.data.image import read_image
+from facenas.detector.face_detector import FaceDetector
+from facenas.devices.target import Target
+from facenas.devices.targets import resolve_target, why_unavailable
+from facenas.errors import InputError
+from facenas.evaluation.departure import (
+    Departure,
+    RunLayers,
+    first_departure,
+    layer_names,
+    layer_runner,
+    onnx_layer_runner,
+)
+from facenas.evaluation.evaluation_set import EvaluationSet
+from facenas.evaluation.gates import (
+    FP32_MAX_ABS,
+    RELATIVE,
+    Gate,
+    LatencyCheck,
+    Limits,
+    latency_gates,
+    limits_of,
+    tensor_gate,
+)
+from facenas.evaluation.parity import (
+    REFERENCE_MIN_SCORE,
+    BoxParity,
+    TensorParity,
+    compare_faces,
+    compare_tensors,
+    relative_difference,
+    with_logits_from,
+)
+from facenas.evaluation.protocols import Report, average_precisions, evaluate
+from facenas.evaluation.wider import Evaluation
+from facenas.exporters.artefact import Description
+from facenas.exporters.formats import description_of
+from facenas.pipeline.faces import Faces
+from facenas.pipeline.fit import letterbox
+from facenas.pipeline.postprocess import LEAST_LOGIT, find_faces
+
+FloatArray = npt.NDArray[np.float32]
+PARITY_PHOTOS = 32
+
+
+class Runner(Protocol):
+    """Anything that runs a network: the torch reference or a compiled model."""
+
+    def run(self, image: FloatArray) -> Mapping[str, FloatArray]:
+        """The outputs by name for float32 [1, 3, height, width]."""
+
+
+@dataclass(frozen=True, eq=False)
+class Verification:
+    """All gates and what they were decided on."""
+
+    artefact: Path
+    reference: Path
+    gates: tuple[Gate, ...]
+    tensors: Mapping[str, TensorParity]
+    boxes: BoxParity | None
+    reference_ap: Mapping[str, float | None]
+    artefact_ap: Mapping[str, float | None]
+    ap_drop: float | None
+    latency: LatencyCheck
+    photos: int
+    evaluation: Evaluation | None
+    data: str
+    departure: Departure | None = None
+
+    @property
+    def passed(self) -> bool:
+        """No gate failed. Gates that were not measured do not fail here; see `all_measured`."""
+        return all(gate.passed is not False for gate in self.gates)
+
+    @property
+    def all_measured(self) -> bool:
+        """Every gate was tried, and no estimate stands for the measurement."""
+        return self.latency.estimated_ms is None and all(gate.passed is not None for gate in self.gates)
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields of the command line's contract."""
+        latency = asdict(self.latency)
+        return {
+            "passed": self.passed,
+            "artefact": str(self.artefact),
+            "reference": str(self.reference),
+            "data": self.data,
+            "photos": self.photos,
+            "tensor": {name: asdict(parity) for name, parity in self.tensors.items()},
+            "boxes": None if self.boxes is None else asdict(self.boxes),
+            "ap": {"reference": dict(self.reference_ap), "artefact": dict(self.artefact_ap), "drop": self.ap_drop},
+            "latency": latency | {"within_percent": self.latency.off_percent},
+            "gates": [asdict(gate) for gate in self.gates],
+            "first_departure": None if self.departure is None else str(self.departure),
+        }
+
+
+class LetterboxedDetector:
+    """The reference as a detector: the same letterbox, decoding and suppression around another network."""
+
+    def __init__(self, runner: Runner, description: Description) -> None:
+        self._runner, self._description = runner, description
+
+    def outputs(self, image: npt.NDArray[np.uint8]) -> tuple[Mapping[str, FloatArray], float]:
+        """The raw outputs for a photo, and the letterbox's scale."""
+        size = self._description.input_size
+        picture, scale = letterbox(image, size.width_px, size.height_px)
+        return self._runner.run(self._description.preprocessing.normalise(picture)), scale
+
+    def faces(
+        self, outputs: Mapping[str, FloatArray], scale: float, image: npt.NDArray[np.uint8], min_score: float
+    ) -> Faces:
+        """The faces that these outputs say, suppressed as this detector's own description has it."""
+        faces = find_faces(outputs, min_score, iou=self._description.nms_iou)
+        return faces.rescaled(scale, image.shape[1], image.shape[0])
+
+    def __call__(self, image: npt.NDArray[np.uint8], min_score: float) -> Faces:
+        outputs, scale = self.outputs(image)
+        return self.faces(outputs, scale, image, min_score)
+
+
+def verify(
+    artefact: Path,
+    reference: Path,
+    photos: EvaluationSet,
+    latency: LatencyCheck,
+    limits: Limits,
+    report: Report,
+    target: Target | None = None,
+) -> Verification:
+    """Put an exported file through all gates but measuring, which `latency` brings; `target` runs it (default: its own).
+
+    Where this machine cannot run it, every gate is *not measured* and says why. Raises InputError for unusable files.
+    """
+    target = target or resolve_target(description_of(artefact).target)
+    reason = why_unavailable(target)
+    if reason is not None:
+        return _unmeasured(artefact, reference, photos, latency, limits, f"device {target}: {reason}")
+    detector = FaceDetector(artefact, target)
+    description = detector.description
+    runner, reference_description = _open_reference(reference, description)
+    expected_detector = LetterboxedDetector(runner, reference_description)
+    found_detector = LetterboxedDetector(detector.model, description)
+
+    expected_outputs: list[Mapping[str, FloatArray]] = []
+    found_outputs: list[Mapping[str, FloatArray]] = []
+    expected_faces: list[Faces] = []
+    found_faces: list[Faces] = []
+    some = photos.photos[:: max(1, len(photos.photos) // PARITY_PHOTOS)][:PARITY_PHOTOS]
+    for index, path in enumerate(some):
+        image = read_image(path)
+        for each, outputs, faces, least in (
+            (expected_detector, expected_outputs, expected_faces, REFERENCE_MIN_SCORE),
+            (found_detector, found_outputs, found_faces, REFERENCE_MIN_SCORE * 0.9),
+        ):
+            tensors, scale = each.outputs(image)
+            outputs.append(tensors)
+            faces.append(each.faces(tensors, scale, image, least))
+        report(index + 1, len(some), "comparing tensors and faces")
+    tensors_parity = compare_tensors(*_comparable(expected_outputs, found_outputs, description.precision))
+    boxes = compare_faces(expected_faces, found_faces)
+
+    reference_ap = average_precisions(evaluate(expected_detector, photos, report))
+    evaluation = evaluate(found_detector, photos, report)
+    artefact_ap = average_precisions(evaluation)
+    drops = [before - (artefact_ap[name] or 0.0) for name, before in reference_ap.items() if before is not None]
+    drop = round(max(drops), 5) if drops else None
+
+    precision = description.precision
+    least_matched, most_drop = limits_of(precision, limits)
+    scores = f"share with a partner; scores of partners differ by {boxes.max_score_difference:.2g} at most"
+    parity_gates = (
+        tensor_gate(tensors_parity, precision),
+        Gate("boxes", boxes.matched >= least_matched, boxes.matched, least_matched, scores),
+        Gate("average precision", None if drop is None else drop <= most_drop, drop, most_drop, "largest drop"),
+    )
+    departure = None
+    if any(gate.passed is False for gate in parity_gates):
+        worst = read_image(some[_worst_photo(expected_outputs, found_outputs)])
+        departure = _find_departure(artefact, reference, target, worst, (reference_description, description))
+    return Verification(
+        artefact,
+        reference,
+        (
+            Gate("loads", True, None, None, f"input {description.input_size}, {len(tensors_parity)} outputs"),
+            *parity_gates,
+            *latency_gates(latency, limits),
+        ),
+        tensors_parity,
+        boxes,
+        reference_ap,
+        artefact_ap,
+        drop,
+        latency,
+        len(some),
+        evaluation,
+        photos.name,
+        departure,
+    )
+
+
+def _comparable(
+    expected: list[Mapping[str, FloatArray]], found: list[Mapping[str, FloatArray]], precision: str
+) -> tuple[Sequence[Mapping[str, FloatArray]], Sequence[Mapping[str, FloatArray]]]:
+    """int8 spends no steps on the logits of scores that nobody asks for, so they are not compared either."""
+    if precision != "int8":
+        return expected, found
+    return with_logits_from(expected, LEAST_LOGIT), with_logits_from(found, LEAST_LOGIT)
+
+
+def _unmeasured(
+    artefact: Path, reference: Path, photos: EvaluationSet, latency: LatencyCheck, limits: Limits, reason: str
+) -> Verification:
+    least_matched, most_drop = limits_of(description_of(artefact).precision, limits)
+    gates = (
+        Gate("loads", None, None, None, f"not measured: {reason}"),
+        Gate("tensors", None, None, None, "not measured"),
+        Gate("boxes", None, None, least_matched, "not measured"),
+        Gate("average precision", None, None, most_drop, "not measured"),
+        *latency_gates(latency, limits),
+    )
+    return Verification(artefact, reference, gates, {}, None, {}, {}, None, latency, 0, None, photos.name)
+
+
+def _worst_photo(expected: Sequence[Mapping[str, FloatArray]], found: Sequence[Mapping[str, FloatArray]]) -> int:
+    def difference(index: int) -> float:
+        both = (name for name in expected[index] if name in found[index])
+        return max((relative_difference(expected[index][name], found[index][name]) for name in both), default=0.0)
+
+    return max(range(len(expected)), key=difference)
+
+
+def _find_departure(
+    artefact: Path,
+    reference: Path,
+    target: Target,
+    image: npt.NDArray[np.uint8],
+    descriptions: tuple[Description, Description],
+) -> Departure | None:
+    """Bisect on one photo; None where the artefact's format keeps its layers inside."""
+    names = layer_names(artefact)
+    run = layer_runner(artefact, target, names)
+    expected_run = _reference_layers(reference, descriptions[0], names)
+    if run is None or expected_run is None:
+        return None
+    inputs = []
+    for description in descriptions:
+        picture, _ = letterbox(image, description.input_size.width_px, description.input_size.height_px)
+        inputs.append(description.preprocessing.normalise(picture))
+    limit = RELATIVE.get(descriptions[1].precision, FP32_MAX_ABS)
+    return first_departure((inputs[0], expected_run), (inputs[1], run), names, limit)
+
+
+def _reference_layers(path: Path, description: Description, names: Sequence[str]) -> RunLayers | None:
+    if path.suffix != ".safetensors":
+        return layer_runner(path, resolve_target(description.target), names)
+    from facenas.checkpoint import load_checkpoint
+    from facenas.exporters.onnx import onnx_of_checkpoint
+
+    model = onnx_of_checkpoint(load_checkpoint(path), input_size=description.input_size, dynamic=False)
+    return onnx_layer_runner(model.SerializeToString(), names)
+
+
+def _open_reference(path: Path, description: Description) -> tuple[Runner, Description]:
+    """A checkpoint (in torch) or another export (in its runtime), of the same architecture as the artefact."""
+    if path.suffix != ".safetensors":
+        reference = FaceDetector(path)
+        _require_same(reference.description.detector, description, path)
+        return reference.model, reference.description
+    from facenas.checkpoint import load_checkpoint
+    from facenas.exporters.artefact import describe
+
+    checkpoint = load_checkpoint(path)
+    _require_same(checkpoint.detector, description, path)
+    from facenas.networks.reference import TorchReference
+
+    own = describe(checkpoint.detector, description.input_size, dynamic=False, origin=checkpoint.origin)
+    return TorchReference(checkpoint), own
+
+
+def _require_same(detector: Any, description: Description, path: Path) -> None:
+    if detector != description.detector:
+        raise InputError(
+            f"the artefact is '{description.detector}', but {path} is '{detector}'; verify it against its own reference"
+        )

@@ -1,0 +1,245 @@
+"""RemoteAgent: measure networks on a device elsewhere, with the interface of `facenas.runtimes.local_agent.Agent`.
+
+What came before the connection was lost is never asked for again, and what was lost is asked for anew: a visit counts
+once, when its reply is whole. The times that a device reports are believed only within what passed on this machine's
+clock meanwhile. Power mode, clock, temperature and throttling of a Jetson are watched.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from facenas.architecture import Detector
+from facenas.devices.fingerprint import Fingerprint
+from facenas.devices.host import Transport
+from facenas.devices.own_devices import PRECISIONS
+from facenas.devices.target import Target
+from facenas.errors import AgentEndedError, AgentError, ConnectionLostError, DeviceError, DeviceTimeoutError, InputError
+from facenas.graph import Graph, build_graph
+from facenas.on_device.frames import VERSION, Message
+from facenas.remote.agent_session import Session, words_for_exit
+from facenas.remote.device_state import StateWatch, fingerprint_of_facts
+from facenas.runtimes.compiled_model import LayerTimes
+from facenas.runtimes.local_agent import TIMEOUT_S, Sample
+from facenas.units import Size
+
+# A minute in all: a board that restarts is back by then.
+RETRY_DELAYS_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+_AGENT_EXITS = (3, 4)  # it was sent a damaged frame, or its host was gone
+
+
+@dataclass(frozen=True)
+class _Network:
+    """A network as the device knows it: `key` is the SHA-256 of its ONNX model."""
+
+    key: str
+    graph: Graph
+
+
+class RemoteAgent:
+    """An agent on a device, copied there when first asked, removed at the end. Use it in a `with` block.
+
+    `python` is the interpreter there; `note` is told what the user should know. Every method raises DeviceError where
+    the device cannot be reached (again) or used; its message says why, and what to do. Raises InputError for a target
+    that no agent measures.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        transport: Transport,
+        *,
+        python: str = "python3",
+        timeout_s: float = TIMEOUT_S,
+        retry_delays_s: tuple[float, ...] = RETRY_DELAYS_S,
+        note: Callable[[str], None] | None = None,
+    ) -> None:
+        if target.precision not in PRECISIONS.get(target.runtime, ()):
+            raise InputError(f"device '{target}' cannot be profiled through a host; profile it where it is")
+        self._target, self._transport, self._python = target, transport, python
+        self._timeout_s, self._retry_delays_s = timeout_s, retry_delays_s
+        self._note = note or (lambda text: None)
+        self._session: Session | None = None
+        self._leftovers: tuple[str, ...] = ()
+        self._timing_cache = b""
+        self._fingerprint: Fingerprint | None = None
+        self._networks: dict[tuple[Detector, Size], _Network] = {}
+        self._layers_of_nodes: dict[str, dict[str, str]] = {}
+        self._watch = StateWatch(transport.host, self._note)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
+            if session.leftover:
+                self._note(f"{self._transport} is gone; delete {session.leftover} there if it is still there")
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """What the device is; connects to it."""
+        if self._fingerprint is None:
+            self.connect()
+        assert self._fingerprint is not None
+        return self._fingerprint
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was noticed on the device that makes its times doubtful: throttling, low clocks."""
+        return self._watch.warnings
+
+    def measure(self, detector: Detector, input_size: Size, *, runs: int, layers: bool) -> Sample:
+        """One visit. Raises AgentError where the runtime refuses the network, crashes on it or hangs."""
+        losses: list[ConnectionLostError] = []
+        while True:
+            try:
+                return self._visit(detector, input_size, runs, layers)
+            except AgentEndedError as error:
+                self._disconnect()
+                if error.code not in _AGENT_EXITS:
+                    ended = f"{words_for_exit(error.code, self._timeout_s)}{f' ({error})' if str(error) else ''}"
+                    raise AgentError(f"the runtime {self._target.runtime} on {self._transport} {ended}") from error
+                losses.append(ConnectionLostError(f"the connection to {self._transport} was damaged"))
+            except ConnectionLostError as error:
+                self._disconnect()
+                losses.append(error)
+            if self._fingerprint is None:  # it was never reached
+                raise losses[-1]
+            # A second hang in a row is no accident, and each takes minutes.
+            if len(losses) > len(self._retry_delays_s) or _hangs(losses):
+                raise DeviceError(
+                    f"{losses[-1]}, and {len(losses) - 1} attempts to go on failed; what was measured is kept: when "
+                    f"{self._transport} is back, go on with --resume"
+                )
+            self._note(f"{losses[-1]}; connecting again")
+            time.sleep(self._retry_delays_s[len(losses) - 1])
+
+    def _visit(self, detector: Detector, input_size: Size, runs: int, layers: bool) -> Sample:
+        session = self._session or self.connect()
+        network = self._network(detector, input_size)
+        graph_wanted = layers and network.key not in self._layers_of_nodes
+        message = {"operation": "layers" if layers else "time", "model": network.key, "runs": runs}
+        message |= {"graph": graph_wanted} if layers else {}
+        reply, data, elapsed_ns = self._timed_request(session, message)
+        if reply.get("error") == "unknown-model":
+            model = self._onnx(network.graph)
+            _, cache = self._request(session, {"operation": "compile", "model": network.key}, model)
+            self._timing_cache = cache or self._timing_cache
+            reply, data, elapsed_ns = self._timed_request(session, message)
+        self._check(reply)
+        try:
+            if layers:
+                times = self._layer_times(network, reply, data, runs)
+                self._watch.check_layers(times, runs, elapsed_ns)
+                rows = {name: times.times_ns[:, index].tolist() for index, name in enumerate(times.names)}
+                sample = Sample((), rows, tuple(times.overhead_ns.tolist()))
+            else:
+                sample = Sample(self._watch.check_times(reply["times_ns"], runs, elapsed_ns), {}, ())
+            self._watch.see(reply["state"])
+        except InputError as error:  # a runtime that tells no times of layers
+            raise AgentError(f"{self._transport}: {error}") from error
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+            raise DeviceError(
+                f"{self._transport} answered with what is no measurement ({error!r}); profile again"
+            ) from error
+        return sample
+
+    def _network(self, detector: Detector, input_size: Size) -> _Network:
+        found = self._networks.get((detector, input_size))
+        if found is None:
+            graph = build_graph(detector, input_size)
+            found = _Network(hashlib.sha256(self._onnx(graph)).hexdigest(), graph)
+            self._networks[detector, input_size] = found
+        return found
+
+    def _onnx(self, graph: Graph) -> bytes:
+        """The network with random weights, in the precision of the target."""
+        from facenas.exporters.onnx_graph import build_onnx, random_weights
+
+        model = build_onnx(graph, random_weights(graph))
+        if self._target.precision == "fp16":
+            from facenas.exporters.onnx_half import half_model
+
+            model = half_model(model)
+        return bytes(model.SerializeToString())
+
+    def _layer_times(self, network: _Network, reply: dict[str, Any], data: bytes, runs: int) -> LayerTimes:
+        """The runtime's rows as layers of the graph, by the code that reads a local runtime's."""
+        layers = tuple(layer.name for layer in network.graph.layers)
+        match self._target.runtime:
+            case "onnxruntime":
+                from facenas.runtimes.onnxruntime_cpu import layer_times_of_events, layers_of_nodes
+
+                if data:
+                    self._layers_of_nodes[network.key] = layers_of_nodes(data, layers)
+                return layer_times_of_events(reply["events"], self._layers_of_nodes[network.key], reply["warm_up"])
+            case "openvino":
+                from facenas.runtimes.openvino_cpu import layer_times_of_readings
+
+                readings = [[(str(name), int(ns)) for name, ns in reply[key]] for key in ("before", "after")]
+                before, after = readings
+                return layer_times_of_readings(before, after, layers, layers[0], reply["warm_up"], runs)
+            case _:
+                from facenas.runtimes.tensorrt_gpu import layer_times_of
+
+                return layer_times_of(reply["rows"], layers)
+
+    def connect(self) -> Session:
+        """Copy the agent there, start it, and hear what the device is."""
+        session = Session(self._transport, self._python, self._leftovers)
+        self._session, self._leftovers = session, ()
+        target = self._target
+        hello = {"operation": "hello", "version": VERSION, "runtime": target.runtime, "precision": target.precision}
+        reply, _ = self._request(session, hello | {"threads": target.threads}, self._timing_cache)
+        fingerprint = fingerprint_of_facts(reply.get("facts"), target, self._transport.host)
+        if self._fingerprint not in (None, fingerprint):
+            raise DeviceError(f"{self._transport} is not what it was before the connection was lost; profile it anew")
+        self._fingerprint = fingerprint
+        self._watch.see(reply.get("state"))
+        return session
+
+    def _disconnect(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            session.end()
+            if session.leftover:
+                self._leftovers = (*self._leftovers, session.leftover)
+
+    def _timed_request(self, session: Session, message: dict[str, Any]) -> tuple[dict[str, Any], bytes, int]:
+        start = time.monotonic_ns()
+        reply, data = session.request(message, b"", self._timeout_s)
+        return reply, data, time.monotonic_ns() - start
+
+    def _request(self, session: Session, message: dict[str, Any], data: bytes) -> Message:
+        reply, answer = session.request(message, data, self._timeout_s)
+        self._check(reply)
+        return reply, answer
+
+    def _check(self, reply: dict[str, Any]) -> None:
+        """Raises what a reply of error means."""
+        kind, text = reply.get("error"), str(reply.get("text", ""))[:400]
+        host = self._transport
+        match kind:
+            case None:
+                return
+            case "model":
+                raise AgentError(f"{self._target.runtime} on {host}: {text}")
+            case "memory":
+                raise AgentError(f"{host} is out of memory for this network")
+            case "frame":
+                raise ConnectionLostError(f"the connection to {host} was damaged ({text})")
+            case "disk":
+                raise DeviceError(f"the disk of {host} cannot be written ({text}); free it, then go on with --resume")
+            case _:
+                raise DeviceError(f"{host}: {text}")
+
+
+def _hangs(losses: list[ConnectionLostError]) -> bool:
+    return len(losses) > 1 and all(isinstance(loss, DeviceTimeoutError) for loss in losses[-2:])

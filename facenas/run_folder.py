@@ -1,0 +1,245 @@
+"""A run folder, read: every piece as data, and for a piece that is absent or damaged the reason in words."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from facenas.errors import InputError
+from facenas.evaluation.gates import Gate, LatencyCheck
+from facenas.evaluation.parity import BoxParity, TensorParity
+from facenas.files import read_json
+from facenas.scoring.ddsar import ScoreSettings
+from facenas.searching.result import Candidate, Certificate, CostRange
+from facenas.typed_json import read_as
+
+SYNTHETIC = "synthetic"
+Curve = tuple[tuple[float, float], ...]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Step:
+    """A finished step of the run."""
+
+    name: str
+    seconds: float
+    summary: str
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """run.json: what was asked for. `data`: `synthetic`, or where the photos are; `budgets` by cost (`latency cpu`)."""
+
+    device: str
+    budgets: Mapping[str, float]
+    data: str
+    input: str
+    passed: bool
+    steps: tuple[Step, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchRecord(Candidate):
+    """search.json: the chosen candidate with the certificate and all that it was chosen from."""
+
+    certificate: Certificate
+    provenance: Mapping[str, str]
+    budgets: Mapping[str, float] = field(default_factory=dict)
+    space: str = ""
+    input: str = ""
+    score: ScoreSettings | None = None
+    ranges: tuple[CostRange, ...] = ()
+    top: tuple[Candidate, ...] = ()
+    frontier: tuple[Candidate, ...] = ()
+
+
+@dataclass(frozen=True)
+class OperatorShare:
+    """What one operator takes of a predicted latency, and where its cost comes from."""
+
+    operator: str
+    latency_us: float
+    source: str
+
+
+@dataclass(frozen=True)
+class PredictionRecord:
+    """prediction.json: a predicted latency with its 90 % interval, and its operators in execution order."""
+
+    latency_ms: float
+    low_ms: float
+    high_ms: float
+    provenance: str
+    operators: tuple[OperatorShare, ...]
+
+
+@dataclass(frozen=True)
+class LossLine:
+    """Mean losses at a step of training/training.jsonl."""
+
+    step: int
+    steps: int
+    score: float
+    box: float
+    landmark: float = 0.0
+    crops_per_s: float | None = None
+
+
+@dataclass(frozen=True)
+class ValidationLine:
+    """Average precisions at a step of training/training.jsonl."""
+
+    step: int
+    easy: float | None = None
+    medium: float | None = None
+    hard: float | None = None
+    all: float | None = None
+
+
+@dataclass(frozen=True)
+class TrainingRecord:
+    """The training curve; `unread`: lines that could not be read (a kill can cut the last one)."""
+
+    losses: tuple[LossLine, ...]
+    validations: tuple[ValidationLine, ...]
+    unread: int
+
+
+@dataclass(frozen=True)
+class PrecisionRecord:
+    """Average precision by setting, before export and after; None where a setting has no faces."""
+
+    reference: Mapping[str, float | None]
+    artefact: Mapping[str, float | None]
+    drop: float | None
+
+
+@dataclass(frozen=True)
+class LatencyRecord(LatencyCheck):
+    """`within_percent`: by how much the measured latency differs from the predicted one."""
+
+    within_percent: float | None = None
+
+
+@dataclass(frozen=True)
+class VerificationRecord:
+    """verify.json: the gates and what they were decided on."""
+
+    passed: bool
+    artefact: str
+    reference: str
+    data: str
+    photos: int
+    tensor: Mapping[str, TensorParity]
+    boxes: BoxParity | None
+    ap: PrecisionRecord
+    latency: LatencyRecord
+    gates: tuple[Gate, ...]
+    first_departure: str | None = None
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """All pieces of a run. `missing`: by file name, why a piece that is None could not be used."""
+
+    path: Path
+    run: RunRecord | None
+    search: SearchRecord | None
+    prediction: PredictionRecord | None
+    training: TrainingRecord | None
+    verification: VerificationRecord | None
+    curves: Mapping[str, Curve] | None
+    photos: tuple[Path, ...]
+    missing: Mapping[str, str]
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the detector was trained and judged on synthetic photos."""
+        names = (self.run.data if self.run else "", self.verification.data if self.verification else "")
+        return SYNTHETIC in names
+
+    @property
+    def target(self) -> str | None:
+        """The target that the run is for."""
+        if self.run is not None:
+            return self.run.device
+        if self.verification is not None:
+            return self.verification.latency.target
+        return next(iter(self.search.latency_ms), None) if self.search is not None else None
+
+    @property
+    def budgets(self) -> Mapping[str, float]:
+        """What was asked for: of the run, else of the search, else of the verification."""
+        if self.run is not None:
+            return self.run.budgets
+        if self.search is not None:
+            return self.search.budgets
+        latency = self.verification.latency if self.verification is not None else None
+        if latency is None or latency.budget_ms is None:
+            return {}
+        return {f"latency {latency.target}": latency.budget_ms}
+
+
+def read_run_folder(path: Path) -> RunFolder:
+    """Raises InputError where there is no such folder, or neither a usable search.json nor a usable verify.json."""
+    if not path.is_dir():
+        raise InputError(f"no run folder {path}; give the folder that `facenas run` wrote")
+    missing: dict[str, str] = {}
+
+    def piece(kind: type[T], name: str) -> T | None:
+        if not (path / name).is_file():
+            missing[name] = f"{name} is missing"
+            return None
+        try:
+            return read_as(kind, read_json(path / name, "run's"), name)
+        except InputError as error:
+            missing[name] = str(error)
+            return None
+
+    search, verification = piece(SearchRecord, "search.json"), piece(VerificationRecord, "verify.json")
+    if search is None and verification is None:
+        raise InputError(
+            f"{path} is no run folder: {missing['search.json']}; {missing['verify.json']}; search or verify first"
+        )
+    photos = tuple(sorted((path / "photos").glob("*.jpg")))
+    if not photos:
+        missing["photos"] = "photos/ holds no .jpg"
+    return RunFolder(
+        path,
+        piece(RunRecord, "run.json"),
+        search,
+        piece(PredictionRecord, "prediction.json"),
+        _read_training(path, missing),
+        verification,
+        piece(Mapping[str, Curve], "evaluation.json"),  # type: ignore[type-abstract]
+        photos,
+        missing,
+    )
+
+
+def _read_training(path: Path, missing: dict[str, str]) -> TrainingRecord | None:
+    name = "training/training.jsonl"
+    try:
+        lines = (path / name).read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        missing[name] = f"{name} is missing"
+        return None
+    except OSError as error:
+        missing[name] = f"{name} cannot be read: {error.strerror}"
+        return None
+    losses, validations, unread = [], [], 0
+    for line in lines:
+        try:
+            value = json.loads(line)
+            if isinstance(value, dict) and "score" in value:
+                losses.append(read_as(LossLine, value, name))
+            else:
+                validations.append(read_as(ValidationLine, value, name))
+        except (json.JSONDecodeError, InputError):
+            unread += 1
+    if not losses and not validations:
+        missing[name] = f"{name} holds no line that can be read"
+        return None
+    return TrainingRecord(tuple(losses), tuple(validations), unread)

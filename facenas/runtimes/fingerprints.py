@@ -1,0 +1,65 @@
+"""The fingerprint of this machine, read for the runtime of a target."""
+
+import importlib.metadata
+import platform
+
+from facenas.devices.cpu import cores, cpu_flags, cpu_model, governor
+from facenas.devices.fingerprint import Fingerprint
+from facenas.devices.target import GPU, Target
+
+
+def read_fingerprint(target: Target) -> Fingerprint:
+    """The fingerprint of this machine running `target`; its runtime must be installed."""
+    if target.hardware == GPU:
+        return _gpu_fingerprint(target)
+    if target.estimated:
+        return _npu_fingerprint(target)
+    return Fingerprint(
+        cpu=cpu_model(),
+        instruction_sets=tuple(sorted(cpu_flags())),
+        cores=cores(),
+        governor=governor(),
+        operating_system=f"{platform.system()} {platform.machine()}",
+        runtime=target.runtime,
+        runtime_version=importlib.metadata.version(target.runtime),
+        precision=target.precision,
+        threads=target.threads,
+    )
+
+
+def _npu_fingerprint(target: Target) -> Fingerprint:
+    """That of an NPU that only its compiler knows: whatever machine runs the compiler, its answer is the same."""
+    from facenas.runtimes.vela import npu_of
+
+    return Fingerprint(
+        cpu=str(npu_of(target)),
+        instruction_sets=(),
+        cores=1,
+        governor="estimate",
+        operating_system="none",
+        runtime=target.runtime,
+        runtime_version=importlib.metadata.version(target.runtime),
+        precision=target.precision,
+        threads=target.threads,
+    )
+
+
+def _gpu_fingerprint(target: Target) -> Fingerprint:
+    """That of the GPU: its multiprocessors are the cores, what its driver says stands for the governor."""
+    from facenas.on_device.cuda_driver import Cuda
+    from facenas.on_device.tensorrt_engine import find_package
+
+    gpu = Cuda().gpu()
+    package = find_package() if target.runtime == "tensorrt" else None
+    version = importlib.metadata.version(target.runtime) if package is None else f"{package.flavour} {package.version}"
+    return Fingerprint(
+        cpu=gpu.name,
+        instruction_sets=(f"sm_{gpu.compute_capability.replace('.', '')}",),
+        cores=gpu.multiprocessors,
+        governor=f"driver for CUDA {gpu.driver}",
+        operating_system=f"{platform.system()} {platform.machine()}",
+        runtime=target.runtime,
+        runtime_version=version,
+        precision=target.precision,
+        threads=target.threads,
+    )

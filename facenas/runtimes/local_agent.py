@@ -1,0 +1,129 @@
+"""The agent: a process of its own that measures one network after another, so that a runtime's crash ends only it.
+
+`Agent` is the side that asks; `local_agent_process` is what it starts.
+"""
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import asdict, dataclass
+from types import TracebackType
+from typing import Self
+
+from facenas.architecture import Detector
+from facenas.devices.target import Target
+from facenas.errors import AgentError
+from facenas.quiet import Waiting
+from facenas.units import Size
+
+TIMEOUT_S = 300.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """Measure a detector with random weights in `runs` runs: end to end or, with `layers`, by layer counters."""
+
+    architecture: str
+    landmarks: bool
+    input_size: str
+    runs: int
+    layers: bool
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What one visit to one network gave, in nanoseconds: runs end to end, or times by layer and those of no layer.
+
+    `waited_share`: for what share of the visit the agent waited for a core that other work had; `reference_ns`: what the
+    reference workload took beside it (facenas/quiet.py), 0 where it did not run.
+    """
+
+    end_to_end_ns: tuple[int, ...]
+    layers_ns: dict[str, list[int]]
+    overhead_ns: tuple[int, ...]
+    waited_share: float = 0.0
+    reference_ns: int = 0
+
+
+class Agent:
+    """A running agent for one target, pinned to as many cores as the target has threads. Use it in a `with` block."""
+
+    def __init__(self, target: Target, timeout_s: float = TIMEOUT_S) -> None:
+        self._target = target
+        self._timeout_s = timeout_s
+        self._process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    def measure(self, detector: Detector, input_size: Size, *, runs: int, layers: bool) -> Sample:
+        """One visit. Raises AgentError where the runtime refuses the network, crashes on it or hangs."""
+        request = Request(str(detector), detector.landmarks, str(input_size), runs, layers)
+        process = self._process or self._start()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        timer = threading.Timer(self._timeout_s, process.kill)
+        timer.start()
+        waiting = Waiting(process.pid, self._target.threads)
+        try:
+            process.stdin.write(json.dumps(asdict(request)) + "\n")
+            process.stdin.flush()
+            line = process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        finally:
+            timer.cancel()
+        if not line:
+            code = self._stop()
+            raise AgentError(f"the runtime {self._target.runtime} {_words_for_exit(code, self._timeout_s)}")
+        reply = json.loads(line)
+        if "error" in reply:
+            raise AgentError(reply["error"])
+        return Sample(
+            tuple(reply["end_to_end_ns"]),
+            reply["layers_ns"],
+            tuple(reply["overhead_ns"]),
+            waiting.share(),
+            reply["reference_ns"],
+        )
+
+    def _start(self) -> subprocess.Popen[str]:
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "facenas.runtimes.local_agent_process", self._target.name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        return self._process
+
+    def _stop(self) -> int:
+        process, self._process = self._process, None
+        if process is None:
+            return 0
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                try:
+                    pipe.close()
+                except BrokenPipeError:  # a request that a dead agent never read
+                    continue
+        try:
+            return process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return process.wait()
+
+
+def _words_for_exit(code: int, timeout_s: float) -> str:
+    if code == -signal.SIGKILL:
+        return f"was killed: it ran out of memory or took more than {timeout_s:g} s"
+    if code < 0:
+        return f"crashed with signal {signal.Signals(-code).name}"
+    return f"ended with exit code {code}"

@@ -1,0 +1,86 @@
+"""The process of a local agent: it compiles and times one network after another, for whoever speaks to it.
+
+A request is a JSON line on its standard input, the reply one on its standard output. What a runtime prints goes to
+standard error.
+"""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from facenas.architecture import parse_detector
+from facenas.devices.cpu import free_memory_bytes, pin_to_cores
+from facenas.devices.target import Target
+from facenas.devices.targets import resolve_target
+from facenas.errors import InputError
+from facenas.quiet import least_ns, reference_workload
+from facenas.runtimes.compiled_model import CompiledModel
+from facenas.runtimes.local_agent import Request
+from facenas.units import parse_size
+
+_LEAST_FREE_BYTES = 2 << 30
+_REFERENCE_RUNS = 2
+
+
+class Models:
+    """Compiled networks, kept for the next visit as long as memory is plenty: a network that has run for a while is
+    past the page faults of its first runs, and compiling takes longer than running.
+    """
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._kept: dict[tuple[str, bool, str], CompiledModel] = {}
+
+    def get(self, request: Request) -> CompiledModel:
+        """The compiled network of a request. Raises InputError where the runtime refuses it."""
+        from facenas.exporters.onnx_graph import build_onnx, random_weights
+        from facenas.graph import build_graph
+        from facenas.runtimes.runtime import load_model
+
+        key = (request.architecture, request.landmarks, request.input_size)
+        if key not in self._kept:
+            if free_memory_bytes() < _LEAST_FREE_BYTES:
+                self._kept.clear()
+            detector = replace(parse_detector(request.architecture), landmarks=request.landmarks)
+            graph = build_graph(detector, parse_size(request.input_size))
+            model = build_onnx(graph, random_weights(graph)).SerializeToString()
+            self._kept[key] = load_model(model, self._target, timing_only=True)
+        return self._kept[key]
+
+
+def serve(models: Models, reference: Callable[[], object], request_line: str) -> dict[str, Any]:
+    """The reply to one request; the reference workload is timed before and after, and the longer of the two is told."""
+    request = Request(**json.loads(request_line))
+    try:
+        model = models.get(request)
+    except InputError as error:
+        return {"error": str(error)}
+    before_ns = least_ns(reference, _REFERENCE_RUNS)
+    if request.layers:
+        times = model.layer_times(request.runs)
+        layers_ns = {name: times.times_ns[:, index].tolist() for index, name in enumerate(times.names)}
+        reply = {"end_to_end_ns": [], "layers_ns": layers_ns, "overhead_ns": times.overhead_ns.tolist()}
+    else:
+        reply = {"end_to_end_ns": model.time(request.runs).tolist(), "layers_ns": {}, "overhead_ns": []}
+    return reply | {"reference_ns": max(before_ns, least_ns(reference, _REFERENCE_RUNS))}
+
+
+def main() -> None:
+    """Serve requests until standard input ends. Ctrl-C is left to the process that asks."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    target = resolve_target(sys.argv[1])
+    replies = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    pin_to_cores(target.threads)
+    models, reference = Models(target), reference_workload()
+    for line in sys.stdin:
+        replies.write(json.dumps(serve(models, reference, line)) + "\n")
+        replies.flush()
+
+
+if __name__ == "__main__":
+    main()

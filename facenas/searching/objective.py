@@ -1,0 +1,48 @@
+"""By what a search ranks: DDSAR, or a simpler measure to judge DDSAR's worth against, with the same solver.
+
+Every ranking is a sum over stages, which is what the solver needs. FLOPs and parameters are those of the backbone,
+the part that is searched: more of them counts as better, within the budgets. `random` gives every stage choice a value
+of its own, drawn evenly from 0..1 with a seed, which ranks networks by nothing that they are.
+"""
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from facenas.architecture import Stage
+from facenas.cost import count_flops, count_parameters
+from facenas.graph import Layer
+from facenas.scoring.ddsar import ScoreSettings, sar_score
+
+
+class Ranking(StrEnum):
+    """What is maximised: DDSAR-Score, GFLOPs, millions of parameters, or a random value from 0 to 5."""
+
+    DDSAR = "ddsar"
+    FLOPS = "flops"
+    PARAMS = "params"
+    RANDOM = "random"
+
+
+def stage_values(
+    ranking: Ranking,
+    settings: ScoreSettings,
+    position: int,
+    stages: Sequence[Stage],
+    layers: Sequence[Sequence[Layer]],
+    seed: int,
+) -> npt.NDArray[np.float64]:
+    """What each of n `stages` at `position`, with their layers, adds to the ranking's value; float64 [n]."""
+    match ranking:
+        case Ranking.DDSAR:
+            side_px = settings.resolution_px >> position
+            sar = np.array([sar_score(stage, side_px, settings.alpha) for stage in stages])
+            return np.asarray(settings.stage_weights[position] * sar)
+        case Ranking.FLOPS:
+            return np.array([count_flops(stage_layers) / 1e9 for stage_layers in layers])
+        case Ranking.PARAMS:
+            return np.array([count_parameters(stage_layers) / 1e6 for stage_layers in layers])
+        case Ranking.RANDOM:
+            return np.random.default_rng((seed, position)).random(len(stages))

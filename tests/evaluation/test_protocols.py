@@ -1,0 +1,120 @@
+"""Average precision of a detector: every photo is asked for once, and the protocols are known by name."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from facenas.exporters.onnx import export_checkpoint
+from random_networks import TINY, confident_checkpoint
+
+from facenas.data.synthetic import write_synthetic_set
+from facenas.errors import InputError
+from facenas.evaluation.evaluation_set import EvaluationSet, GroundTruth, load_evaluation_set
+from facenas.evaluation.protocols import (
+    EVALUATION_MIN_SCORE,
+    Detect,
+    average_precisions,
+    evaluate,
+    evaluation_to_json,
+    open_detector,
+)
+from facenas.evaluation.wider import evaluate_detections
+from facenas.pipeline.faces import Faces
+from facenas.pipeline.preprocess import Preprocessing
+from facenas.units import Size
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> EvaluationSet:
+    folder = tmp_path_factory.mktemp("photos")
+    write_synthetic_set(folder, 4, width_px=160, height_px=128)
+    return load_evaluation_set(folder)
+
+
+def oracle(photos: EvaluationSet, share: float = 1.0) -> Detect:
+    """A detector that knows the labels and finds a share of each photo's faces."""
+    truths = iter(photos.ground_truth)
+
+    def detect(photo: np.ndarray, min_score: float) -> Faces:
+        truth = next(truths)
+        assert photo.shape == (truth.height_px, truth.width_px, 3)
+        assert min_score == EVALUATION_MIN_SCORE == 0.02
+        boxes = truth.boxes[: round(share * len(truth.boxes))]
+        return Faces(boxes, np.linspace(0.9, 0.6, len(boxes), dtype=np.float32), None)
+
+    return detect
+
+
+def test_an_oracle_is_perfect_and_half_an_oracle_half_so(photos: EvaluationSet) -> None:
+    reports: list[tuple[int, int, str]] = []
+    whole = evaluate(oracle(photos), photos, lambda *report: reports.append(report))
+    assert average_precisions(whole) == {"easy": None, "medium": None, "hard": None, "all": 1.0}
+    assert reports == [(number, 4, "evaluating") for number in range(1, 5)]
+    half = average_precisions(evaluate(oracle(photos, 0.5), photos, lambda *_: None))["all"]
+    faces = sum(len(truth.boxes) for truth in photos.ground_truth)
+    found = sum(round(0.5 * len(truth.boxes)) for truth in photos.ground_truth)
+    assert half == pytest.approx(found / faces, abs=0.01)
+
+
+def test_a_detector_that_finds_nothing_has_no_precision(photos: EvaluationSet) -> None:
+    assert average_precisions(evaluate(oracle(photos, 0.0), photos, lambda *_: None))["all"] == 0.0
+
+
+def test_the_fields_of_the_contract(photos: EvaluationSet) -> None:
+    value = evaluation_to_json(evaluate(oracle(photos), photos, lambda *_: None), "vga")
+    assert value["protocol"] == "vga"
+    assert (value["easy"], value["medium"], value["hard"]) == (None, None, None)
+    assert value["images"] == 4
+    assert value["faces"] == sum(len(truth.boxes) for truth in photos.ground_truth)
+
+
+def test_protocols_scale_the_photo_each_in_its_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = export_checkpoint(confident_checkpoint(TINY, Size(96, 64)), tmp_path / "m.onnx", dynamic=False).path
+    photo = np.random.default_rng(0).integers(0, 255, (70, 100, 3), dtype=np.uint8)
+    sizes = []
+    normalise = Preprocessing.normalise
+    monkeypatch.setattr(
+        Preprocessing, "normalise", lambda self, picture: sizes.append(picture.shape[:2]) or normalise(self, picture)
+    )
+    for protocol in ("vga", "original", "own"):
+        faces = open_detector(model, protocol)(photo, 0.02)
+        assert len(faces)
+        assert (faces.boxes >= 0).all()
+        assert (faces.boxes <= (100, 70, 100, 70)).all()
+    assert sizes == [(448, 640), (96, 128), (64, 96)]
+    with pytest.raises(InputError, match="no protocol 'VGA'; there are vga, original, own"):
+        open_detector(model, "VGA")
+
+
+def test_200_photos_are_judged_in_a_second() -> None:
+    detections, photos = crowded_photos(200)
+    start = time.process_time()
+    evaluation = evaluate_detections(detections, photos)
+    assert time.process_time() - start < 1
+    assert evaluation.images == 200
+
+
+def crowded_photos(count: int) -> tuple[dict[str, np.ndarray], EvaluationSet]:
+    """Photos of 20 faces with 500 detections each: what a detector gives from a score of 0.02."""
+    generator = np.random.default_rng(0)
+
+    def boxes(number: int) -> np.ndarray:
+        corner, side = generator.uniform(0, 900, (number, 2)), generator.uniform(8, 80, (number, 2))
+        return np.concatenate([corner, corner + side], axis=1).astype(np.float32)
+
+    truths, detections = [], {}
+    for index in range(count):
+        faces = boxes(20)
+        truths.append(GroundTruth(f"{index}.jpg", 1024, 1024, faces, {"all": np.ones(20, bool)}))
+        scores = generator.uniform(0.02, 1, (500, 1)).astype(np.float32)
+        detections[f"{index}.jpg"] = np.concatenate([np.concatenate([boxes(480), faces]), scores], axis=1)
+    return detections, EvaluationSet("crowds", ("all",), (), tuple(truths))
+
+
+def test_a_photo_that_vanished_is_named(tmp_path: Path) -> None:
+    write_synthetic_set(tmp_path, 1, width_px=64, height_px=64)
+    photos = load_evaluation_set(tmp_path)
+    photos.photos[0].unlink()
+    with pytest.raises(InputError, match=r"cannot read photo .*\.jpg"):
+        evaluate(oracle(photos), photos, lambda *_: None)

@@ -1,0 +1,46 @@
+"""One tiny ranking in a process of its own, for tests that kill it: `python tiny_ranking.py DATA OUT`.
+
+Saves the state after every step, prints a line for each step, and goes on from what it finds in OUT.
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+
+from facenas.ranking import halving as rank
+from facenas.ranking.contenders import gather_contenders
+from facenas.training import loop
+from facenas.training.photos import TrainingPhotos, training_photos
+from facenas.training.recipe import Recipe
+from facenas.units import Size
+
+ARCHITECTURES = tuple(
+    f"SuperConvK3BNRELU(3,8,2,1)SuperConvK3BNRELU(8,{width},2,1)SuperConvK3BNRELU({width},8,2,1)"
+    "SuperConvK3BNRELU(8,8,2,1)SuperConvK3BNRELU(8,8,2,1)PAFPN(8)HeadDW(8,1)"
+    for width in (8, 16, 24)
+)
+RECIPE = Recipe(size_px=64, batch_size=2)
+
+
+def photos_of(data: Path) -> TrainingPhotos:
+    """Its photos, validated on themselves."""
+    return training_photos(data, data)
+
+
+def rank_tiny(
+    data: Path, out: Path, run_tasks: rank.RunTasks = rank.one_after_another, report: rank.Report = lambda *_: None
+) -> rank.Ranking:
+    """Three networks in two rungs."""
+    contenders = gather_contenders(None, 1, ARCHITECTURES)
+    return rank.rank(
+        contenders.entries, photos_of(data), RECIPE, 2, Size(64, 64), out, run_tasks, report, details={"data": "tiny"}
+    )
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    loop.SAVE_SECONDS = 0.0
+    rank_tiny(
+        Path(sys.argv[1]), Path(sys.argv[2]), report=lambda step, _, what: print(f"{what}: step {step}", flush=True)
+    )

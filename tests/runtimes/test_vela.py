@@ -1,0 +1,111 @@
+"""Vela's estimates: whole networks on the NPU, predicted by the table that ships, searched and exported within a budget."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from facenas.exporters.onnx_graph import build_onnx, random_weights
+from random_networks import ALL_FAMILIES, TINY
+from typer.testing import CliRunner
+
+from facenas.architecture import Detector
+from facenas.cli.main import app
+from facenas.devices.targets import resolve_target, why_unavailable
+from facenas.errors import InputError
+from facenas.evaluation.gates import LatencyCheck, Limits, latency_gates
+from facenas.graph import build_graph
+from facenas.latency.carriers import random_networks
+from facenas.latency.predictor import OperatorCosts, predict
+from facenas.latency.table import find_table
+from facenas.runtimes.compiled_model import CompiledModel
+from facenas.runtimes.runtime import load_model
+from facenas.spaces.named import facenas_edge
+from facenas.units import Size
+
+pytest.importorskip("ethosu", reason="the extra npu is not installed")
+
+NPUS = ("npu", "npu-u55-256", "npu-u85-512")
+
+
+def compiled(detector: Detector, size: Size, npu: str = "npu") -> CompiledModel:
+    graph = build_graph(detector, size)
+    model = build_onnx(graph, random_weights(graph)).SerializeToString()
+    return load_model(model, resolve_target(npu), timing_only=True)
+
+
+@pytest.mark.parametrize("npu", NPUS)
+def test_the_layers_of_a_network_add_up_to_its_estimate(npu: str) -> None:
+    model = compiled(ALL_FAMILIES, Size(160, 128), npu)
+    times = model.layer_times(2)
+    assert set(times.names) == {layer.name for layer in build_graph(ALL_FAMILIES, Size(160, 128)).layers}
+    assert times.times_ns.sum(axis=1) + times.overhead_ns == pytest.approx(model.time(2))
+    if npu != "npu-u85-512":  # whose input Vela copies first, for which no layer stands
+        assert (times.overhead_ns <= 0.05 * model.time(2)).all()
+
+
+def test_an_npu_that_is_not_here_runs_nothing() -> None:
+    model = compiled(TINY, Size(160, 128))
+    with pytest.raises(InputError, match="cpu-litert"):
+        model.run(np.zeros((1, 3, 128, 160), np.float32))
+
+
+def test_a_float_model_is_refused() -> None:
+    graph = build_graph(TINY, Size(160, 128))
+    with pytest.raises(InputError, match="--format tflite"):
+        load_model(build_onnx(graph, random_weights(graph)).SerializeToString(), resolve_target("npu"))
+
+
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    for name in ("npu", "cpu-litert"):
+        assert "pip install 'facenas[npu]'" in (why_unavailable(resolve_target(name)) or "")
+
+
+def test_an_estimate_is_called_one_and_has_no_tolerance() -> None:
+    over = LatencyCheck("npu", 5.0, None, 5.0, "vendor-estimated", None, 5.01)
+    as_predicted, within = latency_gates(over, Limits())
+    assert as_predicted.passed
+    assert "estimate" in as_predicted.note
+    assert not within.passed
+    assert "not measured" in within.note
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("npu", NPUS)
+def test_predictions_of_held_out_networks_are_within_3_percent(npu: str) -> None:
+    size = Size(640, 480)
+    table = find_table(resolve_target(npu), size)
+    costs = OperatorCosts(table)
+    networks = random_networks(facenas_edge(), 50, seed=1000)
+    off = [
+        abs(predict(network, table, size, costs).latency_ms / (compiled(network, size, npu).time(1)[0] / 1e6) - 1)
+        for network in networks
+    ]
+    assert np.mean(np.array(off) <= 0.03) >= 0.95
+
+
+def run(*words: str) -> dict[str, object]:
+    result = CliRunner().invoke(app, [*words, "--json"])
+    assert result.exit_code == 0, result.output
+    value: dict[str, object] = json.loads(result.stdout)
+    return value
+
+
+@pytest.mark.slow
+def test_a_network_searched_for_the_npu_is_exported_and_compiled_within_its_budget(tmp_path: Path) -> None:
+    found = run("search", "--device", "npu", "--latency", "5ms")
+    path = tmp_path / "model.tflite"
+    words = ["--format", "tflite", "--precision", "int8", "--calibration-count", "8", "--out", str(path)]
+    run("export", "--arch", str(found["architecture"]), *words)
+    model = load_model(path, resolve_target("npu"))  # refuses operators that fall back to the CPU
+    assert model.time(1)[0] / 1e6 <= 5.0
+
+
+@pytest.mark.slow
+def test_one_search_meets_the_budgets_of_cpu_and_npu() -> None:
+    budgets = {"cpu": 20.0, "npu": 3.0}
+    words = [word for name, ms in budgets.items() for word in ("--device", name, "--latency", f"{name}={ms:g}ms")]
+    latency_ms = run("search", *words)["latency_ms"]
+    assert isinstance(latency_ms, dict)
+    assert all(latency_ms[name] <= budget for name, budget in budgets.items())
