@@ -24,16 +24,17 @@ from script import about_this_run, run_script
 
 from facenas.checkpoint import load_checkpoint
 from facenas.cli.bar import progress_bar
-from facenas.cli.output import print_table
+from facenas.cli.output import note, print_table
 from facenas.devices.targets import resolve_target
 from facenas.evaluation.evaluation_set import EvaluationSet, load_evaluation_set
 from facenas.evaluation.gates import VERDICTS, Gate, Limits
-from facenas.evaluation.latency_check import check_latency, table_for
+from facenas.evaluation.latency_check import check_latency
 from facenas.evaluation.verification import Verification, verify
 from facenas.files import write_json
+from facenas.latency.this_machine import table_of_this_machine
 from facenas.runtimes.runtime import load_model
 from facenas.runtimes.timing import Latency, measure_latency
-from facenas.units import Size, parse_latency_ms
+from facenas.units import LatencyBudget, Size, parse_latency_budget
 from facenas.zoo import DEFAULT_NAME, checkpoint_path
 
 INPUT = Size(640, 480)
@@ -57,7 +58,7 @@ def main(
     out: Annotated[Path | None, typer.Option(help="JSON file for the result")] = None,
 ) -> None:
     """Export, time and prove."""
-    checkpoint, budget_ms = checkpoint_path(checkpoint), parse_latency_ms(latency)
+    checkpoint, budget = checkpoint_path(checkpoint), parse_latency_budget(latency)
     photos, chosen = load_evaluation_set(data), choose_calibration(calibration)
     model = onnx_of_checkpoint(load_checkpoint(checkpoint), input_size=None, dynamic=False)
     with tempfile.TemporaryDirectory(prefix="facenas-") as folder, progress_bar() as report:
@@ -68,7 +69,7 @@ def main(
             out_path = Path(folder, f"{precision}{Path(FORMATS[file_format]).suffix}")
             artefacts[name] = export_model(model, file_format, precision, out_path, calibration=chosen)
         latencies = time_in_turns(artefacts, report)
-        proofs = {name: prove(each, checkpoint, photos, budget_ms, report) for name, each in artefacts.items()}
+        proofs = {name: prove(each, checkpoint, photos, budget, report) for name, each in artefacts.items()}
     rows = [row_of(name, artefacts[name], latencies[name], proofs[name]) for name in artefacts]
     if out is not None:
         write_json(out, about_this_run() | {"checkpoint": checkpoint.name, "data": photos.name, "formats": rows})
@@ -89,10 +90,13 @@ def time_in_turns(artefacts: Mapping[str, Artefact], report: Any) -> dict[str, L
     return dict(zip(artefacts, latencies, strict=True))
 
 
-def prove(artefact: Artefact, reference: Path, photos: EvaluationSet, budget_ms: float, report: Any) -> Verification:
+def prove(
+    artefact: Artefact, reference: Path, photos: EvaluationSet, budget: LatencyBudget, report: Any
+) -> Verification:
     """All gates; the latency of TensorFlow Lite is that on the NPU."""
     target = resolve_target(_NPU if artefact.format == "tflite" else artefact.target)
-    check = check_latency(artefact.path, target, table_for(target, INPUT), budget_ms, report)
+    table = table_of_this_machine(target, INPUT, progress=report, note=note)
+    check = check_latency(artefact.path, target, table, budget, report)
     return verify(artefact.path, reference, photos, check, Limits(), report)
 
 

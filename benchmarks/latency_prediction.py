@@ -29,6 +29,7 @@ from facenas.architecture import PUBLISHED_NAMES, Detector, published_detector
 from facenas.cli.bar import progress_bar
 from facenas.cli.output import note, print_table
 from facenas.devices.cpu import pin_to_cores
+from facenas.devices.fingerprint import differences
 from facenas.devices.target import Target
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError, TableError
@@ -42,7 +43,6 @@ from facenas.latency.short_profile import short_profile
 from facenas.latency.table import LatencyTable, find_table, load_table
 from facenas.operators import Kind, Operator
 from facenas.quiet import Patience
-from facenas.devices.fingerprint import differences
 from facenas.runtimes.fingerprints import read_fingerprint
 from facenas.runtimes.local_agent import Agent
 from facenas.runtimes.runtime import load_model

@@ -6,15 +6,16 @@ same folder skips what is finished and lets the training go on from its last sav
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from facenas.errors import InputError
 from facenas.files import read_json, write_json
+from facenas.latency.this_machine import Calibrate, facts_of_table, table_of_this_machine
 from facenas.training.recipe import Recipe
-from facenas.units import Size
+from facenas.units import LOW_PERCENTILE, LatencyBudget, Size
 
 Report = Callable[[int, int, str], None]
 Note = Callable[[str], None]
@@ -32,7 +33,7 @@ class ChainSettings:
     """What a run was asked for. `data` None: a synthetic set; `epochs` None: the default for the data."""
 
     device: str
-    budget_ms: float
+    budget: LatencyBudget
     data: Path | None
     val: Path | None
     epochs: int | None
@@ -41,11 +42,15 @@ class ChainSettings:
     alpha: float
     table: Path | None
     seed: int
+    calibrate: Calibrate = Calibrate.ONCE
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        values = {key: str(value) if isinstance(value, Path | Size) else value for key, value in asdict(self).items()}
-        return values | {"input_size": str(self.input_size)}
+        """Plain values of what decides the result."""
+        plain = {field.name: getattr(self, field.name) for field in fields(self)}
+        del plain["calibrate"]  # it decides when the table is made, and then the table is there
+        return {
+            key: str(value) if isinstance(value, Path | Size | LatencyBudget) else value for key, value in plain.items()
+        }
 
 
 @dataclass(frozen=True)
@@ -118,14 +123,24 @@ class _Chain:
             before = state.get("settings", {})
             changed = sorted(key for key, value in self.settings.to_json().items() if before.get(key) != value)
             raise InputError(f"{self.folder} holds a run with another {', '.join(changed)}; choose another --out")
-        self.steps = list(state["steps"])
+        # What failed because the machine was slow is tried again.
+        again = {"verify"} if self._latency_failed() else set()
+        self.steps = [entry for entry in state["steps"] if entry["name"] not in again]
+
+    def _latency_failed(self) -> bool:
+        path = self.folder / "verify.json"
+        if not path.exists():
+            return False
+        gates = read_json(path, "verification")["gates"]
+        return any(gate["name"].startswith("latency") and gate["passed"] is False for gate in gates)
 
     def save(self) -> None:
         """Write run.json: the settings, the finished steps and the verdict so far."""
         settings = self.settings
         state = {
             "device": settings.device,
-            "budgets": {f"latency {settings.device}": settings.budget_ms},
+            "budgets": {f"latency {settings.device}": settings.budget.limit_ms},
+            "percentile": settings.budget.percentile,
             "data": self.data_name,
             "input": str(settings.input_size),
             "passed": self.passed,
@@ -157,26 +172,23 @@ class _Chain:
         self.note(f"{name}: {summary}")
 
     def make_table(self) -> str:
-        """The shipped or given table; if it was measured on another machine, rescaled by a handful of networks.
+        """The shipped or given table, made this machine's where it is of another one."""
+        from facenas.latency.table import save_table
+        from facenas.spaces.named import load_space
 
-        On the machine of its fingerprint a table is left alone: it was measured for minutes, and a calibration of
-        seconds would only add what happens to disturb the machine now.
-        """
-        from facenas.devices.fingerprint import differences
-        from facenas.latency.table import find_table, save_table
-        from facenas.latency.this_machine import calibrate
-        from facenas.runtimes.fingerprints import read_fingerprint
-
-        table = find_table(self.target, self.settings.input_size, self.settings.table)
-        origin = "on this kind of machine"
-        if found := differences(table.fingerprint, read_fingerprint(self.target)):
-            self.note(f"the table is from another machine ({'; '.join(found)}), so it is calibrated here")
-            table = calibrate(table, progress=partial(_report_counts, self.report, "calibrating the table"))
-            origin = "elsewhere, calibrated here"
-            self.note(table.calibration.note)
+        settings = self.settings
+        table = table_of_this_machine(
+            self.target,
+            settings.input_size,
+            load_space(settings.space),
+            settings.table,
+            percentile=settings.budget.percentile,
+            calibrate=settings.calibrate,
+            progress=self.report,
+            note=self.note,
+        )
         save_table(table, self.folder / "table.json")
-        error = table.calibration.error_percent
-        return f"{len(table.operators)} operators, {table.provenance} {origin}, mean error {error:.1f} %"
+        return facts_of_table(table).words
 
     def search(self) -> str:
         """The best architecture under the budget, and where its milliseconds go."""
@@ -193,15 +205,22 @@ class _Chain:
         settings = self.settings
         table = load_table(self.folder / "table.json")
         # A little less than the budget: prediction and measurement each have their error.
-        budgets = Budgets({settings.device: settings.budget_ms * (1 - BUDGET_RESERVE)})
-        models = {settings.device: TableModel(table)}
+        budgets = Budgets({settings.device: settings.budget.limit_ms * (1 - BUDGET_RESERVE)})
+        models = {settings.device: TableModel(table, settings.budget.percentile)}
         problem = Problem(
             load_space(settings.space), ScoreSettings(settings.alpha), settings.input_size, models, budgets
         )
         result = run_search(problem, top=5, provenance={settings.device: table.provenance})
+        other = settings.budget.percentile != LOW_PERCENTILE
+        result = replace(
+            result,
+            tables={settings.device: facts_of_table(table)},
+            percentiles={settings.device: settings.budget.percentile} if other else {},
+        )
         write_json(self.folder / "search.json", result.to_json())
         prediction = predict(parse_detector(result.best.architecture), table, settings.input_size)
-        write_json(self.folder / "prediction.json", prediction.to_json())
+        facts = {"table": asdict(facts_of_table(table))}
+        write_json(self.folder / "prediction.json", prediction.to_json() | facts)
         return f"{result.best.architecture}, DDSAR {result.best.ddsar:.3f}, predicted {prediction.latency_ms:.2f} ms"
 
     def prepare_data(self) -> str:
@@ -264,7 +283,7 @@ class _Chain:
         photos = training_photos(*self._data).validation
         artefact = self.folder / "model.onnx"
         table = load_table(self.folder / "table.json")
-        latency = check_latency(artefact, self.target, table, self.settings.budget_ms, self.report)
+        latency = check_latency(artefact, self.target, table, self.settings.budget, self.report)
         reference = self.folder / "training" / "best.safetensors"
         verification = verify(artefact, reference, photos, latency, Limits(), self.report)
         if verification.evaluation is not None:

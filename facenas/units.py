@@ -43,6 +43,36 @@ def parse_latency_ms(text: str) -> float:
     return _parse(text, _MILLISECONDS, "latency", "5ms")
 
 
+PERCENTILES = (20, 50, 90)
+LOW_PERCENTILE = 20
+"""What tables and predictions are of: what the hardware can do when nothing disturbs it."""
+
+
+@dataclass(frozen=True)
+class LatencyBudget:
+    """At most so many milliseconds in so many of a hundred runs."""
+
+    limit_ms: float
+    percentile: int = LOW_PERCENTILE
+
+    def __str__(self) -> str:
+        suffix = "" if self.percentile == LOW_PERCENTILE else f"@p{self.percentile}"
+        return f"{self.limit_ms:g}ms{suffix}"
+
+
+def parse_latency_budget(text: str) -> LatencyBudget:
+    """`5ms`, or `5ms@p90`: nine of ten runs take no longer. Raises InputError for another percentile or no unit."""
+    latency, at, percentile = text.partition("@")
+    if not at:
+        return LatencyBudget(parse_latency_ms(latency))
+    wanted = percentile.strip().removeprefix("p")
+    if not latency.strip() or not percentile.strip().startswith("p") or wanted not in map(str, PERCENTILES):
+        raise InputError(
+            f"latency '{text}' is no budget; give a latency, or one with the percentile @p50 or @p90, for example 5ms@p90"
+        )
+    return LatencyBudget(parse_latency_ms(latency), int(wanted))
+
+
 def parse_count(text: str, what: str = "count") -> float:
     """A count of FLOPs or parameters from text such as `500M`, `0.3M` or `2G`. Raises InputError without a unit."""
     return _parse(text, _COUNTS, what, "500M")

@@ -5,6 +5,7 @@ import sys
 import typer
 
 from facenas.cli.bench import bench
+from facenas.cli.calibrate import calibrate
 from facenas.cli.detect import detect
 from facenas.cli.device import device
 from facenas.cli.devices import devices
@@ -30,7 +31,11 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: rich would double the start-up time
     pretty_exceptions_enable=False,
 )
-for verb in (run, devices, profile, predict, score, search, rank, train, export, verify, evaluate, detect, bench):
+VERBS = (
+    *(run, devices, profile, calibrate, predict, score, search, rank),
+    *(train, export, verify, evaluate, detect, bench),
+)
+for verb in VERBS:
     app.command()(verb)
 app.add_typer(device, name="device")
 app.add_typer(report, name="report")

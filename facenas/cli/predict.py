@@ -5,15 +5,15 @@ from typing import Annotated
 
 import typer
 
+from facenas.cli.calibration_option import CalibrateOption
+
 
 def predict(
     arch: Annotated[str, typer.Argument(help="block string, file holding one, or published name")],
     device: Annotated[str, typer.Option(help="target, for example cpu")],
     table: Annotated[Path | None, typer.Option(help="latency table (default: the shipped one)")] = None,
     input: Annotated[str, typer.Option(help="network input, WIDTHxHEIGHT")] = "640x480",
-    calibrate: Annotated[
-        bool, typer.Option("--calibrate", help="first rescale the table to this machine, in seconds")
-    ] = False,
+    calibrate: CalibrateOption = None,
     landmarks: Annotated[bool, typer.Option("--landmarks", help="with the outputs for five landmarks")] = False,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:

@@ -6,10 +6,15 @@ from typing import Annotated
 
 import typer
 
+from facenas.cli.calibration_option import CalibrateOption
+
 
 def search(
     latency: Annotated[
-        list[str] | None, typer.Option(help="budget, for example 5ms; cpu=5ms where there are several devices")
+        list[str] | None,
+        typer.Option(
+            help="budget, for example 5ms; 5ms@p90 for nine of ten runs; cpu=5ms where there are several devices"
+        ),
     ] = None,
     device: Annotated[
         list[str] | None, typer.Option(help="target, repeatable (default: cpu); none: search without latencies")
@@ -45,7 +50,7 @@ def search(
         list[Path] | None,
         typer.Option(help="latency table, repeatable (default: the one in ./latency_tables, else the shipped one)"),
     ] = None,
-    calibrate: Annotated[bool, typer.Option("--calibrate", help="rescale the tables to this machine first")] = False,
+    calibrate: CalibrateOption = None,
     confirm: Annotated[
         bool,
         typer.Option(
@@ -96,7 +101,16 @@ def search(
     if kernels is not None:
         chosen_space = chosen_space.with_kernels(options.parse_kernels(kernels))
     with progress_bar() as report:
-        tables = open_tables(devices, table or [], size, calibrate=calibrate, report=report, note=note)
+        tables = open_tables(
+            devices,
+            table or [],
+            size,
+            chosen_space,
+            percentiles=budgets.percentiles,
+            calibrate=calibrate,
+            report=report,
+            note=note,
+        )
     plan = SearchPlan(
         chosen_space, settings, size, tables, budgets, ranking, measure, method, seed, top, out, resume=resume
     )

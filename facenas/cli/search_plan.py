@@ -6,6 +6,7 @@ from pathlib import Path
 
 from facenas.cli.search_options import STATE_FILE, Algorithm
 from facenas.latency.table import LatencyTable
+from facenas.latency.this_machine import facts_of_table
 from facenas.scoring.ddsar import ScoreSettings
 from facenas.scoring.zero_cost import Measure
 from facenas.searching.budgets import Budgets
@@ -16,7 +17,7 @@ from facenas.searching.problem import Problem
 from facenas.searching.rerank import rerank
 from facenas.searching.result import SearchResult, run_search
 from facenas.spaces.space import Space
-from facenas.units import Size
+from facenas.units import LOW_PERCENTILE, Size
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,10 @@ class SearchPlan:
 
     def problem(self, latency_ms: Mapping[str, float]) -> Problem:
         """The problem with these latency budgets and the plan's others."""
-        models = {name: TableModel(table) for name, table in self.tables.items()}
+        models = {
+            name: TableModel(table, self.budgets.percentiles.get(name, LOW_PERCENTILE))
+            for name, table in self.tables.items()
+        }
         budgets = replace(self.budgets, latency_ms=latency_ms)
         return Problem(self.space, self.settings, self.input_size, models, budgets, self.ranking, self.seed)
 
@@ -58,6 +62,8 @@ class SearchPlan:
                 resume=self.resume,
                 progress=lambda done, total: report(done, total, "evolution"),
             )
+        facts = {name: facts_of_table(table) for name, table in self.tables.items()}
+        result = replace(result, tables=facts, percentiles=self.budgets.percentiles)
         if self.measure is None:
             return result
         what = f"reranking by {self.measure}"

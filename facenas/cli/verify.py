@@ -1,9 +1,19 @@
 """`facenas verify`: does the exported file answer like its reference, as fast as predicted?"""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from facenas.cli.calibration_option import CalibrateOption
+
+if TYPE_CHECKING:
+    from facenas.devices.target import Target
+    from facenas.latency.table import LatencyTable
+    from facenas.units import Size
+
+    Report = Callable[[int, int, str], None]
 
 
 def verify(
@@ -13,8 +23,9 @@ def verify(
     device: Annotated[
         str | None, typer.Option(help="target to run it on (default: the one that the file names)")
     ] = None,
-    latency: Annotated[str | None, typer.Option(help="budget, for example 5ms")] = None,
+    latency: Annotated[str | None, typer.Option(help="budget, for example 5ms; 5ms@p90 for nine of ten runs")] = None,
     table: Annotated[Path | None, typer.Option(help="latency table for the prediction (default: shipped)")] = None,
+    calibrate: CalibrateOption = None,
     ap_drop: Annotated[
         float | None, typer.Option(help="largest drop of average precision (default: 0.015 for int8, else 0.005)")
     ] = None,
@@ -35,26 +46,29 @@ def verify(
     from facenas.errors import InputError
     from facenas.evaluation.evaluation_set import load_evaluation_set
     from facenas.evaluation.gates import LatencyCheck, Limits
-    from facenas.evaluation.latency_check import check_latency, table_for
+    from facenas.evaluation.latency_check import check_latency
+    from facenas.evaluation.verification import require_same_architecture
     from facenas.evaluation.verification import verify as run_gates
     from facenas.exporters.formats import description_of
     from facenas.files import write_json
-    from facenas.units import parse_latency_ms
+    from facenas.units import LOW_PERCENTILE, parse_latency_budget
     from facenas.zoo import checkpoint_path
 
     if require not in (None, "measured"):
         raise InputError(f"--require '{require}' is unknown; there is: measured")
     reference = checkpoint_path(reference)
-    budget_ms = None if latency is None else parse_latency_ms(latency)
+    budget = None if latency is None else parse_latency_budget(latency)
     description = description_of(artefact)
     target = resolve_target(device or description.target)
-    found_table = table_for(target, description.input_size, table)
+    require_same_architecture(reference, description)  # before anything is measured
     photos = load_evaluation_set(data)
     with progress_bar() as report:
         if why_unavailable(target) is None:
-            check = check_latency(artefact, target, found_table, budget_ms, report)
+            percentile = LOW_PERCENTILE if budget is None else budget.percentile
+            found_table = _table(target, description.input_size, table, percentile, calibrate, report)
+            check = check_latency(artefact, target, found_table, budget, report)
         else:
-            check = LatencyCheck(target.name, budget_ms=budget_ms)
+            check = LatencyCheck(target.name, budget_ms=None if budget is None else budget.limit_ms)
         # A target that only its compiler knows runs nothing: the file's own target finds the faces.
         runs_it = None if target.estimated else target
         verification = run_gates(artefact, reference, photos, check, Limits(ap_drop=ap_drop), report, runs_it)
@@ -65,3 +79,26 @@ def verify(
         print_gates(verification)
     if not verification.passed or (require == "measured" and not verification.all_measured):
         raise typer.Exit(1)
+
+
+def _table(
+    target: "Target", size: "Size", path: Path | None, percentile: int, calibrate: bool | None, report: "Report"
+) -> "LatencyTable | None":
+    """The table that the latency is predicted from; None where there is none, unless a path names one."""
+    from facenas.cli.output import note
+    from facenas.cli.tables import calibration_asked
+    from facenas.errors import TableError
+    from facenas.latency.this_machine import facts_of_table, table_of_this_machine
+
+    asked = calibration_asked(calibrate)
+    try:
+        table = table_of_this_machine(
+            target, size, None, path, percentile=percentile, calibrate=asked, progress=report, note=note
+        )
+    except TableError as error:
+        if path is not None:
+            raise
+        note(str(error))
+        return None
+    note(f"{target}: {facts_of_table(table).words}")
+    return table

@@ -278,6 +278,16 @@ def _reference_layers(path: Path, description: Description, names: Sequence[str]
     return onnx_layer_runner(model.SerializeToString(), names)
 
 
+def require_same_architecture(path: Path, description: Description) -> None:
+    """Raises InputError where a reference is of another architecture than the artefact, or cannot be read."""
+    if path.suffix == ".safetensors":
+        from facenas.checkpoint import load_checkpoint
+
+        _require_same(load_checkpoint(path).detector, description, path)
+    else:
+        _require_same(description_of(path).detector, description, path)
+
+
 def _open_reference(path: Path, description: Description) -> tuple[Runner, Description]:
     """A checkpoint (in torch) or another export (in its runtime), of the same architecture as the artefact."""
     if path.suffix != ".safetensors":

@@ -4,13 +4,14 @@
 
 An operator that the table lacks is interpolated between two that it has, a smaller and a larger one of the same kind,
 kernel, stride and feature size; as cost grows with channels, its true cost lies between theirs, and the interval of the
-prediction widens by that doubt. There is no extrapolation.
+prediction widens by that doubt. There is no extrapolation. What a short profile carried over from another machine's table
+widens it, too.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from math import log
+from math import exp, log
 from typing import Any
 
 import numpy as np
@@ -23,11 +24,14 @@ from facenas.latency.table import LatencyTable
 from facenas.operators import Operator
 from facenas.units import Size
 
+_NINETY_PERCENT = 1.645  # standard deviations to each side that hold 90 % of a normal distribution
+
 
 class Source(StrEnum):
     """Where an operator's cost comes from."""
 
     TABLE = "table"
+    CARRIED_OVER = "carried over"
     INTERPOLATED = "interpolated"
 
 
@@ -80,8 +84,9 @@ class OperatorCosts:
     def cost(self, operator: Operator) -> OperatorCost:
         """Raises TableError, with the nearest operators and the command to profile, where the table cannot tell."""
         if operator in self.table.operators:
-            cost_us = self._measured_us(operator)
-            return OperatorCost(operator, cost_us, cost_us, cost_us, Source.TABLE)
+            cost_us, doubt = self._measured_us(operator), self._doubt(operator)
+            source = Source.CARRIED_OVER if doubt else Source.TABLE
+            return OperatorCost(operator, cost_us, cost_us / exp(doubt), cost_us * exp(doubt), source)
         group = self._groups.get(_without_channels(operator), [])
         smaller = [other for other in group if _fits_into(other, operator)]
         larger = [other for other in group if _fits_into(operator, other)]
@@ -100,6 +105,11 @@ class OperatorCosts:
 
     def _measured_us(self, operator: Operator) -> float:
         return self.table.calibration.scale * self.table.operators[operator].low_ns / 1e3
+
+    def _doubt(self, operator: Operator) -> float:
+        """Half of the 90 % interval of the logarithm of a cost; 0 for one that was measured where the table is of."""
+        short = self.table.short_profile
+        return 0.0 if short is None or self.table.operators[operator].samples else _NINETY_PERCENT * short.doubt
 
     def _unknown(self, operator: Operator, group: list[Operator]) -> str:
         same_kind = group or [other for other in self.table.operators if other.kind is operator.kind]

@@ -1,6 +1,15 @@
-"""What the provenance of a latency is called."""
+"""Where a latency comes from: what its provenance is called, and the facts of the table behind it."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+
+from facenas.devices.fingerprint import Fingerprint, differences
+from facenas.latency.table import LatencyTable, ShortProfile
+
+MOST_ERROR_PERCENT = 5.0
+"""A measured table with a larger cross-validated error was spoilt by other work."""
+
+MOST_UNSTABLE_SHARE = 0.2
 
 NOT_RECORDED = "provenance not recorded"
 ESTIMATED = "vendor-estimated (Vela)"
@@ -16,3 +25,77 @@ def predicted_from(provenance: str | None) -> str:
     if provenance is None:
         return NOT_RECORDED
     return _PREDICTED.get(provenance, f"predicted; the table's provenance is '{provenance}'")
+
+
+@dataclass(frozen=True)
+class TableFacts:
+    """What must be said of the table behind a latency: of what machine it is, from when, and how right it is.
+
+    `measured_on`: `this machine`, `this kind of machine`, or in words another one; `date`: when its operators were measured;
+    `error_percent`: mean, cross-validated; `carried_over`: operators that were not measured there but carried over from a
+    table of `carried_from`; `unstable`: operators whose samples disagree.
+    """
+
+    target: str
+    provenance: str
+    processor: str
+    runtime: str
+    runtime_version: str
+    precision: str
+    threads: int
+    measured_on: str
+    date: str
+    error_percent: float
+    operators: int
+    carried_over: int = 0
+    carried_from: str = ""
+    unstable: int = 0
+
+    @property
+    def words(self) -> str:
+        """All of it on one line, for a person."""
+        threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
+        runtime = f"{self.runtime} {self.runtime_version}, {self.precision}, {threads}"
+        line = f"{self.provenance} on {self.measured_on} ({self.processor}; {runtime}), {self.date[:10]}"
+        line += f", mean error {self.error_percent:.1f} %"
+        if self.carried_over:
+            line += f"; {self.carried_over} of {self.operators} operators carried over from {self.carried_from}"
+        return line + "".join(f"; {doubt}" for doubt in self.doubts)
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Reasons to measure anew."""
+        found = []
+        if self.provenance == "measured" and self.error_percent > MOST_ERROR_PERCENT:
+            found.append(f"an error above {MOST_ERROR_PERCENT:g} % means that other work disturbed it: profile again")
+        if self.unstable > MOST_UNSTABLE_SHARE * self.operators:
+            found.append(f"{self.unstable} of {self.operators} operators are flagged unstable: profile again")
+        return tuple(found)
+
+
+def facts_of(table: LatencyTable, here: Fingerprint | None) -> TableFacts:
+    """The facts of a table; `here`: the fingerprint of this machine, None where the target is not on it."""
+    fingerprint = table.fingerprint
+    if here is None:
+        measured_on = f"its device ({fingerprint.governor})"
+    elif differences(fingerprint, here):
+        measured_on = "another machine, not calibrated on this one"
+    else:
+        measured_on = "this machine" if table.short_profile else "this kind of machine"
+    short = table.short_profile or ShortProfile()
+    return TableFacts(
+        table.target,
+        table.provenance,
+        fingerprint.cpu,
+        fingerprint.runtime,
+        fingerprint.runtime_version,
+        fingerprint.precision,
+        fingerprint.threads,
+        measured_on,
+        table.date,
+        round(table.calibration.error_percent, 2),
+        len(table.operators),
+        short.carried_over,
+        short.prior_cpu,
+        table.unstable_operators,
+    )

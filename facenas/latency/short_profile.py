@@ -45,7 +45,7 @@ from facenas.latency.operator_times import (
     quiet_limit_ns,
     samples_by_operator,
 )
-from facenas.latency.table import Calibration, CarriedFrom, LatencyTable, OperatorTime
+from facenas.latency.table import Calibration, LatencyTable, OperatorTime, ShortProfile
 from facenas.operators import Operator
 from facenas.quiet import Patience
 from facenas.runtimes.fingerprints import read_fingerprint
@@ -118,9 +118,12 @@ def short_profile(
         },
         seconds=sum(visit.seconds for visit in visits),
         failures=failures,
-        carried_from=None
-        if prior is None
-        else CarriedFrom(prior.date, prior.fingerprint.cpu, len(doubts), max(doubts, default=0.0)),
+        short_profile=ShortProfile(
+            "" if prior is None else prior.date,
+            "" if prior is None else prior.fingerprint.cpu,
+            len(doubts),
+            max(doubts, default=0.0),
+        ),
     )
     if calibration.error_percent > MOST_ERROR_PERCENT:
         raise TableError(

@@ -68,23 +68,22 @@ class Calibration:
 
 
 @dataclass(frozen=True)
-class CarriedFrom:
-    """The table that a short profile had beside it: its date and processor, and how many `operators` are by it alone,
-    carried over from there to here with a relative standard deviation of `doubt`. These have no samples.
+class ShortProfile:
+    """That a table is of a short profile (facenas/latency/short_profile.py), and of what table it had beside it.
+
+    `carried_over` operators were not measured but carried over from the table of `prior_date` and `prior_cpu`, with a
+    relative standard deviation of `doubt`; they have no samples. Without a prior table the texts are empty.
     """
 
-    date: str
-    cpu: str
-    operators: int
-    doubt: float
+    prior_date: str = ""
+    prior_cpu: str = ""
+    carried_over: int = 0
+    doubt: float = 0.0
 
 
 @dataclass(frozen=True)
 class LatencyTable:
-    """The operators' times of one target at one input size on one machine. `failures`: carriers that were kept out.
-
-    `carried_from` is of a short profile's table (facenas/latency/short_profile.py) that had another one beside it.
-    """
+    """The operators' times of one target at one input size on one machine. `failures`: carriers that were kept out."""
 
     target: str
     provenance: str
@@ -96,7 +95,7 @@ class LatencyTable:
     operators: Mapping[Operator, OperatorTime]
     seconds: float
     failures: tuple[str, ...] = ()
-    carried_from: CarriedFrom | None = None
+    short_profile: ShortProfile | None = None
 
     @property
     def origin(self) -> str:
@@ -105,6 +104,21 @@ class LatencyTable:
             return self.provenance
         error = self.calibration
         return f"{self.provenance}, mean error {error.error_percent:.0f} %, worst {error.worst_percent:.0f} %"
+
+    def ratio_to(self, percentile: int) -> float:
+        """What a latency of this table is multiplied by for another percentile of the runs than the 20th.
+
+        Raises TableError where the table does not know it.
+        """
+        known = {20: 1.0, 50: self.calibration.p50_ratio, 90: self.calibration.p90_ratio}[percentile]
+        if self.provenance == "vendor-estimated":
+            return 1.0  # an estimate is the same each time
+        if known is None:
+            raise TableError(
+                f"the table for {self.target} does not tell the {percentile}th percentile; measure it here: "
+                f"facenas calibrate --device {self.target}; or give the latency without @p{percentile}"
+            )
+        return known
 
     @property
     def unstable_operators(self) -> int:
@@ -142,6 +156,11 @@ def find_table(target: Target, input_size: Size, path: Path | None = None) -> La
 
 def save_table(table: LatencyTable, path: Path) -> None:
     """Write the table atomically, one operator a line."""
+    write_atomic(path, table_text(table))
+
+
+def table_text(table: LatencyTable) -> str:
+    """The table as its file holds it."""
     head = {
         "schema": SCHEMA,
         "target": table.target,
@@ -157,8 +176,8 @@ def save_table(table: LatencyTable, path: Path) -> None:
         },
         "calibration_pairs_ms": "",
     }
-    if table.carried_from is not None:
-        head["carried_from"] = asdict(table.carried_from)
+    if table.short_profile is not None:
+        head["short_profile"] = asdict(table.short_profile)
     lines = [
         "  " + json.dumps({"operator": str(operator)} | asdict(table.operators[operator]), allow_nan=False)
         for operator in sorted(table.operators)
@@ -166,7 +185,7 @@ def save_table(table: LatencyTable, path: Path) -> None:
     start = json.dumps(head, indent=1, allow_nan=False).removesuffix("\n}")
     pairs = json.dumps(table.calibration.pairs_ms, allow_nan=False)  # on one line, however many there are
     start = start.replace('"calibration_pairs_ms": ""', f'"calibration_pairs_ms": {pairs}')
-    write_atomic(path, f'{start},\n "operators": [\n' + ",\n".join(lines) + "\n ]\n}\n")
+    return f'{start},\n "operators": [\n' + ",\n".join(lines) + "\n ]\n}\n"
 
 
 def load_table(path: Path) -> LatencyTable:
@@ -190,7 +209,7 @@ def _table_from_json(value: Any) -> LatencyTable:
         raise TableError(
             f"latency table of schema {value['schema']!r}, this version reads schema {SCHEMA}; profile the device again"
         )
-    needed = {field.name for field in fields(LatencyTable) if field.name != "carried_from"} - set(value)
+    needed = {field.name for field in fields(LatencyTable) if field.name != "short_profile"} - set(value)
     if needed:
         raise TableError(f"latency table lacks {', '.join(sorted(needed))}; profile the device again")
     if value["provenance"] not in PROVENANCES:
@@ -215,7 +234,7 @@ def _table_from_json(value: Any) -> LatencyTable:
         operators=operators,
         seconds=_number(value, "seconds"),
         failures=tuple(map(str, failures)),
-        carried_from=_carried_from(value.get("carried_from")),
+        short_profile=_short_profile(value.get("short_profile")),
     )
 
 
@@ -277,12 +296,11 @@ def _ratio(value: Any, name: str) -> float | None:
     return None if value.get(name) is None else _number(value, name, least=1.0)
 
 
-def _carried_from(value: Any) -> CarriedFrom | None:
+def _short_profile(value: Any) -> ShortProfile | None:
     if value is None:
         return None
-    return CarriedFrom(
-        _text(value, "date"), _text(value, "cpu"), int(_number(value, "operators")), _number(value, "doubt")
-    )
+    carried_over, doubt = int(_number(value, "carried_over")), _number(value, "doubt")
+    return ShortProfile(_text(value, "prior_date"), _text(value, "prior_cpu"), carried_over, doubt)
 
 
 def _pairs_ms(value: Any) -> tuple[tuple[float, float], ...]:

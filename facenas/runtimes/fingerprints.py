@@ -1,11 +1,14 @@
 """The fingerprint of this machine, read for the runtime of a target."""
 
 import importlib.metadata
+import os
 import platform
 
 from facenas.devices.cpu import cores, cpu_flags, cpu_model, governor
 from facenas.devices.fingerprint import Fingerprint
 from facenas.devices.target import GPU, Target
+
+_LIMITING_VARIABLES = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 
 
 def read_fingerprint(target: Target) -> Fingerprint:
@@ -16,7 +19,7 @@ def read_fingerprint(target: Target) -> Fingerprint:
         return _npu_fingerprint(target)
     return Fingerprint(
         cpu=cpu_model(),
-        instruction_sets=tuple(sorted(cpu_flags())),
+        instruction_sets=tuple(sorted(cpu_flags() | _limits())),
         cores=cores(),
         governor=governor(),
         operating_system=f"{platform.system()} {platform.machine()}",
@@ -25,6 +28,12 @@ def read_fingerprint(target: Target) -> Fingerprint:
         precision=target.precision,
         threads=target.threads,
     )
+
+
+def _limits() -> frozenset[str]:
+    """What keeps a runtime from instruction sets that the CPU has: then it is another machine to it."""
+    found = {name: os.environ.get(name, "") for name in _LIMITING_VARIABLES}
+    return frozenset(f"{name}={value}" for name, value in found.items() if value)
 
 
 def _npu_fingerprint(target: Target) -> Fingerprint:

@@ -1,15 +1,17 @@
-"""Budgets: what a network may cost at most, and how that is typed: `--latency 5ms`, or one a device: `--latency cpu=8ms`."""
+"""Budgets: what a network may cost at most, and how that is typed: `--latency 5ms`, `--latency 5ms@p90`, or one a
+device: `--latency cpu=8ms`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from facenas.errors import InputError
-from facenas.units import parse_bytes, parse_count, parse_latency_ms
+from facenas.units import LOW_PERCENTILE, parse_bytes, parse_count, parse_latency_budget
 
 
 @dataclass(frozen=True)
 class Budgets:
-    """Upper limits; None or an absent target means no limit. `latency_ms`: by target name.
+    """Upper limits; None or an absent target means no limit. `latency_ms`: by target name, `percentiles` of the runs that
+    must keep it where that is not the 20th.
 
     `flops` are the whole detector's at the input size, `released_flops` the backbone's as the release counts them.
     """
@@ -20,6 +22,7 @@ class Budgets:
     layers: int | None = None
     memory_bytes: float | None = None
     released_flops: float | None = None
+    percentiles: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         values = {**{f"latency {name}": value for name, value in self.latency_ms.items()}, "flops": self.flops}
@@ -41,6 +44,7 @@ def parse_budgets(
 ) -> Budgets:
     """The budgets of a search on `devices`. Raises InputError for a missing unit, an unknown or repeated device."""
     latency_ms: dict[str, float] = {}
+    percentiles: dict[str, int] = {}
     for text in latency:
         device, equals, value = text.rpartition("=")
         if not devices:
@@ -53,7 +57,10 @@ def parse_budgets(
             raise InputError(f"latency budget for '{device}', which is no --device here; add --device {device}")
         if device in latency_ms:
             raise InputError(f"two latency budgets for '{device}': {latency_ms[device]:g}ms and {value}; keep one")
-        latency_ms[device] = parse_latency_ms(value)
+        budget = parse_latency_budget(value)
+        latency_ms[device] = budget.limit_ms
+        if budget.percentile != LOW_PERCENTILE:
+            percentiles[device] = budget.percentile
     return Budgets(
         latency_ms,
         None if flops is None else parse_count(flops, "FLOPs"),
@@ -61,4 +68,5 @@ def parse_budgets(
         layers,
         None if memory is None else parse_bytes(memory),
         None if released_flops is None else parse_count(released_flops, "released FLOPs"),
+        percentiles,
     )

@@ -18,9 +18,9 @@ from facenas.devices.targets import require_available, resolve_target
 from facenas.errors import BudgetError, InputError
 from facenas.graph import build_graph
 from facenas.runtimes.runtime import load_model
-from facenas.runtimes.timing import measure_latency
+from facenas.runtimes.timing import Latency, measure_latency
 from facenas.searching.result import Candidate, SearchResult
-from facenas.units import Size
+from facenas.units import LOW_PERCENTILE, Size
 
 Report = Callable[[int, int, str], None]
 Search = Callable[[Mapping[str, float]], SearchResult]
@@ -47,7 +47,7 @@ def confirm(
     certified = result = search(budgets_ms)
     limits_ms = dict(budgets_ms)
     for number in range(1, ROUNDS + 1):
-        top = _measured(result.top, input_size, report)
+        top = _measured(result, input_size, report)
         confirmed = [candidate for candidate in top if _meets(candidate, budgets_ms)]
         if confirmed:
             others = [candidate for candidate in top if candidate not in confirmed]
@@ -102,9 +102,13 @@ def _tightened(
     return tightened
 
 
-def _measured(top: Sequence[Candidate], input_size: Size, report: Report) -> list[Candidate]:
+def _measured(result: SearchResult, input_size: Size, report: Report) -> list[Candidate]:
+    top = result.top
     detectors = [parse_detector(candidate.architecture) for candidate in top]
-    found = {name: _measure(detectors, name, input_size, report) for name in top[0].latency_ms}
+    found = {}
+    for name in top[0].latency_ms:
+        latencies = _measure(detectors, name, input_size, report)
+        found[name] = [latency.at(result.percentiles.get(name, LOW_PERCENTILE)) for latency in latencies]
     confirmed = []
     for index, candidate in enumerate(top):
         found_ms = {name: round(values[index], 4) for name, values in found.items()}
@@ -114,8 +118,8 @@ def _measured(top: Sequence[Candidate], input_size: Size, report: Report) -> lis
     return confirmed
 
 
-def _measure(detectors: list[Detector], name: str, input_size: Size, report: Report) -> list[float]:
-    """Milliseconds of each detector on one target."""
+def _measure(detectors: list[Detector], name: str, input_size: Size, report: Report) -> list[Latency]:
+    """The latency of each detector on one target."""
     from facenas.exporters.onnx_graph import build_onnx, random_weights
 
     target, models = resolve_target(name), []
@@ -124,8 +128,7 @@ def _measure(detectors: list[Detector], name: str, input_size: Size, report: Rep
         onnx_bytes = build_onnx(graph, random_weights(graph)).SerializeToString()
         models.append(load_model(onnx_bytes, target, timing_only=True))
     what = f"{'estimating' if target.estimated else 'measuring'} {len(models)} candidates on {name}"
-    latencies = measure_latency(models, progress=lambda done, total: report(done, total, what))
-    return [latency.latency_ms for latency in latencies]
+    return measure_latency(models, progress=lambda done, total: report(done, total, what))
 
 
 def _missed(top: Sequence[Candidate], budgets_ms: Mapping[str, float]) -> str:

@@ -10,6 +10,7 @@ from facenas.architecture import Detector
 from facenas.cost import detector_costs
 from facenas.errors import InputError
 from facenas.graph import inventory
+from facenas.latency.provenance import TableFacts
 from facenas.scoring.ddsar import ScoreSettings, ddsar_score, sar_scores
 from facenas.scoring.released import released_flops
 from facenas.searching.exact import ExactSearch, Labels
@@ -81,7 +82,9 @@ class SearchResult:
     """The best candidate first in `top`. `seed`: of the evolution or a random ranking, else None.
 
     `confirmed`: the candidates were measured (or estimated), and those that met their budgets come first; `tightened_ms`: what
-    latencies, by target, they were searched for where no candidate of the budgets themselves met them.
+    latencies, by target, they were searched for where no candidate of the budgets themselves met them. `tables`: what must
+    be said of the table behind each target's latencies; `percentiles`: of the runs, by target, that latencies and budget
+    are of where that is not the 20th.
     """
 
     space: str
@@ -98,6 +101,8 @@ class SearchResult:
     seed: int | None = None
     confirmed: bool = False
     tightened_ms: Mapping[str, float] = field(default_factory=dict)
+    tables: Mapping[str, TableFacts] = field(default_factory=dict)
+    percentiles: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def best(self) -> Candidate:
@@ -118,7 +123,9 @@ class SearchResult:
             "input": self.input,
             "score": asdict(self.settings),
             "budgets": dict(self.budgets),
+            "percentiles": dict(self.percentiles),
             "provenance": dict(self.provenance),
+            "tables": {name: asdict(facts) for name, facts in self.tables.items()},
             "ranges": [asdict(entry) for entry in self.ranges],
             "top": [candidate.to_json() for candidate in self.top],
             "frontier": [candidate.to_json() for candidate in self.frontier],

@@ -138,7 +138,8 @@ def damofd_2_5g() -> Space:
     return Space("damofd-2.5g", tuple(tuple(choices) for choices in stages), necks_and_heads)
 
 
-SPACE_NAMES = ("facenas-edge", "damofd-0.5g", "damofd-2.5g")
+DEFAULT_SPACE = "facenas-edge"
+SPACE_NAMES = (DEFAULT_SPACE, "damofd-0.5g", "damofd-2.5g")
 
 
 def load_space(name: str) -> Space:

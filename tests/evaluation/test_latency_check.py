@@ -39,7 +39,7 @@ def test_bursts_are_waited_for(
 
     def measure(models: object, **_: object) -> list[Latency]:
         value = left.pop(0)
-        return [Latency(value, value, 0.1, 36, 0.0)]
+        return [Latency(value, value, 0.1, 36, 0.0, value)]
 
     monkeypatch.setattr(latency_check, "measure_latency", measure)
     monkeypatch.setattr(latency_check.time, "sleep", slept.append)

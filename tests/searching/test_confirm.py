@@ -40,7 +40,7 @@ def measured_as(monkeypatch: pytest.MonkeyPatch, *rounds_ms: tuple[float, ...]) 
     rounds = iter(rounds_ms)
 
     def measure(models: list[Any], **_: object) -> list[Latency]:
-        return [Latency(value, value, 0.1, 30, 0.5) for _, value in zip(models, next(rounds), strict=True)]
+        return [Latency(value, value, 0.1, 30, 0.5, value) for _, value in zip(models, next(rounds), strict=True)]
 
     monkeypatch.setattr(module, "measure_latency", measure)
 

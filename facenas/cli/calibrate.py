@@ -1,0 +1,62 @@
+"""`facenas calibrate`: measure the operators of a space on this machine, in half a minute, for all later commands."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def calibrate(
+    device: Annotated[list[str] | None, typer.Option(help="target, repeatable (default: cpu)")] = None,
+    space: Annotated[str, typer.Option(help="search space whose operators are measured")] = "facenas-edge",
+    input: Annotated[str, typer.Option(help="network input, WIDTHxHEIGHT")] = "640x480",
+    table: Annotated[
+        list[Path] | None,
+        typer.Option(help="latency table that stands beside the measurement, repeatable (default: the shipped one)"),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Make the latency tables this machine's, anew: `search`, `predict`, `run` and `verify` then use them.
+
+    They do so by themselves where a table is of another machine; this is for when the machine or its settings changed.
+    """
+    from dataclasses import asdict
+
+    from facenas.cli.bar import progress_bar
+    from facenas.cli.output import note, print_json, print_table
+    from facenas.cli.tables import open_tables
+    from facenas.devices.targets import require_available, resolve_target
+    from facenas.errors import InputError
+    from facenas.latency.this_machine import facts_of_table, is_measured_here
+    from facenas.spaces.named import load_space
+    from facenas.units import parse_size
+
+    devices = device or ["cpu"]
+    for name in devices:
+        target = resolve_target(name)
+        if not is_measured_here(target):
+            require_available(target)
+            raise InputError(f"device '{target}' is not measured on this machine, so there is nothing to calibrate")
+    with progress_bar() as report:
+        tables = open_tables(
+            devices, table or [], parse_size(input), load_space(space), calibrate=True, report=report, note=note
+        )
+    facts = {name: facts_of_table(entry) for name, entry in tables.items()}
+    if json:
+        print_json({name: asdict(entry) for name, entry in facts.items()})
+        return
+    print_table(
+        "calibrated on this machine",
+        ("target", "operators", "seconds", "mean error", "90 % interval", "50th, 90th percentile"),
+        [
+            (
+                name,
+                f"{facts[name].operators} ({facts[name].carried_over} carried over)",
+                f"{entry.seconds:.0f}",
+                f"{entry.calibration.error_percent:.1f} % on {entry.calibration.networks} networks",
+                f"{100 * (entry.calibration.low_ratio - 1):+.1f} % to {100 * (entry.calibration.high_ratio - 1):+.1f} %",
+                f"{entry.ratio_to(50):.2f}, {entry.ratio_to(90):.2f} times the 20th",
+            )
+            for name, entry in tables.items()
+        ],
+    )
