@@ -49,17 +49,17 @@ def bench(*arguments: object, tree: Path | None = None, folder: Path) -> subproc
 def build(place: Path, change: str = "") -> Path:
     """A checkout's tree of links in which postprocess.py has `change` at its end."""
     package = place / "facenas"
-    (package / "detector").mkdir(parents=True)
+    (package / "pipeline").mkdir(parents=True)
     for path in (ROOT / "facenas").iterdir():
-        if path.name not in ("detector", "__pycache__"):
+        if path.name not in ("pipeline", "__pycache__"):
             (package / path.name).symlink_to(path)
-    for path in (ROOT / "facenas" / "detector").iterdir():
+    for path in (ROOT / "facenas" / "pipeline").iterdir():
         if path.name not in ("postprocess.py", "__pycache__"):
-            (package / "detector" / path.name).symlink_to(path)
+            (package / "pipeline" / path.name).symlink_to(path)
     for name in ("exporters", "latency_tables"):
         (package / name).symlink_to(ROOT / name)
-    source = (ROOT / "facenas" / "detector" / "postprocess.py").read_text(encoding="utf-8")
-    (package / "detector" / "postprocess.py").write_text(source + change, encoding="utf-8")
+    source = (ROOT / "facenas" / "pipeline" / "postprocess.py").read_text(encoding="utf-8")
+    (package / "pipeline" / "postprocess.py").write_text(source + change, encoding="utf-8")
     return place
 
 

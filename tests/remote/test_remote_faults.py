@@ -27,9 +27,9 @@ def test_an_agent_that_hangs_is_given_up_after_the_second_time(tmp_path: Path, m
 def test_a_runtime_that_hangs_is_ended_by_the_devices_own_alarm(tmp_path: Path) -> None:
     agent = """
     import facenas.on_device.device_runtimes as runtimes
-    from facenas.devices import remote_agent
+    from facenas.on_device import device_agent
     runtimes.OnnxRuntime.time = lambda self, compiled, runs: time.sleep(3600)
-    remote_agent.main()
+    device_agent.main()
     """
     with remote(python=fake_device(tmp_path, agent), timeout_s=1) as device:
         with pytest.raises(AgentError, match="took more than 1 s"):
@@ -40,10 +40,10 @@ def test_a_runtime_that_hangs_is_ended_by_the_devices_own_alarm(tmp_path: Path) 
 def test_a_runtime_that_crashes_costs_one_network(tmp_path: Path) -> None:
     agent = """
     import facenas.on_device.device_runtimes as runtimes
-    from facenas.devices import remote_agent
+    from facenas.on_device import device_agent
     runtimes.OnnxRuntime.time = lambda self, compiled, runs: os.kill(os.getpid(), 11)
     print("noise of a runtime")
-    remote_agent.main()
+    device_agent.main()
     """
     with remote(python=fake_device(tmp_path, agent)) as device:
         with pytest.raises(AgentError, match="SIGSEGV"):
