@@ -23,13 +23,17 @@ TIMEOUT_S = 300.0
 
 @dataclass(frozen=True)
 class Request:
-    """Measure a detector with random weights in `runs` runs: end to end or, with `layers`, by layer counters."""
+    """Measure a detector with random weights in `runs` runs: end to end or, with `layers`, by layer counters.
+
+    `quiet_ns`: wait a while, but not for ever, until the reference workload takes no longer; 0 does not wait.
+    """
 
     architecture: str
     landmarks: bool
     input_size: str
     runs: int
     layers: bool
+    quiet_ns: int
 
 
 @dataclass(frozen=True)
@@ -63,9 +67,9 @@ class Agent:
     ) -> None:
         self._stop()
 
-    def measure(self, detector: Detector, input_size: Size, *, runs: int, layers: bool) -> Sample:
+    def measure(self, detector: Detector, input_size: Size, *, runs: int, layers: bool, quiet_ns: int = 0) -> Sample:
         """One visit. Raises AgentError where the runtime refuses the network, crashes on it or hangs."""
-        request = Request(str(detector), detector.landmarks, str(input_size), runs, layers)
+        request = Request(str(detector), detector.landmarks, str(input_size), runs, layers, quiet_ns)
         process = self._process or self._start()
         assert process.stdin is not None
         assert process.stdout is not None

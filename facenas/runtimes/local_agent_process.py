@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -24,6 +25,7 @@ from facenas.units import parse_size
 
 _LEAST_FREE_BYTES = 2 << 30
 _REFERENCE_RUNS = 2
+_PATIENCE_S = 0.5
 
 
 class Models:
@@ -59,7 +61,7 @@ def serve(models: Models, reference: Callable[[], object], request_line: str) ->
         model = models.get(request)
     except InputError as error:
         return {"error": str(error)}
-    before_ns = least_ns(reference, _REFERENCE_RUNS)
+    before_ns = _wait_until_quiet(reference, request.quiet_ns)
     if request.layers:
         times = model.layer_times(request.runs)
         layers_ns = {name: times.times_ns[:, index].tolist() for index, name in enumerate(times.names)}
@@ -67,6 +69,15 @@ def serve(models: Models, reference: Callable[[], object], request_line: str) ->
     else:
         reply = {"end_to_end_ns": model.time(request.runs).tolist(), "layers_ns": {}, "overhead_ns": []}
     return reply | {"reference_ns": max(before_ns, least_ns(reference, _REFERENCE_RUNS))}
+
+
+def _wait_until_quiet(reference: Callable[[], object], quiet_ns: int) -> int:
+    """What the reference workload takes once it takes no longer than `quiet_ns`, or after some patience."""
+    deadline_s = time.monotonic() + _PATIENCE_S
+    taken_ns = least_ns(reference, _REFERENCE_RUNS)
+    while taken_ns > quiet_ns > 0 and time.monotonic() < deadline_s:
+        taken_ns = least_ns(reference, _REFERENCE_RUNS)
+    return taken_ns
 
 
 def main() -> None:
