@@ -31,7 +31,7 @@ from facenas.evaluation.gates import VERDICTS, Gate, Limits
 from facenas.evaluation.latency_check import check_latency
 from facenas.evaluation.verification import Verification, verify
 from facenas.files import write_json
-from facenas.latency.this_machine import table_of_this_machine
+from facenas.latency.this_machine import TableRequest, table_of_this_machine
 from facenas.runtimes.runtime import load_model
 from facenas.runtimes.timing import Latency, measure_latency
 from facenas.units import LatencyBudget, Size, parse_latency_budget
@@ -95,7 +95,7 @@ def prove(
 ) -> Verification:
     """All gates; the latency of TensorFlow Lite is that on the NPU."""
     target = resolve_target(_NPU if artefact.format == "tflite" else artefact.target)
-    table = table_of_this_machine(target, INPUT, progress=report, note=note)
+    table = table_of_this_machine(TableRequest(target, INPUT), report, note)
     check = check_latency(artefact.path, target, table, budget, report)
     return verify(artefact.path, reference, photos, check, Limits(), report)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from facenas.errors import InputError
 from facenas.files import read_json, write_json
-from facenas.latency.this_machine import Calibrate, facts_of_table, table_of_this_machine
+from facenas.latency.this_machine import Calibrate, TableRequest, facts_of_table, table_of_this_machine
 from facenas.training.recipe import Recipe
 from facenas.units import LOW_PERCENTILE, LatencyBudget, Size
 
@@ -177,16 +177,15 @@ class _Chain:
         from facenas.spaces.named import load_space
 
         settings = self.settings
-        table = table_of_this_machine(
+        request = TableRequest(
             self.target,
             settings.input_size,
             load_space(settings.space),
             settings.table,
-            percentile=settings.budget.percentile,
-            calibrate=settings.calibrate,
-            progress=self.report,
-            note=self.note,
+            settings.budget.percentile,
+            settings.calibrate,
         )
+        table = table_of_this_machine(request, self.report, self.note)
         save_table(table, self.folder / "table.json")
         return facts_of_table(table).words
 

@@ -63,6 +63,8 @@ def read_json(path: Path, what: str) -> Any:
         raise InputError(f"no {what} at {path}; check the path") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read the {what} {path}: {error}") from error
+    except RecursionError:
+        raise InputError(f"the {what} {path} is nested too deeply to be one; make it again") from None
     except json.JSONDecodeError as error:
         raise InputError(
             f"the {what} {path} is not whole JSON (line {error.lineno}: {error.msg}); make it again"

@@ -26,6 +26,10 @@ _PROC = Path("/proc")
 _WORTH_NAMING_CORES = 0.1
 
 
+MOST_ERROR_PERCENT = 5.0
+"""A measured table with a larger cross-validated error was spoilt by other work."""
+
+
 def ran_and_waited_ns(process: int) -> tuple[int, int]:
     """How long the threads of a process ran, and how long they were ready to run without a core, in all.
 
@@ -112,24 +116,39 @@ class OtherWork:
 
 
 class Patience:
-    """Makes disturbed measurements again, after ever longer pauses; one that was not disturbed gives all pauses back."""
+    """Makes disturbed measurements again, after ever longer pauses; one that was not disturbed gives all pauses back.
+
+    Where it does not judge, everything measured is good enough.
+    """
 
     def __init__(
         self,
         say: Callable[[str], None] = lambda _: None,
         pauses_s: Sequence[float] = PAUSES_S,
         sleep: Callable[[float], None] = time.sleep,
+        *,
+        judges: bool = True,
     ) -> None:
+        self.judges = judges
         self._say, self._pauses_s, self._sleep = say, pauses_s, sleep
         self._used = 0
         self._other_work = OtherWork()
+
+    def check(self, error_percent: float, what: str) -> None:
+        """Raises BusyMachineError where a table came out with an error that only other work explains."""
+        if self.judges and error_percent > MOST_ERROR_PERCENT:
+            raise BusyMachineError(
+                f"{what} came out with a mean error of {error_percent:.0f} %, more than {MOST_ERROR_PERCENT:g} %, and is not "
+                f"kept: something else uses this machine's cores or memory (now {self._other_work.words()}); end it or wait "
+                "until it is over, then give the same command again"
+            )
 
     def again(self, waited_share: float) -> bool:
         """Whether a measurement that waited for this share of its time is to be made again; the pause is then over.
 
         Raises BusyMachineError where all pauses are used up.
         """
-        if waited_share <= DISTURBED_SHARE:
+        if not self.judges or waited_share <= DISTURBED_SHARE:
             self._used, self._other_work = 0, OtherWork()
             return False
         if self._used == len(self._pauses_s):

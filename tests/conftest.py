@@ -1,6 +1,7 @@
 """Fixtures shared by all tests."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,9 @@ from hypothesis import settings
 
 # Before torch is imported. On cores that others use, waiting for a second thread takes longer than these nets.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Tests take tables as they are, but for those that are about measuring, and leave the user's own calibrations alone.
+os.environ["FACENAS_CALIBRATE"] = "no"
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="facenas-tests-")
 # Machines are shared and slow at times, so time is no verdict; and what passes once, passes again.
 settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.load_profile("repeatable")

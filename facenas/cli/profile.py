@@ -24,6 +24,9 @@ def profile(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="table file (default: latency_tables/DEVICE.json)")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="continue a profile that was stopped")] = False,
+    even_if_busy: Annotated[
+        bool, typer.Option("--even-if-busy", help="also keep what was measured beside other work on this machine")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """Measure every operator of a search space on a device, in about three minutes.
@@ -42,6 +45,7 @@ def profile(
     from facenas.latency.roofline import modelled_table
     from facenas.latency.shipped import table_file_name
     from facenas.latency.table import save_table
+    from facenas.quiet import Patience
     from facenas.spaces.named import load_space
     from facenas.units import parse_size
 
@@ -67,6 +71,7 @@ def profile(
                 resume=resume,
                 progress=lambda done, total: report(done, total, f"profiling {target}"),
                 remote=remote,
+                patience=Patience(note, judges=not even_if_busy),
             )
     for failure in table.failures:
         note(f"kept out: {failure}")

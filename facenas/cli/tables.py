@@ -7,7 +7,7 @@ from types import MappingProxyType
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.latency.table import LatencyTable, load_table
-from facenas.latency.this_machine import Calibrate, facts_of_table, table_of_this_machine
+from facenas.latency.this_machine import Calibrate, TableRequest, facts_of_table, table_of_this_machine
 from facenas.spaces.space import Space
 from facenas.units import LOW_PERCENTILE, Size
 
@@ -36,16 +36,15 @@ def open_tables(
             raise InputError(f"table {path} is for device '{target_name}', which is not asked for; add --device")
     tables = {}
     for name in dict.fromkeys(devices):
-        table = table_of_this_machine(
+        request = TableRequest(
             resolve_target(name),
             input_size,
             space,
             given.get(name),
-            percentile=percentiles.get(name, LOW_PERCENTILE),
-            calibrate=calibration_asked(calibrate),
-            progress=report,
-            note=note,
+            percentiles.get(name, LOW_PERCENTILE),
+            calibration_asked(calibrate),
         )
+        table = table_of_this_machine(request, report, note)
         note(f"{name}: {facts_of_table(table).words}")
         tables[name] = table
     return tables

@@ -88,13 +88,11 @@ def _table(
     from facenas.cli.output import note
     from facenas.cli.tables import calibration_asked
     from facenas.errors import TableError
-    from facenas.latency.this_machine import facts_of_table, table_of_this_machine
+    from facenas.latency.this_machine import TableRequest, facts_of_table, table_of_this_machine
 
-    asked = calibration_asked(calibrate)
+    request = TableRequest(target, size, None, path, percentile, calibration_asked(calibrate))
     try:
-        table = table_of_this_machine(
-            target, size, None, path, percentile=percentile, calibrate=asked, progress=report, note=note
-        )
+        table = table_of_this_machine(request, report, note)
     except TableError as error:
         if path is not None:
             raise

@@ -17,7 +17,7 @@ import numpy as np
 from facenas.architecture import Detector
 from facenas.devices.target import Target
 from facenas.devices.targets import require_available
-from facenas.errors import AgentError, TableError
+from facenas.errors import AgentError, BusyMachineError, TableError
 from facenas.latency.calibration import calibration_of, session_drift
 from facenas.latency.carriers import landmark_carriers, published_carriers, random_networks, space_carriers
 from facenas.latency.journal import Journal, Visit
@@ -35,6 +35,7 @@ from facenas.latency.operator_times import (
 from facenas.latency.table import Calibration, LatencyTable, OperatorTime, save_table
 from facenas.locks import only_one
 from facenas.operators import Operator
+from facenas.quiet import Patience
 from facenas.remote.remote_agent import RemoteAgent
 from facenas.runtimes.fingerprints import read_fingerprint
 from facenas.runtimes.local_agent import Agent
@@ -95,14 +96,17 @@ def profile(
     resume: bool = False,
     progress: Progress | None = None,
     remote: RemoteAgent | None = None,
+    patience: Patience | None = None,
 ) -> LatencyTable:
     """Measure and write the table to `out`; until then all that was measured is in `<out>.journal`.
 
     `remote` measures on a device elsewhere, else an agent on this machine does. `also` are further detectors whose
-    operators the table shall hold. `progress` is told percent done, of 100.
+    operators the table shall hold. `progress` is told percent done, of 100. `patience`: with other work on this machine.
     Raises InputError or MissingPackageError where the target cannot run here, DeviceError where `remote` fails for good,
-    TableError where too little could be measured.
+    TableError where too little could be measured, BusyMachineError where other work on this machine does not end (what was
+    measured is then in the journal) or has spoilt the table (which is then not kept).
     """
+    patience = patience or Patience()
     if remote is None:
         require_available(target)
     plan = plan or (ESTIMATES if target.estimated else Plan())
@@ -118,7 +122,7 @@ def profile(
             "networks": [network.key for network in networks],
         }
         journal = Journal(out.with_name(f"{out.name}.journal"), described, resume=resume)
-        _measure(journal, networks, remote or Agent(target), input_size, plan, progress)
+        _measure(journal, networks, remote or Agent(target), input_size, plan, (patience, progress))
         places = samples_by_operator(journal.visits, networks)
         if not places:
             failures = _failures(journal.visits) or ("no network was measured",)
@@ -136,6 +140,12 @@ def profile(
             seconds=sum(visit.seconds for visit in journal.visits),
             failures=_failures(journal.visits),
         )
+        if remote is None and not target.estimated:
+            try:
+                patience.check(table.calibration.error_percent, f"the profile of {target}")
+            except BusyMachineError:
+                journal.remove()
+                raise
         save_table(table, out)
         journal.remove()
     return table
@@ -147,9 +157,10 @@ def _measure(
     agent: Agent | RemoteAgent,
     input_size: Size,
     plan: Plan,
-    progress: Progress | None,
+    watched: tuple[Patience, Progress | None],
 ) -> None:
     """Rounds over all networks as long as the plan's time lasts, then one over those whose samples are unstable."""
+    patience, progress = watched
     done = {(visit.round, visit.network) for visit in journal.visits}
     failed = {visit.network for visit in journal.visits if visit.sample is None}
 
@@ -158,7 +169,7 @@ def _measure(
             network = chosen[index]
             if (number, network.key) in done or network.key in failed:
                 continue
-            visit = _visit(agent, network, number, input_size, plan.runs_per_visit)
+            visit = _visit(agent, network, number, input_size, plan.runs_per_visit, patience)
             journal.add(visit)
             if visit.sample is None:
                 failed.add(network.key)
@@ -190,13 +201,17 @@ def _percent_done(visits: Sequence[Visit], networks: int, plan: Plan) -> int:
     return int(100 * min(1.0, time_share, visit_share))
 
 
-def _visit(agent: Agent | RemoteAgent, network: Network, number: int, input_size: Size, runs: int) -> Visit:
+def _visit(
+    agent: Agent | RemoteAgent, network: Network, number: int, input_size: Size, runs: int, patience: Patience
+) -> Visit:
     start = time.monotonic()
     try:
-        sample = agent.measure(network.detector, input_size, runs=runs, layers=network.layers)
+        while True:
+            sample = agent.measure(network.detector, input_size, runs=runs, layers=network.layers)
+            if not patience.again(sample.waited_share):
+                return Visit(number, network.key, time.monotonic() - start, sample)
     except AgentError as error:
         return Visit(number, network.key, time.monotonic() - start, None, str(error))
-    return Visit(number, network.key, time.monotonic() - start, sample)
 
 
 def _failures(visits: Sequence[Visit]) -> tuple[str, ...]:

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 
 from facenas.devices.fingerprint import Fingerprint, differences
 from facenas.latency.table import LatencyTable, ShortProfile
-
-MOST_ERROR_PERCENT = 5.0
-"""A measured table with a larger cross-validated error was spoilt by other work."""
+from facenas.quiet import MOST_ERROR_PERCENT
 
 MOST_UNSTABLE_SHARE = 0.2
 

@@ -54,9 +54,6 @@ from facenas.runtimes.timing import low_quantile
 from facenas.spaces.space import Space
 from facenas.units import Size
 
-MOST_ERROR_PERCENT = 5.0
-"""A table with a larger cross-validated error was spoilt by other work, and is not kept."""
-
 _SEED = 3
 _POOL = 200
 _MOST_TIMES_AS_LONG = 5.0  # where other tenants keep the machine busy
@@ -91,11 +88,12 @@ def short_profile(
     """The table of `target` for networks of `space` on this machine, now; `prior`: a table of another machine or time.
 
     `progress` is told hundredths done. Raises InputError or MissingPackageError where the target cannot run here,
-    BusyMachineError where other work does not end, TableError where too little could be measured or the error is too large.
+    BusyMachineError where other work does not end or has spoilt the table, TableError where too little could be measured.
     """
     require_available(target)
     networks = _networks(space, input_size, plan)
-    visits = _measure(networks, agent or Agent(target), input_size, plan, patience or Patience(), progress)
+    patience = patience or Patience()
+    visits = _measure(networks, agent or Agent(target), input_size, plan, patience, progress)
     places = samples_by_operator(visits, networks)
     timed = end_to_end_samples(visits, networks)
     failures = tuple(f"{visit.network}: {visit.failure}" for visit in visits if visit.sample is None)
@@ -126,12 +124,7 @@ def short_profile(
             max(doubts, default=0.0),
         ),
     )
-    if calibration.error_percent > MOST_ERROR_PERCENT:
-        raise TableError(
-            f"the short profile of {target} came out with a mean error of {calibration.error_percent:.0f} %, "
-            f"more than {MOST_ERROR_PERCENT:g} %, and is not kept: something else used the machine's memory or cores; "
-            "end it and give the same command again"
-        )
+    patience.check(calibration.error_percent, f"the short profile of {target}")
     return table
 
 
@@ -171,10 +164,9 @@ def _measure(
             for network in sorted((wanted[place] for place in order), key=lambda network: not network.layers):
                 quiet_ns = int(quiet_limit_ns(visits)) if len(visits) >= _LEAST_VISITS else 0
                 visits.append(_visit(agent, network, (rounds, quiet_ns), input_size, plan, patience))
-                share = max(
-                    len(visits) / (plan.least_rounds * len(networks)), (time.monotonic() - start) / plan.seconds
-                )
-                progress(min(99, int(100 * share)), 100)
+                visit_share = len(visits) / (plan.least_rounds * len(networks))
+                time_share = (time.monotonic() - start) / plan.seconds if plan.seconds else visit_share
+                progress(min(99, int(100 * min(visit_share, time_share))), 100)
             rounds, round_seconds = rounds + 1, time.monotonic() - start - spent
     progress(100, 100)
     return visits

@@ -6,6 +6,7 @@ that are elsewhere, modelled or estimated have their own tables, which no measur
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
@@ -40,57 +41,70 @@ def is_measured_here(target: Target) -> bool:
     return not target.estimated and not target.elsewhere and target.tells_layers and why_unavailable(target) is None
 
 
+@dataclass(frozen=True)
+class TableRequest:
+    """Which table is wanted: the one at `path`, else the one in ./latency_tables, else the one that ships.
+
+    `space`: whose operators are measured here, by default those of the table's; `percentile` of the runs that it must tell.
+    """
+
+    target: Target
+    input_size: Size
+    space: Space | None = None
+    path: Path | None = None
+    percentile: int = LOW_PERCENTILE
+    calibrate: Calibrate = Calibrate.ONCE
+
+
 def table_of_this_machine(
-    target: Target,
-    input_size: Size,
-    space: Space | None = None,
-    path: Path | None = None,
-    *,
-    percentile: int = LOW_PERCENTILE,
-    calibrate: Calibrate = Calibrate.ONCE,
+    request: TableRequest,
     progress: Progress = lambda done, total, what: None,
     note: Note = lambda line: None,
+    measure: Callable[..., LatencyTable] = short_profile,
 ) -> LatencyTable:
-    """The table at `path`, else the one in ./latency_tables, else the one that ships, made this machine's.
+    """The table that is asked for, made this machine's. Where there is none at all, the short profile is made without.
 
-    `space`: whose operators are measured, by default those of the table's; `percentile`: that the table must tell. Where
-    there is no table at all, the short profile is made without. Raises TableError where there is no table and none can be
-    made, BusyMachineError where other work on the machine does not end.
+    Raises TableError where there is no table and none can be made, BusyMachineError where other work on the machine does
+    not end.
     """
+    target, once = request.target, request.calibrate is Calibrate.ONCE
     here = read_fingerprint(target) if is_measured_here(target) else None
     try:
-        prior = find_table(target, input_size, path)
+        prior = find_table(target, request.input_size, request.path)
     except TableError:
-        if here is None or calibrate is Calibrate.NEVER or path is not None:
+        if here is None or request.calibrate is Calibrate.NEVER or request.path is not None:
             raise
         prior = None
-    if here is None or calibrate is Calibrate.NEVER:
+    if here is None or request.calibrate is Calibrate.NEVER:
         assert prior is not None
         return prior
-    if calibrate is Calibrate.ONCE and prior is not None and _is_enough(prior, here, percentile):
+    if once and prior is not None and _is_enough(prior, here, request.percentile):
         return prior
-    if space is None:
-        space = load_space(DEFAULT_SPACE if prior is None else prior.space)
-    kept_at = kept_path(target.name, here, space, input_size, prior)
-    if calibrate is Calibrate.ONCE and (kept := load_kept(kept_at, here, note)) is not None:
+    space = request.space or load_space(DEFAULT_SPACE if prior is None else prior.space)
+    place = kept_path(target.name, here, space, request.input_size, prior)
+    if once and (kept := load_kept(place, here, note)) is not None:
         return kept
-    with one_at_a_time(kept_at, note):
-        if calibrate is Calibrate.ONCE and (kept := load_kept(kept_at, here, note)) is not None:
+    with one_at_a_time(place, note):
+        if once and (kept := load_kept(place, here, note)) is not None:
             return kept  # another process has made it meanwhile
-        if prior is None:
-            note(f"{target}: there is no table for input {input_size}; measuring on this machine, once")
-        else:
-            note(f"{target}: the table is of {prior.fingerprint.cpu}; measuring on this machine, once")
-        table = short_profile(
+        why = f"there is no table for input {request.input_size}" if prior is None else _why(prior, here)
+        note(f"{target}: {why}; measuring on this machine, once, in about half a minute")
+        table = measure(
             target,
             space,
-            input_size,
+            request.input_size,
             prior,
             patience=Patience(note),
             progress=lambda done, total: progress(done, total, f"calibrating {target}"),
         )
-        keep(kept_at, table, note)
+        keep(place, table, note)
     return table
+
+
+def _why(prior: LatencyTable, here: Fingerprint) -> str:
+    """Why a table does not do."""
+    found = differences(prior.fingerprint, here)
+    return f"the table is of another machine ({'; '.join(found)})" if found else "the table is of this kind of machine"
 
 
 def _is_enough(table: LatencyTable, here: Fingerprint, percentile: int) -> bool:

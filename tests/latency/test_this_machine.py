@@ -1,102 +1,244 @@
-import time
+"""Which table is used on this machine, when it is measured, and what is kept."""
+
+import json
+import os
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
-import numpy as np
 import pytest
-from tiny_tables import made_up_cost_ns, tiny_space, tiny_table
+from tiny_tables import TINY_INPUT, tiny_space, tiny_table
 
-from facenas.architecture import Detector
 from facenas.devices.targets import resolve_target
-from facenas.errors import TableError
-from facenas.graph import inventory
-from facenas.latency import this_machine as module
-from facenas.latency.table import Calibration, LatencyTable
-from facenas.latency.this_machine import calibrate, refitted
+from facenas.errors import BusyMachineError, TableError
+from facenas.latency.provenance import facts_of
+from facenas.latency.table import Calibration, LatencyTable, ShortProfile, load_table, save_table
+from facenas.latency.this_machine import Calibrate, TableRequest, facts_of_table, table_of_this_machine
 from facenas.runtimes.fingerprints import read_fingerprint
-from facenas.runtimes.local_agent import Sample
 from facenas.units import Size
 
+CPU = resolve_target("cpu")
+HERE = read_fingerprint(CPU)
 
-class SlowMachine:
-    """Twice as slow as the made-up table says."""
 
-    def __init__(self, target: object) -> None: ...
+class Measuring:
+    """Stands for the short profile; counts how often it is made."""
 
-    def __enter__(self) -> "SlowMachine":
-        return self
+    def __init__(self) -> None:
+        self.times = 0
 
-    def __exit__(self, *error: object) -> None: ...
-
-    def measure(self, detector: Detector, input_size: Size, *, runs: int, layers: bool) -> Sample:
-        total_ns = 1.02 * sum(made_up_cost_ns(operator) for operator in inventory(detector, input_size)) + 3000
-        return Sample((round(2 * total_ns),) * runs, {}, ())
+    def __call__(
+        self, target: object, space: object, size: Size, prior: LatencyTable | None, **_: object
+    ) -> LatencyTable:
+        self.times += 1
+        table = prior or tiny_table()
+        calibration = replace(table.calibration, p50_ratio=1.02, p90_ratio=1.1, note=f"measured {self.times}")
+        return replace(
+            table,
+            fingerprint=HERE,
+            input_size=size,
+            calibration=calibration,
+            short_profile=ShortProfile(carried_over=0),
+        )
 
 
 @pytest.fixture
-def table(monkeypatch: pytest.MonkeyPatch) -> LatencyTable:
-    monkeypatch.setattr(module, "Agent", SlowMachine)
-    monkeypatch.setattr(module, "load_space", lambda name: tiny_space())
-    return tiny_table()
+def measuring() -> Measuring:
+    return Measuring()
 
 
-def test_the_table_is_rescaled_to_this_machine(table: LatencyTable) -> None:
-    visits: list[tuple[int, int]] = []
-    rescaled = calibrate(table, progress=lambda done, total: visits.append((done, total)))
-    assert rescaled.calibration.scale == pytest.approx(2 * table.calibration.scale, rel=1e-3)
-    assert rescaled.calibration.offset_ns == pytest.approx(2 * table.calibration.offset_ns, rel=1e-3)
-    assert rescaled.calibration.error_percent < 0.1
-    assert rescaled.fingerprint == read_fingerprint(resolve_target("cpu"))
-    assert rescaled.operators == table.operators
-    assert "another machine" in rescaled.calibration.note
-    assert visits[-1][0] == visits[-1][1]
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "cache" / "facenas" / "calibrations"
 
 
-def test_a_table_that_covers_nothing_of_its_space_is_refused(table: LatencyTable) -> None:
-    few = dict(list(table.operators.items())[:2])
-    with pytest.raises(TableError, match="covers no network"):
-        calibrate(replace(table, operators=few))
+@pytest.fixture
+def foreign(tmp_path: Path) -> Path:
+    """A table of another machine."""
+    path = tmp_path / "foreign.json"
+    save_table(tiny_table(), path)
+    return path
 
 
-@pytest.mark.parametrize(("cores", "warned"), [(1.1, False), (2.6, True)])
-def test_other_work_on_the_machine_is_told(
-    table: LatencyTable, monkeypatch: pytest.MonkeyPatch, cores: float, warned: bool
+def request_of(path: Path | None, **changes: object) -> TableRequest:
+    return replace(TableRequest(CPU, TINY_INPUT, tiny_space(), path), **changes)  # type: ignore[arg-type]
+
+
+def test_a_table_of_this_kind_of_machine_is_taken_as_it_is(cache: Path, tmp_path: Path, measuring: Measuring) -> None:
+    path = tmp_path / "own.json"
+    save_table(replace(tiny_table(), fingerprint=HERE), path)
+    table = table_of_this_machine(request_of(path), measure=measuring)
+    assert measuring.times == 0
+    assert facts_of_table(table).measured_on == "this kind of machine"
+
+
+def test_one_of_another_machine_is_measured_once_and_kept(cache: Path, foreign: Path, measuring: Measuring) -> None:
+    notes: list[str] = []
+    first = table_of_this_machine(request_of(foreign), note=notes.append, measure=measuring)
+    assert "of another machine" in notes[0]
+    assert "once" in notes[0]
+    second = table_of_this_machine(request_of(foreign), measure=measuring)
+    assert measuring.times == 1
+    assert second == first
+    assert facts_of_table(second).measured_on == "this machine"
+    assert len(list(cache.glob("cpu-128x96-*.json"))) == 1
+
+
+def test_never_takes_it_as_it_is_and_says_so(cache: Path, foreign: Path, measuring: Measuring) -> None:
+    table = table_of_this_machine(request_of(foreign, calibrate=Calibrate.NEVER), measure=measuring)
+    assert measuring.times == 0
+    assert table == load_table(foreign)
+    assert "another machine, not calibrated on this one" in facts_of_table(table).words
+
+
+def test_anew_measures_again(cache: Path, foreign: Path, measuring: Measuring) -> None:
+    for _ in range(2):
+        table_of_this_machine(request_of(foreign, calibrate=Calibrate.ANEW), measure=measuring)
+    assert measuring.times == 2
+    assert table_of_this_machine(request_of(foreign), measure=measuring).calibration.note == "measured 2"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda request: replace(request, input_size=Size(160, 128)),
+        lambda request: replace(request, space=replace(tiny_space(), name="another")),
+    ],
+    ids=["input size", "space"],
+)
+def test_another_input_or_space_is_another_calibration(
+    cache: Path, measuring: Measuring, change: Callable[[TableRequest], TableRequest]
 ) -> None:
-    monkeypatch.setattr(module, "processor_seconds", lambda: cores * time.monotonic())
-    assert ("beside other work on 1." in calibrate(table).calibration.note) == warned
+    table_of_this_machine(request_of(None), measure=measuring)
+    table_of_this_machine(change(request_of(None)), measure=measuring)
+    assert measuring.times == 2
 
 
-def test_memory_and_processor_may_slow_down_differently(table: LatencyTable, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The operators 1.1 times as slow, what every network costs 3 times: two numbers tell them apart, one could not."""
-    old = table.calibration
-
-    class SlowMemory(SlowMachine):
-        def measure(self, detector: Detector, input_size: Size, *, runs: int, layers: bool) -> Sample:
-            sum_ns = sum(made_up_cost_ns(operator) for operator in inventory(detector, input_size))
-            return Sample((round(1.1 * old.scale * sum_ns + 3 * old.offset_ns),) * runs, {}, ())
-
-    monkeypatch.setattr(module, "Agent", SlowMemory)
-    new = calibrate(table).calibration
-    assert (new.scale, new.offset_ns) == pytest.approx((1.1 * old.scale, 3 * old.offset_ns), rel=1e-2)
-    assert new.error_percent < 0.1
-
-
-def test_the_interval_holds_nine_of_ten_networks_of_the_session_it_was_calibrated_in() -> None:
-    """Networks scatter by 1 %, whole sessions by 3 %: the table's interval allows for both, the calibrated one for one."""
-    old = Calibration(1.0, 0.0, 1 - 0.07, 1 + 0.07, 0.8, 3.0, 60, "made up", drift=0.05)
-    generator = np.random.default_rng(0)
-    predicted_ms = np.linspace(5.0, 50.0, 8)
-    held = []
-    for session in 1 + 0.03 * generator.standard_normal(200):
-        ratios = session * (1 + 0.01 * generator.standard_normal(8 + 100))
-        calibration = refitted(old, predicted_ms, ratios[:8] * predicted_ms)
-        assert calibration.drift == 0
-        later_ms = generator.uniform(5.0, 50.0, 100)
-        relative = ratios[8:] * later_ms / (calibration.scale * later_ms + calibration.offset_ns / 1e6)
-        held.append(np.mean((relative >= calibration.low_ratio) & (relative <= calibration.high_ratio)))
-    assert 0.88 < np.mean(held) < 0.96  # a little more than 0.90: the larger of two errors counts
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{",
+        '{"schema": 1}',
+        '{"schema": 99}',
+        "[" * 10_000,
+        json.dumps({"schema": 1, "target": "cpu", "operators": [{"operator": "conv 1->1"}]}),
+    ],
+    ids=["empty", "half written", "no fields", "newer", "nested", "cut"],
+)
+def test_a_calibration_that_cannot_be_used_is_made_anew(
+    cache: Path, foreign: Path, measuring: Measuring, content: str
+) -> None:
+    table_of_this_machine(request_of(foreign), measure=measuring)
+    (kept,) = cache.glob("cpu-*.json")
+    kept.write_text(content)
+    notes: list[str] = []
+    table_of_this_machine(request_of(foreign), note=notes.append, measure=measuring)
+    assert measuring.times == 2
+    assert "cannot be used and is made anew" in notes[0]
+    assert load_table(kept).fingerprint == HERE
 
 
-def test_two_networks_are_too_few() -> None:
-    old = Calibration(1.0, 0.0, 0.9, 1.1, 1.0, 3.0, 60, "made up")
-    with pytest.raises(TableError, match="only 2 networks were measured, 3 are needed"):
-        refitted(old, np.array([5.0, 9.0]), np.array([5.0, 9.0]))
+def test_a_calibration_of_another_machine_is_made_anew(cache: Path, foreign: Path, measuring: Measuring) -> None:
+    table_of_this_machine(request_of(foreign), measure=measuring)
+    (kept,) = cache.glob("cpu-*.json")
+    save_table(replace(load_table(kept), fingerprint=replace(HERE, cpu="a CPU whose name nobody knows")), kept)
+    table_of_this_machine(request_of(foreign), measure=measuring)
+    assert measuring.times == 2
+
+
+def test_a_calibration_from_the_future_is_used(cache: Path, foreign: Path, measuring: Measuring) -> None:
+    """A clock that was set back makes nothing wrong."""
+    table_of_this_machine(request_of(foreign), measure=measuring)
+    (kept,) = cache.glob("cpu-*.json")
+    save_table(replace(load_table(kept), date="2999-01-01T00:00:00+00:00"), kept)
+    table_of_this_machine(request_of(foreign), measure=measuring)
+    assert measuring.times == 1
+
+
+def test_where_nothing_can_be_kept_it_works_and_says_so(
+    cache: Path, foreign: Path, measuring: Measuring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", os.devnull)  # no folder, and none can be made: also not by root
+    notes: list[str] = []
+    table = table_of_this_machine(request_of(foreign), note=notes.append, measure=measuring)
+    assert table.fingerprint == HERE
+    assert any("used now and not kept" in line for line in notes)
+
+
+def test_a_second_process_waits_and_finds_what_the_first_has_kept(
+    cache: Path, foreign: Path, measuring: Measuring
+) -> None:
+    class Slow(Measuring):
+        def __call__(self, *given: object, **options: object) -> LatencyTable:  # type: ignore[override]
+            table = measuring(*given, **options)  # type: ignore[arg-type]
+            # Meanwhile another process asks for the same.
+            child = os.fork()
+            if child == 0:
+                status = 1
+                try:
+                    inner = Measuring()
+                    table_of_this_machine(request_of(foreign), measure=inner)
+                    status = inner.times  # 0: it found the table
+                finally:
+                    os._exit(status)
+            self.child = child
+            return table
+
+    slow = Slow()
+    table_of_this_machine(request_of(foreign), measure=slow)
+    assert os.waitstatus_to_exitcode(os.waitpid(slow.child, 0)[1]) == 0
+
+
+def test_what_was_disturbed_is_not_kept(cache: Path, foreign: Path, measuring: Measuring) -> None:
+    def busy(*_: object, **__: object) -> LatencyTable:
+        raise BusyMachineError("the machine is too busy")
+
+    with pytest.raises(BusyMachineError):
+        table_of_this_machine(request_of(foreign), measure=busy)
+    assert not list(cache.glob("cpu-*.json"))
+    assert table_of_this_machine(request_of(foreign), measure=measuring).fingerprint == HERE
+
+
+def test_a_percentile_that_the_table_does_not_tell_is_measured(
+    cache: Path, tmp_path: Path, measuring: Measuring
+) -> None:
+    path = tmp_path / "own.json"
+    save_table(replace(tiny_table(), fingerprint=HERE), path)
+    assert table_of_this_machine(request_of(path, percentile=90), measure=measuring).ratio_to(90) == 1.1
+    assert measuring.times == 1
+    with pytest.raises(TableError, match=r"does not tell the 90th percentile.*facenas calibrate --device cpu"):
+        load_table(path).ratio_to(90)
+
+
+def test_an_input_without_any_table_is_measured(cache: Path, measuring: Measuring) -> None:
+    table = table_of_this_machine(TableRequest(CPU, Size(192, 160)), measure=measuring)
+    assert table.input_size == Size(192, 160)
+    with pytest.raises(TableError, match="no latency table"):
+        table_of_this_machine(TableRequest(CPU, Size(192, 160), calibrate=Calibrate.NEVER), measure=measuring)
+
+
+@pytest.mark.parametrize("name", ["npu", "jetson-orin-nano"])
+def test_estimated_and_modelled_tables_are_not_measured_here(cache: Path, measuring: Measuring, name: str) -> None:
+    target = resolve_target(name)
+    table = table_of_this_machine(TableRequest(target, Size(640, 480)), measure=measuring)
+    assert measuring.times == 0
+    assert table.provenance in facts_of(table, None).words
+
+
+def test_a_limited_instruction_set_is_another_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    limited = read_fingerprint(CPU)
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA")
+    assert limited != read_fingerprint(CPU)
+
+
+def test_a_doubtful_table_is_named_wherever_it_is_used() -> None:
+    calibration = Calibration(1.0, 0.0, 0.6, 1.6, 33.0, 80.0, 40, "made up")
+    facts = facts_of(replace(tiny_table(), calibration=calibration), HERE)
+    assert "an error above 5 % means that other work disturbed it: profile again" in facts.words
+    flagged = {operator: replace(time, stable=False) for operator, time in tiny_table().operators.items()}
+    assert "flagged unstable" in facts_of(replace(tiny_table(), operators=flagged), HERE).words
+    assert facts_of(tiny_table(), HERE).doubts == ()
