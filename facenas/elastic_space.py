@@ -134,13 +134,13 @@ class ElasticSpace:
     def require(self, detector: Detector) -> None:
         """Raises InputError that names the first choice that makes the detector no member of the space."""
         for number, (stage, choices) in enumerate(zip(detector.backbone.stages, self.stages, strict=True), 1):
-            given = choices.stage(stage.in_channels, stage.out_channels, stage.bottleneck_channels, stage.sublayers)
-            if given != stage:
-                raise InputError(f"stage {number} of '{detector}' is no block of space '{self.name}': it has '{given}'")
+            inner = stage.bottleneck_channels
+            if choices.stage(stage.in_channels, stage.out_channels, inner or 1, stage.sublayers) != stage:
+                blocks = "3x3-3x3 residuals" if choices.inner_widths else "one 3x3 convolution"
+                raise InputError(f"stage {number} of '{detector}' is '{stage}'; in space '{self.name}' it is {blocks}")
             self._require_choice(detector, f"stage {number} with width", stage.out_channels, choices.widths)
             self._require_choice(detector, f"stage {number} with depth", stage.sublayers, choices.depths)
             if choices.inner_widths:
-                inner = stage.bottleneck_channels
                 self._require_choice(detector, f"stage {number} with inner width", inner, choices.inner_widths)
             if not _fits(stage):
                 raise InputError(
