@@ -199,7 +199,7 @@ class Trainer:
         return losses
 
     def _backward(self, images: Tensor, batch: Batch) -> dict[str, Losses]:
-        """Make the gradients of one step; the losses of a supernet by member, the largest's first, of a detector as ""."""
+        """Make the gradients of one step; a supernet's losses by member, the largest's first; a detector's as ""."""
         precision = partial(torch.autocast, self.device.type, torch.bfloat16, enabled=self.half_precision)
         if isinstance(self.network, ElasticNetwork):
             return sandwich_backward(self.network, images, batch, self.recipe, self.step, self.processes, precision)
