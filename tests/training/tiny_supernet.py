@@ -1,7 +1,8 @@
 """One tiny supernet training in a process of its own: `python tiny_supernet.py DATA OUT [plain]`, `tests` on its path.
 
 Saves its state after every step, prints the number of each step, and goes on from what it finds in OUT. With torchrun,
-together with the other processes; `plain`: in float32 and by steps that are proportional to the gradients (SGD), so that a difference of 1e-7 stays one.
+together with the other processes; `plain`: in float32, with SGD, whose steps are proportional to the gradients, so that a
+difference of 1e-7 stays one.
 """
 
 import sys
