@@ -5,7 +5,7 @@ Tensor names are the graph's (`backbone.stage1.0.conv.weight`), so an exporter f
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +21,26 @@ SCHEMA = 1
 _METADATA_KEY = "facenas"
 
 
+@dataclass(frozen=True)
+class TrainedSpace:
+    """The elastic space that a supernet is of: its name, and the SHA-256 of its choices, which is what counts."""
+
+    name: str
+    digest: str
+
+
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """Weights of a detector (float arrays by graph name) and how they came about (`origin`: data, recipe, step, AP)."""
+    """Weights of a detector (float arrays by graph name) and how they came about (`origin`: data, recipe, step, AP).
+
+    `space`: of a supernet; the detector then is the largest of it, and its norms have no moments.
+    """
 
     detector: Detector
     input_size: Size
     tensors: Mapping[str, npt.NDArray[Any]]
     origin: Mapping[str, Any]
+    space: TrainedSpace | None = None
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -43,12 +55,16 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "input": str(checkpoint.input_size),
         "origin": dict(checkpoint.origin),
     }
+    if checkpoint.space is not None:
+        header["space"] = asdict(checkpoint.space)
     tensors = {name: np.asarray(tensor, order="C") for name, tensor in sorted(checkpoint.tensors.items())}
     write_atomic(path, save(tensors, {_METADATA_KEY: json.dumps(header)}))
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint. Raises InputError where the file is absent, cut off, or none of ours."""
+def load_checkpoint(path: Path, *, supernet: bool = False) -> Checkpoint:
+    """Read a checkpoint. Raises InputError where the file is absent, cut off, or none of ours, and where it holds a
+    supernet though that is not allowed for (`supernet`).
+    """
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
@@ -64,7 +80,12 @@ def load_checkpoint(path: Path) -> Checkpoint:
             )
         detector = parse_detector(header["architecture"])
         detector = Detector(detector.backbone, detector.neck_and_head, bool(header["landmarks"]))
-        return Checkpoint(detector, parse_size(header["input"]), tensors, header["origin"])
+        space = TrainedSpace(**header["space"]) if "space" in header else None
+        if space is not None and not supernet:
+            raise InputError(
+                f"{path} is a supernet of space '{space.name}', no single detector; give another checkpoint"
+            )
+        return Checkpoint(detector, parse_size(header["input"]), tensors, header["origin"], space)
     except SafetensorError as error:
         raise InputError(f"checkpoint {path} is no whole safetensors file ({error}); copy or train it again") from error
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:

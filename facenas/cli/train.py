@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from facenas.architecture import Detector
+    from facenas.spaces.elastic_space import ElasticSpace
     from facenas.training.loop import TrainingResult
 
 
 def train(
-    arch: Annotated[str, typer.Option(help="block string, file holding one, or published name")],
     data: Annotated[Path, typer.Option(help="labelled photos: labelv2 sets or WIDER FACE's layout")],
+    arch: Annotated[str | None, typer.Option(help="block string, file holding one, or published name")] = None,
+    space: Annotated[
+        str | None, typer.Option(help="elastic space: train a supernet, all of its networks at once")
+    ] = None,
     val: Annotated[Path | None, typer.Option(help="labelled photos to validate on (default: a part of --data)")] = None,
     epochs: Annotated[int, typer.Option(help="how often every photo is shown, each time as another crop")] = 12,
     out: Annotated[Path, typer.Option(help="folder for checkpoints and the curve")] = Path("runs/train"),
@@ -49,20 +54,18 @@ def train(
     strict: Annotated[bool, typer.Option("--strict", help="refuse data with any unusable label or photo")] = False,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
-    """Train a detector on your photos. Several GPUs: torchrun --nproc-per-node N --module facenas.cli.main train ..."""
+    """Train a detector or a supernet. Several GPUs: torchrun --nproc-per-node N --module facenas.cli.main train ..."""
     import os
-    from dataclasses import replace
 
-    from facenas.architecture import resolve_detector
     from facenas.cli.bar import progress_bar
     from facenas.cli.output import note, print_json
     from facenas.errors import InputError
     from facenas.training.photos import training_photos
-    from facenas.training.recipe import Recipe, default_rate_and_decay
+    from facenas.training.recipe import SUPERNET_GRADIENT_NORM, Recipe, default_rate_and_decay
     from facenas.units import parse_size
     from facenas.zoo import checkpoint_path
 
-    detector = replace(resolve_detector(arch), landmarks=landmarks)
+    subject = _subject(arch, space, landmarks=landmarks)
     default_rate, weight_decay = default_rate_and_decay(optimizer)
     recipe = Recipe(
         epochs=epochs,
@@ -76,6 +79,7 @@ def train(
         mosaic_share=mosaic,
         pasted_faces=paste,
         teacher_share=teacher_share,
+        gradient_norm=Recipe.gradient_norm if space is None else SUPERNET_GRADIENT_NORM,
     )
     size = parse_size(input_size)
     photos = training_photos(data, val, strict=strict)
@@ -88,7 +92,7 @@ def train(
 
     with progress_bar() as report:
         result = train_detector(
-            detector,
+            subject,
             size,
             recipe,
             photos,
@@ -109,6 +113,26 @@ def train(
         print_json({"checkpoint": checkpoint, "epochs": result.epochs, "best": result.best, **progress})
     else:
         _print(result)
+
+
+def _subject(arch: str | None, space: str | None, *, landmarks: bool) -> "Detector | ElasticSpace":
+    """What is to be trained. Raises InputError where not exactly one of both is given, or a supernet with landmarks."""
+    from dataclasses import replace
+
+    from facenas.architecture import resolve_detector
+    from facenas.errors import InputError
+    from facenas.spaces.elastic_space import elastic_space
+
+    if arch is not None and space is None:
+        return replace(resolve_detector(arch), landmarks=landmarks)
+    if space is None or arch is not None:
+        given = "neither" if arch is None else f"'{arch}' and '{space}'"
+        raise InputError(f"train takes --arch or --space, one of them, not {given}")
+    if landmarks:
+        raise InputError(
+            f"the networks of space '{space}' have no landmarks; leave out --landmarks, or train one --arch"
+        )
+    return elastic_space(space)
 
 
 def _note_all(lines: Iterable[str]) -> None:

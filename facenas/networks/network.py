@@ -6,6 +6,8 @@ Parameter names are those of the graph (`backbone.stage1.0.conv.weight`), which 
 """
 
 import math
+from collections.abc import Callable
+from operator import attrgetter
 from typing import cast
 
 import torch
@@ -14,6 +16,7 @@ from torch import Tensor, nn
 from facenas.architecture import Detector
 from facenas.graph import BOX_CHANNELS, IMAGE, NORM_EPSILON, SCORE_CHANNELS, Layer, build_graph
 from facenas.operators import Kind
+from facenas.pipeline.preprocess import MEAN, STANDARD_DEVIATION
 from facenas.units import Size
 
 PRIOR_FACE_PROBABILITY = 0.01
@@ -26,7 +29,7 @@ class DetectorNetwork(nn.Module):
     `facenas.graph.output_channels`.
     """
 
-    def __init__(self, detector: Detector, norm_type: type[nn.BatchNorm2d] = nn.BatchNorm2d) -> None:
+    def __init__(self, detector: Detector, norm_type: Callable[..., nn.BatchNorm2d] = nn.BatchNorm2d) -> None:
         super().__init__()
         self.detector, self._norm_type = detector, norm_type
         graph = build_graph(detector, Size(64, 64))  # parameters do not depend on the size
@@ -35,10 +38,10 @@ class DetectorNetwork(nn.Module):
         self._modules_of = {layer.name: self._create(layer) for layer in graph.layers}
         self._initialise()
 
-    def _create(self, layer: Layer) -> tuple[nn.Conv2d | None, nn.BatchNorm2d | None, nn.Parameter | None]:
+    def _create(self, layer: Layer) -> tuple[nn.Conv2d | None, nn.BatchNorm2d | None]:
         """The layer's modules, registered below their graph names; convolutions shared by levels are made once."""
         if not layer.weight:
-            return None, None, None
+            return None, None
         operator = layer.operator
         conv = _find(self, layer.weight)
         if conv is None:
@@ -53,17 +56,18 @@ class DetectorNetwork(nn.Module):
                 bias=layer.bias,
             )
             _attach(self, layer.weight, conv)
-        norm = scale = None
+        norm = None
         if layer.norm:
             norm = self._norm_type(operator.out_channels, eps=NORM_EPSILON, momentum=0.03)
             _attach(self, layer.norm, norm)
         if layer.scale:
-            scale = nn.Parameter(torch.tensor(1.0))
             parent, _, name = layer.scale.rpartition(".")
-            _container(self, parent).register_parameter(name, scale)
-        return cast(nn.Conv2d, conv), norm, scale
+            _container(self, parent).register_parameter(name, nn.Parameter(torch.tensor(1.0)))
+        return cast(nn.Conv2d, conv), norm
 
     def _initialise(self) -> None:
+        if next(self.parameters()).is_meta:
+            return  # only the layers are wanted, for a supernet's tensors
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -81,7 +85,7 @@ class DetectorNetwork(nn.Module):
         """Raw output maps, finest level first."""
         values = {IMAGE: images}
         for layer in self._layers:
-            conv, norm, scale = self._modules_of[layer.name]
+            conv, norm = self._modules_of[layer.name]
             x = values[layer.inputs[0]]
             if conv is None:
                 values[layer.name] = nn.functional.interpolate(x, scale_factor=2.0, mode="nearest")
@@ -99,11 +103,18 @@ class DetectorNetwork(nn.Module):
                 y = y + values[layer.inputs[1]]
             if layer.operator.relu:
                 y = nn.functional.relu(y)
-            if scale is not None:
+            if layer.scale:
+                scale = attrgetter(layer.scale)(self)  # looked up each time: a supernet calls this with other tensors
                 score, box, landmark = y.tensor_split((BOX_CHANNELS.start, BOX_CHANNELS.stop), dim=1)
                 y = torch.cat([score, box * scale, landmark], dim=1)
             values[layer.name] = y
         return tuple(values[name] for name in self._outputs)
+
+
+def preprocessed(images: Tensor) -> Tensor:
+    """What a network takes, float [n, 3, height, width] with channels last in memory, of pixels uint8 [n, h, w, 3]."""
+    planes = images.permute(0, 3, 1, 2).float().sub_(MEAN).div_(STANDARD_DEVIATION)
+    return planes.contiguous(memory_format=torch.channels_last)
 
 
 def _container(root: nn.Module, path: str) -> nn.Module:

@@ -7,6 +7,7 @@ that is not linear in the samples, the moments of the norms and what the losses 
 
     mean = avg_r(mean_r),   variance = avg_r(mean_r(x^2)) - mean^2,   loss_r = sum_r / avg_r(normaliser_r)
 
+A supernet takes several passes a step, so its gradients are averaged once at the end (`average_gradients`).
 The first process alone validates and writes; the folder of the training must be one that all of them see.
 """
 
@@ -64,6 +65,15 @@ def joined_processes() -> Iterator[Processes]:
         distributed.destroy_process_group()
 
 
+def average_gradients(network: nn.Module, processes: Processes) -> None:
+    """Replace every gradient by its mean over all processes; all must have gradients for the same parameters."""
+    gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
+    mean = processes.average(torch.cat([gradient.flatten() for gradient in gradients]))
+    parts = torch.split(mean, [gradient.numel() for gradient in gradients])
+    for gradient, part in zip(gradients, parts, strict=True):
+        gradient.copy_(part.view_as(gradient))
+
+
 class SynchronisedBatchNorm(nn.BatchNorm2d):
     """Batch normalisation by the moments of all processes' samples, on any device (torch's own knows GPUs only).
 
@@ -81,7 +91,8 @@ class SynchronisedBatchNorm(nn.BatchNorm2d):
         count = distributed.get_world_size()
         mean, square = all_reduce(moments) / count  # type: ignore[no-untyped-call]
         variance = (square - mean.square()).clamp(min=0)
-        self._update_running(mean, variance, count * values.numel() // values.shape[1])
+        if self.track_running_stats:
+            self._update_running(mean, variance, count * values.numel() // values.shape[1])
         scale = self.weight * (variance + self.eps).rsqrt()
         shift = self.bias - mean * scale
         normalised: Tensor = values * scale[:, None, None] + shift[:, None, None]

@@ -16,6 +16,7 @@ from torch import nn
 from facenas.checkpoint import load_checkpoint
 from facenas.errors import InputError
 from facenas.files import sha256_of
+from facenas.networks.elastic_network import ElasticNetwork
 from facenas.training.optimization import floats_of
 
 _AVERAGE = "average/"
@@ -40,9 +41,9 @@ class Initial:
 def initialise(network: nn.Module, path: Path) -> Initial:
     """Copy what fits of the checkpoint at `path` into the network.
 
-    Raises InputError where the file is no checkpoint, or nothing in it fits.
+    Raises InputError where the file is no checkpoint, a supernet though the network is none, or nothing in it fits.
     """
-    checkpoint = load_checkpoint(path)
+    checkpoint = load_checkpoint(path, supernet=isinstance(network, ElasticNetwork))
     tensors: dict[str, Any] = dict(checkpoint.tensors)
     if any(name.startswith(_AVERAGE) for name in tensors):
         tensors = {name.removeprefix(_AVERAGE): array for name, array in tensors.items() if name.startswith(_AVERAGE)}

@@ -8,6 +8,7 @@ The exported weights are the running average, which at equal steps is worth a lo
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from facenas.architecture import Detector, Family
-from facenas.checkpoint import Checkpoint, save_checkpoint
+from facenas.checkpoint import Checkpoint, TrainedSpace, save_checkpoint
 from facenas.data.annotations import Dataset
 from facenas.devices.cpu import BFLOAT16_FLAGS, cores, cpu_flags
 from facenas.errors import InputError, TrainingError
-from facenas.networks.network import DetectorNetwork
-from facenas.pipeline.preprocess import MEAN, STANDARD_DEVIATION
+from facenas.networks.elastic_network import ElasticNetwork
+from facenas.networks.network import DetectorNetwork, preprocessed
+from facenas.spaces.elastic_space import ElasticSpace
 from facenas.training.curve import Curve
 from facenas.training.distributed import Processes, SynchronisedBatchNorm
 from facenas.training.initial import Initial, initialise
@@ -28,6 +30,7 @@ from facenas.training.losses import ALONE, Losses, batch_losses
 from facenas.training.optimization import create_optimizer, floats_of, rate_factor, update_average
 from facenas.training.recipe import Recipe
 from facenas.training.samples import Batch, PhotoCache, batches
+from facenas.training.sandwich import sandwich_backward
 from facenas.training.state import Progress, load_state, restore_arrays, save_state, state_arrays
 from facenas.training.teacher import Teacher
 from facenas.units import Size
@@ -36,6 +39,7 @@ SAVE_SECONDS = 60.0
 LOG_STEPS = 20
 CACHE_BYTES = 6_000_000_000
 _PHOTOS_NAMED = 3
+_LOSSES = ("score", "box", "landmark")
 
 Report = Callable[[int, int, str], None]
 Validate = Callable[[Checkpoint], Mapping[str, float | None]]
@@ -65,13 +69,14 @@ class TrainingResult:
 class Trainer:
     """One training in one folder: `last.safetensors` (all state), `best.safetensors`, `training.jsonl` (the curve).
 
+    `subject`: the detector to train, or the elastic space whose supernet is trained.
     `init`: a checkpoint whose weights the training starts from; a state to go on from (`resume`) replaces them.
     `teacher`: a detector to learn from beside the labels, for crops of the recipe's size.
     """
 
     def __init__(
         self,
-        detector: Detector,
+        subject: Detector | ElasticSpace,
         input_size: Size,
         recipe: Recipe,
         out: Path,
@@ -89,19 +94,20 @@ class Trainer:
         self.processes, self.teacher = processes, teacher
         self.device = torch.device("cuda", processes.local_rank) if torch.cuda.is_available() else torch.device("cpu")
         norm = nn.BatchNorm2d if processes.count == 1 else SynchronisedBatchNorm
-        self.network = DetectorNetwork(detector, norm).to(self.device)
+        self.network = _network_of(subject, norm).to(self.device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.space = TrainedSpace(subject.name, subject.digest) if isinstance(subject, ElasticSpace) else None
         self.init: Initial | None = initialise(self.network, init) if init is not None else None
         self.average = {name: tensor.detach().clone() for name, tensor in self._floats().items()}
         self.optimizer = create_optimizer(self.network, recipe)
-        self.half_precision = _bfloat16_is_faster(detector, self.device)
+        self.half_precision = _bfloat16_is_faster(self.network.detector, self.device)
         self.curve = Curve(out / "training.jsonl")
         self.progress = Progress(0, None, {}, None if self.init is None else asdict(self.init))
         self.step = 0
         self.saved_step: int | None = None
         self.best: dict[str, float | None] = {}
         self.parallel: nn.Module = self.network
-        if processes.count > 1:
+        if processes.count > 1 and self.space is None:
             self.parallel = nn.parallel.DistributedDataParallel(self.network, broadcast_buffers=False)
 
     def _floats(self) -> dict[str, Tensor]:
@@ -174,25 +180,33 @@ class Trainer:
             return wish
         return bool(self.processes.average(torch.tensor(float(wish), device=self.device)) > 0)
 
-    def _train_step(self, batch: Batch, total: int, dataset: Dataset) -> Losses:
+    def _train_step(self, batch: Batch, total: int, dataset: Dataset) -> dict[str, Losses]:
         rate = self.recipe.learning_rate * rate_factor(self.step, total, self.recipe)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.network.train()
-        images = torch.from_numpy(batch.images).to(self.device).permute(0, 3, 1, 2)
-        images = images.float().sub_(MEAN).div_(STANDARD_DEVIATION).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half_precision):
-            outputs = self.parallel(images)
-        losses = batch_losses(outputs, batch, self.recipe, self.processes)
         self.optimizer.zero_grad(set_to_none=True)
-        losses.total.backward()  # type: ignore[no-untyped-call]
+        losses = self._backward(preprocessed(torch.from_numpy(batch.images).to(self.device)), batch)
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.gradient_norm)
         # The weights still are those of the step before: nothing that is not finite ever reaches them.
-        if not torch.isfinite(self.processes.average(losses.total.detach()) + norm):
-            raise self._not_finite(losses, norm, batch, dataset)
+        total_loss = torch.stack([each.total.detach() for each in losses.values()]).sum()
+        if not torch.isfinite(self.processes.average(total_loss) + norm):
+            worst = max(losses.values(), key=lambda each: not torch.isfinite(each.total))
+            raise self._not_finite(worst, norm, batch, dataset)
         self.optimizer.step()
         update_average(self.average, self.network, self.step, self.recipe.average_decay)
         return losses
+
+    def _backward(self, images: Tensor, batch: Batch) -> dict[str, Losses]:
+        """Make the gradients of one step; a supernet's losses by member, the largest's first; a detector's as ""."""
+        precision = partial(torch.autocast, self.device.type, torch.bfloat16, enabled=self.half_precision)
+        if isinstance(self.network, ElasticNetwork):
+            return sandwich_backward(self.network, images, batch, self.recipe, self.step, self.processes, precision)
+        with precision():
+            outputs = self.parallel(images)
+        losses = batch_losses(outputs, batch, self.recipe, self.processes)
+        losses.total.backward()  # type: ignore[no-untyped-call]
+        return {"": losses}
 
     def _not_finite(self, losses: Losses, norm: Tensor, batch: Batch, dataset: Dataset) -> TrainingError:
         what = "gradient" if torch.isfinite(losses.total) else "loss"
@@ -208,10 +222,13 @@ class Trainer:
             f" gradient {norm.item():.3g}), photos {', '.join(names[:_PHOTOS_NAMED])}{more}; {cure}"
         )
 
-    def _log(self, losses: Losses, total: int, crops_per_s: float) -> None:
-        named = torch.stack([losses.score, losses.box, losses.landmark]).detach()
-        score, box, landmark = self.processes.average(named).tolist()
-        values = {"score": round(score, 5), "box": round(box, 5), "landmark": round(landmark, 5)}
+    def _log(self, losses: Mapping[str, Losses], total: int, crops_per_s: float) -> None:
+        """A line of the curve; the first losses by their plain names, the others' after the name of their member."""
+        values: dict[str, float] = {}
+        for member, each in losses.items():
+            named = self.processes.average(torch.stack([each.score, each.box, each.landmark]).detach()).tolist()
+            before = f"{member} " if values else ""
+            values |= {before + name: round(value, 5) for name, value in zip(_LOSSES, named, strict=True)}
         self._append({"step": self.step, "steps": total, **values, "crops_per_s": round(crops_per_s, 1)})
 
     def _append(self, line: Mapping[str, Any]) -> None:
@@ -234,21 +251,21 @@ class Trainer:
         origin = {"data": self.data_name, "recipe": asdict(self.recipe), "step": self.step, "figures": self.best}
         if self.progress.init is not None:
             origin["init"] = self.progress.init
-        return Checkpoint(self.network.detector, self.input_size, tensors, origin)
+        return Checkpoint(self.network.detector, self.input_size, tensors, origin, self.space)
 
     def _save_state(self) -> None:
         self.progress = replace(self.progress, step=self.step, best=self.best)
         if self.processes.main:
             arrays = state_arrays(self.network, self.average, self.optimizer)
-            path, detector = self.out / "last.safetensors", self.network.detector
-            save_state(path, detector, self.input_size, self.recipe, self.data_name, self.progress, arrays)
+            of = Checkpoint(self.network.detector, self.input_size, arrays, {}, self.space)
+            save_state(self.out / "last.safetensors", of, self.recipe, self.data_name, self.progress)
         self.saved_step = self.step
 
     def resume(self) -> None:
         """Go on from `last.safetensors` if it exists. Raises InputError where it is of another network or recipe."""
         path = self.out / "last.safetensors"
         if path.exists():
-            progress, arrays = load_state(path, self.network.detector, self.recipe, self.network)
+            progress, arrays = load_state(path, self.network.detector, self.space, self.recipe, self.network)
             if self.init is not None and progress.init != asdict(self.init):
                 raise InputError(f"{path} did not start from {self.init.file}; choose another --out, or no --init")
             restore_arrays(arrays, self.network, self.average, self.optimizer)
@@ -262,6 +279,10 @@ def goodness(figures: Mapping[str, float | None]) -> float:
     """What the best checkpoint is chosen by: the mean of the figures there are (-1 where there are none)."""
     values = [value for value in figures.values() if value is not None]
     return sum(values) / len(values) if values else -1.0
+
+
+def _network_of(subject: Detector | ElasticSpace, norm: type[nn.BatchNorm2d]) -> DetectorNetwork:
+    return ElasticNetwork(subject, norm) if isinstance(subject, ElasticSpace) else DetectorNetwork(subject, norm)
 
 
 def _bfloat16_is_faster(detector: Detector, device: torch.device) -> bool:

@@ -11,6 +11,7 @@ OPTIMIZERS = ("adamw", "sgd")
 SCHEDULES = ("cosine", "steps")
 SGD_LEARNING_RATE = 0.02
 SGD_WEIGHT_DECAY = 5e-4
+SUPERNET_GRADIENT_NORM = 20.0  # a step sums the losses of three networks
 
 
 @dataclass(frozen=True)

@@ -10,19 +10,22 @@ from facenas.detector.face_detector import FaceDetector
 from facenas.evaluation.evaluation_set import EvaluationSet
 from facenas.evaluation.protocols import average_precisions, evaluate
 from facenas.exporters.onnx import export_checkpoint
+from facenas.spaces.elastic_space import ElasticSpace
 from facenas.training.distributed import joined_processes
-from facenas.training.loop import Trainer, TrainingResult
+from facenas.training.loop import Trainer, TrainingResult, Validate
 from facenas.training.photos import TrainingPhotos
 from facenas.training.recipe import Recipe
+from facenas.training.sandwich import SliceValidation
 from facenas.training.teacher import Teacher
 from facenas.units import Size
 
 VALIDATIONS = 6
+SUPERNET_VALIDATIONS = 20
 _LONG_SIDE_PX = 640
 
 
 def train_detector(
-    detector: Detector,
+    subject: Detector | ElasticSpace,
     input_size: Size,
     recipe: Recipe,
     photos: TrainingPhotos,
@@ -35,22 +38,27 @@ def train_detector(
     strict: bool = False,
     note: Callable[[str], None] | None = None,
 ) -> TrainingResult:
-    """Train in folder `out`, or go on with what it holds; with torchrun, together with the other processes.
+    """Train a detector, or a space's supernet, in folder `out`, or go on with what it holds; with torchrun, together with
+    the other processes.
 
     Raises TrainingError or InputError as `Trainer` does.
     """
     out.mkdir(parents=True, exist_ok=True)
     with joined_processes() as processes:
         trainer = Trainer(
-            detector, input_size, recipe, out, photos.train.name, init=init, teacher=teacher, processes=processes
+            subject, input_size, recipe, out, photos.train.name, init=init, teacher=teacher, processes=processes
         )
         trainer.resume()
         if note is not None and trainer.init is not None and trainer.step == 0:
             note(trainer.init.summary)
+        judge: Validate = partial(validate, photos.validation, out)
         every = max(1, recipe.epochs // VALIDATIONS)
+        if isinstance(subject, ElasticSpace):
+            judge = SliceValidation(subject, photos.train, recipe, judge)
+            every = max(1, recipe.epochs // SUPERNET_VALIDATIONS)
         return trainer.run(
             photos.train,
-            validate=partial(validate, photos.validation, out),
+            validate=judge,
             validate_epochs=every,
             report=report,
             max_seconds=max_seconds,

@@ -1,7 +1,7 @@
 """All that a training needs to go on, `last.safetensors`: weights, their running average, the optimiser's moments, the step."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from facenas.architecture import Detector
-from facenas.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from facenas.checkpoint import Checkpoint, TrainedSpace, load_checkpoint, save_checkpoint
 from facenas.errors import InputError
 from facenas.training.optimization import floats_of
 from facenas.training.recipe import Recipe
-from facenas.units import Size
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -64,17 +63,20 @@ def restore_arrays(
         optimizer.state[parameter] = moments
 
 
-def save_state(
-    path: Path, detector: Detector, size: Size, recipe: Recipe, data_name: str, progress: Progress, arrays: Arrays
-) -> None:
-    """Write the state atomically."""
+def save_state(path: Path, state: Checkpoint, recipe: Recipe, data_name: str, progress: Progress) -> None:
+    """Write the state atomically: a checkpoint of all arrays, without an origin yet."""
     origin = {**asdict(progress), "recipe": asdict(recipe), "data": data_name}
-    save_checkpoint(path, Checkpoint(detector, size, arrays, origin))
+    save_checkpoint(path, replace(state, origin=origin))
 
 
-def load_state(path: Path, detector: Detector, recipe: Recipe, network: nn.Module) -> tuple[Progress, Arrays]:
-    """Read a state to go on from. Raises InputError where it is of another network or recipe, or no state."""
-    state = load_checkpoint(path)
+def load_state(
+    path: Path, detector: Detector, space: TrainedSpace | None, recipe: Recipe, network: nn.Module
+) -> tuple[Progress, Arrays]:
+    """Read a state to go on from. Raises InputError where it is of another network, space or recipe, or no state."""
+    state = load_checkpoint(path, supernet=True)
+    if _digest(state.space) != _digest(space):
+        held, wanted = (f"space '{each.name}'" if each else "a single detector" for each in (state.space, space))
+        raise InputError(f"{path} was trained on {held}, with other choices than {wanted}; choose another --out")
     if state.detector != detector:
         raise InputError(f"{path} holds '{state.detector}', not '{detector}'; choose another --out")
     needed = {f"{kind}/{name}" for kind in ("network", "average") for name in floats_of(network)}
@@ -85,3 +87,7 @@ def load_state(path: Path, detector: Detector, recipe: Recipe, network: nn.Modul
     origin = state.origin
     progress = Progress(int(origin["step"]), origin.get("photos"), dict(origin["best"]), origin.get("init"))
     return progress, state.tensors
+
+
+def _digest(space: TrainedSpace | None) -> str:
+    return "" if space is None else space.digest

@@ -53,6 +53,10 @@ def assert_one_line(outcome: Outcome, code: int, *words: str) -> None:
         (("run", "--latency", "5"), 2, ("'5'", "5ms")),
         (("run", "--latency", "5ms", "--device", "toaster"), 2, ("toaster", "cpu")),
         (("train", "--arch", "damofd-0.5g", "--data", "missing-folder"), 2, ("missing-folder",)),
+        (("train", "--data", "."), 2, ("--arch", "--space", "neither")),
+        (("train", "--arch", "damofd-0.5g", "--space", "facenas-elastic", "--data", "."), 2, ("--arch", "--space")),
+        (("train", "--space", "facenas-edge", "--data", "."), 2, ("'facenas-edge'", "facenas-elastic")),
+        (("train", "--space", "facenas-elastic", "--landmarks", "--data", "."), 2, ("--landmarks", "facenas-elastic")),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
 )

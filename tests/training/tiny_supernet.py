@@ -1,0 +1,47 @@
+"""One tiny supernet training in a process of its own: `python tiny_supernet.py DATA OUT [plain]`, `tests` on its path.
+
+Saves its state after every step, prints the number of each step, and goes on from what it finds in OUT. With torchrun,
+together with the other processes; `plain`: in float32, with SGD, whose steps are proportional to the gradients, so that a
+difference of 1e-7 stays one.
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+from tiny_elastic import TINY_SPACE
+
+from facenas.data.source import open_dataset
+from facenas.training import loop
+from facenas.training.distributed import joined_processes
+from facenas.training.recipe import Recipe
+from facenas.units import Size
+
+RECIPE = Recipe(epochs=8, size_px=64, batch_size=2)
+PLAIN_RECIPE = Recipe(epochs=4, size_px=64, batch_size=4, optimizer="sgd", learning_rate=0.01)
+
+
+def train(data: Path, out: Path, recipe: Recipe = RECIPE, until_step: int | None = None) -> loop.TrainingResult:
+    """Train, or go on, and return the result."""
+    out.mkdir(exist_ok=True)
+    with joined_processes() as processes:
+        trainer = loop.Trainer(TINY_SPACE, Size(64, 64), recipe, out, "tiny", processes=processes)
+        torch.set_num_threads(1)
+        trainer.half_precision = recipe is not PLAIN_RECIPE and trainer.half_precision
+        trainer.resume()
+        return trainer.run(
+            open_dataset(data),
+            validate=None,
+            validate_epochs=1,
+            report=lambda step, _total, _what: print(step, flush=True),
+            until_step=until_step,
+        )
+
+
+if __name__ == "__main__":
+    if sys.argv[3:] == ["plain"]:
+        loop.LOG_STEPS = 1
+        train(Path(sys.argv[1]), Path(sys.argv[2]), PLAIN_RECIPE)
+    else:
+        loop.SAVE_SECONDS = 0.0
+        train(Path(sys.argv[1]), Path(sys.argv[2]))
