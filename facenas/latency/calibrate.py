@@ -134,4 +134,4 @@ def refitted(old: Calibration, predicted_ms: FloatVector, measured_ms: FloatVect
         worst_percent=float(errors_percent.max()),
         networks=count,
         note="",
-    )
+    ).rounded()

@@ -100,4 +100,4 @@ def calibration_of(sums_ns: FloatVector, samples_ns: Sequence[Samples], drift: f
         note=note,
         drift=drift,
         pairs_ms=tuple((float(predicted), float(measured)) for predicted, measured in pairs_ms),
-    )
+    ).rounded()
