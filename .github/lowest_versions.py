@@ -2,9 +2,10 @@
 
 import re
 import tomllib
+from itertools import chain
 from pathlib import Path
 
 project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-for requirement in sorted({*project["dependencies"], *sum(project["optional-dependencies"].values(), [])}):
+for requirement in sorted({*project["dependencies"], *chain(*project["optional-dependencies"].values())}):
     if lowest := re.fullmatch(r"([\w.-]+)>=([\d.]+)(,.*)?", requirement):
         print(f"{lowest[1]}=={lowest[2]}")
