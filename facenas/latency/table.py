@@ -65,8 +65,10 @@ class Calibration:
 
     def rounded(self) -> "Calibration":
         """With six significant digits, as every fit is kept: what follows them differs from processor to processor."""
-        numbers = {name: value for name, value in vars(self).items() if isinstance(value, float)}
-        return replace(self, **{name: significant(value) for name, value in numbers.items()})
+        fits: dict[str, Any] = {
+            name: significant(value) for name, value in vars(self).items() if isinstance(value, float)
+        }
+        return replace(self, **fits)
 
 
 @dataclass(frozen=True)
