@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 TYPES := build/types/facenas
+EMPTY := build/package
 SOURCES := facenas exporters latency_tables benchmarks tests
 
-.PHONY: help install demo test test-all lint type-check format bench clean
+.PHONY: help install demo test test-all lint type-check format bench package test-package clean
 
 help:
-	@echo "make install | demo | test | test-all | lint | type-check | format | bench | clean"
+	@echo "make install | demo | test | test-all | lint | type-check | format | bench | package | test-package | clean"
 
 install: $(INSTALLED)
 
@@ -49,5 +50,20 @@ bench: install
 	$(BIN)/facenas bench
 	$(BIN)/python benchmarks/latency_prediction.py --device cpu
 
+# An sdist of the checkout, and a wheel of that sdist: what the sdist lacks, the wheel lacks too.
+package: install
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+
+# The wheel in an environment of its own. The tests see no source: those that look at it are left out.
+test-package: package
+	rm -rf $(EMPTY) && mkdir -p $(EMPTY)
+	$(PYTHON) -m venv $(EMPTY)/.venv
+	$(EMPTY)/.venv/bin/python -m pip install --quiet "$$(grep '^torch==' constraints.txt)" --constraint constraints.txt
+	$(EMPTY)/.venv/bin/python -m pip install --quiet --constraint constraints.txt "$$(echo dist/*.whl)[int8]" \
+		pytest pytest-timeout hypothesis
+	cp -r tests pyproject.toml $(EMPTY)
+	cd $(EMPTY) && .venv/bin/python -m pytest --ignore tests/test_docs.py --ignore tests/bench --ignore tests/benchmarks
+
 clean:
-	rm -rf $(VENV) build runs .mypy_cache .ruff_cache .pytest_cache *.egg-info
+	rm -rf $(VENV) build dist runs .mypy_cache .ruff_cache .pytest_cache *.egg-info

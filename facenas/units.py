@@ -83,6 +83,11 @@ def parse_bytes(text: str) -> float:
     return _parse(text, _BYTES, "memory", "4MB")
 
 
+def significant(value: float, digits: int = 6) -> float:
+    """`value` with so many significant digits. For fits: 6 are more than a measurement has, and all processors agree."""
+    return float(f"{value:.{digits}g}")
+
+
 def parse_size(text: str, multiple_px: int = 32) -> Size:
     """An input size such as `640x480` (width x height), both sides multiples of `multiple_px` (the coarsest stride)."""
     match = re.fullmatch(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})", text.strip())

@@ -19,5 +19,5 @@ def open_in_browser(page: Path, profile: Path, width_px: int = 1200) -> tuple[st
     if browser is None:
         pytest.skip("no chromium on this machine: install it to test the pages in a browser")
     options = [*_OPTIONS.split(), f"--user-data-dir={profile}", f"--window-size={width_px},900"]
-    done = subprocess.run([browser, *options, page.as_uri()], capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run([browser, *options, page.as_uri()], capture_output=True, text=True, timeout=600, check=True)
     return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]

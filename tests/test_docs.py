@@ -144,7 +144,7 @@ def test_python_runs(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_links_and_paths_exist(name: str) -> None:
     page = ROOT / name if name == "README.md" else ROOT / "docs" / name
     links = (link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", PAGES[name]) if "://" not in link)
-    paths = re.findall(r"`((?:facenas|exporters|benchmarks|tests|docs|\.github)/[\w./-]*)`", PAGES[name])
+    paths = re.findall(r"`((?:facenas|exporters|benchmarks|tests|docs|examples|\.github)/[\w./-]*)`", PAGES[name])
     assert [link for link in links if not (page.parent / link).exists()] == []
     assert [path for path in paths if not (ROOT / path).exists()] == []
 

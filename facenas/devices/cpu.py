@@ -2,12 +2,15 @@
 
 import os
 import platform
+import re
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 _CPUINFO = Path("/proc/cpuinfo")
 _MEMINFO = Path("/proc/meminfo")
 _STAT = Path("/proc/stat")
+_LOOKING_S = 0.2  # the system counts in hundredths of a second
 _GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 """With either of these a CPU computes in bfloat16."""
@@ -71,31 +74,32 @@ def governor() -> str:
         return "unknown"
 
 
-def processor_seconds() -> float | None:
-    """Processor time that all programs (and, on a virtual machine, others of its host) have taken since the start of
-    the system, summed over all cores; None where the system does not say.
-    """
-    try:
-        fields = _STAT.read_text(encoding="ascii").split("\n", 1)[0].split()
-    except OSError:
-        return None
-    user, nice, system, _idle, _waiting, interrupts, soft_interrupts, stolen = map(int, fields[1:9])
-    return float(user + nice + system + interrupts + soft_interrupts + stolen) / os.sysconf("SC_CLK_TCK")
-
-
 def cores() -> int:
     """Logical cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def pin_to_cores(count: int) -> None:
-    """Keep this process on its last `count` cores, so that it is not moved while it is timed.
+    """Keep this process on the `count` cores that are least busy now, so that it is not moved while it is timed.
 
-    The last, because systems serve interrupts on the first. Does nothing where the system cannot pin.
+    Of equally busy ones the last, because systems serve interrupts on the first. Does nothing where the system cannot pin.
     """
     if hasattr(os, "sched_setaffinity"):
-        allowed = sorted(os.sched_getaffinity(0))
-        os.sched_setaffinity(0, allowed[-count:])
+        before = _busy_ticks_by_core()
+        time.sleep(_LOOKING_S)
+        after = _busy_ticks_by_core()
+        busy = {core: after.get(core, 0) - before.get(core, 0) for core in os.sched_getaffinity(0)}
+        os.sched_setaffinity(0, sorted(busy, key=lambda core: (busy[core], -core))[:count])
+
+
+def _busy_ticks_by_core() -> dict[int, int]:
+    """Processor time of everything that ran on each core since the start of the system; empty where it is not told."""
+    try:
+        lines = _STAT.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return {}
+    rows = [line.split() for line in lines if re.match(r"cpu\d", line)]
+    return {int(row[0].removeprefix("cpu")): sum(map(int, row[1:4])) + sum(map(int, row[6:9])) for row in rows}
 
 
 def free_memory_bytes() -> int:

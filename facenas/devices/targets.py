@@ -15,6 +15,8 @@ from facenas.devices.target import GPU, LITERT, MODELLED_NAMES, NAMED_TARGETS, T
 from facenas.errors import InputError, MissingPackageError
 
 _NPU_MODULES = {LITERT: "ai_edge_litert", VELA: "ethosu"}
+# What oneDNN may be held to; OpenVINO then still promises bfloat16, and fails when it compiles.
+_WITHOUT_BFLOAT16 = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX512_CORE", "AVX512_CORE_VNNI")
 _THREADS_SUFFIX = re.compile(r"(?P<base>.+)-(?P<threads>[1-9]\d{0,2})threads")
 
 
@@ -52,6 +54,8 @@ def why_unavailable(target: Target) -> str | None:
         return f"the package '{target.runtime}' is not installed; install it with: pip install {target.runtime}"
     if target.precision == "bf16" and not BFLOAT16_FLAGS & cpu_flags():
         return "this CPU computes no bfloat16 (it has neither avx512_bf16 nor amx_bf16)"
+    if target.precision == "bf16" and (most := os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper()) in _WITHOUT_BFLOAT16:
+        return f"ONEDNN_MAX_CPU_ISA={most} keeps OpenVINO from computing in bfloat16; unset it"
     cores = os.cpu_count() or 1
     if target.threads > cores:
         return f"{target.threads} threads are more than the {cores} cores of this machine"

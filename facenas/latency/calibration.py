@@ -89,6 +89,7 @@ def calibration_of(sums_ns: FloatVector, samples_ns: Sequence[Samples], drift: f
     low, high = np.quantile(twice_ns / predictions_ns[:, None], _INTERVAL)
     errors_percent = 100 * np.abs(predictions_ns / latencies_ns - 1)
     pairs_ms = np.column_stack([predictions_ns, latencies_ns]).round(-2) / 1e6
+    runs = np.concatenate([samples / low_quantile(samples) for samples in samples_ns])
     return Calibration(
         scale=scale,
         offset_ns=offset_ns,
@@ -100,4 +101,6 @@ def calibration_of(sums_ns: FloatVector, samples_ns: Sequence[Samples], drift: f
         note=note,
         drift=drift,
         pairs_ms=tuple((float(predicted), float(measured)) for predicted, measured in pairs_ms),
-    )
+        p50_ratio=float(np.quantile(runs, 0.5)),
+        p90_ratio=float(np.quantile(runs, 0.9)),
+    ).rounded()

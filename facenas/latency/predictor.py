@@ -11,7 +11,7 @@ widens it, too.
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from math import exp, log
+from math import exp, fsum, log
 from typing import Any
 
 import numpy as np
@@ -92,8 +92,8 @@ class OperatorCosts:
         larger = [other for other in group if _fits_into(operator, other)]
         if not smaller or not larger:
             raise TableError(self._unknown(operator, group))
-        below = min(smaller, key=lambda other: _distance(other, operator))
-        above = min(larger, key=lambda other: _distance(other, operator))
+        below = max(smaller, key=_channel_product)
+        above = min(larger, key=_channel_product)
         low_us, high_us = sorted((self._measured_us(below), self._measured_us(above)))
         small, wanted, large = (entry.in_values * entry.out_channels for entry in (below, operator, above))
         share = (wanted - small) / (large - small)
@@ -130,15 +130,16 @@ def _fits_into(small: Operator, large: Operator) -> bool:
     return small.in_channels <= large.in_channels and small.out_channels <= large.out_channels
 
 
-def _distance(one: Operator, other: Operator) -> float:
-    return abs(log(one.in_channels / other.in_channels)) + abs(log(one.out_channels / other.out_channels))
+def _channel_product(operator: Operator) -> int:
+    """Of two operators that fit into a third, or that it fits into, the one whose number is nearer to its own is nearer."""
+    return operator.in_channels * operator.out_channels
 
 
 def _shape_distance(one: Operator, other: Operator) -> float:
     """For words only: how unlike two operators of a kind are, channels, kernel, stride, size and fusions together."""
-    sizes = ((one.kernel_size, other.kernel_size), (one.stride, other.stride), (one.height_px, other.height_px))
+    names = ("in_channels", "out_channels", "kernel_size", "stride", "height_px")
     fusions = (one.add != other.add) + (one.relu != other.relu)
-    return _distance(one, other) + sum(abs(log(a / b)) for a, b in sizes) + fusions
+    return sum(abs(log(getattr(one, name) / getattr(other, name))) for name in names) + fusions
 
 
 def predict(
@@ -156,7 +157,7 @@ def predict(
     costs = costs or OperatorCosts(table)
     operators = tuple(costs.cost(operator) for operator in inventory(detector, input_size))
     latency_ms, low_ms, high_ms = (
-        sum(getattr(cost, name) for cost in operators) / 1e3 + costs.offset_ms
+        fsum(getattr(cost, name) for cost in operators) / 1e3 + costs.offset_ms
         for name in ("latency_us", "low_us", "high_us")
     )
     return Prediction(

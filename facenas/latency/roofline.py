@@ -31,7 +31,7 @@ from facenas.latency.published_networks import network_operators
 from facenas.latency.table import Calibration, LatencyTable, OperatorTime
 from facenas.operators import Kind, Operator
 from facenas.spaces.space import Space
-from facenas.units import Size
+from facenas.units import Size, significant
 
 BYTES_PER_VALUE = 2
 _CHANNEL_BLOCK = 8
@@ -147,7 +147,7 @@ def read_published(path: Path | None = None) -> Published:
 
 
 def fit(published: Published, figures: Iterable[Figure]) -> Roofline:
-    """The roofline whose relative errors on `figures` are least."""
+    """The roofline whose relative errors on `figures` are least, to six significant digits."""
     from scipy.optimize import least_squares
 
     figures = tuple(figures)
@@ -163,7 +163,7 @@ def fit(published: Published, figures: Iterable[Figure]) -> Roofline:
         )
 
     result = least_squares(errors, _START, bounds=([0.01, 0.01, 0.0], [1.0, 1.0, 1e6]), x_scale=_START)
-    return Roofline(*map(float, result.x))
+    return Roofline(*(significant(float(value)) for value in result.x))
 
 
 def held_out_ratios(published: Published, board: str | None = None) -> dict[Figure, float]:
@@ -239,7 +239,7 @@ def _calibration(published: Published, board: Board, roofline: Roofline) -> Cali
         worst_percent=float(errors_percent.max()),
         networks=len(ratios),
         note=note,
-    )
+    ).rounded()
 
 
 def _fingerprint(board: Board, target: Target) -> Fingerprint:

@@ -52,7 +52,7 @@ from facenas.runtimes.fingerprints import read_fingerprint
 from facenas.runtimes.local_agent import Agent
 from facenas.runtimes.timing import low_quantile
 from facenas.spaces.space import Space
-from facenas.units import Size
+from facenas.units import Size, significant
 
 _SEED = 3
 _POOL = 200
@@ -121,7 +121,7 @@ def short_profile(
             "" if prior is None else prior.date,
             "" if prior is None else prior.fingerprint.cpu,
             len(doubts),
-            max(doubts, default=0.0),
+            significant(max(doubts, default=0.0)),
         ),
     )
     patience.check(calibration.error_percent, f"the short profile of {target}")
@@ -261,7 +261,7 @@ def _calibration(fit: Fit, left_out_ns: FloatVector, latencies_ns: FloatVector, 
         pairs_ms=tuple((float(predicted), float(measured)) for predicted, measured in pairs_ms),
         p50_ratio=float(np.quantile(ratios, 0.5)),
         p90_ratio=float(np.quantile(ratios, 0.9)),
-    )
+    ).rounded()
 
 
 def _rounded(counted: OperatorTime | None, time_ns: float) -> OperatorTime:

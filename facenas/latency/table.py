@@ -12,7 +12,7 @@ took no part in fitting, both moved outwards by `drift`, so [low_ratio, high_rat
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from facenas.errors import InputError, TableError
 from facenas.files import read_json, write_atomic
 from facenas.latency.shipped import shipped_table_path, table_file_name
 from facenas.operators import Operator, parse_operator
-from facenas.units import Size, parse_size
+from facenas.units import Size, parse_size, significant
 
 SCHEMA = 1
 PROVENANCES = ("measured", "vendor-estimated", "modelled")
@@ -65,6 +65,13 @@ class Calibration:
     pairs_ms: tuple[tuple[float, float], ...] = ()
     p50_ratio: float | None = None
     p90_ratio: float | None = None
+
+    def rounded(self) -> "Calibration":
+        """With six significant digits, as every fit is kept: what follows them differs from processor to processor."""
+        fits: dict[str, Any] = {
+            name: significant(value) for name, value in vars(self).items() if isinstance(value, float)
+        }
+        return replace(self, **fits)
 
 
 @dataclass(frozen=True)

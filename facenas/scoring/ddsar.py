@@ -13,7 +13,7 @@ kernels (see `facenas.spaces.space`), so alpha is always recorded beside a score
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import log
+from math import fsum, log
 
 from facenas.architecture import IMAGE_CHANNELS, STAGE_COUNT, Backbone, Family, Stage
 from facenas.errors import InputError
@@ -75,7 +75,8 @@ def sar_score(stage: Stage, entering_side_px: int, alpha: float) -> float:
         in_channels = stage.out_channels
     if regions <= 0:
         raise InputError(f"stage '{stage}' has no SAR-Score: widths below {d0} channels make the logarithm undefined")
-    return log(regions) + alpha * kernel_sum
+    # Logarithms differ in their last bit from one processor's library to the other's; searches are to be the same.
+    return round(log(regions) + alpha * kernel_sum, 12)
 
 
 def sar_scores(backbone: Backbone, settings: ScoreSettings) -> tuple[float, ...]:
@@ -87,4 +88,4 @@ def sar_scores(backbone: Backbone, settings: ScoreSettings) -> tuple[float, ...]
 
 def ddsar_score(sar: Sequence[float], stage_weights: Sequence[float] = PAPER_STAGE_WEIGHTS) -> float:
     """DDSAR-Score: the weighted sum of the five SAR-Scores."""
-    return sum(weight * score for weight, score in zip(stage_weights, sar, strict=True))
+    return fsum(weight * score for weight, score in zip(stage_weights, sar, strict=True))

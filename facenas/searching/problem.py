@@ -7,6 +7,7 @@ head cost given the widths of stages 3, 4 and 5. So a search is a shortest-path 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import fsum
 from typing import Protocol
 
 import numpy as np
@@ -124,8 +125,9 @@ class Problem:
         return self._operator_ms[key]
 
     def _costs(self, layers: Sequence[Layer], sublayers: int) -> list[float]:
+        # fsum, for sum() rounds in one way up to Python 3.11 and in another from 3.12 on.
         latencies = [
-            sum(self._milliseconds(target, layer.operator) for layer in layers) for target in self.latency_models
+            fsum(self._milliseconds(target, layer.operator) for layer in layers) for target in self.latency_models
         ]
         return [*latencies, count_flops(layers), count_parameters(layers), sublayers]
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from math import fsum
 from typing import Any
 
 import numpy as np
@@ -141,7 +142,7 @@ def candidate_of(problem: Problem, detector: Detector) -> Candidate:
         str(detector),
         round(ddsar_score(sar, problem.settings.stage_weights), 9),
         {
-            name: round(model.constant_ms + sum(model.operator_ms(operator) for operator in operators), 6)
+            name: round(model.constant_ms + fsum(model.operator_ms(operator) for operator in operators), 6)
             for name, model in problem.latency_models.items()
         },
         costs.flops,
@@ -157,7 +158,7 @@ def _chosen(problem: Problem, choice: Sequence[int]) -> Candidate:
     candidate = candidate_of(problem, problem.detector(choice))
     if problem.ranking is Ranking.DDSAR:
         return candidate
-    value = sum(float(scores[index]) for scores, index in zip(problem.scores, choice, strict=True))
+    value = fsum(float(scores[index]) for scores, index in zip(problem.scores, choice, strict=True))
     return replace(candidate, ranked={problem.ranking.value: round(value, 9)})
 
 

@@ -38,6 +38,16 @@ def _a_fifth_longer(function):
 find_faces = _a_fifth_longer(find_faces)
 """
 
+MADE_UP_CLOCK = """
+
+_visits = iter(range(10**6))
+
+def visit(workload, reference):
+    workload()
+    number = next(_visits)
+    return 2_000_000 + 1_000 * (number % 7), 100_000 + 100 * (number % 5)
+"""
+
 
 def bench(*arguments: object, tree: Path | None = None, folder: Path) -> subprocess.CompletedProcess[str]:
     """`facenas bench --quick`, of this build or of the package in `tree`, run in `folder`."""
@@ -46,20 +56,20 @@ def bench(*arguments: object, tree: Path | None = None, folder: Path) -> subproc
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder, env=environment)
 
 
-def build(place: Path, change: str = "") -> Path:
-    """A checkout's tree of links in which postprocess.py has `change` at its end."""
-    package = place / "facenas"
-    (package / "pipeline").mkdir(parents=True)
+def build(place: Path, file: str = "pipeline/postprocess.py", change: str = SLOWED) -> Path:
+    """A checkout's tree of links in which `file` of the package, in a folder of it, has `change` below its functions."""
+    package, folder = place / "facenas", Path(file).parent
+    (package / folder).mkdir(parents=True)
     for path in (ROOT / "facenas").iterdir():
-        if path.name not in ("pipeline", "__pycache__"):
+        if path.name not in (folder.name, "__pycache__"):
             (package / path.name).symlink_to(path)
-    for path in (ROOT / "facenas" / "pipeline").iterdir():
-        if path.name not in ("postprocess.py", "__pycache__"):
-            (package / "pipeline" / path.name).symlink_to(path)
+    for path in (ROOT / "facenas" / folder).iterdir():
+        if path.name not in (Path(file).name, "__pycache__"):
+            (package / folder / path.name).symlink_to(path)
     for name in ("exporters", "latency_tables"):
         (package / name).symlink_to(ROOT / name)
-    source = (ROOT / "facenas" / "pipeline" / "postprocess.py").read_text(encoding="utf-8")
-    (package / "pipeline" / "postprocess.py").write_text(source + change, encoding="utf-8")
+    functions, main, call = (ROOT / "facenas" / file).read_text(encoding="utf-8").partition("\nif __name__ ==")
+    (package / file).write_text(functions + change + main + call, encoding="utf-8")
     return place
 
 
@@ -71,43 +81,48 @@ def benchmarks(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def against_a_baseline(folder: Path, speed: float) -> subprocess.CompletedProcess[str]:
-    """This build against a record of itself, as if that had been `speed` times as fast; anew where the machine forbids a
-    verdict."""
-    for attempt in range(8):
-        place = folder / f"{speed:g} {attempt}"
-        place.mkdir()
-        first = bench("--out", "a.json", "--json", "--benchmarks", "../benchmarks", folder=place)
-        assert first.returncode == 0, first.stderr
-        value = json.loads(first.stdout)
-        assert (value["record"], value["passed"]) == ("a.json", None)
-        assert 20 <= len(value["timings"]["sums"]["samples_ns"]) <= 60
-        assert value["figures"] == {"error, percent": 1.5}
-        record = json.loads((place / "a.json").read_text())
-        samples = record["timings"]["sums"]["samples_ns"]
-        record["timings"]["sums"]["samples_ns"] = [round(sample / speed) for sample in samples]
-        (place / "before.json").write_text(json.dumps(record))
-        options = ("--benchmarks", "../benchmarks", "--against", "before.json", "--out", "b.json")
-        done = bench(*options, "--summary", folder / "s.md", folder=place)
-        if done.returncode != 2:
-            return done
-        assert "so there is no verdict on: " in done.stderr
-        assert "**Not judged**" in (folder / "s.md").read_text()
-    pytest.fail("no verdict in eight attempts")
+def test_a_record_of_this_machine(benchmarks: Path) -> None:
+    done = bench("--out", "a.json", "--json", "--benchmarks", "benchmarks", folder=benchmarks)
+    assert done.returncode == 0, done.stderr
+    value = json.loads(done.stdout)
+    assert (value["record"], value["passed"], value["figures"]) == ("a.json", None, {"error, percent": 1.5})
+    timing = value["timings"]["sums"]
+    assert len(timing["samples_ns"]) == len(timing["reference_ns"]) > 0
+    assert min(timing["samples_ns"] + timing["reference_ns"]) > 0
+    assert json.loads((benchmarks / "a.json").read_text())["timings"] == value["timings"]
 
 
-def test_a_record_a_summary_and_a_verdict(benchmarks: Path) -> None:
-    equal = against_a_baseline(benchmarks, 1.0)
-    assert equal.returncode == 0, equal.stdout + equal.stderr
-    assert "nothing is slower beyond noise" in equal.stdout
-    summary = (benchmarks / "s.md").read_text()
-    assert "| sums |" in summary
-    assert "**Passed**" in summary
-    # Had the build been three times as fast, this one would be slower than it, whatever else the machine does.
-    slower = against_a_baseline(benchmarks, 3.0)
-    assert slower.returncode == 1, slower.stdout + slower.stderr
-    assert "slower beyond noise than commit" in slower.stdout
-    assert "**FAILED**" in (benchmarks / "s.md").read_text()
+@pytest.mark.parametrize(
+    ("times", "reference", "code", "words", "summary"),
+    [
+        (1.0, 1.0, 0, "nothing is slower beyond noise", "**Passed**"),
+        (3.0, 1.0, 1, "slower beyond noise than commit", "**FAILED**"),
+        (1.0, 2.0, 2, "busier than for the baseline, so there is no verdict on: sums", "**Not judged**"),
+        (1.0, 0.5, 2, "busier when the baseline was made, so there is no verdict on: sums", "**Not judged**"),
+    ],
+    ids=["equal", "slower", "busy now", "busy then"],
+)
+def test_a_summary_and_a_verdict(
+    benchmarks: Path, times: float, reference: float, code: int, words: str, summary: str
+) -> None:
+    """The command, its process and its records are real; the clock is made up, so that no other work can change it. It
+    takes `times` as long as for the baseline, and the reference `reference` times."""
+    clocked = build(benchmarks / "clocked", "bench/worker.py", MADE_UP_CLOCK)
+    first = bench("--out", "a.json", "--benchmarks", "benchmarks", tree=clocked, folder=benchmarks)
+    assert first.returncode == 0, first.stderr
+    record = json.loads((benchmarks / "a.json").read_text())
+    timing = record["timings"]["sums"]
+    assert len(timing["samples_ns"]) == 20
+    timing["samples_ns"] = [round(sample / times) for sample in timing["samples_ns"]]
+    timing["reference_ns"] = [round(sample / reference) for sample in timing["reference_ns"]]
+    (benchmarks / "before.json").write_text(json.dumps(record))
+    options = ("--benchmarks", "benchmarks", "--against", "before.json", "--out", "b.json", "--summary", "s.md")
+    done = bench(*options, tree=clocked, folder=benchmarks)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert words in done.stdout + done.stderr
+    written = (benchmarks / "s.md").read_text()
+    assert "| sums |" in written
+    assert summary in written
 
 
 @pytest.mark.parametrize(
@@ -148,7 +163,7 @@ def test_what_cannot_be_run_or_compared_is_refused_in_a_line(
 def test_a_planted_slowdown_is_caught_and_equal_builds_are_not_accused(tmp_path: Path) -> None:
     """20 real trials each, of the whole command, on whatever this machine is doing meanwhile. Where that forbids a verdict
     the command says so, with exit code 2, and the trial is made again, baseline and all."""
-    slowed = build(tmp_path / "slowed", SLOWED)
+    slowed = build(tmp_path / "slowed")
     chosen = ("--only", "decode and suppress", "--benchmarks", ROOT / "benchmarks")
     caught = false = judged = refused = 0
     while judged < 20 and refused < 20:
@@ -166,15 +181,16 @@ def test_a_planted_slowdown_is_caught_and_equal_builds_are_not_accused(tmp_path:
         judged += 1
         caught += slower.returncode == 1
     print(f"caught {caught} of {judged}, false alarms {false} of {judged}, {refused} without a verdict")
-    assert judged == 20
-    assert caught >= 19
     assert false == 0
+    if judged < 20:
+        pytest.skip(f"the machine was too busy for a verdict in {refused} trials")
+    assert caught >= 19
 
 
 @pytest.mark.slow
 def test_two_builds_in_turns(tmp_path: Path) -> None:
     """This build against a slower checkout is faster; the slower one against this is a regression."""
-    slowed = build(tmp_path / "slowed", SLOWED)
+    slowed = build(tmp_path / "slowed")
     chosen = ("--only", "decode and suppress", "--benchmarks", ROOT / "benchmarks")
     faster = bench(*chosen, "--against", slowed, "--out", tmp_path / "a.json", folder=tmp_path)
     assert faster.returncode == 0, faster.stdout + faster.stderr

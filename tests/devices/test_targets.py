@@ -26,6 +26,11 @@ def test_an_unknown_name_lists_what_there_is(name: str) -> None:
 def test_why_a_target_cannot_be_used_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     assert why_unavailable(resolve_target("cpu")) is None
     assert "more than" in str(why_unavailable(resolve_target("cpu-999threads")))
+    monkeypatch.setattr(targets, "cpu_flags", lambda: frozenset({"amx_bf16"}))
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_AMX")
+    assert why_unavailable(resolve_target("cpu-openvino-bf16")) is None
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    assert "ONEDNN_MAX_CPU_ISA=AVX2" in str(why_unavailable(resolve_target("cpu-openvino-bf16")))
     monkeypatch.setattr(targets, "cpu_flags", frozenset)
     assert "bfloat16" in str(why_unavailable(resolve_target("cpu-openvino-bf16")))
     monkeypatch.setattr(targets.importlib.util, "find_spec", lambda name: None)

@@ -1,6 +1,5 @@
 """Average precision of a detector: every photo is asked for once, and the protocols are known by name."""
 
-import time
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ from random_networks import TINY, confident_checkpoint
 
 from facenas.data.synthetic import write_synthetic_set
 from facenas.errors import InputError
-from facenas.evaluation.evaluation_set import EvaluationSet, GroundTruth, load_evaluation_set
+from facenas.evaluation.evaluation_set import EvaluationSet, load_evaluation_set
 from facenas.evaluation.protocols import (
     EVALUATION_MIN_SCORE,
     Detect,
@@ -19,7 +18,6 @@ from facenas.evaluation.protocols import (
     evaluation_to_json,
     open_detector,
 )
-from facenas.evaluation.wider import evaluate_detections
 from facenas.pipeline.faces import Faces
 from facenas.pipeline.preprocess import Preprocessing
 from facenas.units import Size
@@ -85,31 +83,6 @@ def test_protocols_scale_the_photo_each_in_its_way(tmp_path: Path, monkeypatch: 
     assert sizes == [(448, 640), (96, 128), (64, 96)]
     with pytest.raises(InputError, match="no protocol 'VGA'; there are vga, original, own"):
         open_detector(model, "VGA")
-
-
-def test_200_photos_are_judged_in_a_second() -> None:
-    detections, photos = crowded_photos(200)
-    start = time.process_time()
-    evaluation = evaluate_detections(detections, photos)
-    assert time.process_time() - start < 1
-    assert evaluation.images == 200
-
-
-def crowded_photos(count: int) -> tuple[dict[str, np.ndarray], EvaluationSet]:
-    """Photos of 20 faces with 500 detections each: what a detector gives from a score of 0.02."""
-    generator = np.random.default_rng(0)
-
-    def boxes(number: int) -> np.ndarray:
-        corner, side = generator.uniform(0, 900, (number, 2)), generator.uniform(8, 80, (number, 2))
-        return np.concatenate([corner, corner + side], axis=1).astype(np.float32)
-
-    truths, detections = [], {}
-    for index in range(count):
-        faces = boxes(20)
-        truths.append(GroundTruth(f"{index}.jpg", 1024, 1024, faces, {"all": np.ones(20, bool)}))
-        scores = generator.uniform(0.02, 1, (500, 1)).astype(np.float32)
-        detections[f"{index}.jpg"] = np.concatenate([np.concatenate([boxes(480), faces]), scores], axis=1)
-    return detections, EvaluationSet("crowds", ("all",), (), tuple(truths))
 
 
 def test_a_photo_that_vanished_is_named(tmp_path: Path) -> None:

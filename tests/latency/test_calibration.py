@@ -52,6 +52,12 @@ def test_a_network_takes_no_part_in_its_own_prediction() -> None:
     assert held_out_predictions(SUMS_NS, latencies)[-1] == pytest.approx(SUMS_NS[-1], rel=0.02)
 
 
+def test_a_fit_is_kept_to_six_digits() -> None:
+    noise = 1 + 0.05 * np.random.default_rng(0).standard_normal(len(SUMS_NS))
+    numbers = vars(calibration_of(SUMS_NS, _samples(SUMS_NS * noise), 0.007, "note"))
+    assert all(value == float(f"{value:.6g}") for value in numbers.values() if isinstance(value, float))
+
+
 @pytest.mark.parametrize("count", [0, 2])
 def test_too_few_networks_are_refused(count: int) -> None:
     with pytest.raises(TableError, match=f"only {count} networks"):

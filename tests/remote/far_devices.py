@@ -29,8 +29,8 @@ def remote(
 
 
 def wait_until_empty(folder: Path) -> list[Path]:
-    """What is left in a folder after a device had time to clean up."""
-    deadline = time.monotonic() + 20
+    """What is left in a folder after a device had time to clean up, on however busy a machine."""
+    deadline = time.monotonic() + 240
     while list(folder.iterdir()) and time.monotonic() < deadline:
         time.sleep(0.02)
     return list(folder.iterdir())

@@ -2,7 +2,6 @@
 
 import shutil
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -14,14 +13,14 @@ from facenas.remote import agent_session
 
 def test_an_agent_that_hangs_is_given_up_after_the_second_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(agent_session, "PATIENCE_S", 0.2)
-    python = fake_device(tmp_path, HELLO + "read_frame(stdin)\ntime.sleep(1.5)\n")
-    start = time.monotonic()
+    asked = f"read_frame(stdin)\nopen({str(tmp_path / 'asked')!r}, 'a').write('once ')\ntime.sleep(1.5)\n"
+    python = fake_device(tmp_path, HELLO + asked)
     with (
         pytest.raises(DeviceError, match=r"gave no answer in time.*--resume"),
         remote(python=python, timeout_s=1) as agent,
     ):
         agent.measure(DETECTOR, SIZE, runs=1, layers=False)
-    assert time.monotonic() - start < 60
+    assert (tmp_path / "asked").read_text() == "once once "
 
 
 def test_a_runtime_that_hangs_is_ended_by_the_devices_own_alarm(tmp_path: Path) -> None:
@@ -31,8 +30,8 @@ def test_a_runtime_that_hangs_is_ended_by_the_devices_own_alarm(tmp_path: Path) 
     runtimes.OnnxRuntime.time = lambda self, compiled, runs: time.sleep(3600)
     device_agent.main()
     """
-    with remote(python=fake_device(tmp_path, agent), timeout_s=1) as device:
-        with pytest.raises(AgentError, match="took more than 1 s"):
+    with remote(python=fake_device(tmp_path, agent), timeout_s=5) as device:  # more than a real answer takes
+        with pytest.raises(AgentError, match="took more than 5 s"):
             device.measure(DETECTOR, SIZE, runs=1, layers=False)
         assert device.measure(DETECTOR, SIZE, runs=1, layers=True).layers_ns
 
