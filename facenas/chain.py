@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from facenas.errors import InputError
+from facenas.errors import InputError, LatencyBudgetError
 from facenas.files import read_json, write_json
 from facenas.latency.this_machine import Calibrate, TableRequest, facts_of_table, table_of_this_machine
 from facenas.training.recipe import Recipe
@@ -195,6 +195,7 @@ class _Chain:
         from facenas.latency.predictor import predict
         from facenas.latency.table import load_table
         from facenas.scoring.ddsar import ScoreSettings
+        from facenas.searching.alternatives import with_alternatives
         from facenas.searching.budgets import Budgets
         from facenas.searching.costs import TableModel
         from facenas.searching.problem import Problem
@@ -209,7 +210,10 @@ class _Chain:
         problem = Problem(
             load_space(settings.space), ScoreSettings(settings.alpha), settings.input_size, models, budgets
         )
-        result = run_search(problem, top=5, provenance={settings.device: table.provenance})
+        try:
+            result = run_search(problem, top=5, provenance={settings.device: table.provenance})
+        except LatencyBudgetError as error:
+            raise with_alternatives(error, problem.space, settings.input_size) from error
         other = settings.budget.percentile != LOW_PERCENTILE
         result = replace(
             result,

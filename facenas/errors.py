@@ -20,6 +20,15 @@ class BudgetError(FacenasError):
     exit_code = 1
 
 
+class LatencyBudgetError(BudgetError):
+    """No network of the space is as fast: the least possible on `target` is `least_ms`, of which `offset_ms` is paid for
+    no operator."""
+
+    def __init__(self, message: str, target: str, limit_ms: float, least_ms: float, offset_ms: float) -> None:
+        super().__init__(message)
+        self.target, self.limit_ms, self.least_ms, self.offset_ms = target, limit_ms, least_ms, offset_ms
+
+
 class TableError(FacenasError):
     """A latency table that is damaged, of another schema or target, or that lacks an operator."""
 

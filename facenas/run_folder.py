@@ -10,6 +10,7 @@ from facenas.errors import InputError
 from facenas.evaluation.gates import Gate, LatencyCheck
 from facenas.evaluation.parity import BoxParity, TensorParity
 from facenas.files import read_json
+from facenas.latency.provenance import TableFacts
 from facenas.scoring.ddsar import ScoreSettings
 from facenas.searching.result import Candidate, Certificate, CostRange
 from facenas.typed_json import read_as
@@ -53,6 +54,8 @@ class SearchRecord(Candidate):
     ranges: tuple[CostRange, ...] = ()
     top: tuple[Candidate, ...] = ()
     frontier: tuple[Candidate, ...] = ()
+    tables: Mapping[str, TableFacts] = field(default_factory=dict)
+    percentiles: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ class PredictionRecord:
     high_ms: float
     provenance: str
     operators: tuple[OperatorShare, ...]
+    table: TableFacts | None = None
 
 
 @dataclass(frozen=True)
@@ -159,6 +163,15 @@ class RunFolder:
         """Whether the detector was trained and judged on synthetic photos."""
         names = (self.run.data if self.run else "", self.verification.data if self.verification else "")
         return SYNTHETIC in names
+
+    @property
+    def table(self) -> TableFacts | None:
+        """What must be said of the table behind the predicted latency on the run's target, from the best source there is."""
+        if self.verification is not None and self.verification.latency.table is not None:
+            return self.verification.latency.table
+        if self.prediction is not None and self.prediction.table is not None:
+            return self.prediction.table
+        return None if self.search is None or self.target is None else self.search.tables.get(self.target)
 
     @property
     def target(self) -> str | None:

@@ -1,11 +1,14 @@
 """`facenas predict`: the latency of an architecture from a table, with its interval."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from facenas.cli.calibration_option import CalibrateOption
+
+if TYPE_CHECKING:
+    from facenas.latency.table import LatencyTable
 
 
 def predict(
@@ -19,7 +22,7 @@ def predict(
 ) -> None:
     """Predict the latency of an architecture on a device."""
     from collections import Counter
-    from dataclasses import replace
+    from dataclasses import asdict, replace
 
     from facenas.architecture import resolve_detector
     from facenas.cli.bar import progress_bar
@@ -27,6 +30,7 @@ def predict(
     from facenas.cli.tables import open_tables
     from facenas.latency.predictor import Source
     from facenas.latency.predictor import predict as predict_latency
+    from facenas.latency.this_machine import facts_of_table
     from facenas.units import parse_size
 
     detector, size = replace(resolve_detector(arch), landmarks=landmarks), parse_size(input)
@@ -34,18 +38,20 @@ def predict(
     with progress_bar() as report:
         tables = open_tables([device], paths, size, calibrate=calibrate, report=report, note=note)
     prediction = predict_latency(detector, tables[device], size)
+    facts = facts_of_table(tables[device])
     if json:
-        print_json(prediction.to_json())
+        print_json(prediction.to_json() | {"table": asdict(facts)})
         return
     print_table(
         f"{detector} at {size}",
-        ("device", "latency", "90 % interval", "provenance"),
+        ("device", "latency", "90 % interval", "50th, 90th percentile", "measured on"),
         [
             (
                 device,
                 f"{prediction.latency_ms:.2f} ms",
                 f"{prediction.low_ms:.2f} to {prediction.high_ms:.2f} ms",
-                tables[device].origin,
+                _tail(tables[device], prediction.latency_ms),
+                facts.measured_on,
             )
         ],
     )
@@ -68,3 +74,10 @@ def predict(
     interpolated = sum(cost.source is Source.INTERPOLATED for cost in prediction.operators)
     if interpolated:
         note(f"{interpolated} of {len(prediction.operators)} operators are interpolated; the interval allows for it")
+
+
+def _tail(table: "LatencyTable", latency_ms: float) -> str:
+    """What half of the runs, and nine of ten, do not exceed."""
+    if table.calibration.p90_ratio is None:
+        return "not known"
+    return f"{table.ratio_to(50) * latency_ms:.2f} ms, {table.ratio_to(90) * latency_ms:.2f} ms"

@@ -71,9 +71,11 @@ def search(
     from facenas.cli.results import print_ranges, print_search
     from facenas.cli.search_plan import SearchPlan
     from facenas.cli.tables import open_tables
+    from facenas.errors import LatencyBudgetError
     from facenas.files import write_json
     from facenas.scoring.ddsar import ScoreSettings
     from facenas.scoring.zero_cost import Measure, require_torch
+    from facenas.searching.alternatives import with_alternatives
     from facenas.searching.budgets import parse_budgets
     from facenas.searching.confirm import confirm as confirm_result
     from facenas.searching.confirm import require_confirmable
@@ -114,9 +116,13 @@ def search(
     plan = SearchPlan(
         chosen_space, settings, size, tables, budgets, ranking, measure, method, seed, top, out, resume=resume
     )
+    try:
+        ranges = space_ranges(plan.problem(budgets.latency_ms))
+    except LatencyBudgetError as error:
+        raise with_alternatives(error, chosen_space, size) from error
     if not json:
         provenance = {name: entry.provenance for name, entry in tables.items()}
-        print_ranges(chosen_space, size, space_ranges(plan.problem(budgets.latency_ms)), provenance)
+        print_ranges(chosen_space, size, ranges, provenance)
     with progress_bar() as report:
         search_within = partial(plan.search, report=report)
         if confirm:

@@ -101,6 +101,17 @@ def table_of_this_machine(
     return table
 
 
+def table_as_known(request: TableRequest) -> LatencyTable:
+    """The table that is asked for, as far as it was made this machine's before; nothing is measured. Raises TableError."""
+    prior = find_table(request.target, request.input_size, request.path)
+    here = read_fingerprint(request.target) if is_measured_here(request.target) else None
+    if here is None or not differences(prior.fingerprint, here):
+        return prior
+    space = request.space or load_space(prior.space)
+    place = kept_path(request.target.name, here, space, request.input_size, prior)
+    return load_kept(place, here, lambda line: None) or prior
+
+
 def _why(prior: LatencyTable, here: Fingerprint) -> str:
     """Why a table does not do."""
     found = differences(prior.fingerprint, here)

@@ -70,6 +70,8 @@ def _provenance_section(folder: RunFolder) -> Html:
             shares = [entry.latency_us for entry in folder.prediction.operators if entry.source == name]
             share = in_percent(sum(shares) / total_us) if total_us else ""
             rows.append((f"operators from source '{name}'", share, f"{len(shares)} operators; {source}"))
+    if folder.search is not None:
+        rows += [(f"table for {name}", "", facts.words) for name, facts in folder.search.tables.items()]
     rows += measured_provenance(folder)
     if folder.run is not None:
         origin = "synthetic, drawn by facenas" if folder.synthetic else f"given: {folder.run.data}"

@@ -4,7 +4,7 @@ from facenas.cost import cost_name, cost_value
 from facenas.latency.provenance import ESTIMATED, predicted_from
 from facenas.report.markup import Html, element, paragraph
 from facenas.run_folder import RunFolder
-from facenas.units import in_ms, in_percent
+from facenas.units import LOW_PERCENTILE, in_ms, in_percent
 
 
 def gate_word(passed: bool | None) -> Html:
@@ -58,6 +58,8 @@ def verdict_header(folder: RunFolder) -> Html:
         parts.append(element("ul", *gates, class_="gates"))
     else:
         parts.append(paragraph(f"Nothing is proved: {folder.missing['verify.json']}.", kind="missing"))
+    if (machine := _machine(folder)) is not None:
+        parts.append(machine)
     if folder.synthetic:
         words = "Trained and judged on synthetic photos: the average precision here says nothing about real ones."
         parts.append(paragraph(words, kind="warning"))
@@ -66,14 +68,23 @@ def verdict_header(folder: RunFolder) -> Html:
 
 def _against_budget(folder: RunFolder) -> str:
     latency = folder.verification.latency if folder.verification else None
-    if latency is None or latency.found_ms is None or latency.budget_ms is None:
+    if latency is None or latency.judged_ms is None or latency.budget_ms is None:
         return "Its latency was not measured."
-    share = latency.found_ms / latency.budget_ms - 1
+    share = latency.judged_ms / latency.budget_ms - 1
     side = "above" if share > 0 else "below"
     how, rest = (
         ("Estimated by Vela for", " It was not measured.") if latency.measured_ms is None else ("Measured on", "")
     )
-    return f"{how} {latency.target}: {in_ms(latency.found_ms)}, {in_percent(abs(share))} {side} the budget.{rest}"
+    at = "" if latency.percentile == LOW_PERCENTILE else f" at the {latency.percentile}th percentile"
+    return f"{how} {latency.target}: {in_ms(latency.judged_ms)}{at}, {in_percent(abs(share))} {side} the budget.{rest}"
+
+
+def _machine(folder: RunFolder) -> Html | None:
+    """Which processor and runtime the milliseconds are of, and of what machine and day the table is."""
+    facts = folder.table
+    if facts is None:
+        return None
+    return paragraph(f"Latency: {facts.words}.", kind="note")
 
 
 def _tiles(folder: RunFolder) -> list[Html]:
@@ -92,7 +103,13 @@ def _tiles(folder: RunFolder) -> list[Html]:
         return tiles
     latency = verification.latency
     if latency.measured_ms is not None:
-        tiles.append(tile("measured latency", in_ms(latency.measured_ms), "measured"))
+        tail = [
+            f"{name} {in_ms(value)}"
+            for name, value in (("50th", latency.median_ms), ("90th", latency.p90_ms))
+            if value is not None
+        ]
+        note = f"20th percentile; {', '.join(tail)}" if tail else "measured"
+        tiles.append(tile("measured latency", in_ms(latency.measured_ms), note))
     elif latency.estimated_ms is not None:
         tiles.append(tile("estimated latency", in_ms(latency.estimated_ms), ESTIMATED))
     else:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from facenas.architecture import IMAGE_CHANNELS, STAGE_COUNT, Detector, Stage
 from facenas.cost import BYTES_PER_VALUE, count_flops, count_parameters, peak_values
-from facenas.errors import BudgetError, InputError
+from facenas.errors import BudgetError, InputError, LatencyBudgetError
 from facenas.graph import IMAGE, STRIDES, Layer, neck_and_head_layers, stage_layers
 from facenas.operators import Operator
 from facenas.scoring.ddsar import ScoreSettings
@@ -213,7 +213,7 @@ class Problem:
         limit_bytes = self.budgets.memory_bytes or 0.0
         return BudgetError(
             f"no network of space '{self.space.name}' has memory <= {limit_bytes / 1e6:.6g} MB: the least possible is"
-            f" {self.least_memory_bytes() / 1e6:.6g} MB; raise this budget or choose another space"
+            f" {self.least_memory_bytes() / 1e6:.6g} MB; raise this budget"
         )
 
     def refuse(self, least: FloatArray) -> BudgetError:
@@ -221,11 +221,15 @@ class Problem:
         which = "" if self.budgets.memory_bytes is None else " within the memory budget"
         for resource, value in zip(self.resources, least + self.constants, strict=True):
             if value > resource.limit:
-                return BudgetError(
+                words = (
                     f"no network of space '{self.space.name}'{which} has {resource.name} <="
                     f" {_with_unit(resource, resource.limit)}: the least possible is"
-                    f" {_with_unit(resource, value)}; raise this budget or choose another space"
+                    f" {_with_unit(resource, value)}; raise this budget"
                 )
+                target = resource.name.removeprefix("latency ")
+                if target == resource.name:
+                    return BudgetError(words)
+                return LatencyBudgetError(words, target, resource.limit, float(value), resource.constant)
         return BudgetError(
             f"no network of space '{self.space.name}' meets all budgets together, though each alone could be met; "
             "raise one of them"
