@@ -44,14 +44,14 @@ def predict(
         return
     print_table(
         f"{detector} at {size}",
-        ("device", "latency", "90 % interval", "50th, 90th percentile", "measured on"),
+        ("device", "latency", "90 % interval", "50th, 90th percentile", "provenance"),
         [
             (
                 device,
                 f"{prediction.latency_ms:.2f} ms",
                 f"{prediction.low_ms:.2f} to {prediction.high_ms:.2f} ms",
                 _tail(tables[device], prediction.latency_ms),
-                facts.measured_on,
+                f"{facts.provenance} {facts.where}",
             )
         ],
     )

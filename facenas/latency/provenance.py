@@ -8,6 +8,10 @@ from facenas.latency.table import LatencyTable, ShortProfile
 from facenas.quiet import MOST_ERROR_PERCENT
 
 MOST_UNSTABLE_SHARE = 0.2
+_NOT_MEASURED: Mapping[str, str] = {
+    "vendor-estimated": "by its compiler, nothing is measured",
+    "modelled": "from published figures, nothing is measured",
+}
 
 NOT_RECORDED = "provenance not recorded"
 ESTIMATED = "vendor-estimated (Vela)"
@@ -29,9 +33,10 @@ def predicted_from(provenance: str | None) -> str:
 class TableFacts:
     """What must be said of the table behind a latency: of what machine it is, from when, and how right it is.
 
-    `measured_on`: `this machine`, `this kind of machine`, or in words another one; `date`: when its operators were measured;
-    `error_percent`: mean, cross-validated; `carried_over`: operators that were not measured there but carried over from a
-    table of `carried_from`; `unstable`: operators whose samples disagree.
+    `where`: on this machine, on this kind of machine, or in words on another one or on none; `date`: when its operators were
+    measured; `error_percent`: mean, `worst_percent`: of a single network, both cross-validated; `carried_over`: operators
+    that were not measured there but carried over from a table of `carried_from`; `unstable`: operators whose samples
+    disagree.
     """
 
     target: str
@@ -41,9 +46,10 @@ class TableFacts:
     runtime_version: str
     precision: str
     threads: int
-    measured_on: str
+    where: str
     date: str
     error_percent: float
+    worst_percent: float
     operators: int
     carried_over: int = 0
     carried_from: str = ""
@@ -54,8 +60,10 @@ class TableFacts:
         """All of it on one line, for a person."""
         threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
         runtime = f"{self.runtime} {self.runtime_version}, {self.precision}, {threads}"
-        line = f"{self.provenance} on {self.measured_on} ({self.processor}; {runtime}), {self.date[:10]}"
+        line = f"{self.provenance} {self.where} ({self.processor}; {runtime}), {self.date[:10]}"
         line += f", mean error {self.error_percent:.1f} %"
+        if self.provenance != "measured":
+            line += f", worst {self.worst_percent:.0f} %"
         if self.carried_over:
             line += f"; {self.carried_over} of {self.operators} operators carried over from {self.carried_from}"
         return line + "".join(f"; {doubt}" for doubt in self.doubts)
@@ -74,12 +82,14 @@ class TableFacts:
 def facts_of(table: LatencyTable, here: Fingerprint | None) -> TableFacts:
     """The facts of a table; `here`: the fingerprint of this machine, None where the target is not on it."""
     fingerprint = table.fingerprint
-    if here is None:
-        measured_on = f"its device ({fingerprint.governor})"
+    if table.provenance in _NOT_MEASURED:
+        where = _NOT_MEASURED[table.provenance]
+    elif here is None:
+        where = f"on its device ({fingerprint.governor})"
     elif differences(fingerprint, here):
-        measured_on = "another machine, not calibrated on this one"
+        where = "on another machine, not calibrated on this one"
     else:
-        measured_on = "this machine" if table.short_profile else "this kind of machine"
+        where = "on this machine" if table.short_profile else "on this kind of machine"
     short = table.short_profile or ShortProfile()
     return TableFacts(
         table.target,
@@ -89,9 +99,10 @@ def facts_of(table: LatencyTable, here: Fingerprint | None) -> TableFacts:
         fingerprint.runtime_version,
         fingerprint.precision,
         fingerprint.threads,
-        measured_on,
+        where,
         table.date,
         round(table.calibration.error_percent, 2),
+        round(table.calibration.worst_percent, 2),
         len(table.operators),
         short.carried_over,
         short.prior_cpu,

@@ -59,4 +59,4 @@ def _least_ms(target: Target, space: Space, input_size: Size) -> tuple[float, st
         search = ExactSearch(Problem(space, ScoreSettings(), input_size, models, Budgets({})))
     except TableError:
         return None
-    return float(search.least[0] + models[target.name].constant_ms), f"measured on {facts_of_table(table).measured_on}"
+    return float(search.least[0] + models[target.name].constant_ms), f"measured {facts_of_table(table).where}"

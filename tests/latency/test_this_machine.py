@@ -71,7 +71,7 @@ def test_a_table_of_this_kind_of_machine_is_taken_as_it_is(cache: Path, tmp_path
     save_table(replace(tiny_table(), fingerprint=HERE), path)
     table = table_of_this_machine(request_of(path), measure=measuring)
     assert measuring.times == 0
-    assert facts_of_table(table).measured_on == "this kind of machine"
+    assert facts_of_table(table).where == "on this kind of machine"
 
 
 def test_one_of_another_machine_is_measured_once_and_kept(cache: Path, foreign: Path, measuring: Measuring) -> None:
@@ -82,7 +82,7 @@ def test_one_of_another_machine_is_measured_once_and_kept(cache: Path, foreign: 
     second = table_of_this_machine(request_of(foreign), measure=measuring)
     assert measuring.times == 1
     assert second == first
-    assert facts_of_table(second).measured_on == "this machine"
+    assert facts_of_table(second).where == "on this machine"
     assert len(list(cache.glob("cpu-128x96-*.json"))) == 1
 
 
