@@ -55,7 +55,8 @@ def python_of(page: str) -> str:
 def is_quick(words: Words) -> bool:
     """Whether a command takes a second or so, and names what is there: no placeholder, no device or file elsewhere."""
     devices = {value for option, value in pairwise(words) if option == "--device"}
-    if any(re.fullmatch(r"[A-Z_]{2,}|F|model\.NAME", word) for word in words) or SLOW_OPTIONS & set(words):
+    named = any(re.fullmatch(r"[A-Z_]{2,}|F|model\.NAME", word) for word in words)
+    if named or SLOW_OPTIONS & set(words) or any("@p" in word for word in words):
         return False
     match words:
         case ("score" | "predict" | "search", _, *_):

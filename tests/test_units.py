@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facenas.errors import InputError
-from facenas.units import Size, parse_bytes, parse_count, parse_latency_ms, parse_size
+from facenas.units import (
+    LatencyBudget,
+    Size,
+    parse_bytes,
+    parse_count,
+    parse_latency_budget,
+    parse_latency_ms,
+    parse_size,
+)
 
 
 @pytest.mark.parametrize(
@@ -90,3 +98,25 @@ def test_a_size_that_is_none_shows_itself_and_the_right_form(text: str) -> None:
 def test_a_size_must_be_a_multiple_of_the_coarsest_stride(text: str, multiple_px: int) -> None:
     with pytest.raises(InputError, match=re.escape(f"'{text}': width and height must be multiples of {multiple_px}")):
         parse_size(text, multiple_px)
+
+
+@pytest.mark.parametrize(
+    ("text", "budget"),
+    [
+        ("5ms", LatencyBudget(5.0)),
+        ("5ms@p90", LatencyBudget(5.0, 90)),
+        ("800us@p50", LatencyBudget(0.8, 50)),
+        ("5ms@p20", LatencyBudget(5.0, 20)),
+    ],
+)
+def test_a_latency_budget_may_name_its_percentile(text: str, budget: LatencyBudget) -> None:
+    assert parse_latency_budget(text) == budget
+    assert parse_latency_budget(str(budget)) == budget
+
+
+@pytest.mark.parametrize(
+    "text", ["5ms@p99.9", "5ms@", "@p90", "5ms@90", "5ms@p", "5@p90", "@", "5ms@p90@p50", "5ms@pp90"]
+)
+def test_a_percentile_that_nobody_measures_is_refused_with_the_right_form(text: str) -> None:
+    with pytest.raises(InputError, match="for example 5ms"):
+        parse_latency_budget(text)

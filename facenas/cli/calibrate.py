@@ -25,18 +25,11 @@ def calibrate(
     from facenas.cli.bar import progress_bar
     from facenas.cli.output import note, print_json, print_table
     from facenas.cli.tables import open_tables
-    from facenas.devices.targets import require_available, resolve_target
-    from facenas.errors import InputError
-    from facenas.latency.this_machine import facts_of_table, is_measured_here
+    from facenas.latency.this_machine import facts_of_table
     from facenas.spaces.named import load_space
     from facenas.units import parse_size
 
     devices = device or ["cpu"]
-    for name in devices:
-        target = resolve_target(name)
-        if not is_measured_here(target):
-            require_available(target)
-            raise InputError(f"device '{target}' is not measured on this machine, so there is nothing to calibrate")
     with progress_bar() as report:
         tables = open_tables(
             devices, table or [], parse_size(input), load_space(space), calibrate=True, report=report, note=note

@@ -9,8 +9,8 @@ from facenas.quiet import MOST_ERROR_PERCENT
 
 MOST_UNSTABLE_SHARE = 0.2
 _NOT_MEASURED: Mapping[str, str] = {
-    "vendor-estimated": "by its compiler, nothing is measured",
-    "modelled": "from published figures, nothing is measured",
+    "vendor-estimated": "by its compiler, not measured",
+    "modelled": "from published figures, not measured",
 }
 
 NOT_RECORDED = "provenance not recorded"

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from facenas.devices.fingerprint import Fingerprint, differences
 from facenas.devices.target import Target
-from facenas.devices.targets import resolve_target, why_unavailable
-from facenas.errors import TableError
+from facenas.devices.targets import require_available, resolve_target, why_unavailable
+from facenas.errors import InputError, TableError
 from facenas.latency.kept import keep, kept_path, load_kept, one_at_a_time
 from facenas.latency.provenance import TableFacts, facts_of
 from facenas.latency.short_profile import short_profile
@@ -64,10 +64,12 @@ def table_of_this_machine(
 ) -> LatencyTable:
     """The table that is asked for, made this machine's. Where there is none at all, the short profile is made without.
 
-    Raises TableError where there is no table and none can be made, BusyMachineError where other work on the machine does
-    not end.
+    Raises TableError where there is no table and none can be made, InputError or MissingPackageError where one is to be
+    made anew that cannot be measured here, BusyMachineError where other work on the machine does not end.
     """
     target, once = request.target, request.calibrate is Calibrate.ONCE
+    if request.calibrate is Calibrate.ANEW:
+        _require_measured_here(target)
     here = read_fingerprint(target) if is_measured_here(target) else None
     try:
         prior = find_table(target, request.input_size, request.path)
@@ -99,6 +101,13 @@ def table_of_this_machine(
         )
         keep(place, table, note)
     return table
+
+
+def _require_measured_here(target: Target) -> None:
+    """Raises InputError or MissingPackageError where there is nothing to measure on this machine."""
+    require_available(target)
+    if not is_measured_here(target):
+        raise InputError(f"device '{target}' is not measured on this machine, so there is nothing to calibrate")
 
 
 def table_as_known(request: TableRequest) -> LatencyTable:

@@ -70,6 +70,57 @@ def test_every_latency_has_its_provenance_beside_it(run_dir: Path) -> None:
     assert "provenance not recorded" in text_of(page_of(run_dir))
 
 
+FACTS = {
+    "target": "cpu",
+    "provenance": "measured",
+    "processor": "Example CPU 9000",
+    "runtime": "onnxruntime",
+    "runtime_version": "1.99.0",
+    "precision": "fp32",
+    "threads": 1,
+    "where": "on this machine",
+    "date": "2026-02-03T04:05:06+00:00",
+    "error_percent": 1.4,
+    "worst_percent": 3.2,
+    "operators": 408,
+    "carried_over": 162,
+    "carried_from": "Another CPU",
+    "unstable": 0,
+}
+
+
+@pytest.mark.parametrize("name", ["search.json", "prediction.json", "verify.json"])
+def test_the_page_says_of_which_machine_and_day_its_milliseconds_are(run_dir: Path, name: str) -> None:
+    """Whichever of the files says it."""
+    entry = {
+        "search.json": lambda value: value.update(tables={"cpu": FACTS}),
+        "prediction.json": lambda value: value.update(table=FACTS),
+        "verify.json": lambda value: value["latency"].update(table=FACTS),
+    }[name]
+    change(run_dir, name, entry)
+    text = text_of(page_of(run_dir))
+    for words in (
+        "Example CPU 9000",
+        "onnxruntime 1.99.0",
+        "1 thread",
+        "2026-02-03",
+        "mean error 1.4 %",
+        "Another CPU",
+    ):
+        assert words in text
+
+
+def test_a_budget_of_the_tail_is_judged_by_the_tail(run_dir: Path) -> None:
+    change(
+        run_dir,
+        "verify.json",
+        lambda value: value["latency"].update(percentile=90, median_ms=4.9, p90_ms=5.5, budget_ms=5.0),
+    )
+    text = text_of(page_of(run_dir))
+    assert "5.50 ms at the 90th percentile, 10.0 % above the budget" in text
+    assert "50th 4.90 ms, 90th 5.50 ms" in text
+
+
 def test_synthetic_data_is_called_synthetic_and_real_data_is_not(run_dir: Path) -> None:
     assert text_of(page_of(run_dir)).count("ynthetic") >= 5
     change(run_dir, "run.json", lambda value: value.update(data="photos/office"))
