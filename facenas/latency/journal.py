@@ -103,6 +103,7 @@ def _visit_to_json(visit: Visit) -> dict[str, Any]:
         "layers_ns": visit.sample.layers_ns,
         "overhead_ns": visit.sample.overhead_ns,
         "reference_ns": visit.sample.reference_ns,
+        "least_reference_ns": visit.sample.least_reference_ns,
     }
 
 
@@ -112,7 +113,8 @@ def _visit_from_json(path: Path, value: Any) -> Visit:
         if "failure" not in value:
             layers = {str(name): [int(time) for time in times] for name, times in value["layers_ns"].items()}
             end_to_end, overhead = tuple(map(int, value["end_to_end_ns"])), tuple(map(int, value["overhead_ns"]))
-            sample = Sample(end_to_end, layers, overhead, reference_ns=int(value.get("reference_ns", 0)))
+            references = int(value.get("reference_ns", 0)), int(value.get("least_reference_ns", 0))
+            sample = Sample(end_to_end, layers, overhead, 0.0, *references)
         return Visit(value["round"], value["network"], value["seconds"], sample, value.get("failure", ""))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"the journal {path} holds a line that is no visit ({error}); delete that file") from error

@@ -58,9 +58,11 @@ def samples_by_network(visits: Sequence[Visit]) -> dict[str, list[Sample]]:
 
 
 def quiet_limit_ns(visits: Sequence[Visit]) -> float:
-    """The longest time of the reference workload in a visit to a quiet machine: that of the quietest tenth, and `QUIET`."""
-    references_ns = [visit.sample.reference_ns for visit in visits if visit.sample is not None]
-    return QUIET * float(np.quantile(references_ns, 0.1)) if references_ns else 0.0
+    """The longest time of the reference workload in a visit to a quiet machine: `QUIET` times the least that was seen."""
+    least_ns = [
+        visit.sample.least_reference_ns or visit.sample.reference_ns for visit in visits if visit.sample is not None
+    ]
+    return QUIET * min(least_ns, default=0)
 
 
 def end_to_end_samples(visits: Sequence[Visit], networks: Sequence[Network]) -> list[tuple[Network, Samples]]:

@@ -41,7 +41,8 @@ class Sample:
     """What one visit to one network gave, in nanoseconds: runs end to end, or times by layer and those of no layer.
 
     `waited_share`: for what share of the visit the agent waited for a core that other work had; `reference_ns`: what the
-    reference workload took beside it (facenas/quiet.py), 0 where it did not run.
+    reference workload took beside it (facenas/quiet.py), and the least that the agent has seen of it; 0 where it did not
+    run.
     """
 
     end_to_end_ns: tuple[int, ...]
@@ -49,6 +50,7 @@ class Sample:
     overhead_ns: tuple[int, ...]
     waited_share: float = 0.0
     reference_ns: int = 0
+    least_reference_ns: int = 0
 
 
 class Agent:
@@ -96,6 +98,7 @@ class Agent:
             tuple(reply["overhead_ns"]),
             waiting.share(),
             reply["reference_ns"],
+            reply["least_reference_ns"],
         )
 
     def _start(self) -> subprocess.Popen[str]:

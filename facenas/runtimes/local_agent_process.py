@@ -9,7 +9,6 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -24,8 +23,8 @@ from facenas.runtimes.local_agent import Request
 from facenas.units import parse_size
 
 _LEAST_FREE_BYTES = 2 << 30
-_REFERENCE_RUNS = 2
-_PATIENCE_S = 0.5
+_RUNS, _FIRST_RUNS = 2, 300  # of the reference workload, of about a millisecond
+_PATIENCE_S = 1.0
 
 
 class Models:
@@ -54,30 +53,44 @@ class Models:
         return self._kept[key]
 
 
-def serve(models: Models, reference: Callable[[], object], request_line: str) -> dict[str, Any]:
+class Reference:
+    """The reference workload, and the least nanoseconds that it has taken in this process."""
+
+    def __init__(self) -> None:
+        self._workload = reference_workload()
+        self.least_ns = least_ns(self._workload, _FIRST_RUNS)
+
+    def take(self) -> int:
+        """What it takes now."""
+        taken_ns = least_ns(self._workload, _RUNS)
+        self.least_ns = min(self.least_ns, taken_ns)
+        return taken_ns
+
+    def wait_until_quiet(self, quiet_ns: int) -> int:
+        """What it takes once it takes no longer than `quiet_ns`, or after some patience; 0 does not wait."""
+        deadline_s = time.monotonic() + _PATIENCE_S
+        taken_ns = self.take()
+        while taken_ns > quiet_ns > 0 and time.monotonic() < deadline_s:
+            taken_ns = self.take()
+        return taken_ns
+
+
+def serve(models: Models, reference: Reference, request_line: str) -> dict[str, Any]:
     """The reply to one request; the reference workload is timed before and after, and the longer of the two is told."""
     request = Request(**json.loads(request_line))
     try:
         model = models.get(request)
     except InputError as error:
         return {"error": str(error)}
-    before_ns = _wait_until_quiet(reference, request.quiet_ns)
+    before_ns = reference.wait_until_quiet(request.quiet_ns)
     if request.layers:
         times = model.layer_times(request.runs)
         layers_ns = {name: times.times_ns[:, index].tolist() for index, name in enumerate(times.names)}
         reply = {"end_to_end_ns": [], "layers_ns": layers_ns, "overhead_ns": times.overhead_ns.tolist()}
     else:
         reply = {"end_to_end_ns": model.time(request.runs).tolist(), "layers_ns": {}, "overhead_ns": []}
-    return reply | {"reference_ns": max(before_ns, least_ns(reference, _REFERENCE_RUNS))}
-
-
-def _wait_until_quiet(reference: Callable[[], object], quiet_ns: int) -> int:
-    """What the reference workload takes once it takes no longer than `quiet_ns`, or after some patience."""
-    deadline_s = time.monotonic() + _PATIENCE_S
-    taken_ns = least_ns(reference, _REFERENCE_RUNS)
-    while taken_ns > quiet_ns > 0 and time.monotonic() < deadline_s:
-        taken_ns = least_ns(reference, _REFERENCE_RUNS)
-    return taken_ns
+    longer_ns = max(before_ns, reference.take())
+    return reply | {"reference_ns": longer_ns, "least_reference_ns": reference.least_ns}
 
 
 def main() -> None:
@@ -87,7 +100,7 @@ def main() -> None:
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     pin_to_cores(target.threads)
-    models, reference = Models(target), reference_workload()
+    models, reference = Models(target), Reference()
     for line in sys.stdin:
         replies.write(json.dumps(serve(models, reference, line)) + "\n")
         replies.flush()
