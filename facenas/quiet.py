@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from facenas.cgroup import throttled_ns
 from facenas.errors import BusyMachineError
 
 DISTURBED_SHARE = 0.1
@@ -45,18 +46,21 @@ def ran_and_waited_ns(process: int) -> tuple[int, int]:
 class Waiting:
     """For what share of the time a process waits for cores that others have, from the moment at which this is made.
 
-    Threads of one process wait for each other, too: what it waited counts only as far as its cores did not run it.
+    Threads of one process wait for each other, too: what it waited counts only as far as its cores did not run it. What
+    it waited because its container's quota was used up does not count either.
     """
 
     def __init__(self, process: int, cores: int) -> None:
         self._process, self._cores = process, cores
         self._start_ns, self._before_ns = time.monotonic_ns(), ran_and_waited_ns(process)
+        self._throttled_before_ns = throttled_ns()
 
     def share(self) -> float:
         """Between 0 and the number of cores."""
         wall_ns, (ran_ns, waited_ns) = time.monotonic_ns() - self._start_ns, ran_and_waited_ns(self._process)
         lost_ns = self._cores * wall_ns - (ran_ns - self._before_ns[0])
-        return max(0, min(waited_ns - self._before_ns[1], lost_ns)) / max(wall_ns, 1)
+        others_ns = min(waited_ns - self._before_ns[1], lost_ns) - (throttled_ns() - self._throttled_before_ns)
+        return max(0, others_ns) / max(wall_ns, 1)
 
 
 def reference_workload() -> Callable[[], object]:

@@ -5,7 +5,10 @@ import platform
 import re
 import time
 from collections.abc import Mapping
+from math import ceil
 from pathlib import Path
+
+from facenas.cgroup import quota_cores
 
 _CPUINFO = Path("/proc/cpuinfo")
 _MEMINFO = Path("/proc/meminfo")
@@ -75,8 +78,10 @@ def governor() -> str:
 
 
 def cores() -> int:
-    """Logical cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Logical cores that this process may use: those that it is allowed, or as many as its container's quota is worth."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = quota_cores()
+    return allowed if quota is None else max(1, min(allowed, ceil(quota)))
 
 
 def pin_to_cores(count: int) -> None:

@@ -9,7 +9,7 @@ import os
 import re
 from dataclasses import replace
 
-from facenas.devices.cpu import BFLOAT16_FLAGS, cpu_flags
+from facenas.devices.cpu import BFLOAT16_FLAGS, cores, cpu_flags
 from facenas.devices.own_devices import load_devices
 from facenas.devices.target import GPU, LITERT, MODELLED_NAMES, NAMED_TARGETS, TARGET_NAMES, VELA, Target
 from facenas.errors import InputError, MissingPackageError
@@ -56,9 +56,8 @@ def why_unavailable(target: Target) -> str | None:
         return "this CPU computes no bfloat16 (it has neither avx512_bf16 nor amx_bf16)"
     if target.precision == "bf16" and (most := os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper()) in _WITHOUT_BFLOAT16:
         return f"ONEDNN_MAX_CPU_ISA={most} keeps OpenVINO from computing in bfloat16; unset it"
-    cores = os.cpu_count() or 1
-    if target.threads > cores:
-        return f"{target.threads} threads are more than the {cores} cores of this machine"
+    if target.threads > cores():
+        return f"{target.threads} threads are more than the {cores()} cores that this process may use"
     return None
 
 
