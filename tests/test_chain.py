@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,12 +15,16 @@ import pytest
 from facenas.chain import ChainSettings, run_chain
 from facenas.data.synthetic import write_synthetic_set
 from facenas.errors import InputError
-from facenas.files import read_json
-from facenas.units import Size
+from facenas.files import read_json, write_json
+from facenas.latency.this_machine import Calibrate
+from facenas.units import LatencyBudget, Size
 
 
 def silent(*_: object) -> None:
     """No progress and no notes."""
+
+
+STEPS = ["table", "search", "data", "train", "export", "verify"]
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +35,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> ChainSettings:
     write_synthetic_set(folder / "val", 4, seed=1)
     return ChainSettings(
         device="cpu",
-        budget_ms=12.0,
+        budget=LatencyBudget(12.0),
         data=folder / "train",
         val=folder / "val",
         epochs=2,
@@ -39,6 +44,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> ChainSettings:
         alpha=0.25,
         table=None,
         seed=0,
+        calibrate=Calibrate.NEVER,
     )
 
 
@@ -51,7 +57,7 @@ def run_folder(settings: ChainSettings, tmp_path_factory: pytest.TempPathFactory
 
 def test_every_step_leaves_its_artefact(run_folder: Path) -> None:
     names = [step["name"] for step in read_json(run_folder / "run.json", "run")["steps"]]
-    assert names == ["table", "search", "data", "train", "export", "verify"]
+    assert names == STEPS
     for name in ("table.json", "search.json", "prediction.json", "model.onnx", "verify.json", "report.html"):
         assert (run_folder / name).stat().st_size > 0
     assert (run_folder / "training" / "best.safetensors").exists()
@@ -72,12 +78,27 @@ def test_the_same_call_does_nothing_twice(run_folder: Path, settings: ChainSetti
     notes: list[str] = []
     run_chain(settings, run_folder, silent, notes.append)
     assert (run_folder / "model.onnx").stat().st_mtime_ns == before
-    assert sum("already done" in note for note in notes) == 6
+    assert [note for note in notes if "already done" in note][:5] == [f"{name}: already done" for name in STEPS[:5]]
+
+
+@pytest.mark.parametrize("passed", [True, False])
+def test_only_a_latency_that_the_machine_may_have_failed_is_measured_again(
+    run_folder: Path, settings: ChainSettings, tmp_path: Path, passed: bool
+) -> None:
+    folder = tmp_path / "again"
+    shutil.copytree(run_folder, folder)
+    verification = read_json(folder / "verify.json", "verification")
+    for gate in verification["gates"]:
+        gate["passed"] = passed or not gate["name"].startswith("latency")
+    write_json(folder / "verify.json", verification)
+    notes: list[str] = []
+    run_chain(settings, folder, silent, notes.append)
+    assert ("verify: already done" in notes) is passed
 
 
 def test_other_settings_are_refused(run_folder: Path, settings: ChainSettings) -> None:
-    with pytest.raises(InputError, match="budget_ms"):
-        run_chain(replace(settings, budget_ms=7.0), run_folder, silent, silent)
+    with pytest.raises(InputError, match="budget"):
+        run_chain(replace(settings, budget=LatencyBudget(7.0)), run_folder, silent, silent)
 
 
 def test_a_killed_run_goes_on(run_folder: Path, settings: ChainSettings, tmp_path: Path) -> None:

@@ -69,7 +69,18 @@ def words(tmp_path: Path) -> tuple[str | Path, ...]:
     }
     path = tmp_path / "space.json"
     path.write_text(json.dumps(space))
-    return ("profile", "--device", "cpu", "--space", path, "--input", str(TINY_INPUT), "--out", tmp_path / "t.json")
+    return (
+        "profile",
+        "--device",
+        "cpu",
+        "--space",
+        path,
+        "--input",
+        str(TINY_INPUT),
+        "--out",
+        tmp_path / "t.json",
+        "--even-if-busy",
+    )
 
 
 def one_line(outcome: Outcome) -> str:

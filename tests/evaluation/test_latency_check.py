@@ -12,9 +12,9 @@ from facenas.evaluation import latency_check
 from facenas.evaluation.gates import Limits, latency_gates
 from facenas.evaluation.latency_check import PAUSES_S, check_latency
 from facenas.runtimes.timing import Latency
-from facenas.units import Size
+from facenas.units import LatencyBudget, Size
 
-BUDGET_MS = 10.0
+BUDGET = LatencyBudget(10.0)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_bursts_are_waited_for(
 
     monkeypatch.setattr(latency_check, "measure_latency", measure)
     monkeypatch.setattr(latency_check.time, "sleep", slept.append)
-    check = check_latency(path, resolve_target("cpu"), None, BUDGET_MS, lambda *_: None)
+    check = check_latency(path, resolve_target("cpu"), None, BUDGET, lambda *_: None)
     assert not left
     assert tuple(slept) == tuple(pauses_s)
     assert check.measured_ms == min(passes_ms)

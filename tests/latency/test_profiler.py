@@ -8,16 +8,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tiny_tables import TINY_INPUT, made_up_cost_ns, tiny_space
 
 from facenas.architecture import Detector, published_detector
 from facenas.devices.targets import resolve_target
-from facenas.errors import AgentError, InputError, TableError
+from facenas.errors import AgentError, BusyMachineError, InputError, TableError
 from facenas.graph import build_graph, inventory
 from facenas.latency import profiler
 from facenas.latency.profiler import Plan, profile
 from facenas.latency.table import load_table
+from facenas.quiet import PAUSES_S, Patience
 from facenas.runtimes.local_agent import Sample
 from facenas.units import Size
 
@@ -129,7 +131,8 @@ def test_an_operator_whose_samples_disagree_is_measured_again_and_flagged(
         return Sample(sample.end_to_end_ns, {n: [20_000 * factor] * runs for n in sample.layers_ns}, sample.overhead_ns)
 
     fake_agent.measure = drifting  # type: ignore[method-assign,assignment]
-    table = profile(CPU, tiny_space(), TINY_INPUT, tmp_path / "t.json", plan=QUICK)
+    anything = Patience(judges=False)
+    table = profile(CPU, tiny_space(), TINY_INPUT, tmp_path / "t.json", plan=QUICK, patience=anything)
     assert table.unstable_operators > 0
     assert fake_agent.visits > planned_visits()
 
@@ -139,9 +142,12 @@ import sys
 from pathlib import Path
 from facenas.devices.targets import resolve_target
 from facenas.latency.profiler import Plan, profile
+from facenas.quiet import Patience
 from tiny_tables import TINY_INPUT, tiny_space
 plan = Plan(carriers_per_operator=1, calibration_networks=3, seconds=0.0, least_rounds=200, published=False)
-profile(resolve_target("cpu"), tiny_space(), TINY_INPUT, Path(sys.argv[1]), plan=plan)
+profile(
+    resolve_target("cpu"), tiny_space(), TINY_INPUT, Path(sys.argv[1]), plan=plan, patience=Patience(judges=False)
+)
 """
 
 
@@ -167,8 +173,41 @@ def test_kill_9_loses_one_visit_at_most_and_a_real_resume_makes_the_table(
 
     monkeypatch.setattr(profiler, "_visit", counting)
     plan = Plan(carriers_per_operator=1, calibration_networks=3, seconds=0.0, least_rounds=2, published=False)
-    table = profile(CPU, tiny_space(), TINY_INPUT, out, plan=plan, resume=True)
+    table = profile(CPU, tiny_space(), TINY_INPUT, out, plan=plan, resume=True, patience=Patience(judges=False))
     assert not journal.exists()
     assert not set(visited) & {(line["round"], line["network"]) for line in before[1:]}
     assert table.provenance == "measured"
     assert set(table.operators) >= tiny_space().operators(TINY_INPUT)
+
+
+def test_a_profile_that_other_work_spoilt_is_not_kept(tmp_path: Path, fake_agent: type[FakeAgent]) -> None:
+    honest, generator = FakeAgent.measure, np.random.default_rng(0)
+
+    def disturbed(self: FakeAgent, detector: Detector, input_size: Size, *, runs: int, layers: bool) -> Sample:
+        sample = honest(self, detector, input_size, runs=runs, layers=layers)
+        factor = float(generator.uniform(1.0, 3.0))
+        return replace(sample, end_to_end_ns=tuple(round(factor * ns) for ns in sample.end_to_end_ns))
+
+    fake_agent.measure = disturbed  # type: ignore[method-assign,assignment]
+    with pytest.raises(BusyMachineError, match="mean error of"):
+        profile(CPU, tiny_space(), TINY_INPUT, tmp_path / "t.json", plan=QUICK)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_busy_machine_is_waited_for_and_what_was_measured_is_kept(
+    tmp_path: Path, fake_agent: type[FakeAgent]
+) -> None:
+    honest = FakeAgent.measure
+
+    def waiting(self: FakeAgent, detector: Detector, input_size: Size, *, runs: int, layers: bool) -> Sample:
+        sample = honest(self, detector, input_size, runs=runs, layers=layers)
+        return replace(sample, waited_share=0.6 if type(self).visits > 5 else 0.0)
+
+    fake_agent.measure = waiting  # type: ignore[method-assign,assignment]
+    pauses_s: list[float] = []
+    with pytest.raises(BusyMachineError, match="too busy"):
+        profile(
+            CPU, tiny_space(), TINY_INPUT, tmp_path / "t.json", plan=QUICK, patience=Patience(sleep=pauses_s.append)
+        )
+    assert pauses_s == list(PAUSES_S)
+    assert (tmp_path / "t.json.journal").read_text().count("\n") == 6
