@@ -11,7 +11,8 @@ import os
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import Any, overload
@@ -25,8 +26,8 @@ from facenas.errors import InputError
 from facenas.exporters.formats import description_of
 from facenas.graph import STRIDES, output_channels
 from facenas.pipeline.faces import Faces
-from facenas.pipeline.fit import fit_long_side, letterbox
-from facenas.pipeline.postprocess import find_faces
+from facenas.pipeline.fit import Letterbox, LongSide
+from facenas.pipeline.pipeline import Pipeline
 from facenas.runtimes.compiled_model import CompiledModel
 from facenas.runtimes.runtime import load_model
 from facenas.units import Size
@@ -45,12 +46,13 @@ class FaceDetector:
     def __init__(self, path: Path | str, target: Target | None = None, long_side_px: int | None = None) -> None:
         path = Path(path)
         self.description = description_of(path)
-        self._long_side_px = long_side_px
-        if self._long_side_px is None and self.description.dynamic:
-            self._long_side_px = max(self.description.input_size.width_px, self.description.input_size.height_px)
+        if long_side_px is None and self.description.dynamic:
+            long_side_px = max(self.description.input_size.width_px, self.description.input_size.height_px)
         self.target = target or resolve_target(self.description.target)
-        self.model = _load(path, self.target, open_size=self._long_side_px is not None)
-        self._turn: AbstractContextManager[Any] = nullcontext() if self.target.runtime == "onnxruntime" else Lock()
+        self.model = _load(path, self.target, open_size=long_side_px is not None)
+        fit = Letterbox(self.description.input_size) if long_side_px is None else LongSide(long_side_px)
+        turn = nullcontext() if self.target.runtime == "onnxruntime" else Lock()
+        self.pipeline: Pipeline = replace(self.description.pipeline(self.model), fit=fit, turn=turn)
         self._require_outputs(path)
 
     @overload
@@ -64,17 +66,8 @@ class FaceDetector:
         """
         if isinstance(photo, list | tuple) and not _is_nested_numbers(photo):
             with ThreadPoolExecutor(workers()) as pool:
-                return list(pool.map(lambda each: self._find(each, min_score), photo))
-        return self._find(photo, min_score)
-
-    def _find(self, photo: Any, min_score: float) -> Faces:
-        image = _as_rgb(photo)
-        picture, scale = self._fit(image)
-        network_input = self.description.preprocessing.normalise(picture)
-        with self._turn:
-            outputs = self.model.run(network_input)
-            faces = find_faces(outputs, min_score, iou=self.description.nms_iou)
-        return faces.rescaled(scale, image.shape[1], image.shape[0])
+                return list(pool.map(lambda each: self.pipeline(_as_rgb(each), min_score), photo))
+        return self.pipeline(_as_rgb(photo), min_score)
 
     def _require_outputs(self, path: Path) -> None:
         """Run once: the file must give what every detector gives."""
@@ -90,12 +83,6 @@ class FaceDetector:
                 raise InputError(
                     f"{path} gives '{name}' as {found}, its description says {list(shape)}; export it again"
                 )
-
-    def _fit(self, image: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8], float]:
-        size = self.description.input_size
-        if self._long_side_px is None:
-            return letterbox(image, size.width_px, size.height_px)
-        return fit_long_side(image, self._long_side_px)
 
 
 def workers() -> int:

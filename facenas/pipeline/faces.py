@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from facenas.pipeline.fit import Fitted
+
 FloatArray = npt.NDArray[np.float32]
 
 
@@ -25,11 +27,12 @@ class Faces:
         landmarks = None if self.landmarks is None else self.landmarks[index]
         return Faces(self.boxes[index], self.scores[index], landmarks)
 
-    def rescaled(self, scale: float, width_px: int, height_px: int) -> "Faces":
-        """Faces of the letterboxed picture in pixels of the photo, clipped to it; `scale` as `letterbox` returned it."""
-        limits = np.array([width_px, height_px, width_px, height_px], np.float32)
-        boxes = np.clip(self.boxes / np.float32(scale), 0, limits)
-        landmarks = None if self.landmarks is None else self.landmarks / np.float32(scale)
+    def rescaled(self, fitted: Fitted) -> "Faces":
+        """Faces of a fitted picture in pixels of its photo, boxes clipped to it."""
+        scale = np.array([fitted.scale_x, fitted.scale_y], np.float32)
+        limits = np.array([fitted.photo_size.width_px, fitted.photo_size.height_px], np.float32)
+        boxes = np.minimum(np.maximum(self.boxes / np.tile(scale, 2), 0), np.tile(limits, 2))
+        landmarks = None if self.landmarks is None else self.landmarks / scale
         return Faces(boxes, self.scores, landmarks)
 
     @property
