@@ -1,8 +1,8 @@
 """A detector ready to use: an exported file in, faces out, in pixels of the given photo.
 
-detector = FaceDetector("model.onnx")
-faces = detector(photo)          # uint8 RGB array or PIL image -> Faces
-faces = detector([photo, ...])   # a list of Faces
+detector = FaceDetector("model.onnx")     # or the name of one that ships: "facenas-12ms"
+faces = detector(photo)                   # uint8 RGB array or PIL image -> Faces
+several = detector([photo, photo])        # a list of Faces
 
 The file says of itself which target runs it and how to feed it, whatever its format.
 """
@@ -15,11 +15,12 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
-from typing import Any, overload
+from typing import overload
 
 import numpy as np
-import numpy.typing as npt
+from PIL import Image
 
+from facenas.data.image import Photo
 from facenas.devices.target import Target
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
@@ -31,12 +32,15 @@ from facenas.pipeline.pipeline import Pipeline
 from facenas.runtimes.compiled_model import CompiledModel
 from facenas.runtimes.runtime import load_model
 from facenas.units import Size
+from facenas.zoo import model_path
 
+PhotoLike = Photo | Image.Image
 DEFAULT_MIN_SCORE = 0.3
 
 
 class FaceDetector:
-    """Finds faces with an exported file; everything that it needs to know stands in the file.
+    """Finds faces with an exported file, or one of the detectors that ship (`FaceDetector("facenas-12ms")`); everything
+    that it needs to know stands in the file.
 
     `target` runs it instead of the one that the file names. `long_side_px` replaces the file's own input size: every
     photo is scaled to that long side, in ratio (the `vga` protocol is 640). May be called from several threads at once.
@@ -44,7 +48,7 @@ class FaceDetector:
     """
 
     def __init__(self, path: Path | str, target: Target | None = None, long_side_px: int | None = None) -> None:
-        path = Path(path)
+        path = model_path(Path(path))
         self.description = description_of(path)
         if long_side_px is None and self.description.dynamic:
             long_side_px = max(self.description.input_size.width_px, self.description.input_size.height_px)
@@ -56,15 +60,17 @@ class FaceDetector:
         self._require_outputs(path)
 
     @overload
-    def __call__(self, photo: Sequence[Any], min_score: float = ...) -> list[Faces]: ...
+    def __call__(self, photo: PhotoLike, min_score: float = ...) -> Faces: ...
     @overload
-    def __call__(self, photo: Any, min_score: float = ...) -> Any: ...
-    def __call__(self, photo: Any, min_score: float = DEFAULT_MIN_SCORE) -> Any:
+    def __call__(self, photo: Sequence[PhotoLike], min_score: float = ...) -> list[Faces]: ...
+    def __call__(
+        self, photo: PhotoLike | Sequence[PhotoLike], min_score: float = DEFAULT_MIN_SCORE
+    ) -> Faces | list[Faces]:
         """Faces of a photo (uint8 RGB [height, width, 3] or a PIL image), best first, with scores >= `min_score`.
 
         For a list of photos, of any sizes, a list of Faces: the photos are shared out among the processor's cores.
         """
-        if isinstance(photo, list | tuple) and not _is_nested_numbers(photo):
+        if isinstance(photo, Sequence) and not _is_nested_numbers(photo):
             with ThreadPoolExecutor(workers()) as pool:
                 return list(pool.map(lambda each: self.pipeline(_as_rgb(each), min_score), photo))
         return self.pipeline(_as_rgb(photo), min_score)
@@ -108,16 +114,16 @@ def _load(path: Path, target: Target, *, open_size: bool) -> CompiledModel:
             raise InputError(f"{path} has one input size; evaluate it with --protocol own, detect without --long-side")
 
 
-def _is_nested_numbers(value: Any) -> bool:
+def _is_nested_numbers(value: object) -> bool:
     """Whether a list holds numbers all the way down, so is meant as one (unusable) photo."""
     while isinstance(value, list | tuple) and value:
         value = value[0]
     return isinstance(value, int | float)
 
 
-def _as_rgb(photo: Any) -> npt.NDArray[np.uint8]:
-    """The photo as uint8 RGB [height, width, 3]."""
-    image = np.asarray(photo.convert("RGB") if hasattr(photo, "convert") else photo)
+def _as_rgb(photo: PhotoLike | Sequence[object]) -> Photo:
+    """The photo as uint8 RGB [height, width, 3]. Raises InputError for what is none."""
+    image = np.asarray(photo.convert("RGB") if isinstance(photo, Image.Image) else photo)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         raise InputError(f"a photo must be uint8 RGB [height, width, 3], this is {image.dtype} {list(image.shape)}")
     return image
