@@ -30,7 +30,7 @@ from facenas.pipeline.faces import Faces
 from facenas.pipeline.fit import Letterbox, LongSide
 from facenas.pipeline.pipeline import Pipeline
 from facenas.runtimes.compiled_model import CompiledModel
-from facenas.runtimes.runtime import load_model
+from facenas.runtimes.runtime import load_model, runtime_of
 from facenas.units import Size
 from facenas.zoo import model_path
 
@@ -55,7 +55,7 @@ class FaceDetector:
         self.target = target or resolve_target(self.description.target)
         self.model = _load(path, self.target, open_size=long_side_px is not None)
         fit = Letterbox(self.description.input_size) if long_side_px is None else LongSide(long_side_px)
-        turn = nullcontext() if self.target.runtime == "onnxruntime" else Lock()
+        turn = nullcontext() if runtime_of(self.target).reentrant else Lock()
         self.pipeline: Pipeline = replace(self.description.pipeline(self.model), fit=fit, turn=turn)
         self._require_outputs(path)
 

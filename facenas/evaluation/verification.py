@@ -17,7 +17,7 @@ import numpy.typing as npt
 from facenas.data.image import Photo, read_image
 from facenas.detector.face_detector import FaceDetector
 from facenas.devices.target import Target
-from facenas.devices.targets import resolve_target, why_unavailable
+from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.evaluation.departure import (
     Departure,
@@ -54,6 +54,7 @@ from facenas.exporters.formats import description_of
 from facenas.pipeline.faces import Faces
 from facenas.pipeline.pipeline import Runner
 from facenas.pipeline.postprocess import LEAST_LOGIT
+from facenas.runtimes.runtime import why_unavailable
 
 FloatArray = npt.NDArray[np.float32]
 PARITY_PHOTOS = 32
