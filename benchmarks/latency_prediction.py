@@ -43,9 +43,8 @@ from facenas.latency.short_profile import short_profile
 from facenas.latency.table import LatencyTable, find_table, load_table
 from facenas.operators import Kind, Operator
 from facenas.quiet import Patience
-from facenas.runtimes.fingerprints import read_fingerprint
 from facenas.runtimes.local_agent import Agent
-from facenas.runtimes.runtime import load_model
+from facenas.runtimes.runtime import load_model, read_fingerprint
 from facenas.runtimes.timing import latency_of, low_quantile
 from facenas.spaces.named import load_space
 from facenas.units import Size, parse_size

@@ -13,9 +13,15 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from facenas.architecture import Detector, parse_detector
+from facenas.data.image import Photo
 from facenas.errors import InputError
 from facenas.files import read_json, sha256_of, write_json
+from facenas.pipeline.fit import Letterbox
+from facenas.pipeline.pipeline import Pipeline, Runner
 from facenas.pipeline.postprocess import NMS_IOU
 from facenas.pipeline.preprocess import Preprocessing
 from facenas.units import Size, parse_size
@@ -44,6 +50,14 @@ class Description:
     target: str = DEFAULT_TARGET
     built_with: Mapping[str, str] = field(default_factory=dict)
     calibration: Mapping[str, Any] = field(default_factory=dict)
+
+    def pipeline(self, runner: Runner) -> Pipeline:
+        """A photo's way to faces as the file says, with `runner` for its network; photos are letterboxed into the input."""
+        return Pipeline(runner, Letterbox(self.input_size), self.preprocessing, self.nms_iou)
+
+    def network_input(self, photo: Photo) -> npt.NDArray[np.float32]:
+        """What that pipeline feeds the network, float32 [1, 3, height, width]."""
+        return self.preprocessing.normalise(Letterbox(self.input_size)(photo).picture)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""

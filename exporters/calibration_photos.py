@@ -17,7 +17,6 @@ from facenas.exporters.artefact import Description
 from facenas.data.image import read_image
 from facenas.data.synthetic import draw_photo
 from facenas.errors import InputError
-from facenas.pipeline.fit import letterbox
 
 SYNTHETIC = "synthetic"
 DEFAULT_COUNT = 128
@@ -42,8 +41,7 @@ class Calibration:
                 photo, _, _ = draw_photo(size.width_px, size.height_px, np.random.default_rng([self.seed, index]))
             else:
                 photo = read_image(self.folder / self.photos[index])
-            picture, _ = letterbox(photo, size.width_px, size.height_px)
-            yield description.preprocessing.normalise(picture)
+            yield description.network_input(photo)
 
     def to_json(self) -> dict[str, Any]:
         """What an artefact's description keeps of it."""

@@ -29,7 +29,7 @@ from facenas.exporters.calibration_photos import Calibration
 from facenas.exporters.executed import executed_by_openvino
 from facenas.exporters.onnx import read_description as read_onnx_description
 
-from facenas.devices.targets import require_available, resolve_target
+from facenas.devices.cpu import why_no_bfloat16
 from facenas.errors import InputError, MissingPackageError
 from facenas.files import write_atomic
 from facenas.graph import IMAGE
@@ -89,19 +89,20 @@ def export_openvino(
         raise InputError(
             f"an OpenVINO file ends in .xml, not '{out.suffix}'; give --out {out.with_suffix('.xml').name}"
         )
-    target = resolve_target(TARGETS[precision])
-    require_available(target)
+    target = TARGETS[precision]
+    if precision == "bf16" and (words := why_no_bfloat16()):
+        raise InputError(f"device '{target}' cannot be used here: {words}")
     reason = why_not_openvino(model)
     if reason is not None:
         raise InputError(f"OpenVINO cannot read the model: {reason}; export another format")
-    description = read_onnx_description(model, out).as_exported(precision, target.name)
+    description = read_onnx_description(model, out).as_exported(precision, target)
     network = openvino.Core().read_model(model.SerializeToString())
     if precision == "int8":
         if calibration is None:
             raise InputError("int8 needs photos to take the ranges from; give --calibration DIR")
         images = list(calibration.images(description))
         network = _quantise(network, images, accuracy)
-        description = description.as_exported(precision, target.name, calibration=calibration.to_json())
+        description = description.as_exported(precision, target, calibration=calibration.to_json())
     _write(network, out, description)
     operators = _executed(out, precision)
     return artefact_of(out, "openvino", description, "openvino", operators, weights=weights_of(out))

@@ -15,11 +15,11 @@ from facenas.exporters.tflite_file import TfliteFile, read_tflite
 from facenas.exporters.tflite_graph import build_tflite, quantized_tensors, why_not_convertible
 from facenas.exporters.tflite_ranges import activation_ranges
 
-from facenas.devices.target import LITERT
 from facenas.errors import InputError
 from facenas.files import write_atomic
 
 TARGET = "cpu-litert"
+_PACKAGE = "ai-edge-litert"
 
 
 def why_not_tflite(model: onnx.ModelProto) -> str | None:
@@ -40,7 +40,7 @@ def export_tflite(model: onnx.ModelProto, out: Path, calibration: Calibration) -
     description = source.as_exported("int8", TARGET, calibration=calibration.to_json())
     content = build_tflite(model, source.input_size, ranges, description.to_metadata())
     write_atomic(out, content)
-    return artefact_of(out, "tflite", description, LITERT, operator_counts(TfliteFile(content)))
+    return artefact_of(out, "tflite", description, _PACKAGE, operator_counts(TfliteFile(content)))
 
 
 def operator_counts(model: TfliteFile) -> dict[str, int]:

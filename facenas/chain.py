@@ -104,7 +104,8 @@ class _Chain:
     """The steps of one run; each returns a one-line summary and leaves its files in the folder."""
 
     def __init__(self, settings: ChainSettings, folder: Path, report: Report, note: Note) -> None:
-        from facenas.devices.targets import require_available, resolve_target
+        from facenas.devices.targets import resolve_target
+        from facenas.runtimes.runtime import require_available
 
         self.settings, self.folder, self.report, self.note = settings, folder, report, note
         self.target = resolve_target(settings.device)

@@ -17,7 +17,7 @@ from facenas.devices.fingerprint import Fingerprint, fingerprint_from_json
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError, TableError
 from facenas.files import read_json, write_json
-from facenas.runtimes.fingerprints import read_fingerprint
+from facenas.runtimes.runtime import read_fingerprint
 from facenas.typed_json import read_as
 from facenas.version import __version__
 

@@ -32,7 +32,6 @@ def detect(
     from facenas.detector.sources import is_moving, list_sources, read_pictures
     from facenas.errors import InputError
     from facenas.files import write_atomic
-    from facenas.pipeline.draw import draw_faces
     from facenas.zoo import model_path, zoo_model
 
     if not 0 < min_score < 1:
@@ -49,7 +48,7 @@ def detect(
                     faces = detector(picture.photo, min_score)
                     entries.append({"image": picture.image, "faces": faces_to_json(faces)})
                     if out is not None:
-                        write_atomic(out / f"{picture.stem}.jpg", encode_jpeg(draw_faces(picture.photo, faces), 92))
+                        write_atomic(out / f"{picture.stem}.jpg", encode_jpeg(faces.draw(picture.photo), 92))
             except InputError as error:
                 if not is_moving(source) or not entries:
                     raise

@@ -17,7 +17,8 @@ def devices(json: Annotated[bool, typer.Option("--json", help="print one JSON ob
     from facenas.cli.output import print_json, print_table
     from facenas.devices.own_devices import load_devices
     from facenas.devices.target import JETSON, TARGET_NAMES
-    from facenas.devices.targets import resolve_target, why_unavailable
+    from facenas.devices.targets import resolve_target
+    from facenas.runtimes.runtime import why_unavailable
 
     own = load_devices()
     with ThreadPoolExecutor(max_workers=8) as pool:
@@ -71,8 +72,9 @@ def _print_reasons(entries: "Sequence[Mapping[str, Any]]") -> None:
 
 def _cure(name: str) -> str:
     from facenas.devices.targets import resolve_target
+    from facenas.runtimes.runtime import runtime_of
 
-    if resolve_target(name).tells_layers:
+    if runtime_of(resolve_target(name)).tells_layers:
         return f"make one: facenas profile --device {name}"
     return "its runtime tells no times of layers, so its files are run and timed, but not predicted"
 

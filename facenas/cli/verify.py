@@ -42,7 +42,7 @@ def verify(
     from facenas.cli.bar import progress_bar
     from facenas.cli.output import print_json
     from facenas.cli.results import print_gates
-    from facenas.devices.targets import resolve_target, why_unavailable
+    from facenas.devices.targets import resolve_target
     from facenas.errors import InputError
     from facenas.evaluation.evaluation_set import load_evaluation_set
     from facenas.evaluation.gates import LatencyCheck, Limits
@@ -51,6 +51,7 @@ def verify(
     from facenas.evaluation.verification import verify as run_gates
     from facenas.exporters.formats import description_of
     from facenas.files import write_json
+    from facenas.runtimes.runtime import runtime_of, why_unavailable
     from facenas.units import LOW_PERCENTILE, parse_latency_budget
     from facenas.zoo import checkpoint_path
 
@@ -70,7 +71,7 @@ def verify(
         else:
             check = LatencyCheck(target.name, budget_ms=None if budget is None else budget.limit_ms)
         # A target that only its compiler knows runs nothing: the file's own target finds the faces.
-        runs_it = None if target.estimated else target
+        runs_it = None if runtime_of(target).estimates else target
         verification = run_gates(artefact, reference, photos, check, Limits(ap_drop=ap_drop), report, runs_it)
     write_json(out or artefact.parent / "verify.json", verification.to_json())
     if json:

@@ -78,8 +78,12 @@ def scale_image(image: Photo, width_px: int, height_px: int) -> Photo:
     """Scale to the size (at least 1x1): by area when shrinking to less than half, else bilinear."""
     size = (max(1, width_px), max(1, height_px))
     shrinks = size[0] < _AREA_BELOW * image.shape[1] or size[1] < _AREA_BELOW * image.shape[0]
-    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return cv2.resize(image, size, interpolation=method).astype(np.uint8, copy=False)
+    return resize(image, *size, cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+def resize(image: Photo, width_px: int, height_px: int, interpolation: int = cv2.INTER_LINEAR) -> Photo:
+    """Scale to the size by one of OpenCV's methods, bilinear where none is given."""
+    return cv2.resize(image, (width_px, height_px), interpolation=interpolation).astype(np.uint8, copy=False)
 
 
 def encode_jpeg(image: Photo, quality: int) -> bytes:

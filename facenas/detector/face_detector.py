@@ -1,41 +1,46 @@
 """A detector ready to use: an exported file in, faces out, in pixels of the given photo.
 
-detector = FaceDetector("model.onnx")
-faces = detector(photo)          # uint8 RGB array or PIL image -> Faces
-faces = detector([photo, ...])   # a list of Faces
+detector = FaceDetector("model.onnx")     # or the name of one that ships: "facenas-12ms"
+faces = detector(photo)                   # uint8 RGB array or PIL image -> Faces
+several = detector([photo, photo])        # a list of Faces
 
 The file says of itself which target runs it and how to feed it, whatever its format.
 """
 
-import os
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
-from typing import Any, overload
+from typing import overload
 
 import numpy as np
-import numpy.typing as npt
+from PIL import Image
 
+from facenas.data.image import Photo
+from facenas.devices.cpu import cores
 from facenas.devices.target import Target
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.exporters.formats import description_of
 from facenas.graph import STRIDES, output_channels
 from facenas.pipeline.faces import Faces
-from facenas.pipeline.fit import fit_long_side, letterbox
-from facenas.pipeline.postprocess import find_faces
+from facenas.pipeline.fit import Letterbox, LongSide
+from facenas.pipeline.pipeline import Pipeline
 from facenas.runtimes.compiled_model import CompiledModel
-from facenas.runtimes.runtime import load_model
+from facenas.runtimes.runtime import load_model, runtime_of
 from facenas.units import Size
+from facenas.zoo import model_path
 
+PhotoLike = Photo | Image.Image
 DEFAULT_MIN_SCORE = 0.3
 
 
 class FaceDetector:
-    """Finds faces with an exported file; everything that it needs to know stands in the file.
+    """Finds faces with an exported file, or one of the detectors that ship (`FaceDetector("facenas-12ms")`); everything
+    that it needs to know stands in the file.
 
     `target` runs it instead of the one that the file names. `long_side_px` replaces the file's own input size: every
     photo is scaled to that long side, in ratio (the `vga` protocol is 640). May be called from several threads at once.
@@ -43,38 +48,32 @@ class FaceDetector:
     """
 
     def __init__(self, path: Path | str, target: Target | None = None, long_side_px: int | None = None) -> None:
-        path = Path(path)
+        path = model_path(Path(path))
         self.description = description_of(path)
-        self._long_side_px = long_side_px
-        if self._long_side_px is None and self.description.dynamic:
-            self._long_side_px = max(self.description.input_size.width_px, self.description.input_size.height_px)
+        if long_side_px is None and self.description.dynamic:
+            long_side_px = max(self.description.input_size.width_px, self.description.input_size.height_px)
         self.target = target or resolve_target(self.description.target)
-        self.model = _load(path, self.target, open_size=self._long_side_px is not None)
-        self._turn: AbstractContextManager[Any] = nullcontext() if self.target.runtime == "onnxruntime" else Lock()
+        self.model = _load(path, self.target, open_size=long_side_px is not None)
+        fit = Letterbox(self.description.input_size) if long_side_px is None else LongSide(long_side_px)
+        turn = nullcontext() if runtime_of(self.target).reentrant else Lock()
+        self.pipeline: Pipeline = replace(self.description.pipeline(self.model), fit=fit, turn=turn)
         self._require_outputs(path)
 
     @overload
-    def __call__(self, photo: Sequence[Any], min_score: float = ...) -> list[Faces]: ...
+    def __call__(self, photo: PhotoLike, min_score: float = ...) -> Faces: ...
     @overload
-    def __call__(self, photo: Any, min_score: float = ...) -> Any: ...
-    def __call__(self, photo: Any, min_score: float = DEFAULT_MIN_SCORE) -> Any:
+    def __call__(self, photo: Sequence[PhotoLike], min_score: float = ...) -> list[Faces]: ...
+    def __call__(
+        self, photo: PhotoLike | Sequence[PhotoLike], min_score: float = DEFAULT_MIN_SCORE
+    ) -> Faces | list[Faces]:
         """Faces of a photo (uint8 RGB [height, width, 3] or a PIL image), best first, with scores >= `min_score`.
 
         For a list of photos, of any sizes, a list of Faces: the photos are shared out among the processor's cores.
         """
-        if isinstance(photo, list | tuple) and not _is_nested_numbers(photo):
-            with ThreadPoolExecutor(workers()) as pool:
-                return list(pool.map(lambda each: self._find(each, min_score), photo))
-        return self._find(photo, min_score)
-
-    def _find(self, photo: Any, min_score: float) -> Faces:
-        image = _as_rgb(photo)
-        picture, scale = self._fit(image)
-        network_input = self.description.preprocessing.normalise(picture)
-        with self._turn:
-            outputs = self.model.run(network_input)
-            faces = find_faces(outputs, min_score, iou=self.description.nms_iou)
-        return faces.rescaled(scale, image.shape[1], image.shape[0])
+        if isinstance(photo, Sequence) and not _is_nested_numbers(photo):
+            with ThreadPoolExecutor(cores()) as pool:
+                return list(pool.map(lambda each: self.pipeline(_as_rgb(each), min_score), photo))
+        return self.pipeline(_as_rgb(photo), min_score)
 
     def _require_outputs(self, path: Path) -> None:
         """Run once: the file must give what every detector gives."""
@@ -90,17 +89,6 @@ class FaceDetector:
                 raise InputError(
                     f"{path} gives '{name}' as {found}, its description says {list(shape)}; export it again"
                 )
-
-    def _fit(self, image: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8], float]:
-        size = self.description.input_size
-        if self._long_side_px is None:
-            return letterbox(image, size.width_px, size.height_px)
-        return fit_long_side(image, self._long_side_px)
-
-
-def workers() -> int:
-    """Threads worth using for many photos: one a core that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _load(path: Path, target: Target, *, open_size: bool) -> CompiledModel:
@@ -121,16 +109,16 @@ def _load(path: Path, target: Target, *, open_size: bool) -> CompiledModel:
             raise InputError(f"{path} has one input size; evaluate it with --protocol own, detect without --long-side")
 
 
-def _is_nested_numbers(value: Any) -> bool:
+def _is_nested_numbers(value: object) -> bool:
     """Whether a list holds numbers all the way down, so is meant as one (unusable) photo."""
     while isinstance(value, list | tuple) and value:
         value = value[0]
     return isinstance(value, int | float)
 
 
-def _as_rgb(photo: Any) -> npt.NDArray[np.uint8]:
-    """The photo as uint8 RGB [height, width, 3]."""
-    image = np.asarray(photo.convert("RGB") if hasattr(photo, "convert") else photo)
+def _as_rgb(photo: PhotoLike | Sequence[object]) -> Photo:
+    """The photo as uint8 RGB [height, width, 3]. Raises InputError for what is none."""
+    image = np.asarray(photo.convert("RGB") if isinstance(photo, Image.Image) else photo)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         raise InputError(f"a photo must be uint8 RGB [height, width, 3], this is {image.dtype} {list(image.shape)}")
     return image

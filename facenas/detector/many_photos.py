@@ -11,7 +11,8 @@ from pathlib import Path
 import cv2
 
 from facenas.data.image import Photo, read_image
-from facenas.detector.face_detector import FaceDetector, workers
+from facenas.detector.face_detector import FaceDetector
+from facenas.devices.cpu import cores
 from facenas.pipeline.faces import Faces
 
 Use = Callable[[Path, Photo, Faces], None]
@@ -35,7 +36,7 @@ def detect_files(
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)  # its own threads would compete with ours
     try:
-        with ThreadPoolExecutor(workers()) as pool:
+        with ThreadPoolExecutor(cores()) as pool:
             yield from pool.map(find, paths)
     finally:
         cv2.setNumThreads(threads)

@@ -6,10 +6,11 @@ size for which their outputs are stated, unless a size is given.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,8 +19,9 @@ from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.exporters.onnx import load_onnx
 from facenas.pipeline.faces import Faces
-from facenas.pipeline.fit import letterbox
-from facenas.pipeline.postprocess import NMS_IOU, suppress
+from facenas.pipeline.fit import Letterbox, Stretched
+from facenas.pipeline.pipeline import Pipeline
+from facenas.pipeline.preprocess import Preprocessing
 from facenas.runtimes.compiled_model import CompiledModel
 from facenas.runtimes.runtime import load_model
 from facenas.units import Size
@@ -31,20 +33,17 @@ _MOST_CANDIDATES = 5000  # as facenas' own decoder keeps
 
 @dataclass(frozen=True)
 class Convention:
-    """How a family of files wants its input, and how its outputs are read. `mean` by channel in the input's order;
-    `stretched`: the photo fills the input, out of ratio, instead of being letterboxed."""
+    """How a family of files wants its input, and how its outputs are read."""
 
-    decode: Decoder
-    colour_order: str
-    mean: tuple[float, float, float]
-    standard_deviation: float
-    stretched: bool = False
+    decoder: Decoder
+    preprocessing: Preprocessing
+    fit: type[Letterbox] | type[Stretched] = Letterbox
 
 
-_SCRFD = Convention(decode_scrfd, "RGB", (127.5, 127.5, 127.5), 128)
-_YUNET = Convention(decode_yunet, "BGR", (0, 0, 0), 1)
-_RETINAFACE = Convention(decode_retinaface, "BGR", (104, 117, 123), 1)
-_ULTRA = Convention(decode_ultra, "RGB", (127, 127, 127), 128, stretched=True)
+_SCRFD = Convention(decode_scrfd, Preprocessing("RGB", 127.5, 128))
+_YUNET = Convention(decode_yunet, Preprocessing("BGR", 0, 1))
+_RETINAFACE = Convention(decode_retinaface, Preprocessing("BGR", (104, 117, 123), 1))
+_ULTRA = Convention(decode_ultra, Preprocessing("RGB", 127, 128, "stretched"), Stretched)
 CONVENTIONS = {"scrfd": _SCRFD, "yunet": _YUNET, "retinaface": _RETINAFACE, "ultra": _ULTRA}
 
 
@@ -57,36 +56,22 @@ class Baseline:
         if family is None:
             raise InputError(f"{path.name} is of no family known here ({', '.join(CONVENTIONS)}); name it by its own")
         self.name = _SIZES_AND_VERSIONS.sub("", path.stem)
-        self.convention = CONVENTIONS[family]
+        convention = CONVENTIONS[family]
         self.model: CompiledModel = load_model(_ready(path, input_size or _OPEN_SIZE), resolve_target("cpu"))
         self.input_size = self.model.timed_size()
+        decode = partial(_decode, convention.decoder, self.input_size)
+        self.pipeline = Pipeline(self.model, convention.fit(self.input_size), convention.preprocessing, decode=decode)
 
     def __call__(self, photo: NDArray[np.uint8], min_score: float) -> Faces:
         """Faces of a uint8 RGB photo, best first, clipped to it as those of this project's own detectors are."""
-        width_px, height_px = self.input_size.width_px, self.input_size.height_px
-        if self.convention.stretched:
-            picture = cv2.resize(photo, (width_px, height_px)).astype(np.uint8, copy=False)
-            across, down = width_px / photo.shape[1], height_px / photo.shape[0]
-        else:
-            picture, across = letterbox(photo, width_px, height_px)
-            down = across
-        outputs = list(self.model.run(self.normalise(picture)).values())
-        boxes, scores = self.convention.decode(outputs, self.input_size)
-        boxes = (boxes / np.array([across, down, across, down], np.float32)).astype(np.float32, copy=False)
-        likely = np.flatnonzero(scores >= min_score)
-        order = likely[np.argsort(-scores[likely], kind="stable")][:_MOST_CANDIDATES]
-        faces = suppress(Faces(boxes[order], scores[order], None), NMS_IOU)
-        return faces.rescaled(1.0, photo.shape[1], photo.shape[0])
+        return self.pipeline(photo, min_score)
 
-    def normalise(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """uint8 RGB [height, width, 3] -> float32 [1, 3, height, width]."""
-        if self.convention.colour_order == "BGR":
-            picture = picture[:, :, ::-1]
-        mean, deviation = (
-            np.array(values, np.float32) for values in (self.convention.mean, self.convention.standard_deviation)
-        )
-        values = (picture.astype(np.float32) - mean) / deviation
-        return np.ascontiguousarray(values.transpose(2, 0, 1)[None])
+
+def _decode(decoder: Decoder, size: Size, outputs: Mapping[str, NDArray[np.float32]], min_score: float) -> Faces:
+    boxes, scores = decoder(list(outputs.values()), size)
+    likely = np.flatnonzero(scores >= min_score)
+    order = likely[np.argsort(-scores[likely], kind="stable")][:_MOST_CANDIDATES]
+    return Faces(boxes[order], scores[order], None)
 
 
 def _ready(path: Path, open_size: Size) -> bytes:

@@ -18,6 +18,9 @@ _GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 """With either of these a CPU computes in bfloat16."""
 
+# What oneDNN may be held to; OpenVINO then still promises bfloat16, and fails when it compiles.
+_WITHOUT_BFLOAT16 = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX512_CORE", "AVX512_CORE_VNNI")
+
 # Instruction sets that an inference runtime chooses its kernels by.
 _KERNEL_FLAGS = (
     *("sse4_2", "avx", "avx2", "fma", "avx_vnni"),
@@ -47,6 +50,15 @@ def _cpuinfo() -> dict[str, str]:
 def cpu_flags() -> frozenset[str]:
     """Instruction sets of this CPU that matter to inference, by their Linux names."""
     return kernel_flags(_cpuinfo())
+
+
+def why_no_bfloat16() -> str | None:
+    """None where this CPU computes in bfloat16, else the reason in words."""
+    if not BFLOAT16_FLAGS & cpu_flags():
+        return "this CPU computes no bfloat16 (it has neither avx512_bf16 nor amx_bf16)"
+    if (most := os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper()) in _WITHOUT_BFLOAT16:
+        return f"ONEDNN_MAX_CPU_ISA={most} keeps OpenVINO from computing in bfloat16; unset it"
+    return None
 
 
 def kernel_flags(fields: Mapping[str, str]) -> frozenset[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Target:
-    """`runtime`: the Python package that executes the network; `precision`: fp32, fp16, bf16 or int8.
+    """`runtime`: the name of a record of `facenas.runtimes.runtime.RUNTIMES`; `precision`: fp32, fp16, bf16 or int8.
 
     One that is `elsewhere` is reached through a host (ssh, adb), and only profiled there.
     """
@@ -20,16 +20,6 @@ class Target:
     threads: int = 1
     elsewhere: bool = False
 
-    @property
-    def estimated(self) -> bool:
-        """Whether its latencies are its vendor's compiler's estimates, and nothing can be measured."""
-        return self.runtime == VELA
-
-    @property
-    def tells_layers(self) -> bool:
-        """Whether its runtime tells the times of layers, so that it can be profiled."""
-        return self.runtime != LITERT
-
     def __str__(self) -> str:
         return self.name
 
@@ -38,8 +28,6 @@ GPU = "this machine's NVIDIA GPU"
 JETSON = "jetson"
 # Boards that are not here: their tables are modelled (facenas.latency.roofline), and nothing runs on them.
 MODELLED_NAMES = frozenset({"jetson-orin-nano", "jetson-agx-orin"})
-# Packages of the extra `npu`. Vela compiles for NPUs that are not here, and estimates.
-LITERT, VELA = "ai-edge-litert", "ethos-u-vela"
 
 NAMED_TARGETS = (
     Target("cpu", "this machine's CPU", "onnxruntime", "fp32"),
@@ -47,10 +35,10 @@ NAMED_TARGETS = (
     Target("cpu-openvino", "this machine's CPU", "openvino", "fp32"),
     Target("cpu-openvino-bf16", "this machine's CPU with AVX512-BF16 or AMX", "openvino", "bf16"),
     Target("cpu-openvino-int8", "this machine's CPU", "openvino", "int8"),
-    Target("cpu-litert", "this machine's CPU", LITERT, "int8"),
-    Target("npu", "Arm Ethos-U65-512, 1 GHz", VELA, "int8"),
-    Target("npu-u55-256", "Arm Ethos-U55-256, 500 MHz", VELA, "int8"),
-    Target("npu-u85-512", "Arm Ethos-U85-512, 1 GHz", VELA, "int8"),
+    Target("cpu-litert", "this machine's CPU", "ai-edge-litert", "int8"),
+    Target("npu", "Arm Ethos-U65-512, 1 GHz", "ethos-u-vela", "int8"),
+    Target("npu-u55-256", "Arm Ethos-U55-256, 500 MHz", "ethos-u-vela", "int8"),
+    Target("npu-u85-512", "Arm Ethos-U85-512, 1 GHz", "ethos-u-vela", "int8"),
     Target("cuda", GPU, "torch", "fp32"),
     Target("cuda-fp16", GPU, "torch", "fp16"),
     Target("cuda-tensorrt", GPU, "tensorrt", "fp32"),

@@ -4,10 +4,8 @@ from facenas.data.image import read_image
 from facenas.evaluation.evaluation_set import EvaluationSet
 from facenas.evaluation.gates import AP_DROPS
 from facenas.evaluation.protocols import average_precisions, evaluate
-from facenas.evaluation.verification import LetterboxedDetector
 from facenas.exporters.artefact import Description
 from facenas.exporters.openvino import AccuracyControl, FloatArray, Run
-from facenas.pipeline.fit import letterbox
 
 
 class _Network:
@@ -19,15 +17,12 @@ class _Network:
 
 def accuracy_control(photos: EvaluationSet, description: Description) -> AccuracyControl:
     """NNCF's judge: the mean of the settings' average precisions on `photos`, and the drop that verification allows."""
-    size = description.input_size
 
     def image(index: int) -> FloatArray:
-        picture, _ = letterbox(read_image(photos.photos[index]), size.width_px, size.height_px)
-        return description.preprocessing.normalise(picture)
+        return description.network_input(read_image(photos.photos[index]))
 
     def average_precision(run: Run) -> float:
-        detector = LetterboxedDetector(_Network(run), description)
-        figures = average_precisions(evaluate(detector, photos, lambda *_: None)).values()
+        figures = average_precisions(evaluate(description.pipeline(_Network(run)), photos, lambda *_: None)).values()
         known = [figure for figure in figures if figure is not None]
         return sum(known) / max(1, len(known))
 

@@ -15,7 +15,7 @@ from facenas.latency.predictor import predict
 from facenas.latency.table import LatencyTable
 from facenas.latency.this_machine import facts_of_table
 from facenas.quiet import DISTURBED_SHARE, OtherWork, Waiting
-from facenas.runtimes.runtime import load_model
+from facenas.runtimes.runtime import load_model, runtime_of
 from facenas.runtimes.timing import measure_latency
 from facenas.units import LatencyBudget
 
@@ -40,7 +40,7 @@ def check_latency(
     if budget is not None:
         check = replace(check, budget_ms=budget.limit_ms, percentile=budget.percentile)
     model = load_model(artefact, target)
-    if target.estimated:
+    if runtime_of(target).estimates:
         return replace(check, estimated_ms=float(model.time(1)[0]) / 1e6)
     for number, pause_s in enumerate(PAUSES_S):
         what = "measuring latency" if number == 0 else f"measuring latency again ({number + 1} of {len(PAUSES_S)})"

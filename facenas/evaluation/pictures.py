@@ -9,7 +9,6 @@ from facenas.detector.face_detector import DEFAULT_MIN_SCORE, FaceDetector
 from facenas.evaluation.evaluation_set import EvaluationSet
 from facenas.evaluation.wider import IOU, Evaluation
 from facenas.files import write_atomic, write_json
-from facenas.pipeline.draw import draw_faces
 from facenas.pipeline.faces import pairwise_iou
 
 _CURVE_POINTS = 100
@@ -36,4 +35,4 @@ def write_pictures(folder: Path, model: Path, photos: EvaluationSet, count: int)
         truth = photos.ground_truth[index]
         boxes = truth.boxes[truth.counted[widest]]
         found = pairwise_iou(boxes, faces.boxes).max(axis=1, initial=0.0) >= IOU
-        write_atomic(folder / f"{number}.jpg", encode_jpeg(draw_faces(photo, faces, boxes[~found]), 88))
+        write_atomic(folder / f"{number}.jpg", encode_jpeg(faces.draw(photo, boxes[~found]), 88))

@@ -5,6 +5,7 @@ own input size. Scores from 0.02, suppression as the file says. Figures of diffe
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,7 @@ from facenas.detector.face_detector import FaceDetector
 from facenas.errors import InputError
 from facenas.evaluation.wider import Evaluation, EvaluationSet, evaluate_detections
 from facenas.pipeline.faces import Faces
-from facenas.pipeline.fit import fit_long_side
-from facenas.pipeline.postprocess import find_faces
+from facenas.pipeline.fit import Unscaled
 
 PROTOCOLS = ("vga", "original", "own")
 _VGA_LONG_SIDE_PX = 640
@@ -34,20 +34,7 @@ def open_detector(path: Path, protocol: str) -> Detect:
     if protocol == "own":
         return FaceDetector(path)
     detector = FaceDetector(path, long_side_px=_VGA_LONG_SIDE_PX)
-    return detector if protocol == "vga" else _at_original_size(detector)
-
-
-def _at_original_size(detector: FaceDetector) -> Detect:
-    """A detector with open sides on every photo as it is, with black to the right and below up to multiples of 32."""
-
-    def detect(photo: npt.NDArray[np.uint8], min_score: float) -> Faces:
-        height_px, width_px = photo.shape[:2]
-        picture, scale = fit_long_side(photo, max(height_px, width_px))
-        outputs = detector.model.run(detector.description.preprocessing.normalise(picture))
-        faces = find_faces(outputs, min_score, iou=detector.description.nms_iou)
-        return faces.rescaled(scale, width_px, height_px)
-
-    return detect
+    return detector if protocol == "vga" else replace(detector.pipeline, fit=Unscaled())
 
 
 def evaluate(detect: Detect, photos: EvaluationSet, report: Report) -> Evaluation:

@@ -9,15 +9,15 @@ output departs is named.
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from facenas.data.image import read_image
+from facenas.data.image import Photo, read_image
 from facenas.detector.face_detector import FaceDetector
 from facenas.devices.target import Target
-from facenas.devices.targets import resolve_target, why_unavailable
+from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.evaluation.departure import (
     Departure,
@@ -52,18 +52,12 @@ from facenas.evaluation.wider import Evaluation
 from facenas.exporters.artefact import Description
 from facenas.exporters.formats import description_of
 from facenas.pipeline.faces import Faces
-from facenas.pipeline.fit import letterbox
-from facenas.pipeline.postprocess import LEAST_LOGIT, find_faces
+from facenas.pipeline.pipeline import Runner
+from facenas.pipeline.postprocess import LEAST_LOGIT
+from facenas.runtimes.runtime import why_unavailable
 
 FloatArray = npt.NDArray[np.float32]
 PARITY_PHOTOS = 32
-
-
-class Runner(Protocol):
-    """Anything that runs a network: the torch reference or a compiled model."""
-
-    def run(self, image: FloatArray) -> Mapping[str, FloatArray]:
-        """The outputs by name for float32 [1, 3, height, width]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,30 +106,6 @@ class Verification:
         }
 
 
-class LetterboxedDetector:
-    """The reference as a detector: the same letterbox, decoding and suppression around another network."""
-
-    def __init__(self, runner: Runner, description: Description) -> None:
-        self._runner, self._description = runner, description
-
-    def outputs(self, image: npt.NDArray[np.uint8]) -> tuple[Mapping[str, FloatArray], float]:
-        """The raw outputs for a photo, and the letterbox's scale."""
-        size = self._description.input_size
-        picture, scale = letterbox(image, size.width_px, size.height_px)
-        return self._runner.run(self._description.preprocessing.normalise(picture)), scale
-
-    def faces(
-        self, outputs: Mapping[str, FloatArray], scale: float, image: npt.NDArray[np.uint8], min_score: float
-    ) -> Faces:
-        """The faces that these outputs say, suppressed as this detector's own description has it."""
-        faces = find_faces(outputs, min_score, iou=self._description.nms_iou)
-        return faces.rescaled(scale, image.shape[1], image.shape[0])
-
-    def __call__(self, image: npt.NDArray[np.uint8], min_score: float) -> Faces:
-        outputs, scale = self.outputs(image)
-        return self.faces(outputs, scale, image, min_score)
-
-
 def verify(
     artefact: Path,
     reference: Path,
@@ -156,8 +126,8 @@ def verify(
     detector = FaceDetector(artefact, target)
     description = detector.description
     runner, reference_description = _open_reference(reference, description)
-    expected_detector = LetterboxedDetector(runner, reference_description)
-    found_detector = LetterboxedDetector(detector.model, description)
+    expected_pipeline = reference_description.pipeline(runner)
+    found_pipeline = description.pipeline(detector.model)
 
     expected_outputs: list[Mapping[str, FloatArray]] = []
     found_outputs: list[Mapping[str, FloatArray]] = []
@@ -165,20 +135,20 @@ def verify(
     found_faces: list[Faces] = []
     some = photos.photos[:: max(1, len(photos.photos) // PARITY_PHOTOS)][:PARITY_PHOTOS]
     for index, path in enumerate(some):
-        image = read_image(path)
+        photo = read_image(path)
         for each, outputs, faces, least in (
-            (expected_detector, expected_outputs, expected_faces, REFERENCE_MIN_SCORE),
-            (found_detector, found_outputs, found_faces, REFERENCE_MIN_SCORE * 0.9),
+            (expected_pipeline, expected_outputs, expected_faces, REFERENCE_MIN_SCORE),
+            (found_pipeline, found_outputs, found_faces, REFERENCE_MIN_SCORE * 0.9),
         ):
-            tensors, scale = each.outputs(image)
+            tensors, fitted = each.outputs(photo)
             outputs.append(tensors)
-            faces.append(each.faces(tensors, scale, image, least))
+            faces.append(each.faces(tensors, fitted, least))
         report(index + 1, len(some), "comparing tensors and faces")
     tensors_parity = compare_tensors(*_comparable(expected_outputs, found_outputs, description.precision))
     boxes = compare_faces(expected_faces, found_faces)
 
-    reference_ap = average_precisions(evaluate(expected_detector, photos, report))
-    evaluation = evaluate(found_detector, photos, report)
+    reference_ap = average_precisions(evaluate(expected_pipeline, photos, report))
+    evaluation = evaluate(found_pipeline, photos, report)
     artefact_ap = average_precisions(evaluation)
     drops = [before - (artefact_ap[name] or 0.0) for name, before in reference_ap.items() if before is not None]
     drop = round(max(drops), 5) if drops else None
@@ -251,7 +221,7 @@ def _find_departure(
     artefact: Path,
     reference: Path,
     target: Target,
-    image: npt.NDArray[np.uint8],
+    photo: Photo,
     descriptions: tuple[Description, Description],
 ) -> Departure | None:
     """Bisect on one photo; None where the artefact's format keeps its layers inside."""
@@ -260,10 +230,7 @@ def _find_departure(
     expected_run = _reference_layers(reference, descriptions[0], names)
     if run is None or expected_run is None:
         return None
-    inputs = []
-    for description in descriptions:
-        picture, _ = letterbox(image, description.input_size.width_px, description.input_size.height_px)
-        inputs.append(description.preprocessing.normalise(picture))
+    inputs = [description.network_input(photo) for description in descriptions]
     limit = RELATIVE.get(descriptions[1].precision, FP32_MAX_ABS)
     return first_departure((inputs[0], expected_run), (inputs[1], run), names, limit)
 

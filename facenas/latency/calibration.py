@@ -12,7 +12,6 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from facenas.devices.target import Target
 from facenas.errors import TableError
 from facenas.latency.table import Calibration
 from facenas.runtimes.timing import low_quantile
@@ -53,20 +52,6 @@ def held_out_predictions(sums_ns: FloatVector, latencies_ns: FloatVector, folds:
         scale, offset_ns = fit(sums_ns[~inside], latencies_ns[~inside])
         predictions[inside] = scale * sums_ns[inside] + offset_ns
     return predictions
-
-
-def session_drift(target: Target) -> float:
-    """By how much whole sessions of measuring shift on a target, as a share of a latency; estimates do not.
-
-    From profiles and four later sessions on three days, one machine with 2 virtual cores: all networks of a session took
-    longer or shorter together, on ONNX Runtime by -1.9 to +2.0 %, on OpenVINO by -1.8 to +7.0 % in float32, by -1.9 to
-    +4.2 % in bfloat16, by -4.1 to +6.8 % in int8. With these numbers the intervals held 9 of 10 of all those latencies.
-    """
-    if target.estimated:
-        return 0.0
-    if target.runtime != "openvino":
-        return 0.012
-    return 0.035 if target.precision == "bf16" else 0.07
 
 
 def calibration_of(sums_ns: FloatVector, samples_ns: Sequence[Samples], drift: float, note: str) -> Calibration:

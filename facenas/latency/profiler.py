@@ -16,9 +16,8 @@ import numpy as np
 
 from facenas.architecture import Detector
 from facenas.devices.target import Target
-from facenas.devices.targets import require_available
 from facenas.errors import AgentError, BusyMachineError, TableError
-from facenas.latency.calibration import calibration_of, session_drift
+from facenas.latency.calibration import calibration_of
 from facenas.latency.carriers import landmark_carriers, published_carriers, random_networks, space_carriers
 from facenas.latency.journal import Journal, Visit
 from facenas.latency.operator_times import (
@@ -37,8 +36,8 @@ from facenas.locks import only_one
 from facenas.operators import Operator
 from facenas.quiet import Patience
 from facenas.remote.remote_agent import RemoteAgent
-from facenas.runtimes.fingerprints import read_fingerprint
 from facenas.runtimes.local_agent import Agent
+from facenas.runtimes.runtime import read_fingerprint, require_available, runtime_of
 from facenas.runtimes.timing import halves_differ_percent
 from facenas.spaces.space import Space
 from facenas.units import Size
@@ -106,10 +105,12 @@ def profile(
     TableError where too little could be measured, BusyMachineError where other work on this machine does not end (what was
     measured is then in the journal) or has spoilt the table (which is then not kept).
     """
-    patience = patience or Patience()
     if remote is None:
         require_available(target)
-    plan = plan or (ESTIMATES if target.estimated else Plan())
+    runtime = runtime_of(target)
+    # Other work does not change an estimate.
+    patience = Patience(judges=False) if runtime.estimates else patience or Patience()
+    plan = plan or (ESTIMATES if runtime.estimates else Plan())
     networks = networks_to_visit(space, input_size, plan, also)
     with only_one(out.with_name(f"{out.name}.lock"), f"a profile into {out}"):
         fingerprint = read_fingerprint(target) if remote is None else remote.fingerprint
@@ -130,17 +131,17 @@ def profile(
         operators = {operator: operator_time(samples) for operator, samples in places.items()}
         table = LatencyTable(
             target=target.name,
-            provenance="vendor-estimated" if target.estimated else "measured",
+            provenance="vendor-estimated" if runtime.estimates else "measured",
             date=datetime.now(UTC).isoformat(timespec="seconds"),
             space=space.name,
             input_size=input_size,
             fingerprint=fingerprint,
-            calibration=_calibration(journal.visits, networks, operators, session_drift(target)),
+            calibration=_calibration(journal.visits, networks, operators, runtime.session_drift[target.precision]),
             operators=operators,
             seconds=sum(visit.seconds for visit in journal.visits),
             failures=_failures(journal.visits),
         )
-        if remote is None and not target.estimated:
+        if remote is None and not runtime.estimates:
             try:
                 patience.check(table.calibration.error_percent, f"the profile of {target}")
             except BusyMachineError:

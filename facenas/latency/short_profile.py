@@ -19,7 +19,6 @@ from datetime import UTC, datetime
 import numpy as np
 
 from facenas.devices.target import Target
-from facenas.devices.targets import require_available
 from facenas.errors import AgentError, TableError
 from facenas.latency.calibration import LEAST_NETWORKS
 from facenas.latency.carriers import random_networks, space_carriers
@@ -48,8 +47,8 @@ from facenas.latency.operator_times import (
 from facenas.latency.table import Calibration, LatencyTable, OperatorTime, ShortProfile
 from facenas.operators import Operator
 from facenas.quiet import Patience
-from facenas.runtimes.fingerprints import read_fingerprint
 from facenas.runtimes.local_agent import Agent
+from facenas.runtimes.runtime import read_fingerprint, require_available
 from facenas.runtimes.timing import low_quantile
 from facenas.spaces.space import Space
 from facenas.units import Size, significant

@@ -23,6 +23,7 @@ from facenas.errors import InputError, TableError
 from facenas.files import read_json, write_atomic
 from facenas.latency.shipped import shipped_table_path, table_file_name
 from facenas.operators import Operator, parse_operator
+from facenas.runtimes.runtime import runtime_of
 from facenas.units import Size, parse_size, significant
 
 SCHEMA = 1
@@ -144,7 +145,9 @@ def find_table(target: Target, input_size: Size, path: Path | None = None) -> La
         path = own if own.is_file() else shipped_table_path(target.name, input_size)
         if path is None:
             cure = (
-                f"make one: {command}" if target.tells_layers else "its runtime tells no times of layers to make one of"
+                f"make one: {command}"
+                if runtime_of(target).tells_layers
+                else "its runtime tells no times of layers to make one of"
             )
             raise TableError(f"no latency table for device {target.name} at {input_size}; {cure}")
     table = load_table(path)

@@ -12,14 +12,14 @@ from pathlib import Path
 
 from facenas.devices.fingerprint import Fingerprint, differences
 from facenas.devices.target import Target
-from facenas.devices.targets import require_available, resolve_target, why_unavailable
+from facenas.devices.targets import resolve_target
 from facenas.errors import InputError, TableError
 from facenas.latency.kept import keep, kept_path, load_kept, one_at_a_time
 from facenas.latency.provenance import TableFacts, facts_of
 from facenas.latency.short_profile import short_profile
 from facenas.latency.table import LatencyTable, find_table
 from facenas.quiet import Patience
-from facenas.runtimes.fingerprints import read_fingerprint
+from facenas.runtimes.runtime import read_fingerprint, require_available, runtime_of, why_unavailable
 from facenas.spaces.named import DEFAULT_SPACE, load_space
 from facenas.spaces.space import Space
 from facenas.units import LOW_PERCENTILE, Size
@@ -38,7 +38,8 @@ class Calibrate(StrEnum):
 
 def is_measured_here(target: Target) -> bool:
     """Whether a target's latency can be measured on this machine by layers, so that it can have a short profile."""
-    return not target.estimated and not target.elsewhere and target.tells_layers and why_unavailable(target) is None
+    runtime = runtime_of(target)
+    return runtime.tells_layers and not runtime.estimates and not target.elsewhere and why_unavailable(target) is None
 
 
 @dataclass(frozen=True)

@@ -195,7 +195,7 @@ def _timed(run: Any, runs: int) -> list[int]:
     return times
 
 
-# By name: the class, and how its package is installed on a device.
+# By name, the class, and how its package is installed on a device. `facenas.devices.own_devices` has their precisions.
 RUNTIMES = {
     "onnxruntime": (OnnxRuntime, "python3 -m pip install onnxruntime"),
     "openvino": (OpenVino, "python3 -m pip install openvino"),

@@ -1,37 +1,37 @@
-"""Drawing faces on photos."""
+"""Drawing boxes, scores and landmarks on photos; `Faces.draw` calls it."""
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facenas.pipeline.faces import Faces
+from facenas.data.image import Photo
 
-Picture = npt.NDArray[np.uint8]
+FloatArray = npt.NDArray[np.float32]
 FOUND = (40, 200, 80)
 MISSED = (230, 60, 60)
 
 
-def draw_faces(photo: npt.NDArray[np.uint8], faces: Faces, missed: npt.NDArray[np.float32] | None = None) -> Picture:
+def draw_faces(
+    photo: Photo, boxes: FloatArray, scores: FloatArray, landmarks: FloatArray | None, missed: FloatArray | None = None
+) -> Photo:
     """A copy of a photo (uint8 RGB) with a box, the score and landmarks for every face; `missed` boxes [n, 4] in red."""
     picture = photo.copy()
     thickness = max(1, round(max(photo.shape[:2]) / 600))
     for box in missed if missed is not None else ():
         _rectangle(picture, box, MISSED, thickness)
-    for index, (box, score) in enumerate(zip(faces.boxes, faces.scores, strict=True)):
+    for index, (box, score) in enumerate(zip(boxes, scores, strict=True)):
         _rectangle(picture, box, FOUND, thickness)
         height_px = float(box[3] - box[1])
         if height_px >= 24:
             place = (round(float(box[0])), max(10, round(float(box[1])) - 3))
             size = min(0.6, max(0.35, height_px / 150))
             cv2.putText(picture, f"{score:.2f}", place, cv2.FONT_HERSHEY_SIMPLEX, size, FOUND, 1, cv2.LINE_AA)
-        if faces.landmarks is not None:
-            for x, y in faces.landmarks[index]:
+        if landmarks is not None:
+            for x, y in landmarks[index]:
                 cv2.circle(picture, (round(float(x)), round(float(y))), thickness, (250, 220, 60), -1, cv2.LINE_AA)
     return picture
 
 
-def _rectangle(
-    picture: npt.NDArray[np.uint8], box: npt.NDArray[np.float32], colour: tuple[int, int, int], thickness: int
-) -> None:
+def _rectangle(picture: Photo, box: FloatArray, colour: tuple[int, int, int], thickness: int) -> None:
     x1, y1, x2, y2 = (round(float(value)) for value in box)
     cv2.rectangle(picture, (x1, y1), (x2, y2), colour, thickness, cv2.LINE_AA)

@@ -8,7 +8,7 @@ d = (left, top, right, bottom) in units of s,
 and landmark i at (x s + u_i s, y s + v_i s).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from facenas.graph import (
     STRIDES,
 )
 from facenas.pipeline.faces import Faces, FloatArray
+
+Decode = Callable[[Mapping[str, FloatArray], float], Faces]
+"""All candidates with at least a score, best first, from a network's outputs."""
 
 NMS_IOU = 0.45
 LEAST_LOGIT = -6.0
@@ -82,7 +85,9 @@ def suppress(faces: Faces, iou: float = NMS_IOU) -> Faces:
     return faces.take(np.array(kept, np.intp))
 
 
-def find_faces(outputs: Mapping[str, FloatArray], min_score: float, index: int = 0, iou: float = NMS_IOU) -> Faces:
+def find_faces(
+    outputs: Mapping[str, FloatArray], min_score: float, iou: float = NMS_IOU, decoder: Decode = decode
+) -> Faces:
     """Decode and suppress in one step; boxes without area (an untrained network makes some) are no faces."""
-    faces = decode(outputs, min_score, index)
+    faces = decoder(outputs, min_score)
     return suppress(faces.take(np.flatnonzero((faces.boxes[:, :2] < faces.boxes[:, 2:]).all(axis=1))), iou)

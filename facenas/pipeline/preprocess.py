@@ -18,10 +18,10 @@ STANDARD_DEVIATION = 128.0
 @dataclass(frozen=True)
 class Preprocessing:
     """How a photo becomes the network's input: colours in `colour_order`, (value - mean) / standard_deviation, placed
-    top-left in the input, the rest filled with black (0 before normalisation)."""
+    top-left in the input, the rest filled with black (0 before normalisation). `mean`: of all channels, or of each."""
 
     colour_order: str = "RGB"
-    mean: float = MEAN
+    mean: float | tuple[float, float, float] = MEAN
     standard_deviation: float = STANDARD_DEVIATION
     letterbox: str = "top-left, black"
 
@@ -35,10 +35,11 @@ class Preprocessing:
         """uint8 RGB [height, width, 3] of the input's size -> float32 [1, 3, height, width]."""
         height, width, channels = picture.shape
         planes = np.empty((1, channels, height, width), np.float32)
+        means = np.broadcast_to(np.asarray(self.mean, np.float32), channels)
         # Plane by plane, each while it is in the cache.
         for index in range(channels):
             source = channels - 1 - index if self.colour_order == "BGR" else index
-            np.subtract(picture[:, :, source], np.float32(self.mean), out=planes[0, index])
+            np.subtract(picture[:, :, source], means[index], out=planes[0, index])
             planes[0, index] *= np.float32(1 / self.standard_deviation)
         return planes
 

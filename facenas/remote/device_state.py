@@ -13,6 +13,7 @@ from facenas.devices.fingerprint import Fingerprint
 from facenas.devices.target import Target
 from facenas.errors import DeviceError
 from facenas.runtimes.compiled_model import LayerTimes
+from facenas.runtimes.runtime import runtime_of
 
 HOT_C = 85.0
 _LOW_CLOCK = 0.9
@@ -30,7 +31,7 @@ def fingerprint_of_facts(facts: Any, target: Target, host: str) -> Fingerprint:
         l4t = re.match(r"# R(\d+) \(release\), REVISION: ([\d.]+)", str(facts["l4t"]))
         driver = f", CUDA driver {facts['cuda_driver']}" if "cuda_driver" in facts else ""
         return Fingerprint(
-            cpu=hardware if target.runtime == "tensorrt" and hardware else describe_cpu(cpuinfo, fallback),
+            cpu=hardware if runtime_of(target).on_gpu and hardware else describe_cpu(cpuinfo, fallback),
             instruction_sets=tuple(sorted(kernel_flags(cpuinfo))),
             cores=int(facts["cores"]),
             governor=f"{facts['governor'] or 'unknown'}{f', power mode {mode}' if mode else ''}",

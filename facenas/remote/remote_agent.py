@@ -7,7 +7,7 @@ clock meanwhile. Power mode, clock, temperature and throttling of a Jetson are w
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -24,6 +24,7 @@ from facenas.remote.agent_session import Session, words_for_exit
 from facenas.remote.device_state import StateWatch, fingerprint_of_facts
 from facenas.runtimes.compiled_model import LayerTimes
 from facenas.runtimes.local_agent import TIMEOUT_S, Sample
+from facenas.runtimes.runtime import runtime_of
 from facenas.units import Size
 
 # A minute in all: a board that restarts is back by then.
@@ -57,8 +58,10 @@ class RemoteAgent:
         retry_delays_s: tuple[float, ...] = RETRY_DELAYS_S,
         note: Callable[[str], None] | None = None,
     ) -> None:
-        if target.precision not in PRECISIONS.get(target.runtime, ()):
+        elsewhere = runtime_of(target).elsewhere
+        if elsewhere is None or target.precision not in PRECISIONS[target.runtime]:
             raise InputError(f"device '{target}' cannot be profiled through a host; profile it where it is")
+        self._elsewhere = elsewhere
         self._target, self._transport, self._python = target, transport, python
         self._timeout_s, self._retry_delays_s = timeout_s, retry_delays_s
         self._note = note or (lambda text: None)
@@ -67,7 +70,7 @@ class RemoteAgent:
         self._timing_cache = b""
         self._fingerprint: Fingerprint | None = None
         self._networks: dict[tuple[Detector, Size], _Network] = {}
-        self._layers_of_nodes: dict[str, dict[str, str]] = {}
+        self._layers_of_nodes: dict[str, Mapping[str, str]] = {}
         self._watch = StateWatch(transport.host, self._note)
 
     def __enter__(self) -> Self:
@@ -163,33 +166,15 @@ class RemoteAgent:
         """The network with random weights, in the precision of the target."""
         from facenas.exporters.onnx_graph import build_onnx, random_weights
 
-        model = build_onnx(graph, random_weights(graph))
-        if self._target.precision == "fp16":
-            from facenas.exporters.onnx_half import half_model
-
-            model = half_model(model)
+        model = self._elsewhere.stand_in(build_onnx(graph, random_weights(graph)), self._target.precision)
         return bytes(model.SerializeToString())
 
     def _layer_times(self, network: _Network, reply: dict[str, Any], data: bytes, runs: int) -> LayerTimes:
         """The runtime's rows as layers of the graph, by the code that reads a local runtime's."""
         layers = tuple(layer.name for layer in network.graph.layers)
-        match self._target.runtime:
-            case "onnxruntime":
-                from facenas.runtimes.onnxruntime_cpu import layer_times_of_events, layers_of_nodes
-
-                if data:
-                    self._layers_of_nodes[network.key] = layers_of_nodes(data, layers)
-                return layer_times_of_events(reply["events"], self._layers_of_nodes[network.key], reply["warm_up"])
-            case "openvino":
-                from facenas.runtimes.openvino_cpu import layer_times_of_readings
-
-                readings = [[(str(name), int(ns)) for name, ns in reply[key]] for key in ("before", "after")]
-                before, after = readings
-                return layer_times_of_readings(before, after, layers, layers[0], reply["warm_up"], runs)
-            case _:
-                from facenas.runtimes.tensorrt_gpu import layer_times_of
-
-                return layer_times_of(reply["rows"], layers)
+        if data:
+            self._layers_of_nodes[network.key] = self._elsewhere.layers_of_nodes(data, layers)
+        return self._elsewhere.layer_times(reply, layers, self._layers_of_nodes.get(network.key, {}), runs)
 
     def connect(self) -> Session:
         """Copy the agent there, start it, and hear what the device is."""

@@ -1,4 +1,4 @@
-"""The fingerprint of this machine, read for the runtime of a target."""
+"""The fingerprint of this machine, read for a target; its runtime must be installed."""
 
 import importlib.metadata
 import os
@@ -6,17 +6,13 @@ import platform
 
 from facenas.devices.cpu import cores, cpu_flags, cpu_model, governor
 from facenas.devices.fingerprint import Fingerprint
-from facenas.devices.target import GPU, Target
+from facenas.devices.target import Target
 
 _LIMITING_VARIABLES = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 
 
-def read_fingerprint(target: Target) -> Fingerprint:
-    """The fingerprint of this machine running `target`; its runtime must be installed."""
-    if target.hardware == GPU:
-        return _gpu_fingerprint(target)
-    if target.estimated:
-        return _npu_fingerprint(target)
+def of_this_cpu(target: Target) -> Fingerprint:
+    """The fingerprint of this machine's CPU."""
     return Fingerprint(
         cpu=cpu_model(),
         instruction_sets=tuple(sorted(cpu_flags() | _limits())),
@@ -36,7 +32,7 @@ def _limits() -> frozenset[str]:
     return frozenset(f"{name}={value}" for name, value in found.items() if value)
 
 
-def _npu_fingerprint(target: Target) -> Fingerprint:
+def of_an_npu(target: Target) -> Fingerprint:
     """That of an NPU that only its compiler knows: whatever machine runs the compiler, its answer is the same."""
     from facenas.runtimes.vela import npu_of
 
@@ -53,14 +49,24 @@ def _npu_fingerprint(target: Target) -> Fingerprint:
     )
 
 
-def _gpu_fingerprint(target: Target) -> Fingerprint:
+def of_this_gpu(target: Target) -> Fingerprint:
     """That of the GPU: its multiprocessors are the cores, what its driver says stands for the governor."""
-    from facenas.on_device.cuda_driver import Cuda
+    return _of_gpu(target, importlib.metadata.version(target.runtime))
+
+
+def of_tensorrt(target: Target) -> Fingerprint:
+    """That of the GPU, with the flavour of TensorRT that is installed: its package has more than one name."""
     from facenas.on_device.tensorrt_engine import find_package
 
+    package = find_package()
+    assert package is not None
+    return _of_gpu(target, f"{package.flavour} {package.version}")
+
+
+def _of_gpu(target: Target, runtime_version: str) -> Fingerprint:
+    from facenas.on_device.cuda_driver import Cuda
+
     gpu = Cuda().gpu()
-    package = find_package() if target.runtime == "tensorrt" else None
-    version = importlib.metadata.version(target.runtime) if package is None else f"{package.flavour} {package.version}"
     return Fingerprint(
         cpu=gpu.name,
         instruction_sets=(f"sm_{gpu.compute_capability.replace('.', '')}",),
@@ -68,7 +74,7 @@ def _gpu_fingerprint(target: Target) -> Fingerprint:
         governor=f"driver for CUDA {gpu.driver}",
         operating_system=f"{platform.system()} {platform.machine()}",
         runtime=target.runtime,
-        runtime_version=version,
+        runtime_version=runtime_version,
         precision=target.precision,
         threads=target.threads,
     )

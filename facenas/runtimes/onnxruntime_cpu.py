@@ -9,7 +9,7 @@ reorder belongs to the layer whose output it reorders (for the image: to the lay
 import json
 import tempfile
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -163,7 +163,7 @@ def layers_of_nodes(optimized: bytes, layers: Collection[str]) -> dict[str, str]
     return found
 
 
-def layer_times_of_events(events: list[dict[str, Any]], layer_of_node: dict[str, str], warm_up: int) -> LayerTimes:
+def layer_times_of_events(events: list[dict[str, Any]], layer_of_node: Mapping[str, str], warm_up: int) -> LayerTimes:
     """Sums of the kernels' durations by layer and run, from the events of a profile: it lists one run after another."""
     runs = sorted((event["ts"], event["dur"]) for event in events if event["name"] == "model_run")
     kernels = [event for event in events if event.get("cat") == "Node" and event["name"].endswith(_KERNEL)]

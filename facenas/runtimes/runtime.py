@@ -1,15 +1,225 @@
-"""Which runtime compiles a model for which target. Each is imported only when it is asked for."""
+"""Every runtime, one `Runtime` each: what it is called, how a model is loaded, and all that is peculiar to it.
 
+A runtime is a module with a `CompiledModel`, a record here, and a line in `facenas.devices.target.NAMED_TARGETS` for each
+device that has it; docs/runtimes.md shows the three. Modules are imported only when they are asked for.
+
+`session_drift` says by how much whole sessions of measuring shift, as a share of a latency, by precision. From profiles and
+four later sessions on three days, one machine with 2 virtual cores: all networks of a session took longer or shorter
+together, on ONNX Runtime by -1.9 to +2.0 %, on OpenVINO by -1.8 to +7.0 % in float32, by -1.9 to +4.2 % in bfloat16, by
+-4.1 to +6.8 % in int8. With these numbers the intervals held 9 of 10 of all those latencies. GPUs have ONNX Runtime's
+until theirs are measured; estimates do not drift.
+"""
+
+import importlib.util
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from facenas.devices.target import Target
-from facenas.devices.targets import require_available
-from facenas.errors import InputError
-from facenas.runtimes.compiled_model import CompiledModel
+from facenas.devices.cpu import cores, why_no_bfloat16
+from facenas.devices.fingerprint import Fingerprint
+from facenas.devices.target import MODELLED_NAMES, Target
+from facenas.errors import InputError, MissingPackageError
+from facenas.on_device.tensorrt_engine import PACKAGES as TENSORRT_PACKAGES
+from facenas.runtimes.compiled_model import CompiledModel, LayerTimes
+from facenas.runtimes.fingerprints import of_an_npu, of_tensorrt, of_this_cpu, of_this_gpu
+
+if TYPE_CHECKING:
+    import onnx
+
+Reply = Mapping[str, Any]
+LayersOfNodes = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """How a runtime on a device elsewhere (`facenas.on_device.device_runtimes`) is asked and understood.
+
+    layer_times(reply, layers, layers_of_nodes, runs): the rows of its reply as times of layers; layers_of_nodes(graph,
+    layers): what the graph that it made says of its nodes, where it sends one; stand_in(model, precision): an fp32 ONNX
+    model as one of that precision, for timing only.
+    """
+
+    layer_times: Callable[[Reply, Sequence[str], LayersOfNodes, int], LayerTimes]
+    layers_of_nodes: Callable[[bytes, Sequence[str]], LayersOfNodes] = lambda graph, layers: {}
+    stand_in: Callable[["onnx.ModelProto", str], "onnx.ModelProto"] = lambda model, precision: model
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """`name`: the package, as targets, tables and fingerprints write it; `modules`: any of them is imported; `install`:
+    what to type where none is there.
+
+    load(model, target, timing_only) compiles; why_not(target) says in words why this machine cannot, its package apart;
+    `reentrant`: threads may run one model at once; `estimates`: its times are a vendor's estimates, nothing is measured;
+    `on_gpu`: a device elsewhere is what its board is, not what its CPU is.
+    """
+
+    name: str
+    modules: tuple[str, ...]
+    install: str
+    load: Callable[[Path | bytes, Target, bool], CompiledModel]
+    session_drift: Mapping[str, float]
+    fingerprint: Callable[[Target], Fingerprint] = of_this_cpu
+    why_not: Callable[[Target], str | None] = lambda target: None
+    tells_layers: bool = True
+    estimates: bool = False
+    reentrant: bool = False
+    on_gpu: bool = False
+    elsewhere: Elsewhere | None = None
+
+
+def _load_onnxruntime(model: Path | bytes, target: Target, timing_only: bool) -> CompiledModel:
+    from facenas.runtimes.onnxruntime_cpu import OnnxRuntimeModel, as_int8
+
+    return OnnxRuntimeModel(as_int8(model, timing_only=timing_only) if target.precision == "int8" else model, target)
+
+
+def _onnxruntime_layers(reply: Reply, _: Sequence[str], layers_of_nodes: LayersOfNodes, runs: int) -> LayerTimes:
+    from facenas.runtimes.onnxruntime_cpu import layer_times_of_events
+
+    return layer_times_of_events(reply["events"], layers_of_nodes, reply["warm_up"])
+
+
+def _onnxruntime_nodes(graph: bytes, layers: Sequence[str]) -> LayersOfNodes:
+    from facenas.runtimes.onnxruntime_cpu import layers_of_nodes
+
+    return layers_of_nodes(graph, layers)
+
+
+def _load_openvino(model: Path | bytes, target: Target, timing_only: bool) -> CompiledModel:
+    from facenas.runtimes.openvino_cpu import OpenVinoModel
+
+    return OpenVinoModel(model, target, timing_only=timing_only)
+
+
+def _openvino_layers(reply: Reply, layers: Sequence[str], _: LayersOfNodes, runs: int) -> LayerTimes:
+    from facenas.runtimes.openvino_cpu import layer_times_of_readings
+
+    before, after = ([(str(name), int(ns)) for name, ns in reply[key]] for key in ("before", "after"))
+    return layer_times_of_readings(before, after, layers, layers[0], reply["warm_up"], runs)
+
+
+def _load_litert(model: Path | bytes, target: Target, timing_only: bool) -> CompiledModel:
+    from facenas.runtimes.litert_cpu import LiteRtModel
+
+    return LiteRtModel(model, target)
+
+
+def _load_vela(model: Path | bytes, target: Target, timing_only: bool) -> CompiledModel:
+    from facenas.runtimes.vela import VelaModel
+
+    return VelaModel(model, target, timing_only=timing_only)
+
+
+def _load_tensorrt(model: Path | bytes, target: Target, timing_only: bool) -> CompiledModel:
+    from facenas.runtimes.tensorrt_gpu import TensorRtModel
+
+    return TensorRtModel(model, target, timing_only=timing_only)
+
+
+def _tensorrt_layers(reply: Reply, layers: Sequence[str], _: LayersOfNodes, runs: int) -> LayerTimes:
+    from facenas.runtimes.tensorrt_gpu import layer_times_of
+
+    return layer_times_of(reply["rows"], tuple(layers))
+
+
+def _tensorrt_stand_in(model: "onnx.ModelProto", precision: str) -> "onnx.ModelProto":
+    from facenas.runtimes.tensorrt_gpu import stand_in
+
+    return stand_in(model, precision)
+
+
+def _load_torch(model: Path | bytes, target: Target, timing_only: bool) -> CompiledModel:
+    from facenas.runtimes.torch_cuda import TorchCudaModel
+
+    return TorchCudaModel(model, target)
+
+
+def _why_no_gpu(_: Target) -> str | None:
+    from facenas.on_device.cuda_driver import Cuda, CudaError
+
+    try:
+        Cuda()
+    except CudaError as error:
+        return str(error)
+    return None
+
+
+def _why_no_precision(target: Target) -> str | None:
+    return why_no_bfloat16() if target.precision == "bf16" else None
+
+
+RUNTIMES: Mapping[str, Runtime] = {
+    runtime.name: runtime
+    for runtime in (
+        Runtime(
+            name="onnxruntime",
+            modules=("onnxruntime",),
+            install="pip install onnxruntime",
+            load=_load_onnxruntime,
+            session_drift={"fp32": 0.012, "int8": 0.012},
+            reentrant=True,
+            elsewhere=Elsewhere(_onnxruntime_layers, _onnxruntime_nodes),
+        ),
+        Runtime(
+            name="openvino",
+            modules=("openvino",),
+            install="pip install openvino",
+            load=_load_openvino,
+            session_drift={"fp32": 0.07, "bf16": 0.035, "int8": 0.07},
+            why_not=_why_no_precision,
+            elsewhere=Elsewhere(_openvino_layers),
+        ),
+        Runtime(
+            name="ai-edge-litert",
+            modules=("ai_edge_litert",),
+            install="pip install 'facenas[npu]'",
+            load=_load_litert,
+            session_drift={},
+            tells_layers=False,
+        ),
+        Runtime(
+            name="ethos-u-vela",
+            modules=("ethosu",),
+            install="pip install 'facenas[npu]'",
+            load=_load_vela,
+            session_drift={"int8": 0.0},
+            fingerprint=of_an_npu,
+            estimates=True,
+        ),
+        Runtime(
+            name="tensorrt",
+            modules=TENSORRT_PACKAGES,
+            install="pip install 'facenas[tensorrt]'",
+            load=_load_tensorrt,
+            session_drift={"fp32": 0.012, "fp16": 0.012, "int8": 0.012},
+            fingerprint=of_tensorrt,
+            why_not=_why_no_gpu,
+            on_gpu=True,
+            elsewhere=Elsewhere(_tensorrt_layers, stand_in=_tensorrt_stand_in),
+        ),
+        Runtime(
+            name="torch",
+            modules=("torch",),
+            install="pip install torch",
+            load=_load_torch,
+            session_drift={"fp32": 0.012, "fp16": 0.012},
+            fingerprint=of_this_gpu,
+            why_not=_why_no_gpu,
+            on_gpu=True,
+        ),
+    )
+}
+
+
+def runtime_of(target: Target) -> Runtime:
+    """The record of a target's runtime."""
+    return RUNTIMES[target.runtime]
 
 
 def load_model(model: Path | bytes, target: Target, *, timing_only: bool = False) -> CompiledModel:
-    """Compile an ONNX file (or, for OpenVINO, an .xml file) or the bytes of an ONNX model for a target.
+    """Compile a file, an ONNX one or of the runtime's own format, or the bytes of an ONNX model for a target.
 
     With `timing_only`, a float32 model stands for the one of the target's precision that it would become.
     Raises InputError for what is no usable model, MissingPackageError where the target's runtime is not installed.
@@ -17,32 +227,48 @@ def load_model(model: Path | bytes, target: Target, *, timing_only: bool = False
     require_available(target)
     if isinstance(model, Path) and not model.is_file():
         raise InputError(f"no model at {model}; check the path")
-    match target.runtime:
-        case "onnxruntime":
-            from facenas.runtimes.onnxruntime_cpu import OnnxRuntimeModel, as_int8
+    return runtime_of(target).load(model, target, timing_only)
 
-            if target.precision == "int8":
-                model = as_int8(model, timing_only=timing_only)
-            return OnnxRuntimeModel(model, target)
-        case "openvino":
-            from facenas.runtimes.openvino_cpu import OpenVinoModel
 
-            return OpenVinoModel(model, target, timing_only=timing_only)
-        case "ai-edge-litert":
-            from facenas.runtimes.litert_cpu import LiteRtModel
+def read_fingerprint(target: Target) -> Fingerprint:
+    """The fingerprint of this machine running `target`; its runtime must be installed."""
+    return runtime_of(target).fingerprint(target)
 
-            return LiteRtModel(model, target)
-        case "ethos-u-vela":
-            from facenas.runtimes.vela import VelaModel
 
-            return VelaModel(model, target, timing_only=timing_only)
-        case "tensorrt":
-            from facenas.runtimes.tensorrt_gpu import TensorRtModel
+@dataclass(frozen=True)
+class _Unavailable:
+    words: str
+    missing_package: bool = False
 
-            return TensorRtModel(model, target, timing_only=timing_only)
-        case "torch":
-            from facenas.runtimes.torch_cuda import TorchCudaModel
 
-            return TorchCudaModel(model, target)
-        case _:
-            raise InputError(f"device '{target}' has the runtime {target.runtime}, which runs no model here")
+def why_unavailable(target: Target) -> str | None:
+    """None where this machine can run the target, else the reason in words."""
+    reason = _unavailable(target)
+    return None if reason is None else reason.words
+
+
+def require_available(target: Target) -> None:
+    """Raises MissingPackageError or InputError with the reason where this machine cannot run the target."""
+    reason = _unavailable(target)
+    if reason is not None:
+        kind = MissingPackageError if reason.missing_package else InputError
+        raise kind(f"device '{target}' cannot be used here: {reason.words}")
+
+
+def _unavailable(target: Target) -> _Unavailable | None:
+    if target.elsewhere:
+        how = f"facenas profile --device {target} --host user@host measures it, nothing else runs there"
+        return _Unavailable(f"it is elsewhere; {how}")
+    if target.name in MODELLED_NAMES:
+        return _Unavailable(
+            "a board that is modelled, not measured, and not here; it predicts and searches, but runs nothing"
+        )
+    runtime = runtime_of(target)
+    if not any(importlib.util.find_spec(module) for module in runtime.modules):
+        words = f"the package '{runtime.name}' is not installed; install it with: {runtime.install}"
+        return _Unavailable(words, missing_package=True)
+    if reason := runtime.why_not(target):
+        return _Unavailable(reason)
+    if target.threads > cores():
+        return _Unavailable(f"{target.threads} threads are more than the {cores()} cores that this process may use")
+    return None

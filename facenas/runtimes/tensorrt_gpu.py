@@ -37,7 +37,7 @@ class TensorRtModel(CompiledModel):
             else:
                 given = onnx.load_from_string(model.read_bytes() if isinstance(model, Path) else model)
                 self._layers = _layers_of_nodes(given)
-                converted = _in_precision(given, target, timing_only=timing_only)
+                converted = stand_in(given, target.precision) if timing_only else given
                 _require_precision(precision_of(converted), target, name)
                 plan = build_plan(package, converted.SerializeToString(), target.precision)
             self._engine = Engine(package, plan, cuda)
@@ -100,14 +100,14 @@ def _layers_of_nodes(model: onnx.ModelProto) -> tuple[str, ...]:
     return tuple(dict.fromkeys(node.name.partition("/")[0] for node in model.graph.node if node.op_type in kinds))
 
 
-def _in_precision(model: onnx.ModelProto, target: Target, *, timing_only: bool) -> onnx.ModelProto:
-    """The graph as it is or, where it is float32 and for timing only, in the target's precision.
+def stand_in(model: onnx.ModelProto, precision: str) -> onnx.ModelProto:
+    """A float32 graph in a precision, for timing only; any other graph as it is.
 
     The ranges of an int8 graph are then those of a random image: latency does not depend on them.
     """
-    if not timing_only or precision_of(model) != "fp32":
+    if precision_of(model) != "fp32":
         return model
-    match target.precision:
+    match precision:
         case "fp16":
             from facenas.exporters.onnx_half import halved
 

@@ -14,10 +14,10 @@ from dataclasses import replace
 from statistics import median
 
 from facenas.architecture import Detector, parse_detector
-from facenas.devices.targets import require_available, resolve_target
+from facenas.devices.targets import resolve_target
 from facenas.errors import BudgetError, InputError
 from facenas.graph import build_graph
-from facenas.runtimes.runtime import load_model
+from facenas.runtimes.runtime import load_model, require_available, runtime_of
 from facenas.runtimes.timing import Latency, measure_latency
 from facenas.searching.result import Candidate, SearchResult
 from facenas.units import LOW_PERCENTILE, Size
@@ -112,7 +112,7 @@ def _measured(result: SearchResult, input_size: Size, report: Report) -> list[Ca
     confirmed = []
     for index, candidate in enumerate(top):
         found_ms = {name: round(values[index], 4) for name, values in found.items()}
-        estimated_ms = {name: value for name, value in found_ms.items() if resolve_target(name).estimated}
+        estimated_ms = {name: value for name, value in found_ms.items() if runtime_of(resolve_target(name)).estimates}
         measured_ms = {name: value for name, value in found_ms.items() if name not in estimated_ms}
         confirmed.append(replace(candidate, measured_ms=measured_ms, estimated_ms=estimated_ms))
     return confirmed
@@ -127,7 +127,7 @@ def _measure(detectors: list[Detector], name: str, input_size: Size, report: Rep
         graph = build_graph(detector, input_size)
         onnx_bytes = build_onnx(graph, random_weights(graph)).SerializeToString()
         models.append(load_model(onnx_bytes, target, timing_only=True))
-    what = f"{'estimating' if target.estimated else 'measuring'} {len(models)} candidates on {name}"
+    what = f"{'estimating' if runtime_of(target).estimates else 'measuring'} {len(models)} candidates on {name}"
     return measure_latency(models, progress=lambda done, total: report(done, total, what))
 
 
@@ -135,7 +135,7 @@ def _missed(top: Sequence[Candidate], budgets_ms: Mapping[str, float]) -> str:
     """Names the device whose budget is missed by the most, at its best."""
     least = {name: min(candidate.found_ms[name] for candidate in top) for name in budgets_ms}
     name = max(budgets_ms, key=lambda name: least[name] / budgets_ms[name])
-    how = "by Vela's estimate" if resolve_target(name).estimated else "when measured"
+    how = "by Vela's estimate" if runtime_of(resolve_target(name)).estimates else "when measured"
     return (
         f"none of the {len(top)} best candidates meets its budgets {how}: on {name} the fastest takes "
         f"{least[name]:.3f} ms of {budgets_ms[name]:g} ms"

@@ -12,7 +12,7 @@ from tiny_tables import TINY_INPUT, made_up_cost_ns
 from facenas.data.image import encode_jpeg
 from facenas.devices.targets import resolve_target
 from facenas.latency.table import Calibration, LatencyTable, OperatorTime, save_table
-from facenas.runtimes.fingerprints import read_fingerprint
+from facenas.runtimes.runtime import read_fingerprint
 from facenas.scoring.ddsar import PAPER_STAGE_WEIGHTS
 from facenas.spaces.named import load_space
 from facenas.spaces.space import Space

@@ -6,7 +6,7 @@ import pytest
 from facenas.devices.fingerprint import differences, fingerprint_from_json
 from facenas.devices.targets import resolve_target
 from facenas.errors import TableError
-from facenas.runtimes.fingerprints import read_fingerprint
+from facenas.runtimes.runtime import read_fingerprint
 
 
 def test_a_fingerprint_reads_back_from_json() -> None:

@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 
 from facenas.devices.own_devices import OwnDevice, add_device, devices_file, load_devices, remove_device
-from facenas.devices.targets import resolve_target, why_unavailable
+from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
+from facenas.runtimes.runtime import why_unavailable
 
 NANO = OwnDevice("nano", "user@jetson.local", "tensorrt", "fp16", python="/opt/Py thon\\3/bin/python3")
 

@@ -17,11 +17,12 @@ from onnx import TensorProto, numpy_helper
 from random_networks import ALL_FAMILIES, confident_checkpoint
 
 from facenas.detector.face_detector import FaceDetector
-from facenas.devices import targets
-from facenas.devices.targets import resolve_target, why_unavailable
+from facenas.devices import cpu
+from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.evaluation.parity import relative_difference
 from facenas.graph import build_graph
+from facenas.runtimes.runtime import why_unavailable
 from facenas.units import Size
 
 SIZE = Size(160, 128)
@@ -182,7 +183,7 @@ def test_files_cut_off_or_parted_from_their_weights_are_refused(folder: Path, tm
 def test_a_precision_that_the_cpu_lacks_is_refused(
     folder: Path, tmp_path: Path, model: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(targets, "cpu_flags", frozenset)
+    monkeypatch.setattr(cpu, "cpu_flags", frozenset)
     with pytest.raises(InputError, match="this CPU computes no bfloat16"):
         export_openvino(model, tmp_path / "model.xml", precision="bf16")
     if (folder / "bf16.xml").exists():

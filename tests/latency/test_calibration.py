@@ -4,9 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facenas.devices.targets import resolve_target
 from facenas.errors import TableError
-from facenas.latency.calibration import calibration_of, fit, held_out_predictions, session_drift
+from facenas.latency.calibration import calibration_of, fit, held_out_predictions
 
 SUMS_NS = np.linspace(1e6, 2e7, 20)
 
@@ -39,11 +38,6 @@ def test_exact_networks_have_no_error_and_noisy_ones_have_theirs() -> None:
     assert noisy.error_percent > 1
     assert noisy.low_ratio < 1 < noisy.high_ratio
     assert noisy.networks == 20
-
-
-def test_int8_sessions_drift_more_and_estimates_not_at_all() -> None:
-    assert session_drift(resolve_target("cpu")) < session_drift(resolve_target("cpu-openvino-int8"))
-    assert session_drift(resolve_target("npu")) == 0
 
 
 def test_a_network_takes_no_part_in_its_own_prediction() -> None:

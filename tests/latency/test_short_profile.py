@@ -15,7 +15,7 @@ from facenas.latency.predictor import Source, predict
 from facenas.latency.short_profile import ShortPlan, short_profile
 from facenas.latency.table import LatencyTable, load_table, save_table
 from facenas.quiet import Patience
-from facenas.runtimes.fingerprints import read_fingerprint
+from facenas.runtimes.runtime import read_fingerprint
 from facenas.spaces.named import load_space
 
 CPU = resolve_target("cpu")

@@ -14,7 +14,7 @@ from facenas.errors import BusyMachineError, TableError
 from facenas.latency.provenance import facts_of
 from facenas.latency.table import Calibration, LatencyTable, ShortProfile, load_table, save_table
 from facenas.latency.this_machine import Calibrate, TableRequest, facts_of_table, table_of_this_machine
-from facenas.runtimes.fingerprints import read_fingerprint
+from facenas.runtimes.runtime import read_fingerprint
 from facenas.units import Size
 
 CPU = resolve_target("cpu")

@@ -14,14 +14,14 @@ from facenas.exporters.onnx_graph import build_onnx, random_weights
 from facenas.exporters.tensorrt import build_plan, timing_cache_path
 
 from facenas.architecture import parse_detector
-from facenas.devices.targets import resolve_target, why_unavailable
+from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.graph import build_graph
 from facenas.on_device.cuda_driver import Cuda, CudaError, Gpu
 from facenas.on_device.tensorrt_engine import Engine, Package, TensorRtError, build, find_package
 from facenas.runtimes import tensorrt_gpu
 from facenas.runtimes.compiled_model import example_image
-from facenas.runtimes.runtime import load_model
+from facenas.runtimes.runtime import load_model, why_unavailable
 from facenas.runtimes.tensorrt_gpu import TensorRtModel, layer_times_of
 from facenas.units import Size
 

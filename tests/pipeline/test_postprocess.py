@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from facenas.graph import STRIDES, output_channels
 from facenas.pipeline.faces import Faces
+from facenas.pipeline.fit import Stretched, Unscaled
 from facenas.pipeline.postprocess import decode, find_faces, suppress
+from facenas.units import Size
 
 WIDTH_PX, HEIGHT_PX = 96, 64
 
@@ -126,7 +128,7 @@ def test_no_face_gives_empty_arrays_of_the_right_shape(landmarks: bool) -> None:
     assert (faces.boxes.shape, faces.scores.shape, faces.rows.shape) == ((0, 4), (0,), (0, 5))
     assert faces.landmarks is None or faces.landmarks.shape == (0, 5, 2)
     assert (faces.landmarks is not None) == landmarks
-    assert len(faces.rescaled(0.5, 10, 10)) == 0
+    assert len(faces.rescaled(Unscaled()(np.zeros((10, 10, 3), np.uint8)))) == 0
 
 
 def iou_matrix(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -180,9 +182,9 @@ def test_suppression_at_the_edges() -> None:
 def test_faces_come_back_in_pixels_of_the_photo_and_clipped_to_it() -> None:
     boxes = np.array([[-5, 10, 20, 30], [40, 40, 90, 70]], np.float32)
     faces = Faces(boxes, np.array([0.9, 0.8], np.float32), np.full((2, 5, 2), 12, np.float32))
-    scaled = faces.rescaled(0.5, 150, 100)
-    assert scaled.boxes.tolist() == [[0, 20, 40, 60], [80, 80, 150, 100]]
+    scaled = faces.rescaled(Stretched(Size(75, 25))(np.zeros((100, 150, 3), np.uint8)))
+    assert scaled.boxes.tolist() == [[0, 40, 40, 100], [80, 100, 150, 100]]
     assert scaled.landmarks is not None
-    assert (scaled.landmarks == 24).all()
+    assert (scaled.landmarks == [24, 48]).all()
     assert scaled.rows.shape == (2, 5)
     assert scaled.rows[:, 4].tolist() == scaled.scores.tolist()

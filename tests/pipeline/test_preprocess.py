@@ -23,6 +23,12 @@ def test_the_order_of_the_colours() -> None:
     np.testing.assert_allclose(rgb[0, 0], (picture[:, :, 0].astype(np.float32) - 100) / 50, rtol=1e-6)
 
 
+def test_each_channel_may_have_a_mean_of_its_own() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (4, 5, 3), dtype=np.uint8)
+    planes = Preprocessing("BGR", (104, 117, 123), 1.0).normalise(picture)
+    np.testing.assert_array_equal(planes[0], (picture[:, :, ::-1] - np.float32([104, 117, 123])).transpose(2, 0, 1))
+
+
 def test_it_reads_back_from_its_json() -> None:
     preprocessing = Preprocessing("BGR", 104.0, 1.0)
     assert Preprocessing(**preprocessing.to_json()) == preprocessing

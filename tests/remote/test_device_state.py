@@ -6,7 +6,7 @@ from facenas.devices.targets import resolve_target
 from facenas.errors import DeviceError
 from facenas.on_device.device_facts import facts, state
 from facenas.remote.device_state import StateWatch, fingerprint_of_facts
-from facenas.runtimes.fingerprints import read_fingerprint
+from facenas.runtimes.runtime import read_fingerprint
 
 # What the agent would read on a Jetson, after NVIDIA's documentation; no board was at hand.
 JETSON_FACTS = {

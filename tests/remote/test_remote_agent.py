@@ -4,14 +4,17 @@ import random
 import signal
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
+import onnx
 import pytest
-from remote.far_devices import CPU, DETECTOR, SIZE, remote, wait_until_empty
+from remote.far_devices import CPU, DETECTOR, HELLO, SIZE, fake_device, remote, wait_until_empty
 from remote.ssh_server import SshServer
 from tiny_tables import TINY_INPUT, tiny_space
 
 from facenas.devices.host import transport_for
+from facenas.devices.own_devices import OwnDevice
 from facenas.devices.targets import resolve_target
 from facenas.errors import ConnectionLostError, DeviceError, InputError
 from facenas.graph import build_graph
@@ -20,7 +23,7 @@ from facenas.latency.profiler import Plan, profile
 from facenas.locks import only_one
 from facenas.remote.agent_session import agent_file
 from facenas.remote.remote_agent import RemoteAgent
-from facenas.runtimes.fingerprints import read_fingerprint
+from facenas.runtimes.runtime import read_fingerprint
 
 
 def test_a_device_over_ssh_measures_as_this_machine_does_and_is_left_clean(server: SshServer) -> None:
@@ -141,3 +144,38 @@ def test_the_command_line_profiles_through_a_host(tmp_path: Path, monkeypatch: p
     refused = facenas("profile", "--device", "box")
     assert refused.returncode == 2
     assert "there is no '/nowhere/python' on local" in refused.stderr
+
+
+def test_an_fp16_device_of_ones_own_is_sent_half_precision_and_its_layers_are_read(tmp_path: Path) -> None:
+    agent = f"""
+    import onnx
+    models = {{}}
+    while frame := read_frame(stdin):
+        message, data = frame
+        if message["operation"] == "compile":
+            models[message["model"]] = onnx.load_from_string(data)
+            open({str(tmp_path / "sent.onnx")!r}, "wb").write(data)
+            reply = {{}}
+        elif message["model"] not in models:
+            reply = {{"error": "unknown-model"}}
+        elif message["operation"] == "time":
+            reply = {{"times_ns": [9000] * message["runs"], "state": state()}}
+        else:
+            names = [node.name for node in models[message["model"]].graph.node if node.op_type == "Conv"]
+            reply = {{"rows": [dict.fromkeys(names, 1000)] * message["runs"], "state": state()}}
+        out.write(pack_frame(reply))
+        out.flush()
+    """
+    python = fake_device(tmp_path, HELLO + textwrap.dedent(agent))
+    own = OwnDevice("nano", "local", "tensorrt", "fp16", python=python)
+    with remote(own.host, python, own.target) as device:
+        assert device.measure(DETECTOR, SIZE, runs=3, layers=False).end_to_end_ns == (9000,) * 3
+        layers_ns = device.measure(DETECTOR, SIZE, runs=2, layers=True).layers_ns
+        assert (device.fingerprint.runtime, device.fingerprint.precision) == ("tensorrt", "fp16")
+    sent = onnx.load(tmp_path / "sent.onnx")
+    convolutions = {node.name.partition("/")[0] for node in sent.graph.node if node.op_type == "Conv"}
+    assert {name for name, times in layers_ns.items() if times == [1000] * 2} == convolutions
+    weights = {name for node in sent.graph.node if node.op_type == "Conv" for name in node.input[1:]}
+    kinds = {tensor.data_type for tensor in sent.graph.initializer if tensor.name in weights}
+    assert kinds == {onnx.TensorProto.FLOAT16}
+    assert sent.graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT

@@ -1,3 +1,4 @@
+import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -7,12 +8,15 @@ from facenas.exporters.onnx_graph import build_onnx, random_weights
 from onnx import TensorProto, helper
 
 from facenas.architecture import parse_detector, published_detector
-from facenas.devices.target import LITERT, TARGET_NAMES
-from facenas.devices.targets import resolve_target, why_unavailable
-from facenas.errors import InputError
+from facenas.devices import cpu
+from facenas.devices.own_devices import PRECISIONS
+from facenas.devices.target import TARGET_NAMES
+from facenas.devices.targets import resolve_target
+from facenas.errors import InputError, MissingPackageError
 from facenas.graph import Graph, build_graph
+from facenas.on_device.device_runtimes import RUNTIMES as RUNTIMES_THERE
 from facenas.runtimes.compiled_model import CompiledModel, example_image
-from facenas.runtimes.runtime import load_model
+from facenas.runtimes.runtime import RUNTIMES, load_model, require_available, runtime_of, why_unavailable
 from facenas.units import Size
 
 SIZE = Size(128, 96)
@@ -22,7 +26,7 @@ NARROW = (
     "SuperResK3K3(24,40,2,16,1)SuperResIDWE1K5(40,40,2,24,1)PAFPN(16)HeadDW(24,1)"
 )
 TARGETS = [name for name in TARGET_NAMES if not why_unavailable(resolve_target(name))]
-COUNTING = [name for name in TARGETS if resolve_target(name).runtime != LITERT]  # LiteRT has no layer counters
+COUNTING = [name for name in TARGETS if runtime_of(resolve_target(name)).tells_layers]
 
 
 def _graph(text: str = NARROW) -> Graph:
@@ -106,3 +110,35 @@ def test_a_model_that_takes_no_image_is_refused(target_name: str) -> None:
     onnx.checker.check_model(model)
     with pytest.raises(InputError, match="a detector has one of shape"):
         load_model(model.SerializeToString(), resolve_target(target_name))
+
+
+def test_why_a_target_cannot_be_used_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert why_unavailable(resolve_target("cpu")) is None
+    assert "more than" in str(why_unavailable(resolve_target("cpu-999threads")))
+    monkeypatch.setattr(cpu, "cpu_flags", lambda: frozenset({"amx_bf16"}))
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_AMX")
+    assert why_unavailable(resolve_target("cpu-openvino-bf16")) is None
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    assert "ONEDNN_MAX_CPU_ISA=AVX2" in str(why_unavailable(resolve_target("cpu-openvino-bf16")))
+    monkeypatch.setattr(cpu, "cpu_flags", frozenset)
+    assert "bfloat16" in str(why_unavailable(resolve_target("cpu-openvino-bf16")))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MissingPackageError, match="pip install onnxruntime"):
+        require_available(resolve_target("cpu"))
+
+
+def test_every_device_with_a_name_has_a_runtime_and_what_can_be_profiled_a_drift() -> None:
+    targets = [resolve_target(name) for name in TARGET_NAMES]
+    assert {target.runtime for target in targets} == set(RUNTIMES)
+    for target in targets:
+        runtime = runtime_of(target)
+        assert runtime.tells_layers == (target.precision in runtime.session_drift)
+    own = {name for name, runtime in RUNTIMES.items() if runtime.elsewhere is not None}
+    assert own == set(PRECISIONS) == set(RUNTIMES_THERE)
+    for name, precisions in PRECISIONS.items():
+        assert set(precisions) <= set(RUNTIMES[name].session_drift)
+
+
+def test_int8_sessions_drift_more_and_estimates_not_at_all() -> None:
+    assert RUNTIMES["onnxruntime"].session_drift["fp32"] < RUNTIMES["openvino"].session_drift["int8"]
+    assert runtime_of(resolve_target("npu")).session_drift["int8"] == 0

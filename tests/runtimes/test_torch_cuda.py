@@ -5,11 +5,11 @@ from facenas.exporters.onnx_graph import build_onnx, random_weights
 from onnx import TensorProto, helper
 
 from facenas.architecture import parse_detector
-from facenas.devices.targets import resolve_target, why_unavailable
+from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.graph import build_graph
 from facenas.runtimes.compiled_model import example_image
-from facenas.runtimes.runtime import load_model
+from facenas.runtimes.runtime import load_model, why_unavailable
 from facenas.runtimes.torch_cuda import TorchCudaModel, TorchNetwork
 from facenas.units import Size
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from facenas.architecture import Detector
 from facenas.cli.main import app
-from facenas.devices.targets import resolve_target, why_unavailable
+from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.evaluation.gates import LatencyCheck, Limits, latency_gates
 from facenas.graph import build_graph
@@ -19,7 +19,7 @@ from facenas.latency.carriers import random_networks
 from facenas.latency.predictor import OperatorCosts, predict
 from facenas.latency.table import find_table
 from facenas.runtimes.compiled_model import CompiledModel
-from facenas.runtimes.runtime import load_model
+from facenas.runtimes.runtime import load_model, why_unavailable
 from facenas.spaces.named import facenas_edge
 from facenas.units import Size
 
