@@ -1,8 +1,9 @@
 """The latency table of a target for this machine: the one rule for all that speaks of milliseconds.
 
-A table of this kind of machine (an equal fingerprint) is taken as it is: it was measured for minutes. One of another is
-evidence beside a short profile here (facenas/latency/short_profile.py), made once, at the first need, and kept. Boards
-that are elsewhere, modelled or estimated have their own tables, which no measurement here could mend.
+A short profile that was made here goes first (facenas/latency/short_profile.py). Without one, a table of this kind of
+machine (an equal fingerprint) is taken as it is: it was measured for minutes. One of another is evidence beside a short
+profile, made once, at the first need, and kept. Boards that are elsewhere, modelled or estimated have their own tables,
+which no measurement here could mend.
 """
 
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from facenas.latency.short_profile import short_profile
 from facenas.latency.table import LatencyTable, find_table
 from facenas.quiet import Patience
 from facenas.runtimes.runtime import read_fingerprint, require_available, runtime_of, why_unavailable
-from facenas.spaces.named import DEFAULT_SPACE, load_space
+from facenas.spaces.named import DEFAULT_SPACE, SPACE_NAMES, load_space
 from facenas.spaces.space import Space
 from facenas.units import LOW_PERCENTILE, Size
 
@@ -81,12 +82,12 @@ def table_of_this_machine(
     if here is None or request.calibrate is Calibrate.NEVER:
         assert prior is not None
         return prior
-    if once and prior is not None and _is_enough(prior, here, request.percentile):
-        return prior
-    space = request.space or load_space(DEFAULT_SPACE if prior is None else prior.space)
+    space = request.space or _space_of(prior)
     place = kept_path(target.name, here, space, request.input_size, prior)
     if once and (kept := load_kept(place, here, note)) is not None:
         return kept
+    if once and prior is not None and _is_enough(prior, here, request.percentile):
+        return prior
     with one_at_a_time(place, note):
         if once and (kept := load_kept(place, here, note)) is not None:
             return kept  # another process has made it meanwhile
@@ -115,11 +116,16 @@ def table_as_known(request: TableRequest) -> LatencyTable:
     """The table that is asked for, as far as it was made this machine's before; nothing is measured. Raises TableError."""
     prior = find_table(request.target, request.input_size, request.path)
     here = read_fingerprint(request.target) if is_measured_here(request.target) else None
-    if here is None or not differences(prior.fingerprint, here):
+    if here is None:
         return prior
-    space = request.space or load_space(prior.space)
-    place = kept_path(request.target.name, here, space, request.input_size, prior)
+    place = kept_path(request.target.name, here, request.space or _space_of(prior), request.input_size, prior)
     return load_kept(place, here, lambda line: None) or prior
+
+
+def _space_of(table: LatencyTable | None) -> Space:
+    """The space that a table was made for; the default one where there is no table, or where its space is a file's."""
+    name = DEFAULT_SPACE if table is None else table.space
+    return load_space(name if name in SPACE_NAMES else DEFAULT_SPACE)
 
 
 def _why(prior: LatencyTable, here: Fingerprint) -> str:

@@ -13,7 +13,7 @@ from facenas.devices.targets import resolve_target
 from facenas.errors import BusyMachineError, TableError
 from facenas.latency.provenance import facts_of
 from facenas.latency.table import Calibration, LatencyTable, ShortProfile, load_table, save_table
-from facenas.latency.this_machine import Calibrate, TableRequest, facts_of_table, table_of_this_machine
+from facenas.latency.this_machine import Calibrate, TableRequest, facts_of_table, table_as_known, table_of_this_machine
 from facenas.runtimes.runtime import read_fingerprint
 from facenas.units import Size
 
@@ -72,6 +72,23 @@ def test_a_table_of_this_kind_of_machine_is_taken_as_it_is(cache: Path, tmp_path
     table = table_of_this_machine(request_of(path), measure=measuring)
     assert measuring.times == 0
     assert facts_of_table(table).where == "on this kind of machine"
+
+
+def test_what_was_calibrated_here_goes_before_a_table_of_this_kind_of_machine(
+    cache: Path, tmp_path: Path, measuring: Measuring
+) -> None:
+    path = tmp_path / "own.json"
+    save_table(replace(tiny_table(), fingerprint=HERE), path)
+    anew = table_of_this_machine(request_of(path, calibrate=Calibrate.ANEW), measure=measuring)
+    assert table_of_this_machine(request_of(path), measure=measuring) == anew
+    assert table_as_known(request_of(path)) == anew
+    assert measuring.times == 1
+
+
+def test_a_table_of_a_space_of_its_own_can_be_measured_without_that_space(
+    cache: Path, foreign: Path, measuring: Measuring
+) -> None:
+    assert table_of_this_machine(request_of(foreign, space=None), measure=measuring).fingerprint == HERE
 
 
 def test_one_of_another_machine_is_measured_once_and_kept(cache: Path, foreign: Path, measuring: Measuring) -> None:
