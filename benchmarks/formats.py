@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import typer
 from facenas.exporters.artefact import Artefact
 from facenas.exporters.calibration_photos import choose_calibration
-from facenas.exporters.formats import FORMATS, export_model
+from facenas.exporters.formats import FORMATS, ExportOptions, export_model
 from facenas.exporters.onnx import onnx_of_checkpoint
 from script import about_this_run, run_script
 
@@ -66,8 +66,8 @@ def main(
         for index, (file_format, precision) in enumerate(CASES):
             name = f"{file_format} {precision}"
             report(index, len(CASES), f"exporting {name}")
-            out_path = Path(folder, f"{precision}{Path(FORMATS[file_format]).suffix}")
-            artefacts[name] = export_model(model, file_format, precision, out_path, calibration=chosen)
+            out_path = Path(folder, f"{precision}{FORMATS[file_format].suffix}")
+            artefacts[name] = export_model(model, file_format, out_path, ExportOptions(precision, chosen))
         latencies = time_in_turns(artefacts, report)
         proofs = {name: prove(each, checkpoint, photos, budget, report) for name, each in artefacts.items()}
     rows = [row_of(name, artefacts[name], latencies[name], proofs[name]) for name in artefacts]

@@ -6,5 +6,5 @@ Each format's module has three functions:
     why_not_<format>(model) -> str | None               why a model cannot be converted, in words
     read_description(...) -> Description                what the file says of itself (see `formats.description_of`)
 
-`facenas.exporters.formats` dispatches to the first and the last.
+`facenas.exporters.formats` has a record of each format, which calls the first and the last.
 """

@@ -1,7 +1,9 @@
-"""Every format: the one place that knows which function makes which in which precision, and how a file of it describes
-itself, without loading its runtime.
+"""Every format, one `Format` each: which function writes it, how a file of it describes itself without loading its runtime,
+and what else can be made of such a file. What a file is, is told from its suffix here and nowhere else.
 """
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,86 +15,169 @@ if TYPE_CHECKING:
     from facenas.exporters.calibration_photos import Calibration
     from facenas.exporters.openvino import AccuracyControl
 
-FORMATS = {"onnx": "model.onnx", "openvino": "model.xml", "trt": "model.engine", "tflite": "model.tflite"}
-"""By format: the usual name of its file."""
-SUFFIXES = (".onnx", ".xml", ".engine", ".tflite")
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """`calibration`: photos for int8; `dialect`: for which runtime int8 ONNX is meant; `accuracy`: photos by which layers
+    are taken back from int8 that cost too much."""
+
+    precision: str = "fp32"
+    calibration: "Calibration | None" = None
+    dialect: str = "onnxruntime"
+    accuracy: "AccuracyControl | None" = None
+
+
+@dataclass(frozen=True)
+class Format:
+    """`file_name`: the usual name of its file, whose suffix is the format's; write(model, out, options) writes a described
+    fp32 model; describe(path): what a file says of itself.
+
+    opened(path, folder): the model with any input size, as bytes or as a file in `folder`; with_layers(path, names, folder):
+    the model with these layers' outputs beside its own; None where the format can have no such copy. `judged`: precisions
+    in which `accuracy` is heeded.
+    """
+
+    name: str
+    file_name: str
+    write: Callable[["onnx.ModelProto", Path, ExportOptions], "Artefact"]
+    describe: Callable[[Path], "Description"]
+    opened: Callable[[Path, Path], Path | bytes] | None = None
+    with_layers: Callable[[Path, Sequence[str], Path], Path | bytes] | None = None
+    judged: tuple[str, ...] = ()
+
+    @property
+    def suffix(self) -> str:
+        """The suffix of its files, such as `.onnx`."""
+        return Path(self.file_name).suffix
+
+
+def _write_onnx(model: "onnx.ModelProto", out: Path, options: ExportOptions) -> "Artefact":
+    from facenas.exporters.onnx import export_onnx
+
+    return export_onnx(_in_precision(model, options, options.dialect), out)
+
+
+def _describe_onnx(path: Path) -> "Description":
+    from facenas.exporters.onnx import load_onnx, read_description
+
+    return read_description(load_onnx(path), path)
+
+
+def _open_onnx(path: Path, _: Path) -> bytes:
+    from facenas.exporters.onnx import load_onnx, open_sides
+
+    return bytes(open_sides(load_onnx(path)).SerializeToString())
+
+
+def _onnx_with_layers(path: Path, names: Sequence[str], _: Path) -> bytes:
+    from facenas.exporters.onnx import load_onnx, with_layers
+
+    return bytes(with_layers(load_onnx(path), names).SerializeToString())
+
+
+def _write_openvino(model: "onnx.ModelProto", out: Path, options: ExportOptions) -> "Artefact":
+    from facenas.exporters.openvino import export_openvino
+
+    precision, calibration, accuracy = options.precision, options.calibration, options.accuracy
+    return export_openvino(model, out, precision=precision, calibration=calibration, accuracy=accuracy)
+
+
+def _describe_openvino(path: Path) -> "Description":
+    from facenas.exporters.openvino import read_description
+
+    return read_description(path)
+
+
+def _open_openvino(path: Path, folder: Path) -> Path:
+    from facenas.exporters.openvino import write_opened
+
+    return write_opened(path, folder)
+
+
+def _openvino_with_layers(path: Path, names: Sequence[str], folder: Path) -> Path:
+    from facenas.exporters.openvino import write_with_layers
+
+    return write_with_layers(path, names, folder)
+
+
+def _write_tensorrt(model: "onnx.ModelProto", out: Path, options: ExportOptions) -> "Artefact":
+    from facenas.exporters.tensorrt import export_tensorrt
+
+    return export_tensorrt(_in_precision(model, options, "tensorrt"), out)
+
+
+def _describe_tensorrt(path: Path) -> "Description":
+    from facenas.exporters.artefact import read_sidecar
+
+    return read_sidecar(path)
+
+
+def _write_tflite(model: "onnx.ModelProto", out: Path, options: ExportOptions) -> "Artefact":
+    from facenas.exporters.tflite import export_tflite
+
+    if options.calibration is None:
+        raise InputError(f"no precision '{options.precision}' in this format; add --precision int8")
+    return export_tflite(model, out, options.calibration)
+
+
+def _describe_tflite(path: Path) -> "Description":
+    from facenas.exporters.tflite import read_description
+
+    return read_description(path)
+
+
+FORMATS: Mapping[str, Format] = {
+    each.name: each
+    for each in (
+        Format("onnx", "model.onnx", _write_onnx, _describe_onnx, _open_onnx, _onnx_with_layers),
+        Format(
+            *("openvino", "model.xml", _write_openvino, _describe_openvino, _open_openvino, _openvino_with_layers),
+            judged=("int8",),
+        ),
+        Format("trt", "model.engine", _write_tensorrt, _describe_tensorrt),
+        Format("tflite", "model.tflite", _write_tflite, _describe_tflite),
+    )
+}
+
+
+def format_of(path: Path) -> Format:
+    """The format of a file, from its suffix. Raises InputError for another suffix."""
+    for each in FORMATS.values():
+        if each.suffix == path.suffix.lower():
+            return each
+    suffixes = ", ".join(each.suffix for each in FORMATS.values())
+    raise InputError(f"{path} is no model file ({suffixes}); give one made by `facenas export`")
+
+
+def description_of(path: Path) -> "Description":
+    """What the file says of itself. Raises InputError where it is absent, damaged, or not made by facenas."""
+    return format_of(path).describe(path)
 
 
 def export_model(
-    model: "onnx.ModelProto",
-    file_format: str,
-    precision: str,
-    out: Path,
-    *,
-    calibration: "Calibration | None" = None,
-    dialect: str = "onnxruntime",
-    accuracy: "AccuracyControl | None" = None,
+    model: "onnx.ModelProto", file_format: str, out: Path, options: ExportOptions | None = None
 ) -> "Artefact":
     """Write a described fp32 model as `file_format`, one of FORMATS. int8 needs a `calibration`.
 
-    `dialect`: for which runtime int8 ONNX is meant; `accuracy`: photos by which OpenVINO's int8 gives layers back.
     Raises InputError for a format or precision that there is not, and as the format's own function does.
     """
-    match file_format:
-        case "onnx":
-            from facenas.exporters.onnx import export_onnx
-
-            return export_onnx(_in_precision(model, precision, calibration, dialect), out)
-        case "openvino":
-            from facenas.exporters.openvino import export_openvino
-
-            return export_openvino(model, out, precision=precision, calibration=calibration, accuracy=accuracy)
-        case "trt":
-            from facenas.exporters.tensorrt import export_tensorrt
-
-            return export_tensorrt(_in_precision(model, precision, calibration, "tensorrt"), out)
-        case "tflite":
-            from facenas.exporters.tflite import export_tflite
-
-            if calibration is None:
-                raise InputError(f"no precision '{precision}' in this format; add --precision int8")
-            return export_tflite(model, out, calibration)
-        case _:
-            raise InputError(f"no format '{file_format}'; there are {', '.join(FORMATS)}")
+    if file_format not in FORMATS:
+        raise InputError(f"no format '{file_format}'; there are {', '.join(FORMATS)}")
+    return FORMATS[file_format].write(model, out, options or ExportOptions())
 
 
-def _in_precision(
-    model: "onnx.ModelProto", precision: str, calibration: "Calibration | None", dialect: str
-) -> "onnx.ModelProto":
+def _in_precision(model: "onnx.ModelProto", options: ExportOptions, dialect: str) -> "onnx.ModelProto":
     """The ONNX graph that carries the precision itself, for the formats that are made from such a graph."""
-    match precision:
+    match options.precision:
         case "fp32":
             return model
         case "fp16":
             from facenas.exporters.onnx_half import half_model
 
             return half_model(model)
-        case "int8" if calibration is not None:
+        case "int8" if options.calibration is not None:
             from facenas.exporters.onnx_int8 import quantize_model
 
-            return quantize_model(model, calibration, dialect=dialect)
+            return quantize_model(model, options.calibration, dialect=dialect)
         case _:
-            raise InputError(f"no precision '{precision}' in this format; there are fp32, fp16, int8")
-
-
-def description_of(path: Path) -> "Description":
-    """What the file says of itself. Raises InputError where it is absent, damaged, or not made by facenas."""
-    match path.suffix.lower():
-        case ".onnx":
-            from facenas.exporters.onnx import load_onnx, read_description
-
-            return read_description(load_onnx(path), path)
-        case ".xml":
-            from facenas.exporters.openvino import read_description as read_openvino_description
-
-            return read_openvino_description(path)
-        case ".engine":
-            from facenas.exporters.artefact import read_sidecar
-
-            return read_sidecar(path)
-        case ".tflite":
-            from facenas.exporters.tflite import read_description as read_tflite_description
-
-            return read_tflite_description(path)
-        case _:
-            raise InputError(f"{path} is no model file ({', '.join(SUFFIXES)}); give one made by `facenas export`")
+            raise InputError(f"no precision '{options.precision}' in this format; there are fp32, fp16, int8")

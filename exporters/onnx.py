@@ -4,7 +4,7 @@ The graph that `facenas.exporters.onnx_graph` writes is already minimal; the sim
 every export has passed shape inference and an independent comparison of the graph before and after.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -122,4 +122,16 @@ def open_sides(model: onnx.ModelProto) -> onnx.ModelProto:
             dimension.Clear()
             dimension.dim_param = f"{name} of {value.name}"
     del copy.graph.value_info[:]
+    return copy
+
+
+def with_layers(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProto:
+    """A copy that gives the outputs of layers beside its own; names that it lacks are passed over."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    present = {output for node in copy.graph.node for output in node.output}
+    outputs = {output.name for output in copy.graph.output}
+    for name in names:
+        if name in present - outputs:
+            copy.graph.output.add().name = name
     return copy

@@ -8,7 +8,7 @@ layers back that cost the most average precision, until the drop is within the l
 import hashlib
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -175,6 +175,20 @@ def write_opened(path: Path, folder: Path) -> Path:
 
     network = openvino.Core().read_model(str(path))
     network.reshape([1, 3, -1, -1])
+    copy = folder / path.name
+    openvino.serialize(network, str(copy), str(weights_of(copy)))
+    return copy
+
+
+def write_with_layers(path: Path, names: Sequence[str], folder: Path) -> Path:
+    """A copy in `folder` of the file at `path` that gives the outputs of layers beside its own; its path."""
+    import openvino
+
+    network = openvino.Core().read_model(str(path))
+    outputs = {name for output in network.outputs for name in output.get_names()}
+    tensors = (output for operation in network.get_ops() for output in operation.outputs())
+    present = {name for output in tensors for name in output.get_names()}
+    network.add_outputs([name for name in names if name in present - outputs])
     copy = folder / path.name
     openvino.serialize(network, str(copy), str(weights_of(copy)))
     return copy

@@ -35,14 +35,14 @@ def export(
     from facenas.cli.output import note, print_json, print_table
     from facenas.errors import InputError
     from facenas.exporters.calibration_photos import choose_calibration
-    from facenas.exporters.formats import export_model
+    from facenas.exporters.formats import ExportOptions, export_model
     from facenas.exporters.onnx import onnx_of_checkpoint, onnx_untrained
     from facenas.units import Size, parse_size
     from facenas.zoo import checkpoint_path
 
     if file_format not in FORMATS:
         raise InputError(f"no format '{file_format}'; there are {', '.join(FORMATS)}")
-    if labelled is not None and (file_format, precision) != ("openvino", "int8"):
+    if labelled is not None and precision not in FORMATS[file_format].judged:
         raise InputError("--labelled is for --format openvino --precision int8; leave it out")
     if (checkpoint is None) == (arch is None):
         raise InputError("export needs either --checkpoint FILE or --arch ARCH")
@@ -62,10 +62,8 @@ def export(
         from facenas.exporters.onnx import IN_MEMORY, read_description
 
         accuracy = accuracy_control(load_evaluation_set(labelled), read_description(model, IN_MEMORY))
-    place = out or Path(FORMATS[file_format])
-    artefact = export_model(
-        model, file_format, precision, place, calibration=photos, dialect=dialect, accuracy=accuracy
-    )
+    place = out or Path(FORMATS[file_format].file_name)
+    artefact = export_model(model, file_format, place, ExportOptions(precision, photos, dialect, accuracy))
     if json:
         print_json(artefact.to_json())
         return

@@ -24,7 +24,7 @@ from facenas.devices.cpu import cores
 from facenas.devices.target import Target
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
-from facenas.exporters.formats import description_of
+from facenas.exporters.formats import description_of, format_of
 from facenas.graph import STRIDES, output_channels
 from facenas.pipeline.faces import Faces
 from facenas.pipeline.fit import Letterbox, LongSide
@@ -95,18 +95,11 @@ def _load(path: Path, target: Target, *, open_size: bool) -> CompiledModel:
     """The file compiled for its target, with any input size where `open_size`."""
     if not open_size:
         return load_model(path, target)
-    match path.suffix.lower():
-        case ".onnx":
-            from facenas.exporters.onnx import load_onnx, open_sides
-
-            return load_model(open_sides(load_onnx(path)).SerializeToString(), target)
-        case ".xml":
-            from facenas.exporters.openvino import write_opened
-
-            with tempfile.TemporaryDirectory(prefix="facenas-") as folder:
-                return load_model(write_opened(path, Path(folder)), target)
-        case _:
-            raise InputError(f"{path} has one input size; evaluate it with --protocol own, detect without --long-side")
+    opened = format_of(path).opened
+    if opened is None:
+        raise InputError(f"{path} has one input size; evaluate it with --protocol own, detect without --long-side")
+    with tempfile.TemporaryDirectory(prefix="facenas-") as folder:
+        return load_model(opened(path, Path(folder)), target)
 
 
 def _is_nested_numbers(value: object) -> bool:

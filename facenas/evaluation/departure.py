@@ -7,16 +7,22 @@ Every layer of the reference and of the artefact becomes an output, both run on 
 is compared with the limit. All exported graphs keep the layers' names (facenas.graph.Layer.name) as names of tensors.
 """
 
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 
 from facenas.devices.target import Target
+from facenas.devices.targets import resolve_target
 from facenas.evaluation.parity import relative_difference
+from facenas.exporters.formats import description_of, format_of
+from facenas.exporters.onnx import with_layers
 from facenas.graph import IMAGE, build_graph
+from facenas.runtimes.runtime import load_model
 
 FloatArray = npt.NDArray[np.float32]
 RunLayers = Callable[[FloatArray], dict[str, FloatArray]]
@@ -61,54 +67,19 @@ def first_departure(
 
 def layer_names(path: Path) -> tuple[str, ...]:
     """The layers of an exported file's architecture, in the order of execution."""
-    from facenas.exporters.formats import description_of
-
     description = description_of(path)
     return tuple(layer.name for layer in build_graph(description.detector, description.input_size).layers)
 
 
 def layer_runner(path: Path, target: Target, names: Sequence[str]) -> RunLayers | None:
     """The function that gives the outputs of all layers of an exported file, None where its format keeps them inside."""
-    match path.suffix.lower():
-        case ".onnx":
-            from facenas.exporters.onnx import load_onnx
-
-            return onnx_layer_runner(load_onnx(path).SerializeToString(), names)
-        case ".xml":
-            return _openvino_layer_runner(path, target, names)
-        case _:
-            return None
+    copy_with_layers = format_of(path).with_layers
+    if copy_with_layers is None:
+        return None
+    with tempfile.TemporaryDirectory(prefix="facenas-") as folder:
+        return load_model(copy_with_layers(path, names, Path(folder)), target).run
 
 
-def onnx_layer_runner(content: bytes, names: Sequence[str]) -> RunLayers:
-    """The same for the bytes of an ONNX model, in ONNX Runtime."""
-    import onnx
-
-    from facenas.devices.targets import resolve_target
-    from facenas.runtimes.onnxruntime_cpu import OnnxRuntimeModel
-
-    model = onnx.load_from_string(content)
-    present = {output for node in model.graph.node for output in node.output}
-    outputs = {output.name for output in model.graph.output}
-    for name in names:
-        if name in present - outputs:
-            model.graph.output.add().name = name
-    return OnnxRuntimeModel(model.SerializeToString(), resolve_target("cpu")).run
-
-
-def _openvino_layer_runner(path: Path, target: Target, names: Sequence[str]) -> RunLayers:
-    import openvino
-
-    core = openvino.Core()
-    model = core.read_model(str(path))
-    outputs = {name for output in model.outputs for name in output.get_names()}
-    present = {name for operation in model.get_ops() for output in operation.outputs() for name in output.get_names()}
-    model.add_outputs([name for name in names if name in present - outputs])
-    hint = "bf16" if target.precision == "bf16" else "f32"
-    compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": hint})
-
-    def run(image: FloatArray) -> dict[str, FloatArray]:
-        results = compiled({0: image})
-        return {name: np.array(values) for output, values in results.items() for name in output.get_names()}
-
-    return run
+def onnx_layer_runner(model: onnx.ModelProto, names: Sequence[str]) -> RunLayers:
+    """The same for an fp32 ONNX model, in ONNX Runtime."""
+    return load_model(with_layers(model, names).SerializeToString(), resolve_target("cpu")).run

@@ -164,7 +164,7 @@ def verify(
     departure = None
     if any(gate.passed is False for gate in parity_gates):
         worst = read_image(some[_worst_photo(expected_outputs, found_outputs)])
-        departure = _find_departure(artefact, reference, target, worst, (reference_description, description))
+        departure = _find_departure(artefact, reference, worst, (reference_description, description))
     return Verification(
         artefact,
         reference,
@@ -220,13 +220,12 @@ def _worst_photo(expected: Sequence[Mapping[str, FloatArray]], found: Sequence[M
 def _find_departure(
     artefact: Path,
     reference: Path,
-    target: Target,
     photo: Photo,
     descriptions: tuple[Description, Description],
 ) -> Departure | None:
-    """Bisect on one photo; None where the artefact's format keeps its layers inside."""
+    """Layer by layer on one photo, in the runtimes that the files name; None where a format keeps its layers inside."""
     names = layer_names(artefact)
-    run = layer_runner(artefact, target, names)
+    run = layer_runner(artefact, resolve_target(descriptions[1].target), names)
     expected_run = _reference_layers(reference, descriptions[0], names)
     if run is None or expected_run is None:
         return None
@@ -242,7 +241,7 @@ def _reference_layers(path: Path, description: Description, names: Sequence[str]
     from facenas.exporters.onnx import onnx_of_checkpoint
 
     model = onnx_of_checkpoint(load_checkpoint(path), input_size=description.input_size, dynamic=False)
-    return onnx_layer_runner(model.SerializeToString(), names)
+    return onnx_layer_runner(model, names)
 
 
 def require_same_architecture(path: Path, description: Description) -> None:

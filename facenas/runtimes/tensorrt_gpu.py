@@ -8,6 +8,7 @@ from google.protobuf.message import DecodeError
 
 from facenas.devices.target import Target
 from facenas.errors import InputError
+from facenas.exporters.formats import format_of
 from facenas.exporters.tensorrt import build_plan, precision_of, read_engine, require_package
 from facenas.graph import build_graph
 from facenas.on_device.cuda_driver import Cuda, CudaError
@@ -29,7 +30,7 @@ class TensorRtModel(CompiledModel):
         name = str(model) if isinstance(model, Path) else "the model"
         try:
             cuda = Cuda()
-            if isinstance(model, Path) and model.suffix.lower() == ".engine":
+            if isinstance(model, Path) and format_of(model).name == "trt":
                 description, plan = read_engine(model, package, cuda.gpu())
                 graph = build_graph(description.detector, description.input_size)
                 self._layers = tuple(layer.name for layer in graph.layers)
