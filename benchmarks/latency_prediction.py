@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,7 +38,7 @@ from facenas.files import write_json
 from facenas.graph import inventory
 from facenas.latency.carriers import random_networks
 from facenas.latency.journal import Visit
-from facenas.latency.operator_times import end_to_end_samples, network_to_visit
+from facenas.latency.operator_times import end_to_end_samples, network_to_visit, undisturbed_visit
 from facenas.latency.predictor import OperatorCosts, predict
 from facenas.latency.short_profile import short_profile
 from facenas.latency.table import LatencyTable, find_table, load_table
@@ -136,11 +137,8 @@ def measure(
     with Agent(target) as agent:
         while rounds < LEAST_ROUNDS or time.monotonic() - start < seconds:
             for index in np.random.default_rng(rounds).permutation(len(networks)):
-                while True:
-                    sample = agent.measure(detectors[index], size, runs=RUNS_PER_VISIT, layers=False)
-                    if not patience.again(sample.waited_share):
-                        break
-                visits.append(Visit(rounds, networks[index].key, 0.0, sample))
+                measure = partial(agent.measure, detectors[index], size, runs=RUNS_PER_VISIT, layers=False)
+                visits.append(undisturbed_visit(measure, networks[index], rounds, patience))
                 spent = min(time.monotonic() - start, seconds)
                 report(int(spent), int(seconds), f"measuring on {target}, round {rounds + 1}")
             rounds += 1

@@ -1,6 +1,7 @@
 """From visits to networks to the times of operators: an operator's samples are those of all its places in all carriers."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -8,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from facenas.architecture import Detector
+from facenas.errors import AgentError
 from facenas.graph import Graph, build_graph
 from facenas.latency.journal import Visit
 from facenas.latency.table import OperatorTime
 from facenas.operators import Operator
-from facenas.quiet import QUIET
+from facenas.quiet import QUIET, Patience
 from facenas.runtimes.local_agent import Sample
 from facenas.runtimes.timing import low_quantile
 from facenas.units import Size
@@ -38,6 +40,21 @@ def network_to_visit(detector: Detector, input_size: Size, *, layers: bool) -> N
     """A detector as a network to visit, by a name that tells all that it is."""
     key = f"{detector}{' with landmarks' if detector.landmarks else ''}{'' if layers else ' end to end'}"
     return Network(key, detector, build_graph(detector, input_size), layers)
+
+
+def undisturbed_visit(measure: Callable[[], Sample], network: Network, number: int, patience: Patience) -> Visit:
+    """The visit of a round to a network, measured again where other work disturbed it; a failure is a visit, too.
+
+    Raises BusyMachineError where the patience ends.
+    """
+    start = time.monotonic()
+    try:
+        while True:
+            sample = measure()
+            if not patience.again(sample.waited_share):
+                return Visit(number, network.key, time.monotonic() - start, sample)
+    except AgentError as error:
+        return Visit(number, network.key, time.monotonic() - start, None, str(error))
 
 
 def samples_by_network(visits: Sequence[Visit]) -> dict[str, list[Sample]]:

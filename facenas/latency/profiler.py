@@ -5,10 +5,10 @@ to end. Visits are short and rounds many, so that a burst of disturbance, second
 network's samples. Every visit goes to a journal at once.
 """
 
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from facenas.architecture import Detector
 from facenas.devices.target import Target
-from facenas.errors import AgentError, BusyMachineError, TableError
+from facenas.errors import BusyMachineError, TableError
 from facenas.latency.calibration import calibration_of
 from facenas.latency.carriers import landmark_carriers, published_carriers, random_networks, space_carriers
 from facenas.latency.journal import Journal, Visit
@@ -30,6 +30,7 @@ from facenas.latency.operator_times import (
     samples_by_network,
     samples_by_operator,
     sum_ns,
+    undisturbed_visit,
 )
 from facenas.latency.table import Calibration, LatencyTable, OperatorTime, save_table
 from facenas.locks import only_one
@@ -205,14 +206,8 @@ def _percent_done(visits: Sequence[Visit], networks: int, plan: Plan) -> int:
 def _visit(
     agent: Agent | RemoteAgent, network: Network, number: int, input_size: Size, runs: int, patience: Patience
 ) -> Visit:
-    start = time.monotonic()
-    try:
-        while True:
-            sample = agent.measure(network.detector, input_size, runs=runs, layers=network.layers)
-            if not patience.again(sample.waited_share):
-                return Visit(number, network.key, time.monotonic() - start, sample)
-    except AgentError as error:
-        return Visit(number, network.key, time.monotonic() - start, None, str(error))
+    measure = partial(agent.measure, network.detector, input_size, runs=runs, layers=network.layers)
+    return undisturbed_visit(measure, network, number, patience)
 
 
 def _failures(visits: Sequence[Visit]) -> tuple[str, ...]:

@@ -15,11 +15,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 
 import numpy as np
 
 from facenas.devices.target import Target
-from facenas.errors import AgentError, TableError
+from facenas.errors import TableError
 from facenas.latency.calibration import LEAST_NETWORKS
 from facenas.latency.carriers import random_networks, space_carriers
 from facenas.latency.journal import Visit
@@ -43,6 +44,7 @@ from facenas.latency.operator_times import (
     operator_time,
     quiet_limit_ns,
     samples_by_operator,
+    undisturbed_visit,
 )
 from facenas.latency.table import Calibration, LatencyTable, OperatorTime, ShortProfile
 from facenas.operators import Operator
@@ -183,15 +185,16 @@ def _visit(
     agent: Agent, network: Network, when: tuple[int, int], input_size: Size, plan: ShortPlan, patience: Patience
 ) -> Visit:
     """A visit in a round, as soon as the machine is as quiet as in `when`: (round, nanoseconds of the reference)."""
-    start, (number, quiet_ns) = time.monotonic(), when
-    runs = plan.counted_runs if network.layers else plan.end_to_end_runs
-    try:
-        while True:
-            sample = agent.measure(network.detector, input_size, runs=runs, layers=network.layers, quiet_ns=quiet_ns)
-            if not patience.again(sample.waited_share):
-                return Visit(number, network.key, time.monotonic() - start, sample)
-    except AgentError as error:
-        return Visit(number, network.key, time.monotonic() - start, None, str(error))
+    number, quiet_ns = when
+    measure = partial(
+        agent.measure,
+        network.detector,
+        input_size,
+        runs=plan.counted_runs if network.layers else plan.end_to_end_runs,
+        layers=network.layers,
+        quiet_ns=quiet_ns,
+    )
+    return undisturbed_visit(measure, network, number, patience)
 
 
 def _operator_times(places: Mapping[Operator, Sequence[Samples]], prior: LatencyTable | None) -> dict[Operator, Time]:
