@@ -25,9 +25,10 @@ from facenas.data.annotations import Dataset
 from facenas.data.augment import Sample
 from facenas.data.source import open_dataset
 from facenas.data.synthetic import write_synthetic_set
+from facenas.training.anchor_targets import make_targets, stack_targets
 from facenas.training.loop import Trainer
 from facenas.training.recipe import Recipe
-from facenas.training.samples import Batch, PhotoCache, make_batch, make_targets
+from facenas.training.samples import Batch, PhotoCache, make_batch
 from facenas.units import Size
 
 BAR_IMAGES_PER_S = 30
@@ -45,8 +46,7 @@ def random_batch(size_px: int, count: int) -> Batch:
         boxes = np.concatenate([corner, np.minimum(corner + side, size_px)], axis=1).astype(np.float32)
         sample = Sample(image, boxes, np.zeros((8, 5, 3), np.float32), np.zeros(8, bool))
         targets.append(make_targets(sample, size_px))
-    boxes, positive, counted, landmarks, known = (np.stack(column) for column in zip(*targets, strict=True))
-    return Batch(images, boxes, positive, counted, landmarks, known, (0,) * count)
+    return Batch(images, stack_targets(targets), (0,) * count)
 
 
 def make_step(detector: Detector, size_px: int) -> Callable[[], object]:

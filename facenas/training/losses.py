@@ -19,10 +19,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from facenas.graph import ANCHORS_PER_CELL, BOX_CHANNELS, LANDMARK_CHANNELS, LANDMARK_COUNT, SCORE_CHANNELS
+from facenas.training.anchor_targets import AnchorTargets, strides_of_cells
 from facenas.training.assigner import anchor_centres
 from facenas.training.distributed import Processes
 from facenas.training.recipe import Recipe
-from facenas.training.samples import Batch, strides_of_cells
+from facenas.training.samples import Batch
 
 QUALITY_BETA = 2.0
 BOX_WEIGHT = 2.0
@@ -71,39 +72,38 @@ def box_iou_and_diou_loss(predicted: Tensor, target: Tensor) -> tuple[Tensor, Te
     return iou, 1 - iou + distance
 
 
-def detection_losses(
-    logits: Tensor,
-    boxes: Tensor,
-    target_boxes: Tensor,
-    positive: Tensor,
-    counted: Tensor,
-    offsets: Tensor | None = None,
-    target_offsets: Tensor | None = None,
-    known: Tensor | None = None,
-    processes: Processes = ALONE,
-) -> Losses:
-    """Losses of one batch, or of the share of it that one of several `processes` has: their mean is the whole batch's.
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """What a network says at each of the a x c anchors of n pictures: score logits [n, a c], boxes [n, a c, 4] in pixels,
+    landmarks [n, a c, 5, 2] as offsets in strides, or None."""
 
-    logits [n, a] score logits; boxes and target_boxes [n, a, 4] in pixels; positive and counted bool [n, a]: anchors
-    that learn a face, and anchors that are not ignored; offsets and target_offsets [n, a, 5, 2] landmark offsets in
-    strides with known bool [n, a, 5], or None without landmarks.
-    """
+    logits: Tensor
+    boxes: Tensor
+    landmarks: Tensor | None = None
+
+
+def detection_losses(predicted: Predicted, targets: AnchorTargets, processes: Processes = ALONE) -> Losses:
+    """Losses of one batch, or of the share of it that one of several `processes` has: their mean is the whole batch's."""
+    logits, boxes = predicted.logits, predicted.boxes
+
+    def on_device(array: npt.NDArray[np.generic]) -> Tensor:
+        return torch.from_numpy(array).to(logits.device).flatten(1, 2)
+
     least = 1 / processes.count
-    chosen = positive.nonzero(as_tuple=True)
+    chosen = on_device(targets.positive).nonzero(as_tuple=True)
     count = processes.average(logits.new_tensor(float(len(chosen[0])))).clamp(min=least)
-    iou, diou = box_iou_and_diou_loss(boxes[chosen], target_boxes[chosen])
+    iou, diou = box_iou_and_diou_loss(boxes[chosen], on_device(targets.boxes)[chosen])
     quality = torch.zeros_like(logits)
     quality[chosen] = iou.detach().clamp(0, 1).to(quality.dtype)
     confidence = logits[chosen].detach().sigmoid()  # boxes that are believed matter most
     box_loss = BOX_WEIGHT * (diou * confidence).sum() / processes.average(confidence.sum()).clamp(min=1e-6)
     landmark_loss = box_loss * 0
-    if offsets is not None and target_offsets is not None and known is not None:
-        mask = known[chosen][..., None].to(offsets.dtype)
-        difference = functional.smooth_l1_loss(
-            offsets[chosen] * mask, target_offsets[chosen] * mask, beta=LANDMARK_BETA, reduction="sum"
-        )
+    if predicted.landmarks is not None:
+        offsets, wanted = predicted.landmarks[chosen], on_device(targets.landmarks)[chosen]
+        mask = on_device(targets.known)[chosen][..., None].to(offsets.dtype)
+        difference = functional.smooth_l1_loss(offsets * mask, wanted * mask, beta=LANDMARK_BETA, reduction="sum")
         landmark_loss = LANDMARK_WEIGHT * difference / processes.average(mask.sum()).clamp(min=least) / 2
-    score_loss = (quality_focal_loss(logits, quality) * counted).sum() / count
+    score_loss = (quality_focal_loss(logits, quality) * on_device(targets.counted)).sum() / count
     return Losses(score_loss, box_loss, landmark_loss)
 
 
@@ -141,15 +141,11 @@ def batch_losses(outputs: tuple[Tensor, ...], batch: Batch, recipe: Recipe, proc
     distances = flat[:, BOX_CHANNELS].reshape(n, ANCHORS_PER_CELL, 4, cells).transpose(2, 3) * strides[:, None]
     boxes = torch.cat([centres - distances[..., :2], centres + distances[..., 2:]], dim=-1).flatten(1, 2)
     logits = flat[:, SCORE_CHANNELS].flatten(1)
-    offsets = target_offsets = known = None
+    landmarks = None
     if channels == LANDMARK_CHANNELS.stop:
         shape = (n, ANCHORS_PER_CELL, LANDMARK_COUNT, 2, cells)
-        offsets = flat[:, LANDMARK_CHANNELS].reshape(shape).permute(0, 1, 4, 2, 3).flatten(1, 2)
-        target_offsets, known = (on_device(array).flatten(1, 2) for array in (batch.landmarks, batch.known))
-    target_boxes, positive, counted = (
-        on_device(array).flatten(1, 2) for array in (batch.boxes, batch.positive, batch.counted)
-    )
-    losses = detection_losses(logits, boxes, target_boxes, positive, counted, offsets, target_offsets, known, processes)
+        landmarks = flat[:, LANDMARK_CHANNELS].reshape(shape).permute(0, 1, 4, 2, 3).flatten(1, 2)
+    losses = detection_losses(Predicted(logits, boxes, landmarks), batch.targets, processes)
     if batch.lesson is None:
         return losses
     taught_scores, taught_boxes = (

@@ -18,32 +18,22 @@ from facenas.data.augment import Sample, augment
 from facenas.data.combine import mosaic, paste_faces
 from facenas.data.image import read_image
 from facenas.errors import InputError
-from facenas.graph import ANCHORS_PER_CELL, STRIDES
-from facenas.training.assigner import IGNORED, anchor_centres, assign
+from facenas.training.anchor_targets import AnchorTargets, make_targets, stack_targets
 from facenas.training.distributed import Processes
 from facenas.training.recipe import Recipe
 from facenas.training.teacher import Lesson, Teacher
 
-FloatArray = npt.NDArray[np.float32]
 _BATCHES_AHEAD = 6
 ALONE = Processes()
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """n crops of side s with targets for the a anchors (2 a cell) x c cells of all levels.
-
-    images uint8 [n, s, s, 3]; boxes float32 [n, a, c, 4] in pixels; positive, counted bool [n, a, c];
-    landmarks float32 [n, a, c, 5, 2] as offsets in strides; known bool [n, a, c, 5]; photos: of each crop the index;
-    lesson: what the teacher says about the crops, where there is one.
-    """
+    """n crops of side s, uint8 [n, s, s, 3], with the targets of each; photos: of each crop the index; lesson: what the
+    teacher says about the crops, where there is one."""
 
     images: npt.NDArray[np.uint8]
-    boxes: FloatArray
-    positive: npt.NDArray[np.bool_]
-    counted: npt.NDArray[np.bool_]
-    landmarks: FloatArray
-    known: npt.NDArray[np.bool_]
+    targets: AnchorTargets
     photos: tuple[int, ...]
     lesson: Lesson | None = None
 
@@ -73,28 +63,6 @@ class PhotoCache:
         return photo
 
 
-def strides_of_cells(size_px: int) -> FloatArray:
-    """float32 [cells]: the stride of every cell, in the order of `anchor_centres`."""
-    return np.repeat(np.array(STRIDES, np.float32), [(size_px // stride) ** 2 for stride in STRIDES])
-
-
-def make_targets(sample: Sample, size_px: int) -> tuple[npt.NDArray[np.generic], ...]:
-    """Dense targets of one sample: boxes, positive, counted, landmarks, known; shapes as in `Batch` without n."""
-    assigned = assign(sample.boxes, sample.ignore, size_px)
-    positive = assigned >= 0
-    cells = assigned.shape[1]
-    boxes = np.zeros((ANCHORS_PER_CELL, cells, 4), np.float32)
-    landmarks = np.zeros((ANCHORS_PER_CELL, cells, 5, 2), np.float32)
-    known = np.zeros((ANCHORS_PER_CELL, cells, 5), bool)
-    faces = assigned[positive]
-    boxes[positive] = sample.boxes[faces]
-    cell = np.nonzero(positive)[1]
-    centre, stride = anchor_centres(size_px)[cell], strides_of_cells(size_px)[cell]
-    landmarks[positive] = (sample.landmarks[faces, :, :2] - centre[:, None]) / stride[:, None, None]
-    known[positive] = sample.landmarks[faces, :, 2] > 0
-    return boxes, positive, assigned != IGNORED, landmarks, known
-
-
 def make_batch(
     dataset: Dataset,
     recipe: Recipe,
@@ -115,10 +83,9 @@ def make_batch(
         photos.append(index)
         images.append(sample.image)
         targets.append(make_targets(sample, recipe.size_px))
-    boxes, positive, counted, landmarks, known = (np.stack(column) for column in zip(*targets, strict=True))
     pixels = np.stack(images)
     lesson = None if teacher is None else teacher.answer(pixels)
-    return Batch(pixels, boxes, positive, counted, landmarks, known, tuple(photos), lesson)
+    return Batch(pixels, stack_targets(targets), tuple(photos), lesson)
 
 
 def make_sample(dataset: Dataset, recipe: Recipe, number: int, cache: PhotoCache) -> tuple[int, Sample]:

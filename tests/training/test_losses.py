@@ -7,7 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facenas.training.losses import box_iou_and_diou_loss, detection_losses, quality_focal_loss
+from facenas.training.anchor_targets import AnchorTargets
+from facenas.training.losses import Predicted, box_iou_and_diou_loss, detection_losses, quality_focal_loss
 
 COORDINATES = st.floats(-100, 200, width=32)
 
@@ -59,6 +60,19 @@ def test_diou_is_finite_with_its_gradient_for_any_prediction(
     assert torch.isfinite(loss).all()
 
 
+def targets(
+    boxes: torch.Tensor,
+    positive: torch.Tensor,
+    counted: torch.Tensor,
+    landmarks: torch.Tensor | None = None,
+    known: torch.Tensor | None = None,
+) -> AnchorTargets:
+    """Of [n, c] anchors as tensors, one a cell."""
+    landmarks = torch.zeros(*positive.shape, 5, 2) if landmarks is None else landmarks
+    known = torch.zeros(*positive.shape, 5, dtype=torch.bool) if known is None else known
+    return AnchorTargets(*(each.unsqueeze(1).numpy() for each in (boxes, positive, counted, landmarks, known)))
+
+
 def test_the_losses_of_a_batch_by_hand() -> None:
     """Two images of two anchors: one positive with IoU 1/3, one background, one ignored, one background."""
     logits = torch.zeros(2, 2)
@@ -66,7 +80,7 @@ def test_the_losses_of_a_batch_by_hand() -> None:
     target = boxes((5, 0, 15, 10), (0, 0, 0, 0), (0, 0, 0, 0), (0, 0, 0, 0)).reshape(2, 2, 4)
     positive = torch.tensor([[True, False], [False, False]])
     counted = torch.tensor([[True, True], [False, True]])
-    losses = detection_losses(logits, predicted, target, positive, counted)
+    losses = detection_losses(Predicted(logits, predicted), targets(target, positive, counted))
     diou = 1 - 1 / 3 + 25 / 325
     assert losses.box.item() == pytest.approx(2 * diou, rel=1e-5)
     assert losses.score.item() == pytest.approx(((1 / 3 - 0.5) ** 2 + 0.25 + 0.25) * log(2), rel=1e-5)
@@ -79,7 +93,7 @@ def test_box_losses_are_weighed_by_the_confidence() -> None:
     target = boxes((0, 0, 10, 10), (5, 0, 15, 10))[None]
     every = torch.ones(1, 2, dtype=torch.bool)
     logits = torch.tensor([[log(3), -log(3)]])  # scores 3/4 and 1/4
-    losses = detection_losses(logits, predicted, target, every, every)
+    losses = detection_losses(Predicted(logits, predicted), targets(target, every, every))
     assert losses.box.item() == pytest.approx(2 * (1 - 1 / 3 + 25 / 325) / 4, rel=1e-5)
 
 
@@ -92,9 +106,10 @@ def test_landmarks_by_hand_and_only_where_known() -> None:
     wanted[0, 0, 0] = torch.tensor([1.0, 0.1])
     wanted[0, 0, 1:] = 77.0
     known = torch.tensor([[[True, False, False, False, False]]])
-    losses = detection_losses(torch.zeros(1, 1), box, box, every, every, offsets, wanted, known)
+    predicted = Predicted(torch.zeros(1, 1), box, offsets)
+    losses = detection_losses(predicted, targets(box, every, every, wanted, known))
     assert losses.landmark.item() == pytest.approx(0.1 * (1 - 1 / 18 + 0.045) / 2, rel=1e-5)
-    none_known = detection_losses(torch.zeros(1, 1), box, box, every, every, offsets, wanted, known & False)
+    none_known = detection_losses(predicted, targets(box, every, every, wanted, known & False))
     assert none_known.landmark.item() == 0
 
 
@@ -102,7 +117,7 @@ def test_a_batch_without_faces_teaches_the_background_alone() -> None:
     logits = torch.zeros(2, 3, requires_grad=True)
     predicted = torch.rand(2, 3, 4, requires_grad=True)
     nothing = torch.zeros(2, 3, dtype=torch.bool)
-    losses = detection_losses(logits, predicted, torch.zeros(2, 3, 4), nothing, ~nothing)
+    losses = detection_losses(Predicted(logits, predicted), targets(torch.zeros(2, 3, 4), nothing, ~nothing))
     losses.total.backward()
     assert losses.score.item() == pytest.approx(6 * 0.25 * log(2), rel=1e-5)
     assert logits.grad is not None
@@ -117,7 +132,7 @@ def test_learning_moves_scores_towards_quality_and_boxes_towards_faces() -> None
     target = boxes((12, 10, 22, 20), (0, 0, 0, 0), (0, 0, 0, 0))[None]
     positive = torch.tensor([[True, False, False]])
     counted = torch.tensor([[True, True, False]])
-    detection_losses(logits, predicted, target, positive, counted).total.backward()
+    detection_losses(Predicted(logits, predicted), targets(target, positive, counted)).total.backward()
     assert logits.grad is not None
     assert predicted.grad is not None
     assert logits.grad[0, 0] < 0 < logits.grad[0, 1]

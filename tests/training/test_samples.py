@@ -1,6 +1,6 @@
 """Batches: a function of seed and step alone, with targets that the decoder turns back into the faces."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +10,11 @@ from facenas.data.annotations import Dataset
 from facenas.data.augment import Sample
 from facenas.data.synthetic import write_synthetic_set
 from facenas.errors import InputError
+from facenas.training.anchor_targets import AnchorTargets, make_targets, strides_of_cells
 from facenas.training.assigner import anchor_centres
 from facenas.training.distributed import Processes
 from facenas.training.recipe import Recipe
-from facenas.training.samples import PhotoCache, batches, make_batch, make_targets, strides_of_cells
+from facenas.training.samples import PhotoCache, batches, make_batch
 
 RECIPE = Recipe(epochs=2, size_px=64, batch_size=3)
 
@@ -28,8 +29,10 @@ def test_a_batch_depends_on_seed_and_step_alone(dataset: Dataset) -> None:
     in_order = [make_batch(dataset, RECIPE, step, large) for step in range(4)]
     for step in (3, 1):
         again = make_batch(dataset, RECIPE, step, none)
-        for name in ("images", "boxes", "positive", "counted", "landmarks", "known"):
-            np.testing.assert_array_equal(getattr(again, name), getattr(in_order[step], name))
+        np.testing.assert_array_equal(again.images, in_order[step].images)
+        for field in fields(AnchorTargets):
+            found, expected = (getattr(batch.targets, field.name) for batch in (again, in_order[step]))
+            np.testing.assert_array_equal(found, expected)
     assert not np.array_equal(in_order[0].images, in_order[1].images)
     assert not np.array_equal(
         make_batch(dataset, Recipe(size_px=64, batch_size=3, seed=1), 0, none).images, in_order[0].images
@@ -48,11 +51,12 @@ def test_batches_made_ahead_are_those_made_one_by_one(dataset: Dataset) -> None:
 def test_the_shapes_of_a_batch(dataset: Dataset) -> None:
     batch = make_batch(dataset, RECIPE, 0, PhotoCache(0))
     assert (batch.images.shape, batch.images.dtype) == ((3, 64, 64, 3), np.uint8)
-    assert (batch.boxes.shape, batch.boxes.dtype) == ((3, 2, 84, 4), np.float32)
-    assert batch.positive.shape == batch.counted.shape == (3, 2, 84)
-    assert batch.landmarks.shape == (3, 2, 84, 5, 2)
-    assert batch.known.shape == (3, 2, 84, 5)
-    assert not (batch.positive & ~batch.counted).any()
+    targets = batch.targets
+    assert (targets.boxes.shape, targets.boxes.dtype) == ((3, 2, 84, 4), np.float32)
+    assert targets.positive.shape == targets.counted.shape == (3, 2, 84)
+    assert targets.landmarks.shape == (3, 2, 84, 5, 2)
+    assert targets.known.shape == (3, 2, 84, 5)
+    assert not (targets.positive & ~targets.counted).any()
 
 
 def test_an_epoch_shows_every_photo_once(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,16 +81,17 @@ def test_targets_say_where_the_faces_are() -> None:
     landmarks[0] = [(15, 20, 1), (33, 20, 1), (24, 28, 1), (18, 36, 1), (0, 0, 0)]
     ignore = np.array([False, False, True])
     sample = Sample(np.zeros((64, 64, 3), np.uint8), boxes, landmarks, ignore)
-    target_boxes, positive, counted, offsets, known = make_targets(sample, 64)
-    assert {tuple(box) for box in target_boxes[positive]} == {tuple(boxes[0]), tuple(boxes[1])}
-    assert not target_boxes[~positive].any()
-    assert not counted[~positive].all()
-    first = positive & (target_boxes == boxes[0]).all(axis=-1)
+    targets = make_targets(sample, 64)
+    positive = targets.positive
+    assert {tuple(box) for box in targets.boxes[positive]} == {tuple(boxes[0]), tuple(boxes[1])}
+    assert not targets.boxes[~positive].any()
+    assert not targets.counted[~positive].all()
+    first = positive & (targets.boxes == boxes[0]).all(axis=-1)
     cells = np.nonzero(first)[1]
-    points = offsets[first] * strides_of_cells(64)[cells, None, None] + anchor_centres(64)[cells, None]
+    points = targets.landmarks[first] * strides_of_cells(64)[cells, None, None] + anchor_centres(64)[cells, None]
     np.testing.assert_allclose(points[:, :4], np.broadcast_to(landmarks[0, :4, :2], (len(cells), 4, 2)), atol=1e-4)
-    assert known[first].tolist() == [[True] * 4 + [False]] * len(cells)
-    assert not known[positive & ~first].any()
+    assert targets.known[first].tolist() == [[True] * 4 + [False]] * len(cells)
+    assert not targets.known[positive & ~first].any()
 
 
 def test_the_cache_keeps_what_fits(dataset: Dataset) -> None:
@@ -101,7 +106,7 @@ def test_processes_share_a_batch(dataset: Dataset) -> None:
     whole = make_batch(dataset, recipe, 2, cache)
     parts = [make_batch(dataset, recipe, 2, cache, Processes(rank, 2)) for rank in range(2)]
     np.testing.assert_array_equal(np.concatenate([part.images for part in parts]), whole.images)
-    np.testing.assert_array_equal(np.concatenate([part.boxes for part in parts]), whole.boxes)
+    np.testing.assert_array_equal(np.concatenate([part.targets.boxes for part in parts]), whole.targets.boxes)
     assert parts[0].photos + parts[1].photos == whole.photos
     with pytest.raises(InputError, match=r"a batch of 3 is not shared evenly by 2 processes; change --batch"):
         make_batch(dataset, RECIPE, 0, cache, Processes(0, 2))
@@ -131,6 +136,6 @@ def test_combined_samples_depend_on_seed_and_step_alone(dataset: Dataset, change
     recipe = replace(RECIPE, **changes)  # type: ignore[arg-type]
     first, again = (make_batch(dataset, recipe, 1, PhotoCache(size)) for size in (0, 10**9))
     np.testing.assert_array_equal(first.images, again.images)
-    np.testing.assert_array_equal(first.boxes, again.boxes)
+    np.testing.assert_array_equal(first.targets.boxes, again.targets.boxes)
     assert first.images.shape == (3, 64, 64, 3)
     assert not np.array_equal(first.images, make_batch(dataset, RECIPE, 1, PhotoCache(0)).images)

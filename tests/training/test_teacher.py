@@ -109,11 +109,13 @@ def test_scrfd_itself_finds_the_labelled_faces(shared_dir: Path) -> None:
     data = open_dataset(shared_dir / "data" / "train" / "sysu_scene")
     batch = make_batch(data, Recipe(crop_scales=(1.0,)), 0, PhotoCache(0), teacher=teacher)
     assert batch.lesson is not None
-    sure = batch.positive & (batch.lesson.scores > 0.5)
+    sure = batch.targets.positive & (batch.lesson.scores > 0.5)
     assert sure.sum() > 20
-    iou, _ = box_iou_and_diou_loss(torch.from_numpy(batch.lesson.boxes[sure]), torch.from_numpy(batch.boxes[sure]))
+    iou, _ = box_iou_and_diou_loss(
+        torch.from_numpy(batch.lesson.boxes[sure]), torch.from_numpy(batch.targets.boxes[sure])
+    )
     assert iou.mean() > 0.8
-    background = batch.counted & ~batch.positive
+    background = batch.targets.counted & ~batch.targets.positive
     assert (batch.lesson.scores[background] < 0.1).mean() > 0.97
 
 
