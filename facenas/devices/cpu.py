@@ -28,6 +28,7 @@ _KERNEL_FLAGS = (
     *("asimd", "asimddp", "asimdhp", "i8mm", "bf16", "sve", "sve2", "sme"),
 )
 
+_LIMITING_VARIABLES = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 _MODEL_NUMBERS = {
     "cpu family": "family",
     "model": "model",
@@ -65,6 +66,11 @@ def kernel_flags(fields: Mapping[str, str]) -> frozenset[str]:
     """The same from the fields of a processor in /proc/cpuinfo, of this machine or another."""
     flags = set((fields.get("flags") or fields.get("Features") or "").split())
     return frozenset(flags & set(_KERNEL_FLAGS))
+
+
+def limits_of(environment: Mapping[str, str]) -> frozenset[str]:
+    """What keeps a runtime from instruction sets that the CPU has: to it that is another machine."""
+    return frozenset(f"{name}={environment[name]}" for name in _LIMITING_VARIABLES if environment.get(name))
 
 
 def cpu_model() -> str:

@@ -55,6 +55,7 @@ def facts() -> dict[str, Any]:
         "l4t": _read_text("/etc/nv_tegra_release").partition("\n")[0],
         "power_mode": _power_mode(),
         "python": platform.python_version(),
+        "environment": {name: value for name, value in os.environ.items() if name.endswith("_MAX_CPU_ISA")},
     }
 
 

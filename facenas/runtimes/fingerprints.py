@@ -4,18 +4,16 @@ import importlib.metadata
 import os
 import platform
 
-from facenas.devices.cpu import cores, cpu_flags, cpu_model, governor
+from facenas.devices.cpu import cores, cpu_flags, cpu_model, governor, limits_of
 from facenas.devices.fingerprint import Fingerprint
 from facenas.devices.target import Target
-
-_LIMITING_VARIABLES = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 
 
 def of_this_cpu(target: Target) -> Fingerprint:
     """The fingerprint of this machine's CPU."""
     return Fingerprint(
         cpu=cpu_model(),
-        instruction_sets=tuple(sorted(cpu_flags() | _limits())),
+        instruction_sets=tuple(sorted(cpu_flags() | limits_of(os.environ))),
         cores=cores(),
         governor=governor(),
         operating_system=f"{platform.system()} {platform.machine()}",
@@ -24,12 +22,6 @@ def of_this_cpu(target: Target) -> Fingerprint:
         precision=target.precision,
         threads=target.threads,
     )
-
-
-def _limits() -> frozenset[str]:
-    """What keeps a runtime from instruction sets that the CPU has: then it is another machine to it."""
-    found = {name: os.environ.get(name, "") for name in _LIMITING_VARIABLES}
-    return frozenset(f"{name}={value}" for name, value in found.items() if value)
 
 
 def of_an_npu(target: Target) -> Fingerprint:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from facenas.devices.cpu import BFLOAT16_FLAGS, cores, cpu_flags
+from facenas.devices.cpu import cores, why_no_bfloat16
 from facenas.errors import InputError
 from facenas.files import sha256_of
 from facenas.graph import ANCHORS_PER_CELL, STRIDES
@@ -61,13 +61,12 @@ class Teacher:
                 f"{path} is no teacher: for {size_px} px its outputs are {found}, SCRFD's were {expected}"
                 f" (scores of {_LEVELS} levels, then boxes)"
             )
-        half = BFLOAT16_FLAGS & cpu_flags()
         streams = max(1, cores() - 1)
         self._model = core.compile_model(
             model,
             "CPU",
             {
-                "INFERENCE_PRECISION_HINT": "bf16" if half else "f32",
+                "INFERENCE_PRECISION_HINT": "f32" if why_no_bfloat16() else "bf16",
                 "INFERENCE_NUM_THREADS": streams,
                 "NUM_STREAMS": streams,
             },
