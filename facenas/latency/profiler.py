@@ -124,7 +124,13 @@ def profile(
             "networks": [network.key for network in networks],
         }
         journal = Journal(out.with_name(f"{out.name}.journal"), described, resume=resume)
-        _measure(journal, networks, remote or Agent(target), input_size, plan, (patience, progress))
+        try:
+            _measure(journal, networks, remote or Agent(target), input_size, plan, (patience, progress))
+        except BusyMachineError as error:
+            if journal.visits:
+                raise BusyMachineError(f"{error}, with --resume") from error
+            journal.remove()
+            raise
         places = samples_by_operator(journal.visits, networks)
         if not places:
             failures = _failures(journal.visits) or ("no network was measured",)

@@ -205,9 +205,24 @@ def test_a_busy_machine_is_waited_for_and_what_was_measured_is_kept(
 
     fake_agent.measure = waiting  # type: ignore[method-assign,assignment]
     pauses_s: list[float] = []
-    with pytest.raises(BusyMachineError, match="too busy"):
+    with pytest.raises(BusyMachineError, match=r"too busy .* with --resume"):
         profile(
             CPU, tiny_space(), TINY_INPUT, tmp_path / "t.json", plan=QUICK, patience=Patience(sleep=pauses_s.append)
         )
     assert pauses_s == list(PAUSES_S)
     assert (tmp_path / "t.json.journal").read_text().count("\n") == 6
+
+
+def test_a_machine_that_was_busy_from_the_start_leaves_nothing_behind(
+    tmp_path: Path, fake_agent: type[FakeAgent]
+) -> None:
+    honest = FakeAgent.measure
+
+    def waiting(self: FakeAgent, detector: Detector, input_size: Size, *, runs: int, layers: bool) -> Sample:
+        return replace(honest(self, detector, input_size, runs=runs, layers=layers), waited_share=0.6)
+
+    fake_agent.measure = waiting  # type: ignore[method-assign,assignment]
+    patience = Patience(sleep=lambda seconds: None)
+    with pytest.raises(BusyMachineError, match=r"then give the same command again$"):
+        profile(CPU, tiny_space(), TINY_INPUT, tmp_path / "t.json", plan=QUICK, patience=patience)
+    assert not list(tmp_path.iterdir())
