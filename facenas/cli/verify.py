@@ -64,12 +64,13 @@ def verify(
     require_same_architecture(reference, description)  # before anything is measured
     photos = load_evaluation_set(data)
     with progress_bar() as report:
+        percentile = LOW_PERCENTILE if budget is None else budget.percentile
         if why_unavailable(target) is None:
-            percentile = LOW_PERCENTILE if budget is None else budget.percentile
             found_table = _table(target, description.input_size, table, percentile, calibrate, report)
             check = check_latency(artefact, target, found_table, budget, report)
         else:
-            check = LatencyCheck(target.name, budget_ms=None if budget is None else budget.limit_ms)
+            budget_ms = None if budget is None else budget.limit_ms
+            check = LatencyCheck(target.name, budget_ms=budget_ms, percentile=percentile)
         # A target that only its compiler knows runs nothing: the file's own target finds the faces.
         runs_it = None if runtime_of(target).estimates else target
         verification = run_gates(artefact, reference, photos, check, Limits(ap_drop=ap_drop), report, runs_it)

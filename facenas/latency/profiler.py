@@ -148,7 +148,7 @@ def profile(
             seconds=sum(visit.seconds for visit in journal.visits),
             failures=_failures(journal.visits),
         )
-        if remote is None and not runtime.estimates:
+        if remote is None:
             try:
                 patience.check(table.calibration.error_percent, f"the profile of {target}")
             except BusyMachineError:
