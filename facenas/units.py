@@ -73,6 +73,16 @@ def parse_latency_budget(text: str) -> LatencyBudget:
     return LatencyBudget(parse_latency_ms(latency), int(wanted))
 
 
+def as_latency_budget(given: str | float | LatencyBudget) -> LatencyBudget:
+    """A budget given as it is, in milliseconds, or as text. Raises InputError for other text, or none of more than 0 ms."""
+    if isinstance(given, str):
+        return parse_latency_budget(given)
+    budget = given if isinstance(given, LatencyBudget) else LatencyBudget(float(given))
+    if not budget.limit_ms > 0:
+        raise InputError(f"latency budget {budget} must be more than zero")
+    return budget
+
+
 def parse_count(text: str, what: str = "count") -> float:
     """A count of FLOPs or parameters from text such as `500M`, `0.3M` or `2G`. Raises InputError without a unit."""
     return _parse(text, _COUNTS, what, "500M")
@@ -97,6 +107,11 @@ def parse_size(text: str, multiple_px: int = 32) -> Size:
     if size.width_px % multiple_px or size.height_px % multiple_px:
         raise InputError(f"size '{text}': width and height must be multiples of {multiple_px}, for example 640x480")
     return size
+
+
+def as_size(given: str | Size) -> Size:
+    """An input size given as it is or as text. Raises InputError for other text."""
+    return given if isinstance(given, Size) else parse_size(given)
 
 
 def in_ms(value_ms: float) -> str:

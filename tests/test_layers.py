@@ -16,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = (  # the ground first; rooms of one floor do not know each other
-    ("errors", "version", "cgroup"),
+    ("errors", "version", "cgroup", "shown", "progress"),
     ("units", "files", "locks", "quiet", "on_device"),
     ("typed_json",),
     ("architecture", "operators"),
@@ -38,7 +38,7 @@ FLOORS = (  # the ground first; rooms of one floor do not know each other
     ("run_folder",),
     ("bench",),
     ("report",),
-    ("chain",),
+    ("steps",),
     ("cli",),
     ("facenas",),
 )

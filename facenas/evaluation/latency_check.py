@@ -8,12 +8,12 @@ from pathlib import Path
 from facenas.devices.target import Target
 from facenas.errors import TableError
 from facenas.evaluation.gates import LatencyCheck, Limits, latency_gates
-from facenas.evaluation.protocols import Report
 from facenas.exporters.artefact import Description
 from facenas.exporters.formats import description_of
 from facenas.latency.predictor import predict
 from facenas.latency.table import LatencyTable
 from facenas.latency.this_machine import facts_of_table
+from facenas.progress import SILENT, Progress
 from facenas.quiet import DISTURBED_SHARE, OtherWork, Waiting
 from facenas.runtimes.runtime import load_model, runtime_of
 from facenas.runtimes.timing import measure_latency
@@ -27,7 +27,11 @@ _MOST_BURST = 2.0  # other work on a core makes a run at most about so many time
 
 
 def check_latency(
-    artefact: Path, target: Target, table: LatencyTable | None, budget: LatencyBudget | None, report: Report
+    artefact: Path,
+    target: Target,
+    table: LatencyTable | None,
+    budget: LatencyBudget | None,
+    progress: Progress = SILENT,
 ) -> LatencyCheck:
     """Predict and measure an exported file.
 
@@ -45,14 +49,15 @@ def check_latency(
     for number, pause_s in enumerate(PAUSES_S):
         what = "measuring latency" if number == 0 else f"measuring latency again ({number + 1} of {len(PAUSES_S)})"
         if pause_s:
-            report(0, _ROUNDS, f"{what}, in {pause_s:g} s")
+            progress(0, _ROUNDS, f"{what}, in {pause_s:g} s")
             time.sleep(pause_s)
         other_work, waiting = OtherWork(), Waiting(os.getpid(), target.threads)
         latency = measure_latency(
             [model],
             rounds=_ROUNDS,
             input_size=description.input_size,
-            progress=lambda done, total, what=what: report(done, total, what),  # type: ignore[misc]
+            progress=progress,
+            what=what,
         )[0]
         disturbed = waiting.share() > DISTURBED_SHARE
         check = replace(

@@ -34,6 +34,7 @@ from facenas.evaluation.gates import (
     Gate,
     LatencyCheck,
     Limits,
+    gate_rows,
     latency_gates,
     limits_of,
     tensor_gate,
@@ -47,21 +48,23 @@ from facenas.evaluation.parity import (
     relative_difference,
     with_logits_from,
 )
-from facenas.evaluation.protocols import Report, average_precisions, evaluate
+from facenas.evaluation.protocols import evaluate
 from facenas.evaluation.wider import Evaluation
 from facenas.exporters.artefact import Description
 from facenas.exporters.formats import description_of
 from facenas.pipeline.faces import Faces
 from facenas.pipeline.pipeline import Runner
 from facenas.pipeline.postprocess import LEAST_LOGIT
+from facenas.progress import SILENT, Progress
 from facenas.runtimes.runtime import why_unavailable
+from facenas.shown import Rows, Shown
 
 FloatArray = npt.NDArray[np.float32]
 PARITY_PHOTOS = 32
 
 
-@dataclass(frozen=True, eq=False)
-class Verification:
+@dataclass(frozen=True, eq=False, repr=False)
+class Verification(Shown):
     """All gates and what they were decided on."""
 
     artefact: Path
@@ -88,6 +91,28 @@ class Verification:
         """Every gate was tried, and no estimate stands for the measurement."""
         return self.latency.estimated_ms is None and all(gate.passed is not None for gate in self.gates)
 
+    def line(self) -> str:
+        """The verdict: what failed, or else what passed and what nobody has measured."""
+        failed = [gate.name for gate in self.gates if gate.passed is False]
+        if failed:
+            return "FAILED: " + ", ".join(failed)
+        untried = [gate.name for gate in self.gates if gate.passed is None]
+        return "passed, but not measured: " + ", ".join(untried) if untried else "passed"
+
+    def tables(self) -> tuple[Rows, ...]:
+        """All gates with value and limit."""
+        return (gate_rows(self.gates),)
+
+    @property
+    def words(self) -> str:
+        """Below the gates: the first layer that departs, the average precisions, and the verdict."""
+        lines = [] if self.departure is None else [str(self.departure)]
+        for name, figures in (("reference", self.reference_ap), ("artefact", self.artefact_ap)):
+            text = "  ".join(f"{setting} {value:.4f}" for setting, value in figures.items() if value is not None)
+            if text:
+                lines.append(f"average precision of the {name} on {self.data}: {text}")
+        return "\n".join([*lines, self.line()])
+
     def to_json(self) -> dict[str, Any]:
         """The fields of the command line's contract."""
         latency = asdict(self.latency)
@@ -112,7 +137,7 @@ def verify(
     photos: EvaluationSet,
     latency: LatencyCheck,
     limits: Limits,
-    report: Report,
+    progress: Progress = SILENT,
     target: Target | None = None,
 ) -> Verification:
     """Put an exported file through all gates but measuring, which `latency` brings; `target` runs it (default: its own).
@@ -143,13 +168,13 @@ def verify(
             tensors, fitted = each.outputs(photo)
             outputs.append(tensors)
             faces.append(each.faces(tensors, fitted, least))
-        report(index + 1, len(some), "comparing tensors and faces")
+        progress(index + 1, len(some), "comparing tensors and faces")
     tensors_parity = compare_tensors(*_comparable(expected_outputs, found_outputs, description.precision))
     boxes = compare_faces(expected_faces, found_faces)
 
-    reference_ap = average_precisions(evaluate(expected_pipeline, photos, report))
-    evaluation = evaluate(found_pipeline, photos, report)
-    artefact_ap = average_precisions(evaluation)
+    reference_ap = evaluate(expected_pipeline, photos, progress).average_precisions
+    evaluation = evaluate(found_pipeline, photos, progress)
+    artefact_ap = evaluation.average_precisions
     drops = [before - (artefact_ap[name] or 0.0) for name, before in reference_ap.items() if before is not None]
     drop = round(max(drops), 5) if drops else None
 

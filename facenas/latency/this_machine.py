@@ -19,14 +19,13 @@ from facenas.latency.kept import keep, kept_path, load_kept, one_at_a_time
 from facenas.latency.provenance import TableFacts, facts_of
 from facenas.latency.short_profile import short_profile
 from facenas.latency.table import LatencyTable, find_table
+from facenas.progress import SILENT, Progress
 from facenas.quiet import Patience
 from facenas.runtimes.runtime import read_fingerprint, require_available, runtime_of, why_unavailable
 from facenas.spaces.named import DEFAULT_SPACE, SPACE_NAMES, load_space
 from facenas.spaces.space import Space
 from facenas.units import LOW_PERCENTILE, Size
 
-Progress = Callable[[int, int, str], None]
-Note = Callable[[str], None]
 
 
 class Calibrate(StrEnum):
@@ -60,8 +59,7 @@ class TableRequest:
 
 def table_of_this_machine(
     request: TableRequest,
-    progress: Progress = lambda done, total, what: None,
-    note: Note = lambda line: None,
+    progress: Progress = SILENT,
     measure: Callable[..., LatencyTable] = short_profile,
 ) -> LatencyTable:
     """The table that is asked for, made this machine's. Where there is none at all, the short profile is made without.
@@ -84,24 +82,24 @@ def table_of_this_machine(
         return prior
     space = request.space or _space_of(prior)
     place = kept_path(target.name, here, space, request.input_size, prior)
-    if once and (kept := load_kept(place, here, note)) is not None:
+    if once and (kept := load_kept(place, here, progress.note)) is not None:
         return kept
     if once and prior is not None and _is_enough(prior, here, request.percentile):
         return prior
-    with one_at_a_time(place, note):
-        if once and (kept := load_kept(place, here, note)) is not None:
+    with one_at_a_time(place, progress.note):
+        if once and (kept := load_kept(place, here, progress.note)) is not None:
             return kept  # another process has made it meanwhile
         why = f"there is no table for input {request.input_size}" if prior is None else _why(prior, here)
-        note(f"{target}: {why}; measuring on this machine, once, in about half a minute")
+        progress.note(f"{target}: {why}; measuring on this machine, once, in about half a minute")
         table = measure(
             target,
             space,
             request.input_size,
             prior,
-            patience=Patience(note),
+            patience=Patience(progress.note),
             progress=lambda done, total: progress(done, total, f"calibrating {target}"),
         )
-        keep(place, table, note)
+        keep(place, table, progress.note)
     return table
 
 
@@ -136,8 +134,7 @@ def _why(prior: LatencyTable, here: Fingerprint) -> str:
 
 def _is_enough(table: LatencyTable, here: Fingerprint, percentile: int) -> bool:
     """Whether a table is of this kind of machine and tells the percentile that is asked for."""
-    tells = percentile == LOW_PERCENTILE or table.calibration.p90_ratio is not None
-    return tells and not differences(table.fingerprint, here)
+    return table.tells(percentile) and not differences(table.fingerprint, here)
 
 
 def facts_of_table(table: LatencyTable) -> TableFacts:

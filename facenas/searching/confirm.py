@@ -17,12 +17,12 @@ from facenas.architecture import Detector, parse_detector
 from facenas.devices.targets import resolve_target
 from facenas.errors import BudgetError, InputError
 from facenas.graph import build_graph
+from facenas.progress import SILENT, Progress
 from facenas.runtimes.runtime import load_model, require_available, runtime_of
 from facenas.runtimes.timing import Latency, measure_latency
 from facenas.searching.result import Candidate, SearchResult
 from facenas.units import LOW_PERCENTILE, Size
 
-Report = Callable[[int, int, str], None]
 Search = Callable[[Mapping[str, float]], SearchResult]
 
 ROUNDS = 4
@@ -33,13 +33,12 @@ def confirm(
     search: Search,
     budgets_ms: Mapping[str, float],
     input_size: Size,
-    report: Report,
-    note: Callable[[str], None],
+    progress: Progress = SILENT,
 ) -> SearchResult:
     """The result of `search(budgets_ms)` with `measured_ms` or `estimated_ms` of every candidate; those within their budgets
     come first.
 
-    Where none is, `search` is asked for less, up to ROUNDS searches in all, each told to `note`. The bound stays that of
+    Where none is, `search` is asked for less, up to ROUNDS searches in all, each told to `progress`. The bound stays that of
     the budgets themselves; the certificate calls the choice optimal only where it is still the one that was certified.
     Raises BudgetError where no candidate meets its budgets, InputError or MissingPackageError where a target cannot run
     here.
@@ -47,7 +46,7 @@ def confirm(
     certified = result = search(budgets_ms)
     limits_ms = dict(budgets_ms)
     for number in range(1, ROUNDS + 1):
-        top = _measured(result, input_size, report)
+        top = _measured(result, input_size, progress)
         confirmed = [candidate for candidate in top if _meets(candidate, budgets_ms)]
         if confirmed:
             others = [candidate for candidate in top if candidate not in confirmed]
@@ -63,15 +62,15 @@ def confirm(
         missed = _missed(top, budgets_ms)
         if number < ROUNDS:
             limits_ms = _tightened(limits_ms, budgets_ms, top)
-            result = _search_again(search, limits_ms, missed, f"search {number + 1} of at most {ROUNDS}", note)
+            result = _search_again(search, limits_ms, missed, f"search {number + 1} of at most {ROUNDS}", progress)
     raise BudgetError(f"{missed}, after {ROUNDS} searches; use --calibrate, a larger --top or a higher budget")
 
 
 def _search_again(
-    search: Search, limits_ms: Mapping[str, float], missed: str, which: str, note: Callable[[str], None]
+    search: Search, limits_ms: Mapping[str, float], missed: str, which: str, progress: Progress
 ) -> SearchResult:
     asked = ", ".join(f"{name} {limit_ms:.3f} ms" for name, limit_ms in limits_ms.items())
-    note(f"{missed}; searching for a predicted {asked} ({which})")
+    progress.note(f"{missed}; searching for a predicted {asked} ({which})")
     try:
         return search(limits_ms)
     except BudgetError as error:
@@ -102,12 +101,12 @@ def _tightened(
     return tightened
 
 
-def _measured(result: SearchResult, input_size: Size, report: Report) -> list[Candidate]:
+def _measured(result: SearchResult, input_size: Size, progress: Progress) -> list[Candidate]:
     top = result.top
     detectors = [parse_detector(candidate.architecture) for candidate in top]
     found = {}
     for name in top[0].latency_ms:
-        latencies = _measure(detectors, name, input_size, report)
+        latencies = _measure(detectors, name, input_size, progress)
         found[name] = [latency.at(result.percentiles.get(name, LOW_PERCENTILE)) for latency in latencies]
     confirmed = []
     for index, candidate in enumerate(top):
@@ -118,7 +117,7 @@ def _measured(result: SearchResult, input_size: Size, report: Report) -> list[Ca
     return confirmed
 
 
-def _measure(detectors: list[Detector], name: str, input_size: Size, report: Report) -> list[Latency]:
+def _measure(detectors: list[Detector], name: str, input_size: Size, progress: Progress) -> list[Latency]:
     """The latency of each detector on one target."""
     from facenas.exporters.onnx_graph import build_onnx, random_weights
 
@@ -128,7 +127,7 @@ def _measure(detectors: list[Detector], name: str, input_size: Size, report: Rep
         onnx_bytes = build_onnx(graph, random_weights(graph)).SerializeToString()
         models.append(load_model(onnx_bytes, target, timing_only=True))
     what = f"{'estimating' if runtime_of(target).estimates else 'measuring'} {len(models)} candidates on {name}"
-    return measure_latency(models, progress=lambda done, total: report(done, total, what))
+    return measure_latency(models, progress=progress, what=what)
 
 
 def _missed(top: Sequence[Candidate], budgets_ms: Mapping[str, float]) -> str:

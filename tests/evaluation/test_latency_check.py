@@ -43,7 +43,7 @@ def test_bursts_are_waited_for(
 
     monkeypatch.setattr(latency_check, "measure_latency", measure)
     monkeypatch.setattr(latency_check.time, "sleep", slept.append)
-    check = check_latency(path, resolve_target("cpu"), None, BUDGET, lambda *_: None)
+    check = check_latency(path, resolve_target("cpu"), None, BUDGET)
     assert not left
     assert tuple(slept) == tuple(pauses_s)
     assert check.measured_ms == min(passes_ms)

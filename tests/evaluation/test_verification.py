@@ -33,10 +33,6 @@ SIZE = Size(160, 128)
 NO_LATENCY = LatencyCheck("cpu")
 
 
-def silent(*_: object) -> None:
-    """No report."""
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint, its export, and photos."""
@@ -64,7 +60,7 @@ def photos(folder: Path) -> EvaluationSet:
 
 def verified(folder: Path, photos: EvaluationSet, name: str = "good.onnx", reference: str = "") -> Verification:
     path = folder / (reference or "checkpoint.safetensors")
-    return verify(folder / name, path, photos, NO_LATENCY, Limits(), silent)
+    return verify(folder / name, path, photos, NO_LATENCY, Limits())
 
 
 def failed(verification: Verification) -> set[str]:
@@ -254,7 +250,7 @@ def test_a_stale_export_is_caught_by_the_tensors(folder: Path, photos: Evaluatio
 def test_a_drop_of_precision_may_be_set(folder: Path, photos: EvaluationSet) -> None:
     name = broken_copy(folder, "lax2.onnx", lambda model: redescribe(model, nms_iou=0.9))
     path = folder / "checkpoint.safetensors"
-    assert verify(folder / name, path, photos, NO_LATENCY, Limits(ap_drop=0.9), silent).passed
+    assert verify(folder / name, path, photos, NO_LATENCY, Limits(ap_drop=0.9)).passed
 
 
 def test_a_target_that_is_not_here_leaves_every_gate_unmeasured(
@@ -263,7 +259,7 @@ def test_a_target_that_is_not_here_leaves_every_gate_unmeasured(
     monkeypatch.setattr(cpu, "cpu_flags", frozenset)
     bf16 = resolve_target("cpu-openvino-bf16")
     checkpoint = folder / "checkpoint.safetensors"
-    verification = verify(folder / "good.onnx", checkpoint, photos, NO_LATENCY, Limits(), silent, bf16)
+    verification = verify(folder / "good.onnx", checkpoint, photos, NO_LATENCY, Limits(), target=bf16)
     assert {gate.passed for gate in verification.gates} == {None}
     assert "bfloat16" in verification.gates[0].note
     assert not verification.all_measured
@@ -273,7 +269,7 @@ def test_a_target_that_is_not_here_leaves_every_gate_unmeasured(
 
 def test_a_gate_that_was_not_tried_is_neither_passed_nor_failed(folder: Path, photos: EvaluationSet) -> None:
     check = LatencyCheck("cpu", 5.0, 9.0, 5.0)
-    slow = verify(folder / "good.onnx", folder / "good.onnx", photos, check, Limits(), silent)
+    slow = verify(folder / "good.onnx", folder / "good.onnx", photos, check, Limits())
     assert failed(slow) == {"latency as predicted", "latency within budget"}
     assert slow.all_measured
     assert not slow.passed

@@ -67,7 +67,7 @@ def test_the_better_half_goes_on_from_its_state(undisturbed: Path, data: Path, t
     recipe = rank.replace(tiny_ranking.RECIPE, epochs=4)
     photos = photos_of(data)
     trainer = Trainer(best.detector, Size(64, 64), recipe, tmp_path, photos.train.name)
-    trained = trainer.run(photos.train, validate=None, validate_epochs=1, report=lambda *_: None)
+    trained = trainer.run(photos.train, validate=None, validate_epochs=1)
     in_one_piece = load_checkpoint(trained.checkpoint)
     assert all(np.array_equal(best.tensors[name], tensor) for name, tensor in in_one_piece.tensors.items())
 
@@ -135,7 +135,7 @@ def test_side_by_side_through_ray_it_is_the_same(undisturbed: Path, data: Path, 
                     Size(64, 64),
                     tmp_path / "gone",
                     run_tasks,
-                    lambda *_: None,
+                    SILENT,
                     details={},
                 )
         finally:
@@ -183,7 +183,7 @@ def test_another_ranking_in_the_folder_is_refused(undisturbed: Path, data: Path)
             Size(64, 64),
             undisturbed,
             rank.one_after_another,
-            lambda *_: None,
+            SILENT,
             details={},
         )
 

@@ -29,7 +29,7 @@ def photos_of(data: Path) -> TrainingPhotos:
 
 
 def rank_tiny(
-    data: Path, out: Path, run_tasks: rank.RunTasks = rank.one_after_another, report: rank.Report = lambda *_: None
+    data: Path, out: Path, run_tasks: rank.RunTasks = rank.one_after_another, progress: Progress = SILENT
 ) -> rank.Ranking:
     """Three networks in two rungs."""
     contenders = gather_contenders(None, 1, ARCHITECTURES)
@@ -42,5 +42,5 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     loop.SAVE_SECONDS = 0.0
     rank_tiny(
-        Path(sys.argv[1]), Path(sys.argv[2]), report=lambda step, _, what: print(f"{what}: step {step}", flush=True)
+        Path(sys.argv[1]), Path(sys.argv[2]), progress=Told(lambda step, _, what: print(f"{what}: step {step}", flush=True))
     )

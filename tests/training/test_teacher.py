@@ -145,7 +145,7 @@ def train(out: Path, dataset: Dataset, teacher: Teacher | None, until_step: int 
     out.mkdir(exist_ok=True)
     trainer = Trainer(TINY, Size(64, 64), RECIPE, out, "tiny", teacher=teacher)
     trainer.resume()
-    trainer.run(dataset, validate=None, validate_epochs=1, report=lambda *_: None, until_step=until_step)
+    trainer.run(dataset, validate=None, validate_epochs=1, until_step=until_step)
     return dict(load_checkpoint(out / "last.safetensors").tensors)
 
 

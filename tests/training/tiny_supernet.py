@@ -33,7 +33,7 @@ def train(data: Path, out: Path, recipe: Recipe = RECIPE, until_step: int | None
             open_dataset(data),
             validate=None,
             validate_epochs=1,
-            report=lambda step, _total, _what: print(step, flush=True),
+            progress=Told(lambda step, _total, _what: print(step, flush=True)),
             until_step=until_step,
         )
 

@@ -30,7 +30,7 @@ def train(data: Path, out: Path, recipe: Recipe = RECIPE) -> loop.TrainingResult
     trainer.resume()
     dataset = open_dataset(data)
     return trainer.run(
-        dataset, validate=None, validate_epochs=1, report=lambda step, _total, _what: print(step, flush=True)
+        dataset, validate=None, validate_epochs=1, progress=Told(lambda step, _total, _what: print(step, flush=True))
     )
 
 
