@@ -4,9 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from helpers.random_architectures import backbones, detectors, necks_and_heads, stages
 from hypothesis import given
 from hypothesis import strategies as st
-from random_architectures import backbones, detectors, necks_and_heads, stages
 
 from facenas.architecture import (
     DEFAULT_NECK_AND_HEAD,

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from random_networks import TINY, checkpoint_of, random_network, with_landmarks
+from helpers.random_networks import TINY, checkpoint_of, random_network, with_landmarks
 from safetensors.numpy import save
 
 from facenas.checkpoint import Checkpoint, load_checkpoint, save_checkpoint

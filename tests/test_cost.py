@@ -4,9 +4,9 @@ import numpy as np
 import onnx
 import pytest
 from facenas.exporters.onnx_graph import build_onnx, random_weights
+from helpers.random_architectures import small_detectors
 from hypothesis import given, settings
 from onnx import numpy_helper
-from random_architectures import small_detectors
 
 from facenas.architecture import PUBLISHED_NAMES, Detector, parse_detector, published_detector
 from facenas.cost import count_flops, count_parameters, detector_costs, peak_memory_bytes, peak_values

@@ -1,7 +1,7 @@
 """The graph: an order that can run, every weight shape the same wherever it is shared, and stages that add up."""
 
+from helpers.random_architectures import small_detectors
 from hypothesis import given, settings
-from random_architectures import small_detectors
 
 from facenas.architecture import Detector, parse_detector, published_detector
 from facenas.graph import (

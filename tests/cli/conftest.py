@@ -1,20 +1,11 @@
 """Running the command line in this process, as a person would see it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import pytest
+from helpers.command_line import Outcome
 
 from facenas.cli.main import main
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a command left: exit code, stdout, stderr."""
-
-    code: int
-    out: str
-    err: str
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from helpers.command_line import Outcome
 from onnx import TensorProto, helper
 
 from facenas.data.image import encode_jpeg
 from facenas.units import Size
-from tests.cli.conftest import Outcome
 
 Run = Callable[..., Outcome]
 

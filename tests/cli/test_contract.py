@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from helpers.command_line import Outcome
 
 from facenas.data.image import encode_jpeg, read_image
 from facenas.data.synthetic import write_synthetic_set
-from tests.cli.conftest import Outcome
 
 Run = Callable[..., Outcome]
 

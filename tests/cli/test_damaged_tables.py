@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_tables import TINY_INPUT, tiny_space, tiny_table
+from helpers.command_line import Outcome
+from helpers.tiny_tables import TINY_INPUT, tiny_space, tiny_table
 
 from facenas.latency.table import save_table
-from tests.cli.conftest import Outcome
 
 Run = Callable[..., Outcome]
 ARCHITECTURE = next(iter(map(str, tiny_space().covering_detectors())))

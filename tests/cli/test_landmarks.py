@@ -4,8 +4,9 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from helpers.command_line import Outcome
+
 from facenas.data.synthetic import write_synthetic_set
-from tests.cli.conftest import Outcome
 
 NET = "SuperConvK3BNRELU(3,8,2,1)" + "SuperConvK3BNRELU(8,8,2,1)" * 4 + "PAFPN(8)HeadDW(8,1)"
 

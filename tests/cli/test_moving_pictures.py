@@ -7,11 +7,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from helpers.command_line import Outcome
 
 from facenas.data.image import encode_jpeg
 from facenas.data.video import read_frames
 from facenas.errors import InputError
-from tests.cli.conftest import Outcome
 
 Run = Callable[..., Outcome]
 FRAMES = 30

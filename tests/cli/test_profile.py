@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_tables import TINY_INPUT, made_up_cost_ns, tiny_space
+from helpers.command_line import Outcome
+from helpers.tiny_tables import TINY_INPUT, made_up_cost_ns, tiny_space
 
 from facenas.architecture import Detector
 from facenas.errors import AgentError
@@ -23,7 +24,6 @@ from facenas.latency.profiler import Plan
 from facenas.latency.table import load_table
 from facenas.runtimes.local_agent import Sample
 from facenas.units import Size
-from tests.cli.conftest import Outcome
 
 Run = Callable[..., Outcome]
 QUICK = Plan(seconds=0.0, least_rounds=2)

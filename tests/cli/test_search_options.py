@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny_tables import TINY_INPUT, made_up_cost_ns
+from helpers.command_line import Outcome
+from helpers.tiny_tables import TINY_INPUT, made_up_cost_ns
 
 from facenas.data.image import encode_jpeg
 from facenas.devices.targets import resolve_target
@@ -16,7 +17,6 @@ from facenas.runtimes.runtime import read_fingerprint
 from facenas.scoring.ddsar import PAPER_STAGE_WEIGHTS
 from facenas.spaces.named import load_space
 from facenas.spaces.space import Space
-from tests.cli.conftest import Outcome
 
 Run = Callable[..., Outcome]
 SPACE = {

@@ -6,8 +6,8 @@ import numpy as np
 import onnx
 import pytest
 from facenas.exporters.onnx import export_checkpoint
+from helpers.random_networks import TINY, confident_checkpoint, with_landmarks
 from PIL import Image
-from random_networks import TINY, confident_checkpoint, with_landmarks
 
 from facenas.checkpoint import Checkpoint
 from facenas.detector.face_detector import FaceDetector

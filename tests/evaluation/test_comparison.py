@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from browser import open_in_browser
+from helpers.browser import open_in_browser
 
 from facenas.errors import InputError
 from facenas.evaluation.comparison import (

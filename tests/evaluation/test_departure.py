@@ -7,8 +7,8 @@ import onnx
 import pytest
 from facenas.exporters.onnx import export_onnx, onnx_of_checkpoint
 from facenas.exporters.openvino import export_openvino
+from helpers.random_networks import ALL_FAMILIES, confident_checkpoint, random_image
 from onnx import numpy_helper
-from random_networks import ALL_FAMILIES, confident_checkpoint, random_image
 
 from facenas.devices.targets import resolve_target
 from facenas.evaluation.departure import first_departure, layer_names, layer_runner

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from facenas.exporters.onnx import export_checkpoint
-from random_networks import TINY, confident_checkpoint
+from helpers.random_networks import TINY, confident_checkpoint
 
 from facenas.devices.targets import resolve_target
 from facenas.evaluation import latency_check

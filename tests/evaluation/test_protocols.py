@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from facenas.exporters.onnx import export_checkpoint
-from random_networks import TINY, confident_checkpoint
+from helpers.random_networks import TINY, confident_checkpoint
 
 from facenas.data.synthetic import write_synthetic_set
 from facenas.errors import InputError

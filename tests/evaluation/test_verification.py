@@ -14,8 +14,8 @@ from facenas.exporters.onnx import export_checkpoint, export_onnx, load_onnx
 from facenas.exporters.onnx_half import half_model
 from facenas.exporters.onnx_int8 import quantize_model
 from facenas.exporters.openvino import export_openvino
+from helpers.random_networks import ALL_FAMILIES, TINY, confident_checkpoint
 from onnx import numpy_helper
-from random_networks import ALL_FAMILIES, TINY, confident_checkpoint
 
 from facenas.checkpoint import save_checkpoint
 from facenas.data.image import read_image

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 from facenas.exporters.artefact import METADATA_KEY, describe, description_from_metadata
+from helpers.random_architectures import detectors
+from helpers.random_networks import TINY
 from hypothesis import given
-from random_architectures import detectors
-from random_networks import TINY
 
 from facenas.architecture import Detector
 from facenas.errors import InputError

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from facenas.exporters.artefact import describe
 from facenas.exporters.calibration_photos import choose_calibration
-from random_networks import TINY
+from helpers.random_networks import TINY
 
 from facenas.data.image import encode_jpeg
 from facenas.errors import InputError

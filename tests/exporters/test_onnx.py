@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 import pytest
 from facenas.exporters.onnx import export_checkpoint, export_untrained, load_onnx, read_description
+from helpers.random_networks import ALL_FAMILIES, TINY, checkpoint_of, random_image, random_network, with_landmarks
 from onnx import TensorProto, helper
-from random_networks import ALL_FAMILIES, TINY, checkpoint_of, random_image, random_network, with_landmarks
 
 from facenas.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from facenas.devices.targets import resolve_target

@@ -9,10 +9,10 @@ import pytest
 import torch
 from facenas.exporters.onnx import open_sides, simplify
 from facenas.exporters.onnx_graph import build_onnx, fold, random_weights
+from helpers.random_architectures import small_detectors
+from helpers.random_networks import ALL_FAMILIES, TINY, checkpoint_of, random_image, random_network, with_landmarks
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_architectures import small_detectors
-from random_networks import ALL_FAMILIES, TINY, checkpoint_of, random_image, random_network, with_landmarks
 
 from facenas.architecture import Detector, published_detector
 from facenas.devices.targets import resolve_target

@@ -13,8 +13,8 @@ from facenas.exporters.onnx import export_onnx, onnx_of_checkpoint, why_not_onnx
 from facenas.exporters.onnx_half import half_model
 from facenas.exporters.onnx_int8 import quantize_model
 from facenas.exporters.openvino import export_openvino, why_not_openvino
+from helpers.random_networks import ALL_FAMILIES, confident_checkpoint
 from onnx import TensorProto, numpy_helper
-from random_networks import ALL_FAMILIES, confident_checkpoint
 
 from facenas.detector.face_detector import FaceDetector
 from facenas.devices import cpu

@@ -13,9 +13,9 @@ from facenas.exporters.tflite import export_tflite, read_description, why_not_tf
 from facenas.exporters.tflite_file import read_tflite
 from facenas.exporters.tflite_graph import Range, build_tflite, fold_image, quantization_of, quantized_tensors
 from facenas.exporters.tflite_ranges import activation_ranges
+from helpers.random_networks import ALL_FAMILIES, TINY, confident_checkpoint
 from hypothesis import given
 from hypothesis import strategies as st
-from random_networks import ALL_FAMILIES, TINY, confident_checkpoint
 
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError

@@ -1,7 +1,7 @@
 from collections import Counter
 
 import pytest
-from tiny_tables import TINY_INPUT, tiny_space
+from helpers.tiny_tables import TINY_INPUT, tiny_space
 
 from facenas.architecture import PUBLISHED_NAMES, published_detector
 from facenas.graph import inventory

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from helpers.made_up_machine import operators_of
 from hypothesis import given
 from hypothesis import strategies as st
-from made_up_machine import operators_of
 
 from facenas.latency.operator_fit import (
     Time,

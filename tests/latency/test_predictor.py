@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tiny_tables import TINY_INPUT, made_up_cost_ns, tiny_space, tiny_table
+from helpers.tiny_tables import TINY_INPUT, made_up_cost_ns, tiny_space, tiny_table
 
 from facenas.architecture import NeckAndHead
 from facenas.errors import TableError

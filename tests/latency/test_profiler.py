@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny_tables import TINY_INPUT, made_up_cost_ns, tiny_space
+from helpers.tiny_tables import TINY_INPUT, made_up_cost_ns, tiny_space
 
 from facenas.architecture import Detector, published_detector
 from facenas.devices.targets import resolve_target
@@ -143,7 +143,7 @@ from pathlib import Path
 from facenas.devices.targets import resolve_target
 from facenas.latency.profiler import Plan, profile
 from facenas.quiet import Patience
-from tiny_tables import TINY_INPUT, tiny_space
+from helpers.tiny_tables import TINY_INPUT, tiny_space
 plan = Plan(carriers_per_operator=1, calibration_networks=3, seconds=0.0, least_rounds=200, published=False)
 profile(
     resolve_target("cpu"), tiny_space(), TINY_INPUT, Path(sys.argv[1]), plan=plan, patience=Patience(judges=False)

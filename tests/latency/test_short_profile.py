@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_up_machine import MadeUpMachine, made_up_table, operators_of, other_machine
-from tiny_tables import TINY_INPUT, tiny_space, tiny_table
+from helpers.made_up_machine import MadeUpMachine, made_up_table, operators_of, other_machine
+from helpers.tiny_tables import TINY_INPUT, tiny_space, tiny_table
 
 from facenas.devices.targets import resolve_target
 from facenas.errors import AgentError, BusyMachineError, TableError

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_tables import TINY_INPUT, tiny_table
+from helpers.tiny_tables import TINY_INPUT, tiny_table
 
 from facenas.devices.target import TARGET_NAMES
 from facenas.devices.targets import resolve_target

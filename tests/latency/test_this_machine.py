@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tiny_tables import TINY_INPUT, tiny_space, tiny_table
+from helpers.tiny_tables import TINY_INPUT, tiny_space, tiny_table
 
 from facenas.devices.targets import resolve_target
 from facenas.errors import BusyMachineError, TableError

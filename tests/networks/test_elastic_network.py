@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from helpers.tiny_elastic import TINY_SPACE
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_elastic import TINY_SPACE
 
 from facenas.architecture import Detector, parse_detector
 from facenas.errors import InputError

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+from helpers.random_architectures import small_detectors
+from helpers.random_networks import ALL_FAMILIES, TINY, random_network, with_landmarks
 from hypothesis import given, settings
-from random_architectures import small_detectors
-from random_networks import ALL_FAMILIES, TINY, random_network, with_landmarks
 
 from facenas.architecture import PUBLISHED_NAMES, Detector, published_detector
 from facenas.cost import detector_costs

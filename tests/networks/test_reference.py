@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from random_networks import ALL_FAMILIES, TINY, checkpoint_of, random_image, random_network
+from helpers.random_networks import ALL_FAMILIES, TINY, checkpoint_of, random_image, random_network
 
 from facenas.checkpoint import Checkpoint
 from facenas.errors import InputError

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import tiny_ranking
+from helpers.tiny_ranking import ARCHITECTURES, photos_of, rank_tiny
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,8 +25,6 @@ from facenas.ranking.workers import ray_installed, workers
 from facenas.training.loop import Trainer
 from facenas.training.photos import TrainingPhotos
 from facenas.units import Size
-from tests.ranking import tiny_ranking
-from tests.ranking.tiny_ranking import ARCHITECTURES, photos_of, rank_tiny
 
 SCRIPT = Path(tiny_ranking.__file__)
 

@@ -2,7 +2,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from remote.ssh_server import SshServer, ssh_server
+from helpers.ssh_server import SshServer, ssh_server
 
 
 @pytest.fixture

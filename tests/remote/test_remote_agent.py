@@ -9,9 +9,9 @@ from pathlib import Path
 
 import onnx
 import pytest
-from remote.far_devices import CPU, DETECTOR, HELLO, SIZE, fake_device, remote, wait_until_empty
-from remote.ssh_server import SshServer
-from tiny_tables import TINY_INPUT, tiny_space
+from helpers.far_devices import CPU, DETECTOR, HELLO, SIZE, fake_device, remote, wait_until_empty
+from helpers.ssh_server import SshServer
+from helpers.tiny_tables import TINY_INPUT, tiny_space
 
 from facenas.devices.host import transport_for
 from facenas.devices.own_devices import OwnDevice

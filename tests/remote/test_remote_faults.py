@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from remote.far_devices import DETECTOR, HELLO, SIZE, fake_device, remote
+from helpers.far_devices import DETECTOR, HELLO, SIZE, fake_device, remote
 
 from facenas.errors import AgentError, DeviceError
 from facenas.remote import agent_session

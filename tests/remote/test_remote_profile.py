@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from remote.ssh_server import ssh_server
+from helpers.ssh_server import ssh_server
 
 from facenas.devices.host import transport_for
 from facenas.devices.targets import resolve_target

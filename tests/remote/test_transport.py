@@ -1,8 +1,8 @@
 from pathlib import Path
 
 import pytest
-from remote.far_devices import remote
-from remote.ssh_server import SshServer
+from helpers.far_devices import remote
+from helpers.ssh_server import SshServer
 
 from facenas.devices.host import transport_for
 from facenas.errors import DeviceError, InputError, MissingPackageError

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import open_in_browser
-from report_runs import ARCHITECTURE, candidate, write_run
+from helpers.browser import open_in_browser
+from helpers.report_runs import ARCHITECTURE, candidate, write_run
 
 from facenas.errors import InputError
 from facenas.report.run_page import write_report

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tiny_tables import tiny_table
+from helpers.tiny_tables import tiny_table
 
 from facenas.errors import InputError
 from facenas.latency.table import LatencyTable, OperatorTime

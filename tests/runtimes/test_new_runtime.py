@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 from facenas.exporters.onnx import export_checkpoint
-from random_networks import TINY, confident_checkpoint
-from tiny_tables import tiny_space
+from helpers.random_networks import TINY, confident_checkpoint
+from helpers.tiny_tables import tiny_space
 
 from facenas.data.image import encode_jpeg
 from facenas.spaces.space import Space

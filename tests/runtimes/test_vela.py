@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from facenas.exporters.onnx_graph import build_onnx, random_weights
-from random_networks import ALL_FAMILIES, TINY
+from helpers.random_networks import ALL_FAMILIES, TINY
 from typer.testing import CliRunner
 
 from facenas.architecture import Detector

@@ -6,8 +6,8 @@ from math import log
 from pathlib import Path
 
 import pytest
+from helpers.random_architectures import backbones
 from hypothesis import given
-from random_architectures import backbones
 
 from facenas.architecture import Backbone, parse_detector, parse_stage
 from facenas.errors import InputError

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy._core._multiarray_umath as numpy_core
 import pytest
-from tiny_tables import TINY_INPUT, tiny_space, tiny_table
+from helpers.tiny_tables import TINY_INPUT, tiny_space, tiny_table
 
 from facenas.graph import stage_layers
 from facenas.scoring.ddsar import ScoreSettings

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from tiny_tables import TINY_INPUT, tiny_space, tiny_table
+from helpers.tiny_tables import TINY_INPUT, tiny_space, tiny_table
 
 from facenas.errors import BudgetError, InputError
 from facenas.runtimes.timing import Latency

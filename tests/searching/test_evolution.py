@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from tiny_tables import TINY_INPUT, tiny_space, tiny_table
+from helpers.tiny_tables import TINY_INPUT, tiny_space, tiny_table
 
 from facenas.errors import BudgetError, InputError
 from facenas.scoring.ddsar import ScoreSettings

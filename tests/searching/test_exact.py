@@ -7,7 +7,15 @@ from itertools import product
 
 import numpy as np
 import pytest
-from brute_force import Everything, FlatTable, RandomTable, kernel_free, problem_of, random_budgets, random_space
+from helpers.brute_force import (
+    Everything,
+    FlatTable,
+    RandomTable,
+    kernel_free,
+    problem_of,
+    random_budgets,
+    random_space,
+)
 
 from facenas.errors import BudgetError
 from facenas.scoring.ddsar import ScoreSettings

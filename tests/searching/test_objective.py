@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from brute_force import Everything, RandomTable, problem_of, random_space
+from helpers.brute_force import Everything, RandomTable, problem_of, random_space
 
 from facenas.cost import count_flops, count_parameters
 from facenas.graph import backbone_layers, build_graph

@@ -4,7 +4,7 @@ from itertools import islice
 
 import numpy as np
 import pytest
-from brute_force import SIZE, Everything, RandomTable, problem_of, random_space
+from helpers.brute_force import SIZE, Everything, RandomTable, problem_of, random_space
 
 from facenas.cost import peak_memory_bytes
 from facenas.errors import BudgetError, InputError

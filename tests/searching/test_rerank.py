@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tiny_tables import TINY_INPUT, tiny_space, tiny_table
+from helpers.tiny_tables import TINY_INPUT, tiny_space, tiny_table
 
 from facenas.architecture import parse_detector
 from facenas.scoring.ddsar import ScoreSettings

@@ -5,7 +5,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from tiny_elastic import TINY_SPACE
+from helpers.tiny_elastic import TINY_SPACE
 
 from facenas.architecture import Backbone, Detector, parse_detector, published_detector
 from facenas.cost import detector_costs

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import distributed_training
 
 from facenas.checkpoint import load_checkpoint
 from facenas.data.synthetic import write_synthetic_set
 
-SCRIPT = Path(__file__).with_name("distributed_training.py")
+SCRIPT = Path(distributed_training.__file__)
 
 
 def train(data: Path, out: Path, *, processes: int, batch: int = 4) -> subprocess.CompletedProcess[str]:

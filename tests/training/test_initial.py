@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from random_networks import TINY, checkpoint_of, random_network, with_landmarks
+from helpers.random_networks import TINY, checkpoint_of, random_network, with_landmarks
 
 from facenas.architecture import parse_detector
 from facenas.checkpoint import Checkpoint, save_checkpoint

@@ -1,6 +1,5 @@
 """Training: repeatable to the bit, also across kill -9; what does not fit is refused; a broken loss keeps the last state."""
 
-import importlib.util
 import json
 import math
 import resource
@@ -10,12 +9,12 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
-from random_networks import TINY, with_landmarks
+from helpers import tiny_training
+from helpers.random_networks import TINY, with_landmarks
 
 from facenas.architecture import Detector
 from facenas.checkpoint import Checkpoint, load_checkpoint
@@ -33,19 +32,7 @@ from facenas.units import Size
 SIZE = Size(64, 64)
 RECIPE = Recipe(epochs=4, size_px=64, batch_size=2)
 STEPS = 8
-SCRIPT = Path(__file__).with_name("tiny_training.py")
-
-
-def _script() -> ModuleType:
-    specification = importlib.util.spec_from_file_location("tiny_training", SCRIPT)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
-
-
-tiny_training = _script()
+SCRIPT = Path(tiny_training.__file__)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """A supernet's training: three members a step, repeatable to the bit also across kill -9, and judged slice by slice."""
 
-import importlib.util
 import json
 import os
 import signal
@@ -9,13 +8,13 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
-from random_networks import TINY
-from tiny_elastic import TINY_SPACE
+from helpers import tiny_supernet
+from helpers.random_networks import TINY
+from helpers.tiny_elastic import TINY_SPACE
 
 from facenas.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from facenas.data.source import open_dataset
@@ -29,20 +28,8 @@ from facenas.training.sandwich import SliceValidation, members_of_step
 from facenas.training.session import train_detector
 from facenas.units import Size
 
-SCRIPT = Path(__file__).with_name("tiny_supernet.py")
+SCRIPT = Path(tiny_supernet.__file__)
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
-
-
-def _script() -> ModuleType:
-    specification = importlib.util.spec_from_file_location("tiny_supernet", SCRIPT)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
-
-
-tiny_supernet = _script()
 
 
 @pytest.fixture(scope="module")

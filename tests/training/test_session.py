@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from facenas.exporters.onnx import export_checkpoint
-from random_networks import TINY
+from helpers.random_networks import TINY
 
 from facenas.architecture import parse_detector
 from facenas.checkpoint import load_checkpoint

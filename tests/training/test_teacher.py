@@ -9,10 +9,10 @@ import onnx
 import pytest
 import torch
 from facenas.exporters.onnx import onnx_untrained
+from helpers.random_networks import TINY
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import helper, numpy_helper
-from random_networks import TINY
 
 from facenas.checkpoint import load_checkpoint
 from facenas.data.annotations import Dataset
