@@ -6,6 +6,7 @@ profile, made once, at the first need, and kept. Boards that are elsewhere, mode
 which no measurement here could mend.
 """
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -26,10 +27,12 @@ from facenas.spaces.named import DEFAULT_SPACE, SPACE_NAMES, load_space
 from facenas.spaces.space import Space
 from facenas.units import LOW_PERCENTILE, Size
 
+_NO = ("0", "false", "n", "no", "off")
 
 
 class Calibrate(StrEnum):
-    """Whether a table is made this machine's: where it is needed and has not been done, anew, or never."""
+    """Whether a table is made this machine's: where it is needed and has not been done (never, where FACENAS_CALIBRATE is
+    no), anew, or never."""
 
     ONCE = "once"
     ANEW = "anew"
@@ -68,16 +71,17 @@ def table_of_this_machine(
     made anew that cannot be measured here, BusyMachineError where other work on the machine does not end.
     """
     target, once = request.target, request.calibrate is Calibrate.ONCE
+    never = request.calibrate is Calibrate.NEVER or (once and os.environ.get("FACENAS_CALIBRATE", "").lower() in _NO)
     if request.calibrate is Calibrate.ANEW:
         _require_measured_here(target)
     here = read_fingerprint(target) if is_measured_here(target) else None
     try:
         prior = find_table(target, request.input_size, request.path)
     except TableError:
-        if here is None or request.calibrate is Calibrate.NEVER or request.path is not None:
+        if here is None or never or request.path is not None:
             raise
         prior = None
-    if here is None or request.calibrate is Calibrate.NEVER:
+    if here is None or never:
         assert prior is not None
         return prior
     space = request.space or _space_of(prior)

@@ -45,15 +45,13 @@ def compare(own: Sequence[Path], models: Path | None, data: Path, progress: Prog
         baseline = Baseline(path)
         detectors.append((baseline.name, False, f"{baseline.input_size}", baseline))
         networks.append(baseline.model)
-    evaluations = [
-        evaluate(detect, photos, Called(progress, f"evaluating {name}")) for name, _, _, detect in detectors
-    ]
+    evaluations = [evaluate(detect, photos, Called(progress, f"evaluating {name}")) for name, _, _, detect in detectors]
     # Published files whose sides are open are timed at the default input.
     latencies = measure_latency(
         networks,
         rounds=_ROUNDS,
         input_size=DEFAULT_INPUT,
-progress=progress,
+        progress=progress,
         what="timing in turns",
     )
     results = [

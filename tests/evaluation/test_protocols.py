@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from facenas.exporters.onnx import export_checkpoint
 from helpers.random_networks import TINY, confident_checkpoint
+from helpers.told import Told
 
 from facenas.data.synthetic import write_synthetic_set
 from facenas.errors import InputError

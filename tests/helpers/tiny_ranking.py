@@ -8,12 +8,14 @@ from pathlib import Path
 
 import torch
 
+from facenas.progress import SILENT, Progress
 from facenas.ranking import halving as rank
 from facenas.ranking.contenders import gather_contenders
 from facenas.training import loop
 from facenas.training.photos import TrainingPhotos, training_photos
 from facenas.training.recipe import Recipe
 from facenas.units import Size
+from helpers.told import Told
 
 ARCHITECTURES = tuple(
     f"SuperConvK3BNRELU(3,8,2,1)SuperConvK3BNRELU(8,{width},2,1)SuperConvK3BNRELU({width},8,2,1)"
@@ -34,7 +36,7 @@ def rank_tiny(
     """Three networks in two rungs."""
     contenders = gather_contenders(None, 1, ARCHITECTURES)
     return rank.rank(
-        contenders.entries, photos_of(data), RECIPE, 2, Size(64, 64), out, run_tasks, report, details={"data": "tiny"}
+        contenders.entries, photos_of(data), RECIPE, 2, Size(64, 64), out, run_tasks, progress, details={"data": "tiny"}
     )
 
 
@@ -42,5 +44,7 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     loop.SAVE_SECONDS = 0.0
     rank_tiny(
-        Path(sys.argv[1]), Path(sys.argv[2]), progress=Told(lambda step, _, what: print(f"{what}: step {step}", flush=True))
+        Path(sys.argv[1]),
+        Path(sys.argv[2]),
+        progress=Told(lambda step, _, what: print(f"{what}: step {step}", flush=True)),
     )

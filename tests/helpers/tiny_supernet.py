@@ -16,6 +16,7 @@ from facenas.training.distributed import joined_processes
 from facenas.training.recipe import Recipe
 from facenas.units import Size
 from helpers.tiny_elastic import TINY_SPACE
+from helpers.told import Told
 
 RECIPE = Recipe(epochs=8, size_px=64, batch_size=2)
 PLAIN_RECIPE = Recipe(epochs=4, size_px=64, batch_size=4, optimizer="sgd", learning_rate=0.01)

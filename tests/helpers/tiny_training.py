@@ -13,6 +13,7 @@ from facenas.data.source import open_dataset
 from facenas.training import loop
 from facenas.training.recipe import Recipe
 from facenas.units import Size
+from helpers.told import Told
 
 DETECTOR = parse_detector(
     "SuperConvK3BNRELU(3,8,2,1)SuperResK3K3(8,8,2,8,1)SuperConvK3BNRELU(8,8,2,1)"

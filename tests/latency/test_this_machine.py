@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from helpers.tiny_tables import TINY_INPUT, tiny_space, tiny_table
+from helpers.told import Told
 
 from facenas.devices.targets import resolve_target
 from facenas.errors import BusyMachineError, TableError
@@ -40,6 +41,12 @@ class Measuring:
             calibration=calibration,
             short_profile=ShortProfile(carried_over=0),
         )
+
+
+@pytest.fixture(autouse=True)
+def calibrating(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for a user who has not forbidden it."""
+    monkeypatch.delenv("FACENAS_CALIBRATE")
 
 
 @pytest.fixture
@@ -92,10 +99,10 @@ def test_a_table_of_a_space_of_its_own_can_be_measured_without_that_space(
 
 
 def test_one_of_another_machine_is_measured_once_and_kept(cache: Path, foreign: Path, measuring: Measuring) -> None:
-    notes: list[str] = []
-    first = table_of_this_machine(request_of(foreign), note=notes.append, measure=measuring)
-    assert "of another machine" in notes[0]
-    assert "once" in notes[0]
+    told = Told()
+    first = table_of_this_machine(request_of(foreign), progress=told, measure=measuring)
+    assert "of another machine" in told.lines[0]
+    assert "once" in told.lines[0]
     second = table_of_this_machine(request_of(foreign), measure=measuring)
     assert measuring.times == 1
     assert second == first
@@ -151,10 +158,10 @@ def test_a_calibration_that_cannot_be_used_is_made_anew(
     table_of_this_machine(request_of(foreign), measure=measuring)
     (kept,) = cache.glob("cpu-*.json")
     kept.write_text(content)
-    notes: list[str] = []
-    table_of_this_machine(request_of(foreign), note=notes.append, measure=measuring)
+    told = Told()
+    table_of_this_machine(request_of(foreign), progress=told, measure=measuring)
     assert measuring.times == 2
-    assert "cannot be used and is made anew" in notes[0]
+    assert "cannot be used and is made anew" in told.lines[0]
     assert load_table(kept).fingerprint == HERE
 
 
@@ -179,10 +186,10 @@ def test_where_nothing_can_be_kept_it_works_and_says_so(
     cache: Path, foreign: Path, measuring: Measuring, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", os.devnull)  # no folder, and none can be made: also not by root
-    notes: list[str] = []
-    table = table_of_this_machine(request_of(foreign), note=notes.append, measure=measuring)
+    told = Told()
+    table = table_of_this_machine(request_of(foreign), progress=told, measure=measuring)
     assert table.fingerprint == HERE
-    assert any("used now and not kept" in line for line in notes)
+    assert any("used now and not kept" in line for line in told.lines)
 
 
 def test_a_second_process_waits_and_finds_what_the_first_has_kept(

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from facenas.checkpoint import load_checkpoint
 from facenas.data.synthetic import write_synthetic_set
 from facenas.errors import InputError, MissingPackageError, TrainingError
+from facenas.progress import SILENT
 from facenas.ranking import halving as rank
 from facenas.ranking.contenders import gather_contenders
 from facenas.ranking.halving import RungResult, RungTask, kendall_tau, plan_rungs

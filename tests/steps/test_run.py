@@ -11,25 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from helpers.told import Told
 
 from facenas.data.synthetic import write_synthetic_set
 from facenas.errors import InputError
 from facenas.files import read_json, write_json
 from facenas.latency.this_machine import Calibrate
-from facenas.progress import Silent
 from facenas.steps.run import RunResult, RunSettings, run
 
 STEPS = ["table", "search", "data", "train", "export", "verify"]
-
-
-class Notes(Silent):
-    """Keeps the notes."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def note(self, line: str) -> None:
-        self.lines.append(line)
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +35,9 @@ def settings(photos: Path) -> RunSettings:
     return RunSettings(photos / "val", epochs=2, calibrate=Calibrate.NEVER)
 
 
-def small_run(photos: Path, settings: RunSettings, folder: Path, notes: Notes | None = None) -> RunResult:
+def small_run(photos: Path, settings: RunSettings, folder: Path, notes: Told | None = None) -> RunResult:
     """A generous budget, twelve photos, two epochs: every step is real, only short."""
-    return run("12ms", data=photos / "train", settings=settings, out=folder, progress=notes or Notes())
+    return run("12ms", data=photos / "train", settings=settings, out=folder, progress=notes or Told())
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +67,7 @@ def test_the_export_answers_like_the_checkpoint(run_folder: Path) -> None:
 
 def test_the_same_call_does_nothing_twice(run_folder: Path, photos: Path, settings: RunSettings) -> None:
     before = (run_folder / "model.onnx").stat().st_mtime_ns
-    notes = Notes()
+    notes = Told()
     small_run(photos, settings, run_folder, notes)
     assert (run_folder / "model.onnx").stat().st_mtime_ns == before
     assert [note for note in notes.lines if "already done" in note][:5] == [
@@ -95,7 +85,7 @@ def test_only_a_latency_that_the_machine_may_have_failed_is_measured_again(
     for gate in verification["gates"]:
         gate["passed"] = passed or not gate["name"].startswith("latency")
     write_json(folder / "verify.json", verification)
-    notes = Notes()
+    notes = Told()
     small_run(photos, settings, folder, notes)
     assert ("verify: already done" in notes.lines) is passed
 

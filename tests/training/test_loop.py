@@ -15,6 +15,7 @@ import pytest
 import torch
 from helpers import tiny_training
 from helpers.random_networks import TINY, with_landmarks
+from helpers.told import Told
 
 from facenas.architecture import Detector
 from facenas.checkpoint import Checkpoint, load_checkpoint
