@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from facenas.cost import latency_cost
 from facenas.errors import InputError, LatencyBudgetError
 from facenas.files import read_json, write_json
 from facenas.latency.this_machine import Calibrate, TableRequest, facts_of_table, table_of_this_machine
@@ -140,7 +141,7 @@ class _Chain:
         settings = self.settings
         state = {
             "device": settings.device,
-            "budgets": {f"latency {settings.device}": settings.budget.limit_ms},
+            "budgets": {latency_cost(settings.device).key: settings.budget.limit_ms},
             "percentile": settings.budget.percentile,
             "data": self.data_name,
             "input": str(settings.input_size),

@@ -14,7 +14,8 @@ from facenas.graph import IMAGE, Graph, Layer, backbone_layers, build_graph, inv
 from facenas.operators import Operator
 from facenas.scoring.ddsar import ScoreSettings, ddsar_score, sar_scores
 from facenas.searching.budgets import Budgets
-from facenas.searching.problem import LatencyModel, Problem
+from facenas.searching.costs import LatencyModel
+from facenas.searching.problem import Problem
 from facenas.spaces.space import Space
 from facenas.units import Size
 

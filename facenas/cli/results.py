@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from facenas.cli.output import print_table
+from facenas.cost import cost_of, latency_cost
 from facenas.evaluation.gates import VERDICTS
 from facenas.evaluation.verification import Verification
 from facenas.searching.result import CostRange, SearchResult
@@ -15,7 +16,8 @@ RANKED_QUANTITIES = {"flops": "backbone GFLOPs", "params": "backbone parameters,
 
 def print_ranges(space: Space, input_size: Size, ranges: Sequence[CostRange], provenance: Mapping[str, str]) -> None:
     """What the networks of the space cost, against the budgets; `provenance` of the latencies by device."""
-    names = {f"latency {name}": f"latency {name} ({words})" for name, words in provenance.items()}
+    keys = {name: latency_cost(name).key for name in provenance}
+    names = {keys[name]: f"{keys[name]} ({words})" for name, words in provenance.items()}
     rows = [
         (
             names.get(entry.name, entry.name),
@@ -80,9 +82,8 @@ def print_search(result: SearchResult) -> None:
 
 
 def _quantity(entry: CostRange, value: float) -> str:
-    if entry.name.startswith("latency"):
-        return f"{value:.2f} ms"
-    return f"{value / 1e6:.2f} M" if entry.name in ("flops", "params", "released_flops") else f"{value:g}"
+    unit = cost_of(entry.name).unit
+    return f"{value / unit.size:.2f} {unit.symbol}" if unit.symbol else unit.text(value)
 
 
 def print_gates(verification: Verification) -> None:

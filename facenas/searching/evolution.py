@@ -25,6 +25,7 @@ import numpy.typing as npt
 from facenas.architecture import STAGE_COUNT, Stage
 from facenas.errors import BudgetError, InputError
 from facenas.files import read_json, write_json
+from facenas.searching.budgets import Budgets
 from facenas.searching.exact import ExactSearch, without_kernels
 from facenas.searching.problem import START, FloatArray, Problem
 from facenas.searching.result import Certificate, SearchResult, compose_result, require_top
@@ -214,13 +215,19 @@ def _best(evolution: _Evolution, top: int) -> list[tuple[int, ...]]:
 
 def _digest(problem: Problem, settings: EvolutionSettings) -> str:
     """Tells one search from another: stages, values, costs, limits and settings."""
-    digest = hashlib.sha256(json.dumps([repr(settings), repr(problem.budgets)]).encode())
+    digest = hashlib.sha256(json.dumps([repr(settings), _text_of(problem.budgets)]).encode())
     for stages, scores, costs in zip(problem.stages, problem.scores, problem.costs, strict=True):
         digest.update("".join(map(str, stages)).encode())
         digest.update(scores.tobytes())
         digest.update(costs.tobytes())
     digest.update(problem.limits.tobytes())
     return digest.hexdigest()
+
+
+def _text_of(budgets: Budgets) -> str:
+    """The budgets by these fields in this order, whatever fields they get: else no stopped evolution would go on."""
+    names = ("latency_ms", "flops", "params", "layers", "memory_bytes", "released_flops", "percentiles")
+    return f"Budgets({', '.join(f'{name}={getattr(budgets, name)!r}' for name in names)})"
 
 
 def _restore(evolution: _Evolution, path: Path, digest: str) -> None:

@@ -7,20 +7,17 @@ head cost given the widths of stages 3, 4 and 5. So a search is a shortest-path 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import fsum
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from facenas.architecture import IMAGE_CHANNELS, STAGE_COUNT, Detector, Stage
-from facenas.cost import BYTES_PER_VALUE, count_flops, count_parameters, peak_values
+from facenas.architecture import IMAGE_CHANNELS, STAGE_COUNT, Detector
+from facenas.cost import BYTES_PER_VALUE, FLOPS, MEMORY, Cost, latency_cost, peak_values
 from facenas.errors import BudgetError, InputError, LatencyBudgetError
 from facenas.graph import IMAGE, STRIDES, Layer, neck_and_head_layers, stage_layers
-from facenas.operators import Operator
 from facenas.scoring.ddsar import ScoreSettings
-from facenas.scoring.released import RELEASED_SIZE, released_flops_of
 from facenas.searching.budgets import Budgets
+from facenas.searching.costs import CostModel, LatencyModel, Part, cost_models
 from facenas.searching.objective import Ranking, stage_values
 from facenas.spaces.space import Space
 from facenas.units import Size
@@ -30,24 +27,12 @@ State = tuple[int, int]
 START: State = (0, IMAGE_CHANNELS)
 
 
-class LatencyModel(Protocol):
-    """What the search needs of a latency table: latency = constant_ms + the sum of operator_ms over the operators."""
-
-    @property
-    def constant_ms(self) -> float:
-        """Latency of a network without operators (calls, input), in milliseconds."""
-
-    def operator_ms(self, operator: Operator) -> float:
-        """Calibrated share of one operator in milliseconds. Raises TableError where the table lacks it."""
-
-
 @dataclass(frozen=True)
 class Resource:
-    """One additive cost: its name, its budget (inf: only reported), and what every network pays of it."""
+    """One additive cost and its budget (inf: only reported)."""
 
-    name: str
+    model: CostModel
     limit: float
-    constant: float = 0.0
 
 
 class Problem:
@@ -72,18 +57,10 @@ class Problem:
         missing = sorted(set(budgets.latency_ms) - set(latency_models))
         if missing:
             raise InputError(f"latency budget for '{missing[0]}', which is no --device of this search; add it")
-        unlimited = float("inf")
-        self.resources = (
-            *(
-                Resource(f"latency {name}", budgets.latency_ms.get(name, unlimited), model.constant_ms)
-                for name, model in self.latency_models.items()
-            ),
-            Resource("flops", budgets.flops or unlimited),
-            Resource("params", budgets.params or unlimited),
-            Resource("layers", budgets.layers or unlimited),
-            *([] if budgets.released_flops is None else [Resource("released_flops", budgets.released_flops)]),
-        )
-        self._operator_ms: dict[tuple[str, Operator], float] = {}
+        models = cost_models(self.latency_models, released=budgets.released_flops is not None)
+        self.resources = tuple(Resource(model, budgets.limits.get(model.cost.key, float("inf"))) for model in models)
+        breaking_ties = [*map(latency_cost, self.latency_models), FLOPS]
+        self.tie_breakers = [[model.cost for model in models].index(cost) for cost in breaking_ties]
         # Stages in the order of their strings, so that equal results mean the least string.
         self.stages = tuple(tuple(sorted(choices, key=str)) for choices in space.stages)
         layers = [
@@ -96,8 +73,8 @@ class Problem:
         self.costs: tuple[FloatArray, ...] = tuple(
             np.array(
                 [
-                    [*self._costs(stage_ops, s.sublayers), *self._released_flops(s, position)]
-                    for s, stage_ops in zip(choices, layers[position], strict=True)
+                    self._costs(Part(stage_ops, stage, position))
+                    for stage, stage_ops in zip(choices, layers[position], strict=True)
                 ]
             )
             for position, choices in enumerate(self.stages)
@@ -111,31 +88,15 @@ class Problem:
     @property
     def limits(self) -> FloatArray:
         """[resources]: the budgets less what every network pays."""
-        return np.array([resource.limit - resource.constant for resource in self.resources])
+        return np.array([resource.limit - resource.model.constant for resource in self.resources])
 
     @property
     def constants(self) -> FloatArray:
         """[resources]: what every network pays."""
-        return np.array([resource.constant for resource in self.resources])
+        return np.array([resource.model.constant for resource in self.resources])
 
-    def _milliseconds(self, target: str, operator: Operator) -> float:
-        key = (target, operator)
-        if key not in self._operator_ms:
-            self._operator_ms[key] = self.latency_models[target].operator_ms(operator)
-        return self._operator_ms[key]
-
-    def _costs(self, layers: Sequence[Layer], sublayers: int) -> list[float]:
-        # fsum, for sum() rounds in one way up to Python 3.11 and in another from 3.12 on.
-        latencies = [
-            fsum(self._milliseconds(target, layer.operator) for layer in layers) for target in self.latency_models
-        ]
-        return [*latencies, count_flops(layers), count_parameters(layers), sublayers]
-
-    def _released_flops(self, stage: Stage, position: int) -> list[float]:
-        """One entry where there is a budget of this kind."""
-        if self.budgets.released_flops is None:
-            return []
-        return [released_flops_of(stage_layers(stage, position, RELEASED_SIZE))]
+    def _costs(self, part: Part) -> list[float]:
+        return [resource.model.of(part) for resource in self.resources]
 
     def _stage_memory_bytes(self, position: int, layers: Sequence[Layer]) -> int:
         """Peak while a stage runs; from stage 4 on its input is also a feature that the neck still needs."""
@@ -160,9 +121,7 @@ class Problem:
             }
             outputs = [layer.name for layer in layers if layer.name.startswith("output_")]
             memory_bytes = BYTES_PER_VALUE * peak_values(layers, given, outputs)
-            costs = np.zeros(len(self.resources))  # neck and head are no part of what the release counts
-            costs[: len(self.latency_models) + 3] = self._costs(layers, 0)
-            self._ends[widths] = (costs, memory_bytes)
+            self._ends[widths] = (np.array(self._costs(Part(layers)), np.float64), memory_bytes)
         return self._ends[widths]
 
     def moves(self, position: int, state: State) -> dict[State, tuple[npt.NDArray[np.intp], FloatArray]]:
@@ -212,31 +171,28 @@ class Problem:
         """The error for a memory budget that no network meets."""
         limit_bytes = self.budgets.memory_bytes or 0.0
         return BudgetError(
-            f"no network of space '{self.space.name}' has memory <= {limit_bytes / 1e6:.6g} MB: the least possible is"
-            f" {self.least_memory_bytes() / 1e6:.6g} MB; raise this budget"
+            f"no network of space '{self.space.name}' has {_at_most(MEMORY, limit_bytes, self.least_memory_bytes())}"
         )
 
     def refuse(self, least: FloatArray) -> BudgetError:
         """The error for budgets that nothing meets; `least` [resources]: the least possible of each cost alone."""
         which = "" if self.budgets.memory_bytes is None else " within the memory budget"
-        for resource, value in zip(self.resources, least + self.constants, strict=True):
-            if value > resource.limit:
-                words = (
-                    f"no network of space '{self.space.name}'{which} has {resource.name} <="
-                    f" {_with_unit(resource, resource.limit)}: the least possible is"
-                    f" {_with_unit(resource, value)}; raise this budget"
-                )
-                target = resource.name.removeprefix("latency ")
-                if target == resource.name:
+        targets = {latency_cost(target): target for target in self.latency_models}
+        for (model, limit), value in zip(
+            ((entry.model, entry.limit) for entry in self.resources), least + self.constants, strict=True
+        ):
+            if value > limit:
+                words = f"no network of space '{self.space.name}'{which} has {_at_most(model.cost, limit, value)}"
+                if model.cost not in targets:
                     return BudgetError(words)
-                return LatencyBudgetError(words, target, resource.limit, float(value), resource.constant)
+                return LatencyBudgetError(words, targets[model.cost], limit, float(value), model.constant)
         return BudgetError(
             f"no network of space '{self.space.name}' meets all budgets together, though each alone could be met; "
             "raise one of them"
         )
 
 
-def _with_unit(resource: Resource, value: float) -> str:
-    if resource.name.startswith("latency"):
-        return f"{value:.6g} ms"
-    return f"{value:.6g}" if resource.name == "layers" else f"{value / 1e6:.6g} M"
+def _at_most(cost: Cost, limit: float, least: float) -> str:
+    """A budget that cannot be met, with the least that could be."""
+    unit = cost.unit
+    return f"{cost.key} <= {unit.in_digits(limit)}: the least possible is {unit.in_digits(least)}; raise this budget"

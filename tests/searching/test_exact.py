@@ -12,8 +12,8 @@ from brute_force import Everything, FlatTable, RandomTable, kernel_free, problem
 from facenas.errors import BudgetError
 from facenas.scoring.ddsar import ScoreSettings
 from facenas.searching.budgets import Budgets
+from facenas.searching.costs import LatencyModel
 from facenas.searching.exact import ExactSearch
-from facenas.searching.problem import LatencyModel
 from facenas.searching.result import run_search
 
 SPACES = 24

@@ -45,7 +45,7 @@ def test_costs_of_stages_and_end_add_up_to_the_network() -> None:
     stages = everything.detector(row).backbone.stages
     total = sum(problem.costs[position][index] for position, index in enumerate(choice))
     total = total + problem.end(tuple(stage.out_channels for stage in stages[2:]))[0] + problem.constants
-    names = [resource.name for resource in problem.resources]
+    names = [resource.model.cost.key for resource in problem.resources]
     assert names == ["latency a", "flops", "params", "layers"]
     assert dict(zip(names, total, strict=True)) == {name: everything.costs[name][row] for name in names}
     assert problem.detector(choice) == everything.detector(row)
