@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from facenas.architecture import STAGE_COUNT
 from facenas.searching.dominance import pareto_front, unbeaten
-from facenas.searching.problem import START, FloatArray, Problem, State
+from facenas.searching.problem import COMPLETE, POSITIONS, START, FloatArray, Problem, State
 
 _SCORE_TOLERANCE = 1e-9
 _BEAM_LABELS = 400
@@ -29,7 +29,7 @@ _MAX_ENUMERATED_LABELS = 4_000_000
 
 @dataclass(frozen=True, eq=False)
 class PartialNetworks:
-    """n partial networks at one state: score [n], costs [n, resources], and the chosen stage indices [n, depth]."""
+    """n partial networks at one state: score [n], costs [n, resources], and the indices of the choices [n, depth]."""
 
     score: FloatArray
     costs: FloatArray
@@ -58,7 +58,7 @@ class Completion:
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """`choices`: stage indices of networks, best first; `bound`: no network within budget scores more; `labels` made."""
+    """`choices`: indices of stages and end of networks, best first; `bound`: none within budget scores more; `labels` made."""
 
     choices: tuple[tuple[int, ...], ...]
     bound: float
@@ -76,7 +76,7 @@ class ExactSearch:
         self.limits = problem.limits
         self.active = [index for index, limit in enumerate(self.limits) if np.isfinite(limit)]
         self.labels_made = 0
-        self._completions: list[dict[State, list[Completion]]] = [{} for _ in range(STAGE_COUNT)]
+        self._completions: list[dict[State, list[Completion]]] = [{} for _ in range(POSITIONS)]
         self._complete_backwards(0, START)
         if START not in self._completions[0]:
             raise problem.refuse_memory()
@@ -92,7 +92,7 @@ class ExactSearch:
         for following, (chosen, costs) in self.problem.moves(position, state).items():
             scores = self.problem.scores[position][chosen]
             later = None
-            if position + 1 < STAGE_COUNT:
+            if following != COMPLETE:
                 self._complete_backwards(position + 1, following)
                 later = self._completions[position + 1].get(following)
                 if later is None:
@@ -119,7 +119,7 @@ class ExactSearch:
 
     def _bound(self, position: int, state: State, score: FloatArray, costs: FloatArray) -> FloatArray:
         """Upper bound [n] of the final score of labels that stand at `state` before `position`; -inf if infeasible."""
-        if position == STAGE_COUNT:
+        if state == COMPLETE:
             fits = (costs[:, self.active] <= self.limits[self.active] + 1e-9).all(axis=1)
             return np.asarray(np.where(fits, score, -np.inf))
         completions = self._completions[position][state]
@@ -134,11 +134,12 @@ class ExactSearch:
     ) -> Iterator[tuple[State, PartialNetworks]]:
         """All continuations of `labels` by one stage whose bound reaches `least_score`, grouped by next state."""
         for following, (chosen, costs) in self.problem.moves(position, state).items():
-            if position + 1 < STAGE_COUNT and following not in self._completions[position + 1]:
+            if following != COMPLETE and following not in self._completions[position + 1]:
                 continue
             score = (labels.score[:, None] + self.problem.scores[position][chosen]).ravel()
             total = (labels.costs[:, None] + costs).reshape(-1, len(self.limits))
-            self.labels_made += len(score)
+            if following != COMPLETE or len(chosen) > 1:  # the only end there is makes no other network
+                self.labels_made += len(score)
             keep = np.flatnonzero(self._bound(position + 1, following, score, total) >= least_score)
             if keep.size:
                 before, choice = np.divmod(keep, len(chosen))
@@ -149,7 +150,7 @@ class ExactSearch:
         """All complete labels of one forward sweep; `dominance`: the costs it respects, None for no dominance."""
         start = PartialNetworks(np.zeros(1), np.zeros((1, len(self.limits))), np.zeros((1, 0), np.int32))
         states: dict[State, list[PartialNetworks]] = {START: [start]}
-        for position in range(STAGE_COUNT):
+        for position in range(POSITIONS):
             following: dict[State, list[PartialNetworks]] = {}
             for state, parts in sorted(states.items()):
                 labels = _join(parts)
@@ -159,15 +160,13 @@ class ExactSearch:
                     bound = self._bound(position, state, labels.score, labels.costs)
                     labels = labels.take(np.argsort(-bound, kind="stable")[:beam])
                 for next_state, made in self._expand(position, state, labels, least_score):
-                    # Before the last stage the end's costs differ by state; afterwards only the network counts.
-                    key = next_state if position + 1 < STAGE_COUNT else START
-                    following.setdefault(key, []).append(made)
+                    following.setdefault(next_state, []).append(made)
                 if dominance is None and self.labels_made > _MAX_ENUMERATED_LABELS:
                     return start.take(np.zeros(0, np.intp))
             states = following
-        if START not in states:
+        if COMPLETE not in states:
             return start.take(np.zeros(0, np.intp))
-        labels = _join(states[START])
+        labels = _join(states[COMPLETE])
         return labels if dominance is None else labels.take(nondominated(labels, dominance, self.problem.tie_breakers))
 
     def solve(self) -> Solution:
@@ -189,7 +188,7 @@ class ExactSearch:
         return np.lexsort(keys)
 
     def enumerate_top(self, count: int, solution: Solution) -> Solution:
-        """The `count` best networks that differ in more than kernel sizes, by enumeration below the optimum."""
+        """The `count` best networks that differ in more than kernel sizes and ends, by enumeration below the optimum."""
         if count <= 1:
             return solution
         margin, chosen = 0.002, list(solution.choices)
@@ -225,8 +224,8 @@ class ExactSearch:
 
 
 def without_kernels(problem: Problem, choice: Sequence[int]) -> str:
-    """What stays of a network when kernel sizes are forgotten."""
-    stages = [problem.stages[position][index] for position, index in enumerate(choice)]
+    """What stays of a network when kernel sizes, neck and head are forgotten."""
+    stages = [problem.stages[position][index] for position, index in enumerate(choice[:STAGE_COUNT])]
     return ";".join(
         f"{s.family} {s.in_channels} {s.out_channels} {s.bottleneck_channels} {s.expansion} {s.sublayers}"
         for s in stages

@@ -1,8 +1,9 @@
-"""A search as arrays: for every stage choice its share of the score and of every budgeted cost.
+"""A search as arrays: for every choice its share of the score and of every budgeted cost.
 
-The score and the costs of a detector are sums over its stages given the widths at their borders, plus what neck and
-head cost given the widths of stages 3, 4 and 5. So a search is a shortest-path problem over positions, whose state is
-(width of stage 3, current width): with it, neck, head and the memory that waiting features hold are known exactly.
+The score and the costs of a detector are sums over its stages given the widths at their borders, plus those of its neck
+and head, together an *end*, given the widths of stages 3, 4 and 5. So a search is a shortest-path problem over six
+positions, five stages and the end. A state is (width of stage 3, current width), and before the end the three widths
+that it reads: with it, costs and the memory that waiting features hold are known exactly.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,20 +12,30 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from facenas.architecture import IMAGE_CHANNELS, STAGE_COUNT, Detector
+from facenas.architecture import (
+    DEFAULT_NECK_AND_HEAD,
+    IMAGE_CHANNELS,
+    STAGE_COUNT,
+    Backbone,
+    Detector,
+    NeckAndHead,
+)
 from facenas.cost import BYTES_PER_VALUE, FLOPS, MEMORY, Cost, latency_cost, peak_values
 from facenas.errors import BudgetError, InputError, LatencyBudgetError
 from facenas.graph import IMAGE, STRIDES, Layer, neck_and_head_layers, stage_layers
 from facenas.scoring.ddsar import ScoreSettings
 from facenas.searching.budgets import Budgets
 from facenas.searching.costs import CostModel, LatencyModel, Part, cost_models
-from facenas.searching.objective import Ranking, stage_values
+from facenas.searching.objective import Ranking, end_values, stage_values
 from facenas.spaces.space import Space
 from facenas.units import Size
 
 FloatArray = npt.NDArray[np.float64]
-State = tuple[int, int]
+State = tuple[int, ...]
+Moves = Mapping[State, tuple[npt.NDArray[np.intp], FloatArray]]
 START: State = (0, IMAGE_CHANNELS)
+COMPLETE: State = ()
+POSITIONS = STAGE_COUNT + 1
 
 
 @dataclass(frozen=True)
@@ -36,9 +47,10 @@ class Resource:
 
 
 class Problem:
-    """A space, a ranking and budgets, as arrays by position: `scores[i]` [n], `costs[i]` [n, resources].
+    """A space, a ranking and budgets, as arrays by position: `scores[i]` [n] of the choices there, `costs[i]` [n, resources].
 
-    `seed` is for the random ranking.
+    The last position's choices are `ends`; their costs depend on the widths before them (`end`). `seed` is for the random
+    ranking.
     """
 
     def __init__(
@@ -83,7 +95,10 @@ class Problem:
             np.array([self._stage_memory_bytes(position, stage_ops) for stage_ops in layers[position]])
             for position in range(STAGE_COUNT)
         )
-        self._ends: dict[tuple[int, int, int], tuple[FloatArray, float]] = {}
+        self.ends = tuple(sorted({design for _, design in space.necks_and_heads}, key=_as_suffix))
+        self.scores += (end_values(ranking, self.ends, seed if space.chooses_ends else None),)
+        self._end_costs: dict[tuple[State, int], tuple[FloatArray, float]] = {}
+        self._moves: dict[tuple[int, State], Moves] = {}
 
     @property
     def limits(self) -> FloatArray:
@@ -112,60 +127,73 @@ class Problem:
         """What waits for the neck while a stage runs, beside its own input: during stage 5 the output of stage 3."""
         return self._feature_values(0, stage3_channels) * BYTES_PER_VALUE if position == STAGE_COUNT - 1 else 0
 
-    def end(self, widths: tuple[int, int, int]) -> tuple[FloatArray, float]:
-        """Costs [resources] and peak memory in bytes of neck and head on stages 3, 4, 5 of these widths."""
-        if widths not in self._ends:
-            layers = neck_and_head_layers(widths, self.space.neck_and_head(widths[0]), self.input_size)
+    def end(self, widths: State, index: int) -> tuple[FloatArray, float]:
+        """Costs [resources] and peak memory in bytes of the end `index` on stages 3, 4, 5 of these widths."""
+        if (widths, index) not in self._end_costs:
+            stage3, stage4, stage5 = widths
+            layers = neck_and_head_layers((stage3, stage4, stage5), self.ends[index], self.input_size)
             given = {
                 f"features.{stride}": self._feature_values(level, widths[level]) for level, stride in enumerate(STRIDES)
             }
             outputs = [layer.name for layer in layers if layer.name.startswith("output_")]
             memory_bytes = BYTES_PER_VALUE * peak_values(layers, given, outputs)
-            self._ends[widths] = (np.array(self._costs(Part(layers)), np.float64), memory_bytes)
-        return self._ends[widths]
+            self._end_costs[widths, index] = (np.array(self._costs(Part(layers)), np.float64), memory_bytes)
+        return self._end_costs[widths, index]
 
-    def moves(self, position: int, state: State) -> dict[State, tuple[npt.NDArray[np.intp], FloatArray]]:
-        """From a state: for each next state the stage choices that fit the memory, and their costs (last: with the end)."""
-        limit_bytes = self.budgets.memory_bytes or float("inf")
-        fits = self._memory_bytes[position] + self._waiting_bytes(position, state[0]) <= limit_bytes
+    def ends_on(self, stage3_channels: int) -> list[int]:
+        """The indices of the ends that go with a third stage of this width, ascending."""
+        designs = self.space.ends(stage3_channels)
+        return [index for index, design in enumerate(self.ends) if design in designs]
+
+    def moves(self, position: int, state: State) -> Moves:
+        """From a state: for each next state the choices that fit the memory, and their costs."""
+        if (position, state) not in self._moves:
+            of_position = self._end_moves(state) if position == STAGE_COUNT else self._stage_moves(position, state)
+            self._moves[position, state] = of_position
+        return self._moves[position, state]
+
+    def _stage_moves(self, position: int, state: State) -> Moves:
+        waiting = self._waiting_bytes(position, state[0])
+        fits = self._memory_bytes[position] + waiting <= (self.budgets.memory_bytes or float("inf"))
         groups: dict[State, list[int]] = {}
         for index, stage in enumerate(self.stages[position]):
             if stage.in_channels == state[1] and fits[index]:
-                stage3_channels = stage.out_channels if position == 2 else state[0]
-                groups.setdefault((stage3_channels, stage.out_channels), []).append(index)
-        moves = {}
-        for following, indices in groups.items():
-            chosen = np.array(indices, np.intp)
-            costs = self.costs[position][chosen]
-            if position == STAGE_COUNT - 1:
-                end_costs, end_memory_bytes = self.end((state[0], state[1], following[1]))
-                if end_memory_bytes > limit_bytes:
-                    continue
-                costs = costs + end_costs
-            moves[following] = (chosen, costs)
-        return moves
+                groups.setdefault(_after(position, state, stage.out_channels), []).append(index)
+        return {
+            following: (np.array(indices, np.intp), self.costs[position][indices])
+            for following, indices in groups.items()
+        }
+
+    def _end_moves(self, widths: State) -> Moves:
+        limit_bytes = self.budgets.memory_bytes or float("inf")
+        costs = {index: self.end(widths, index) for index in self.ends_on(widths[0])}
+        fitting = [index for index, (_, memory_bytes) in costs.items() if memory_bytes <= limit_bytes]
+        if not fitting:
+            return {}
+        return {COMPLETE: (np.array(fitting, np.intp), np.array([costs[index][0] for index in fitting]))}
 
     def detector(self, choice: Sequence[int]) -> Detector:
-        """The detector of five stage indices."""
-        return self.space.detector(self.stages[position][index] for position, index in enumerate(choice))
+        """The detector of the indices of five stages and an end."""
+        *stages, end = choice
+        backbone = Backbone(tuple(self.stages[position][index] for position, index in enumerate(stages)))
+        return Detector(backbone, self.ends[end])
 
     def least_memory_bytes(self) -> float:
         """The least peak memory of any network of the space."""
         peaks: dict[State, float] = {START: 0.0}
         for position, choices in enumerate(self.stages):
             reached: dict[State, float] = {}
-            for (stage3_channels, channels), before in peaks.items():
-                waiting = self._waiting_bytes(position, stage3_channels)
+            for state, before in peaks.items():
+                waiting = self._waiting_bytes(position, state[0])
                 for stage, memory_bytes in zip(choices, self._memory_bytes[position], strict=True):
-                    if stage.in_channels != channels:
-                        continue
-                    peak = max(before, float(memory_bytes) + waiting)
-                    if position == STAGE_COUNT - 1:
-                        peak = max(peak, self.end((stage3_channels, channels, stage.out_channels))[1])
-                    state = (stage.out_channels if position == 2 else stage3_channels, stage.out_channels)
-                    reached[state] = min(peak, reached.get(state, peak))
+                    if stage.in_channels == state[1]:
+                        after = _after(position, state, stage.out_channels)
+                        peak = max(before, float(memory_bytes) + waiting)
+                        reached[after] = min(peak, reached.get(after, peak))
             peaks = reached
-        return min(peaks.values())
+        return min(
+            max(peak, self.end(widths, index)[1]) for widths, peak in peaks.items() for index in self.ends_on(widths[0])
+        )
 
     def refuse_memory(self) -> BudgetError:
         """The error for a memory budget that no network meets."""
@@ -190,6 +218,18 @@ class Problem:
             f"no network of space '{self.space.name}' meets all budgets together, though each alone could be met; "
             "raise one of them"
         )
+
+
+def _after(position: int, state: State, out_channels: int) -> State:
+    """The state after a stage of this width."""
+    if position == STAGE_COUNT - 1:
+        return (*state, out_channels)
+    return (out_channels if position == 2 else state[0], out_channels)
+
+
+def _as_suffix(end: NeckAndHead) -> str:
+    """How an end is written behind a backbone, so that equal results mean the least string."""
+    return "" if end == DEFAULT_NECK_AND_HEAD else str(end)
 
 
 def _at_most(cost: Cost, limit: float, least: float) -> str:

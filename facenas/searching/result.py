@@ -162,7 +162,7 @@ def candidate_of(problem: Problem, detector: Detector) -> Candidate:
 
 
 def _chosen(problem: Problem, choice: Sequence[int]) -> Candidate:
-    """The candidate of five stage indices, with the value that the search maximised where that is not DDSAR."""
+    """The candidate of the indices of stages and end, with the value that the search maximised where that is not DDSAR."""
     candidate = candidate_of(problem, problem.detector(choice))
     if problem.ranking is Ranking.DDSAR:
         return candidate
@@ -200,7 +200,7 @@ def compose_result(
     algorithm: str = "exact",
     seed: int | None = None,
 ) -> SearchResult:
-    """The result of a search that chose networks by their stage indices; `least` [resources]: least costs there are."""
+    """The result of a search that chose networks by their indices; `least` [resources]: least costs there are."""
     limits = {entry.model.cost.key: entry.limit for entry in problem.resources if np.isfinite(entry.limit)}
     if problem.budgets.memory_bytes is not None:
         limits[MEMORY.key] = problem.budgets.memory_bytes
