@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from facenas.cost import latency_cost
 from facenas.errors import InputError
 from facenas.evaluation.gates import Gate, LatencyCheck
 from facenas.evaluation.parity import BoxParity, TensorParity
@@ -192,7 +193,7 @@ class RunFolder:
         latency = self.verification.latency if self.verification is not None else None
         if latency is None or latency.budget_ms is None:
             return {}
-        return {f"latency {latency.target}": latency.budget_ms}
+        return {latency_cost(latency.target).key: latency.budget_ms}
 
 
 def read_run_folder(path: Path) -> RunFolder:

@@ -1,7 +1,7 @@
 """Quantities with their units, as a person types them (`5ms`, `500M`, `0.3M`, `4MB`, `640x480`) and reads them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from facenas.errors import InputError
@@ -141,3 +141,22 @@ def in_seconds(value_s: float) -> str:
 def in_percent(share: float) -> str:
     """A share of 0 to 1 in per cent."""
     return f"{100 * share:.1f} %"
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What a quantity is counted in: `size` of its values make one `symbol`; `text` prints it for a person."""
+
+    symbol: str
+    size: float
+    text: Callable[[float], str]
+
+    def in_digits(self, value: float) -> str:
+        """To six digits, for messages that name a limit."""
+        return f"{value / self.size:.6g} {self.symbol}".rstrip()
+
+
+MILLISECONDS = Unit("ms", 1.0, in_ms)
+MILLIONS = Unit("M", 1e6, in_millions)
+MEGABYTES = Unit("MB", 1e6, in_megabytes)
+ONES = Unit("", 1.0, "{:g}".format)

@@ -1,6 +1,7 @@
 """Results of searches and verifications as tables for a person."""
 
 from facenas.cli.output import print_table
+from facenas.cost import cost_of, latency_cost
 from facenas.searching.result import CostRange, SearchResult
 
 RANKED_QUANTITIES = {"flops": "backbone GFLOPs", "params": "backbone parameters, millions", "random": "random value"}
@@ -8,7 +9,8 @@ RANKED_QUANTITIES = {"flops": "backbone GFLOPs", "params": "backbone parameters,
 
 def print_ranges(result: SearchResult) -> None:
     """What the networks of the space cost, against the budgets."""
-    names = {f"latency {name}": f"latency {name} ({words})" for name, words in result.provenance.items()}
+    keys = {name: latency_cost(name).key for name in result.provenance}
+    names = {keys[name]: f"{keys[name]} ({words})" for name, words in result.provenance.items()}
     rows = [
         (
             names.get(entry.name, entry.name),
@@ -73,6 +75,5 @@ def print_search(result: SearchResult) -> None:
 
 
 def _quantity(entry: CostRange, value: float) -> str:
-    if entry.name.startswith("latency"):
-        return f"{value:.2f} ms"
-    return f"{value / 1e6:.2f} M" if entry.name in ("flops", "params", "released_flops") else f"{value:g}"
+    unit = cost_of(entry.name).unit
+    return f"{value / unit.size:.2f} {unit.symbol}" if unit.symbol else unit.text(value)

@@ -1,5 +1,6 @@
 """What was proved: predicted against measured latency, precision and recall, photos, gates."""
 
+from facenas.cost import latency_cost
 from facenas.data.image import read_image
 from facenas.errors import InputError
 from facenas.evaluation.gates import Gate
@@ -36,7 +37,7 @@ def latency_section(folder: RunFolder) -> Html:
         bars.append(Bar("measured", measured_ms, in_ms(measured_ms), f"on {folder.target}"))
     if estimated_ms is not None:
         bars.append(Bar("estimated", estimated_ms, in_ms(estimated_ms), f"{ESTIMATED}, for {folder.target}"))
-    budget_ms = folder.budgets.get(f"latency {folder.target}")
+    budget_ms = None if folder.target is None else folder.budgets.get(latency_cost(folder.target).key)
     guide = None if budget_ms is None else Guide(budget_ms, f"budget {in_ms(budget_ms)}")
     return section(
         "latency", title, bar_chart(title, bars, guide=guide, wide_px=1000), paragraph(_agreement(folder), kind="note")

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from facenas.architecture import Detector, Family, Stage, parse_detector
-from facenas.cost import cost_name, cost_value
+from facenas.cost import FLOPS, LAYERS, MEMORY, PARAMS, Cost, cost_of, latency_cost
 from facenas.errors import InputError
 from facenas.graph import build_graph
 from facenas.latency.provenance import ESTIMATED, predicted_from
@@ -44,8 +44,8 @@ def detector_section(folder: RunFolder) -> Html:
 
 
 def _figure_rows(search: SearchRecord) -> list[tuple[str, str, str, str]]:
-    def limit(name: str) -> str:
-        return cost_value(name, search.budgets[name]) if name in search.budgets else ""
+    def limit(cost: Cost) -> str:
+        return cost.unit.text(search.budgets[cost.key]) if cost.key in search.budgets else ""
 
     score = f"alpha {search.score.alpha:g}, {search.score.resolution_px} px" if search.score is not None else ""
     size = f" at {search.input}" if search.input else ""
@@ -53,25 +53,25 @@ def _figure_rows(search: SearchRecord) -> list[tuple[str, str, str, str]]:
         ("DDSAR score", f"{search.ddsar:.4f}", "", f"computed, {score}" if score else "computed"),
         *(
             (
-                cost_name(f"latency {target}"),
+                latency_cost(target).label,
                 in_ms(value),
-                limit(f"latency {target}"),
+                limit(latency_cost(target)),
                 predicted_from(search.provenance.get(target)),
             )
             for target, value in search.latency_ms.items()
         ),
         *(
-            (f"latency on {target}, confirmed", in_ms(value), "", "measured, with untrained weights")
+            (f"{latency_cost(target).label}, confirmed", in_ms(value), "", "measured, with untrained weights")
             for target, value in search.measured_ms.items()
         ),
         *(
-            (f"latency on {target}, confirmed", in_ms(value), "", f"{ESTIMATED}, not measured")
+            (f"{latency_cost(target).label}, confirmed", in_ms(value), "", f"{ESTIMATED}, not measured")
             for target, value in search.estimated_ms.items()
         ),
-        ("FLOPs (multiply-accumulates)", in_millions(search.flops), limit("flops"), f"counted{size}"),
-        ("parameters", in_millions(search.params), limit("params"), "counted"),
-        ("layers", str(search.layers), limit("layers"), "counted as the DamoFD release does"),
-        ("peak memory", in_megabytes(search.peak_memory_bytes), limit("memory"), f"counted{size}, activations at fp32"),
+        ("FLOPs (multiply-accumulates)", in_millions(search.flops), limit(FLOPS), f"counted{size}"),
+        ("parameters", in_millions(search.params), limit(PARAMS), "counted"),
+        ("layers", str(search.layers), limit(LAYERS), "counted as the DamoFD release does"),
+        ("peak memory", in_megabytes(search.peak_memory_bytes), limit(MEMORY), f"counted{size}, activations at fp32"),
     ]
 
 
@@ -110,10 +110,10 @@ def frontier_section(folder: RunFolder) -> Html:
     def cost(candidate: Candidate) -> float:
         return candidate.flops / 1e6 if target is None else candidate.latency_ms[target]
 
-    label = "FLOPs, millions" if target is None else f"latency on {target}, ms"
+    label = "FLOPs, millions" if target is None else f"{latency_cost(target).label}, ms"
     points = tuple(sorted((cost(candidate), candidate.ddsar) for candidate in search.frontier))
     chosen = (cost(search), search.ddsar)
-    limit = folder.budgets.get("flops" if target is None else f"latency {target}")
+    limit = folder.budgets.get(FLOPS.key if target is None else latency_cost(target).key)
     if limit is not None and target is None:
         limit /= 1e6
     costs = [each for each, _ in (*points, chosen)] + ([limit] if limit is not None else [])
@@ -143,8 +143,8 @@ def frontier_section(folder: RunFolder) -> Html:
 
 def _reserve(folder: RunFolder, target: str | None) -> str | None:
     """Why the choice may lie short of the budget's line: the search was held to a little less."""
-    name = f"latency {target}"
-    held_to, budget = folder.search.budgets.get(name) if folder.search else None, folder.budgets.get(name)
+    key = latency_cost(target).key if target is not None else ""
+    held_to, budget = folder.search.budgets.get(key) if folder.search else None, folder.budgets.get(key)
     if held_to is None or budget is None or not held_to < budget:
         return None
     kept = in_percent(1 - held_to / budget)
@@ -182,8 +182,8 @@ def _frontier_details(search: SearchRecord) -> Html:
     if search.ranges:
         parts.append(element("h3", "Where the budgets lie in the space"))
         ranges = [
-            (cost_name(entry.name), *(cost_value(entry.name, v) for v in (entry.least, entry.median, entry.largest)))
-            for entry in search.ranges
+            (cost.label, *(cost.unit.text(value) for value in (entry.least, entry.median, entry.largest)))
+            for entry, cost in ((entry, cost_of(entry.name)) for entry in search.ranges)
         ]
         parts.append(table(("cost", "least", "median of a sample", "largest of a sample"), ranges, {1, 2, 3}))
     return element("details", *parts)

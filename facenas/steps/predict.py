@@ -30,9 +30,10 @@ def predict(
     the machine is too busy to measure on.
     """
     detector, size = resolve_detector(architecture), as_size(input_size)
+    detector = replace(detector, landmarks=detector.landmarks or landmarks)
     given = [] if table is None else [table]
-    opened = open_tables([device], given, size, calibrate=calibrate, progress=progress)[device]
-    prediction = predictor.predict(replace(detector, landmarks=detector.landmarks or landmarks), opened, size)
+    opened = open_tables([device], given, size, detector, calibrate=calibrate, progress=progress)[device]
+    prediction = predictor.predict(detector, opened, size)
     interpolated = sum(cost.source is Source.INTERPOLATED for cost in prediction.operators)
     if interpolated:
         progress.note(

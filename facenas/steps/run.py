@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from facenas.architecture import parse_detector
+from facenas.cost import latency_cost
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.evaluation.gates import Gate, gate_rows
@@ -180,7 +181,7 @@ class _Run:
         asked = self.asked
         state = {
             "device": asked.device,
-            "budgets": {f"latency {asked.device}": asked.budget.limit_ms},
+            "budgets": {latency_cost(asked.device).key: asked.budget.limit_ms},
             "percentile": asked.budget.percentile,
             "data": SYNTHETIC if asked.data is None else str(asked.data),
             "input": str(self.settings.input_size),

@@ -15,7 +15,7 @@ from facenas.searching.alternatives import with_alternatives
 from facenas.searching.budgets import Budgets
 from facenas.searching.confirm import confirm, require_confirmable
 from facenas.searching.costs import TableModel
-from facenas.searching.evolution import EvolutionSettings, run_evolution
+from facenas.searching.evolution import EvolutionSettings, require_evolvable, run_evolution
 from facenas.searching.objective import Ranking
 from facenas.searching.problem import Problem
 from facenas.searching.rerank import rerank
@@ -95,6 +95,8 @@ def search(
     chosen = load_space(space) if isinstance(space, str) else space
     if settings.kernels is not None:
         chosen = chosen.with_kernels(settings.kernels)
+    if settings.algorithm is Algorithm.EVOLUTION:
+        require_evolvable(chosen)
     opened = open_tables(
         devices,
         tables,

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
+from facenas.architecture import Detector
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.latency.table import LatencyTable, load_table
@@ -17,7 +18,7 @@ def open_tables(
     devices: Sequence[str],
     given: Sequence[Path | str | LatencyTable],
     input_size: Size,
-    space: Space | None = None,
+    subject: Space | Detector | None = None,
     *,
     percentiles: Mapping[str, int] = MappingProxyType({}),
     calibrate: Calibrate,
@@ -26,7 +27,8 @@ def open_tables(
     """One table a device: the one that is given, as it is, or the file made for it, else the shipped one, both made this
     machine's.
 
-    `space`: the one that is searched; `percentiles` of the runs, by target, that the table must tell.
+    `subject`: the space that is searched or the detector that is predicted; `percentiles` of the runs, by target, that the
+    table must tell.
     Raises InputError for a table that is for none of the devices, TableError where a device has no table, BusyMachineError
     where the machine is too busy to measure on.
     """
@@ -39,7 +41,7 @@ def open_tables(
     for name in dict.fromkeys(devices):
         if name not in tables:
             percentile = percentiles.get(name, LOW_PERCENTILE)
-            request = TableRequest(resolve_target(name), input_size, space, files.get(name), percentile, calibrate)
+            request = TableRequest(resolve_target(name), input_size, subject, files.get(name), percentile, calibrate)
             tables[name] = table_of_this_machine(request, progress)
             progress.note(f"{name}: {facts_of_table(tables[name]).words}")
     return {name: tables[name] for name in dict.fromkeys(devices)}

@@ -11,13 +11,14 @@ from facenas.evaluation.evaluation_set import EvaluationSet, load_evaluation_set
 from facenas.evaluation.gates import LatencyCheck, Limits
 from facenas.evaluation.latency_check import check_latency
 from facenas.evaluation.verification import Verification, require_same_architecture
+from facenas.exporters.artefact import Description
 from facenas.exporters.formats import description_of
 from facenas.latency.table import LatencyTable
 from facenas.latency.this_machine import Calibrate
 from facenas.progress import SILENT, Progress
 from facenas.runtimes.runtime import runtime_of, why_unavailable
 from facenas.steps.tables import open_tables
-from facenas.units import LOW_PERCENTILE, LatencyBudget, Size, as_latency_budget
+from facenas.units import LOW_PERCENTILE, LatencyBudget, as_latency_budget
 from facenas.zoo import checkpoint_path
 
 
@@ -54,7 +55,7 @@ def verify(
     photos = data if isinstance(data, EvaluationSet) else load_evaluation_set(Path(data))
     percentile = LOW_PERCENTILE if budget is None else budget.percentile
     if why_unavailable(target) is None:
-        opened = _table(target, description.input_size, table, percentile, settings.calibrate, progress)
+        opened = _table(target, description, table, percentile, settings.calibrate, progress)
         check = check_latency(artefact, target, opened, budget, progress)
     else:
         budget_ms = None if budget is None else budget.limit_ms
@@ -66,7 +67,7 @@ def verify(
 
 def _table(
     target: Target,
-    input_size: Size,
+    description: Description,
     given: Path | str | LatencyTable | None,
     percentile: int,
     calibrate: Calibrate,
@@ -77,7 +78,8 @@ def _table(
         return open_tables(
             [target.name],
             [] if given is None else [given],
-            input_size,
+            description.input_size,
+            description.detector,
             percentiles={target.name: percentile},
             calibrate=calibrate,
             progress=progress,

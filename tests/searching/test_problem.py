@@ -31,9 +31,11 @@ def test_the_memory_filter_of_the_stages_is_the_peak_of_whole_networks() -> None
             for position, stage in enumerate(detector.backbone.stages):
                 index = problem.stages[position].index(stage)
                 after = (stage.out_channels if position == 2 else state[0], stage.out_channels)
+                after = (*state, stage.out_channels) if position == 4 else after
                 chosen, _ = problem.moves(position, state).get(after, (np.zeros(0), None))
                 passes &= index in chosen
                 state = after
+            passes &= len(problem.moves(5, state)) == 1
             assert passes == (peak <= limit)
 
 
@@ -43,9 +45,9 @@ def test_costs_of_stages_and_end_add_up_to_the_network() -> None:
     row = len(everything.choices) // 2
     choice = everything.choices[row]
     stages = everything.detector(row).backbone.stages
-    total = sum(problem.costs[position][index] for position, index in enumerate(choice))
-    total = total + problem.end(tuple(stage.out_channels for stage in stages[2:]))[0] + problem.constants
-    names = [resource.name for resource in problem.resources]
+    total = sum(problem.costs[position][index] for position, index in enumerate(choice[:5]))
+    total = total + problem.end(tuple(stage.out_channels for stage in stages[2:]), choice[5])[0] + problem.constants
+    names = [resource.model.cost.key for resource in problem.resources]
     assert names == ["latency a", "flops", "params", "layers"]
     assert dict(zip(names, total, strict=True)) == {name: everything.costs[name][row] for name in names}
     assert problem.detector(choice) == everything.detector(row)

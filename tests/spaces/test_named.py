@@ -119,7 +119,7 @@ def test_a_space_of_the_users_own(tmp_path: Path) -> None:
     path.write_text(space_file())
     space = load_space(str(path))
     assert (space.name, space.size) == ("mine", 4)
-    assert space.neck_and_head(48).head_channels == 48
+    assert space.ends(48)[0].head_channels == 48
 
 
 @pytest.mark.parametrize(
