@@ -36,7 +36,7 @@ def predict(
     detector, size = replace(resolve_detector(arch), landmarks=landmarks), parse_size(input)
     paths = [] if table is None else [table]
     with progress_bar() as report:
-        tables = open_tables([device], paths, size, calibrate=calibrate, report=report, note=note)
+        tables = open_tables([device], paths, size, detector, calibrate=calibrate, report=report, note=note)
     prediction = predict_latency(detector, tables[device], size)
     facts = facts_of_table(tables[device])
     if json:

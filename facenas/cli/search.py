@@ -29,7 +29,7 @@ def search(
         str | None, typer.Option(help="budget of the backbone's FLOPs at 224x224, as the DamoFD release counts them")
     ] = None,
     space: Annotated[
-        str, typer.Option(help="facenas-edge, damofd-0.5g, damofd-2.5g, or a space file (.json)")
+        str, typer.Option(help="facenas-edge, facenas-elastic, damofd-0.5g, damofd-2.5g, or a space file (.json)")
     ] = "facenas-edge",
     kernels: Annotated[
         str | None, typer.Option(help="only kernels of these sizes, for example 3,5: those that the devices run well")
@@ -79,7 +79,7 @@ def search(
     from facenas.searching.budgets import parse_budgets
     from facenas.searching.confirm import confirm as confirm_result
     from facenas.searching.confirm import require_confirmable
-    from facenas.searching.evolution import EvolutionSettings
+    from facenas.searching.evolution import EvolutionSettings, require_evolvable
     from facenas.searching.objective import Ranking
     from facenas.searching.result import require_top, space_ranges
     from facenas.spaces.named import load_space
@@ -102,6 +102,8 @@ def search(
     chosen_space = load_space(space)
     if kernels is not None:
         chosen_space = chosen_space.with_kernels(options.parse_kernels(kernels))
+    if method is options.Algorithm.EVOLUTION:
+        require_evolvable(chosen_space)
     with progress_bar() as report:
         tables = open_tables(
             devices,

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
+from facenas.architecture import Detector
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.latency.table import LatencyTable, load_table
@@ -16,7 +17,7 @@ def open_tables(
     devices: Sequence[str],
     paths: Sequence[Path],
     input_size: Size,
-    space: Space | None = None,
+    subject: Space | Detector | None = None,
     *,
     percentiles: Mapping[str, int] = MappingProxyType({}),
     calibrate: bool | None,
@@ -25,8 +26,8 @@ def open_tables(
 ) -> dict[str, LatencyTable]:
     """One table a device, made this machine's: the given file made for it, else the shipped one.
 
-    `space`: the one that is searched; `percentiles` of the runs, by target, that the table must tell;
-    `calibrate`: as the option has it (facenas/cli/calibration_option.py).
+    `subject`: the space that is searched or the detector that is predicted; `percentiles` of the runs, by target, that the
+    table must tell; `calibrate`: as the option has it (facenas/cli/calibration_option.py).
     Raises InputError for a file that is for none of the devices, TableError where a device has no table, BusyMachineError
     where the machine is too busy to measure on.
     """
@@ -39,7 +40,7 @@ def open_tables(
         request = TableRequest(
             resolve_target(name),
             input_size,
-            space,
+            subject,
             given.get(name),
             percentiles.get(name, LOW_PERCENTILE),
             calibration_asked(calibrate),

@@ -10,8 +10,8 @@ from facenas.cli.calibration_option import CalibrateOption
 
 if TYPE_CHECKING:
     from facenas.devices.target import Target
+    from facenas.exporters.artefact import Description
     from facenas.latency.table import LatencyTable
-    from facenas.units import Size
 
     Report = Callable[[int, int, str], None]
 
@@ -66,7 +66,7 @@ def verify(
     with progress_bar() as report:
         percentile = LOW_PERCENTILE if budget is None else budget.percentile
         if why_unavailable(target) is None:
-            found_table = _table(target, description.input_size, table, percentile, calibrate, report)
+            found_table = _table(target, description, table, percentile, calibrate, report)
             check = check_latency(artefact, target, found_table, budget, report)
         else:
             budget_ms = None if budget is None else budget.limit_ms
@@ -84,7 +84,12 @@ def verify(
 
 
 def _table(
-    target: "Target", size: "Size", path: Path | None, percentile: int, calibrate: bool | None, report: "Report"
+    target: "Target",
+    description: "Description",
+    path: Path | None,
+    percentile: int,
+    calibrate: bool | None,
+    report: "Report",
 ) -> "LatencyTable | None":
     """The table that the latency is predicted from; None where there is none, unless a path names one."""
     from facenas.cli.output import note
@@ -92,7 +97,9 @@ def _table(
     from facenas.errors import TableError
     from facenas.latency.this_machine import TableRequest, facts_of_table, table_of_this_machine
 
-    request = TableRequest(target, size, None, path, percentile, calibration_asked(calibrate))
+    request = TableRequest(
+        target, description.input_size, description.detector, path, percentile, calibration_asked(calibrate)
+    )
     try:
         table = table_of_this_machine(request, report, note)
     except TableError as error:
