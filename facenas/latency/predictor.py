@@ -151,6 +151,15 @@ class OperatorCosts:
         share = (wanted - small) / (large - small)
         return OperatorCost(operator, low_us + share * (high_us - low_us), low_us, high_us, Source.INTERPOLATED)
 
+    def reaches(self, operators: Iterable[Operator]) -> bool:
+        """Whether the table can tell the costs of all these operators."""
+        try:
+            for operator in operators:
+                self.cost(operator)
+        except TableError:
+            return False
+        return True
+
     def latencies_ms(self, operators: Iterable[Operator]) -> npt.NDArray[np.float64]:
         """Calibrated costs in milliseconds, one for each operator given: what a search adds up."""
         return np.array([self.cost(operator).latency_us / 1e3 for operator in operators])
@@ -169,8 +178,8 @@ class OperatorCosts:
         listed = "; ".join(map(str, nearest)) or "none of its kind"
         return (
             f"the latency table for {self.table.target} at {self.table.input_size} does not reach to operator "
-            f"'{operator}' (nearest: {listed}); add its network: facenas profile --device {self.table.target} "
-            f"--input {self.table.input_size} --also ARCH"
+            f"'{operator}' (nearest: {listed}); measure its network or its space: facenas profile --device "
+            f"{self.table.target} --input {self.table.input_size} --also ARCH, or --space SPACE"
         )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from facenas.architecture import IMAGE_CHANNELS, STAGE_COUNT, Backbone, Detector, NeckAndHead, Stage
 from facenas.errors import InputError
-from facenas.graph import inventory
+from facenas.graph import neck_and_head_layers, stage_layers
 from facenas.operators import Operator
 from facenas.units import Size
 
@@ -46,7 +46,7 @@ class Space:
         return len({least for least, _ in self.necks_and_heads}) < len(self.necks_and_heads)
 
     def holds(self, detector: Detector) -> bool:
-        """Whether a detector is one of the space's."""
+        """Whether a detector is one of the space's, which have no landmarks."""
         stages = detector.backbone.stages
         return (
             all(stage in choices for stage, choices in zip(stages, self.stages, strict=True))
@@ -109,7 +109,16 @@ class Space:
 
     def operators(self, input_size: Size) -> frozenset[Operator]:
         """Every operator that a detector of the space can hold at one input size."""
-        return frozenset().union(*(inventory(detector, input_size) for detector in self.covering_detectors()))
+        stages: set[tuple[int, Stage]] = set()
+        ends: set[tuple[tuple[int, int, int], NeckAndHead]] = set()
+        for detector in self.covering_detectors():
+            chosen = detector.backbone.stages
+            stages |= set(enumerate(chosen))
+            widths = chosen[2].out_channels, chosen[3].out_channels, chosen[4].out_channels
+            ends.add((widths, detector.neck_and_head))
+        parts = [stage_layers(stage, position, input_size) for position, stage in stages]
+        parts += [neck_and_head_layers(widths, end, input_size) for widths, end in ends]
+        return frozenset(layer.operator for layers in parts for layer in layers)
 
     def covering_detectors(self) -> Iterator[Detector]:
         """Detectors that together hold every operator of the space, in a fixed order.

@@ -6,7 +6,7 @@ from itertools import islice, pairwise, product
 import numpy as np
 import pytest
 
-from facenas.architecture import Backbone, Detector, NeckAndHead, parse_stage
+from facenas.architecture import Backbone, Detector, NeckAndHead, parse_stage, published_detector
 from facenas.errors import InputError
 from facenas.graph import inventory
 from facenas.spaces.space import Space
@@ -65,6 +65,7 @@ def test_the_neck_follows_the_width_of_stage_3() -> None:
         other = next(design for _, design in NECKS if design != detector.neck_and_head)
         assert not space.holds(replace(detector, neck_and_head=other))
         assert not space.holds(replace(detector, landmarks=True))
+        assert not space.holds(replace(detector, backbone=published_detector("damofd-0.5g").backbone))
 
 
 def test_designs_of_one_least_width_are_choices() -> None:
