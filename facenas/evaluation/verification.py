@@ -63,23 +63,34 @@ FloatArray = npt.NDArray[np.float32]
 PARITY_PHOTOS = 32
 
 
+@dataclass(frozen=True)
+class Precision:
+    """Average precision by setting, of the reference and of the artefact; None where a setting has no faces. `drop`: the
+    largest."""
+
+    reference: Mapping[str, float | None]
+    artefact: Mapping[str, float | None]
+    drop: float | None
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Verification(Shown):
-    """All gates and what they were decided on."""
+    """All gates and what they were decided on: parity of the tensors and boxes on so many `photos` of `data`.
+
+    `first_departure`: words for the first layer whose output departs. `evaluation` stays out of verify.json.
+    """
 
     artefact: Path
     reference: Path
-    gates: tuple[Gate, ...]
-    tensors: Mapping[str, TensorParity]
-    boxes: BoxParity | None
-    reference_ap: Mapping[str, float | None]
-    artefact_ap: Mapping[str, float | None]
-    ap_drop: float | None
-    latency: LatencyCheck
-    photos: int
-    evaluation: Evaluation | None
     data: str
-    departure: Departure | None = None
+    photos: int
+    tensor: Mapping[str, TensorParity]
+    boxes: BoxParity | None
+    ap: Precision
+    latency: LatencyCheck
+    gates: tuple[Gate, ...]
+    first_departure: str | None = None
+    evaluation: Evaluation | None = None
 
     @property
     def passed(self) -> bool:
@@ -106,8 +117,8 @@ class Verification(Shown):
     @property
     def words(self) -> str:
         """Below the gates: the first layer that departs, the average precisions, and the verdict."""
-        lines = [] if self.departure is None else [str(self.departure)]
-        for name, figures in (("reference", self.reference_ap), ("artefact", self.artefact_ap)):
+        lines = [] if self.first_departure is None else [self.first_departure]
+        for name, figures in (("reference", self.ap.reference), ("artefact", self.ap.artefact)):
             text = "  ".join(f"{setting} {value:.4f}" for setting, value in figures.items() if value is not None)
             if text:
                 lines.append(f"average precision of the {name} on {self.data}: {text}")
@@ -122,12 +133,12 @@ class Verification(Shown):
             "reference": str(self.reference),
             "data": self.data,
             "photos": self.photos,
-            "tensor": {name: asdict(parity) for name, parity in self.tensors.items()},
+            "tensor": {name: asdict(parity) for name, parity in self.tensor.items()},
             "boxes": None if self.boxes is None else asdict(self.boxes),
-            "ap": {"reference": dict(self.reference_ap), "artefact": dict(self.artefact_ap), "drop": self.ap_drop},
+            "ap": asdict(self.ap),
             "latency": latency | {"within_percent": self.latency.off_percent},
             "gates": [asdict(gate) for gate in self.gates],
-            "first_departure": None if self.departure is None else str(self.departure),
+            "first_departure": self.first_departure,
         }
 
 
@@ -193,21 +204,19 @@ def verify(
     return Verification(
         artefact,
         reference,
+        photos.name,
+        len(some),
+        tensors_parity,
+        boxes,
+        Precision(reference_ap, artefact_ap, drop),
+        latency,
         (
             Gate("loads", True, None, None, f"input {description.input_size}, {len(tensors_parity)} outputs"),
             *parity_gates,
             *latency_gates(latency, limits),
         ),
-        tensors_parity,
-        boxes,
-        reference_ap,
-        artefact_ap,
-        drop,
-        latency,
-        len(some),
+        None if departure is None else str(departure),
         evaluation,
-        photos.name,
-        departure,
     )
 
 
@@ -231,7 +240,7 @@ def _unmeasured(
         Gate("average precision", None, None, most_drop, "not measured"),
         *latency_gates(latency, limits),
     )
-    return Verification(artefact, reference, gates, {}, None, {}, {}, None, latency, 0, None, photos.name)
+    return Verification(artefact, reference, photos.name, 0, {}, None, Precision({}, {}, None), latency, gates)
 
 
 def _worst_photo(expected: Sequence[Mapping[str, FloatArray]], found: Sequence[Mapping[str, FloatArray]]) -> int:

@@ -98,7 +98,7 @@ class SearchResult:
 
     space: str
     input: str
-    settings: ScoreSettings
+    score: ScoreSettings
     budgets: Mapping[str, float]
     provenance: Mapping[str, str]
     top: tuple[Candidate, ...]
@@ -130,7 +130,7 @@ class SearchResult:
             "tightened_ms": dict(self.tightened_ms),
             "space": self.space,
             "input": self.input,
-            "score": asdict(self.settings),
+            "score": asdict(self.score),
             "budgets": dict(self.budgets),
             "percentiles": dict(self.percentiles),
             "provenance": dict(self.provenance),
