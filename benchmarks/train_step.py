@@ -22,7 +22,7 @@ from script import run_script
 from facenas.architecture import Detector, resolve_detector
 from facenas.cli.output import print_table
 from facenas.data.annotations import Dataset
-from facenas.data.augment import Sample
+from facenas.data.labels import Labels
 from facenas.data.source import open_dataset
 from facenas.data.synthetic import write_synthetic_set
 from facenas.training.anchor_targets import make_targets, stack_targets
@@ -41,11 +41,10 @@ def random_batch(size_px: int, count: int) -> Batch:
     generator = np.random.default_rng(0)
     images = generator.integers(0, 255, (count, size_px, size_px, 3), dtype=np.uint8)
     targets = []
-    for image in images:
+    for _ in images:
         corner, side = generator.uniform(0, size_px * 0.8, (8, 2)), generator.uniform(6, 60, (8, 1))
         boxes = np.concatenate([corner, np.minimum(corner + side, size_px)], axis=1).astype(np.float32)
-        sample = Sample(image, boxes, np.zeros((8, 5, 3), np.float32), np.zeros(8, bool))
-        targets.append(make_targets(sample, size_px))
+        targets.append(make_targets(Labels(boxes, np.zeros((8, 5, 3), np.float32), np.zeros(8, bool)), size_px))
     return Batch(images, stack_targets(targets), (0,) * count)
 
 

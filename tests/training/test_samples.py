@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from facenas.data.annotations import Dataset
-from facenas.data.augment import Sample
+from facenas.data.labels import Labels
 from facenas.data.synthetic import write_synthetic_set
 from facenas.errors import InputError
 from facenas.training.anchor_targets import AnchorTargets, make_targets, strides_of_cells
@@ -80,8 +80,7 @@ def test_targets_say_where_the_faces_are() -> None:
     landmarks = np.zeros((3, 5, 3), np.float32)
     landmarks[0] = [(15, 20, 1), (33, 20, 1), (24, 28, 1), (18, 36, 1), (0, 0, 0)]
     ignore = np.array([False, False, True])
-    sample = Sample(np.zeros((64, 64, 3), np.uint8), boxes, landmarks, ignore)
-    targets = make_targets(sample, 64)
+    targets = make_targets(Labels(boxes, landmarks, ignore), 64)
     positive = targets.positive
     assert {tuple(box) for box in targets.boxes[positive]} == {tuple(boxes[0]), tuple(boxes[1])}
     assert not targets.boxes[~positive].any()
