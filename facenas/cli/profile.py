@@ -1,6 +1,5 @@
 """`facenas profile`: measure a device into a latency table."""
 
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,17 +34,21 @@ def profile(
     run by its Python, and removed. Without, for a board that is not here (jetson-orin-nano, jetson-agx-orin) the table
     is modelled from published figures.
     """
+    from dataclasses import replace
+
     from facenas.architecture import resolve_detector
     from facenas.cli.bar import progress_bar
     from facenas.cli.output import note, print_json, print_table
     from facenas.devices.target import MODELLED_NAMES
     from facenas.devices.targets import resolve_target
     from facenas.errors import InputError
+    from facenas.latency.profiler import default_plan
     from facenas.latency.profiler import profile as measure
     from facenas.latency.roofline import modelled_table
     from facenas.latency.shipped import table_file_name
     from facenas.latency.table import save_table
     from facenas.quiet import Patience
+    from facenas.runtimes.local_agent import Agent
     from facenas.spaces.named import load_space
     from facenas.units import parse_size
 
@@ -55,22 +58,21 @@ def profile(
         raise InputError(
             f"--out {path} is a folder, and the table is one file; give {path / table_file_name(target, size)}"
         )
-    further = [resolve_detector(text) for text in also or ()]
+    further = tuple(resolve_detector(text) for text in also or ())
     remote = _remote_agent(target, host, python)
     if remote is None and target.name in MODELLED_NAMES:
         table = modelled_table(target, load_space(space), size, also=further)
         save_table(table, path)
     else:
-        with progress_bar() as report, remote or nullcontext():
+        with progress_bar() as report, remote or Agent(target) as agent:
             table = measure(
-                target,
+                agent,
                 load_space(space),
                 size,
                 path,
-                also=further,
+                plan=replace(default_plan(target), also=further),
                 resume=resume,
                 progress=lambda done, total: report(done, total, f"profiling {target}"),
-                remote=remote,
                 patience=Patience(note, judges=not even_if_busy),
             )
     for failure in table.failures:

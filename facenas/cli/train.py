@@ -87,7 +87,7 @@ def train(
     _note_all(photos.notes if main_process else ())
     if not resume and (out / "last.safetensors").exists():
         raise InputError(f"{out} already holds a training; go on with --resume or choose another --out")
-    from facenas.training.session import train_detector
+    from facenas.training.session import TrainingSettings, train_detector
     from facenas.training.teacher import Teacher
 
     with progress_bar() as report:
@@ -98,10 +98,12 @@ def train(
             photos,
             out,
             report if main_process else lambda *_: None,
-            init=None if init is None else checkpoint_path(init),
-            teacher=None if teacher is None else Teacher(teacher, crop),
-            max_seconds=None if max_minutes is None else 60 * max_minutes,
-            strict=strict,
+            settings=TrainingSettings(
+                init=None if init is None else checkpoint_path(init),
+                teacher=None if teacher is None else Teacher(teacher, crop),
+                max_seconds=None if max_minutes is None else 60 * max_minutes,
+                strict=strict,
+            ),
             note=note if main_process else None,
         )
     if not main_process:

@@ -22,7 +22,7 @@ from facenas.errors import InputError, TrainingError
 from facenas.files import read_json, write_json
 from facenas.ranking.contenders import Contender
 from facenas.training.photos import TrainingPhotos
-from facenas.training.recipe import Recipe
+from facenas.training.recipe import Pace, Recipe
 from facenas.units import Size
 
 MOST_CONTENDERS = 64
@@ -249,7 +249,9 @@ def kendall_tau(pairs: Sequence[tuple[float, float | None]]) -> float | None:
     return round(float(kendalltau(scores, aps).statistic), 4)
 
 
-def train_rung(task: RungTask, photos: TrainingPhotos, report: Report, *, side_by_side: bool = False) -> RungResult:
+def train_rung(
+    task: RungTask, photos: TrainingPhotos, report: Report, *, side_by_side: bool = False, pace: Pace = Pace()
+) -> RungResult:
     """Train one contender to the end of a rung, going on from its last state, validate it, and write the result.
 
     `side_by_side`: others train on this machine at the same time, so that it takes one core and its share of memory.
@@ -271,10 +273,8 @@ def train_rung(task: RungTask, photos: TrainingPhotos, report: Report, *, side_b
     try:
         trained = trainer.run(
             photos.train,
-            validate=None,
-            validate_epochs=1,
             report=lambda done, total, _: report(done, total, task.name),
-            until_step=replace(task.recipe, epochs=task.epochs).steps(len(photos.train.photos)),
+            pace=replace(pace, until_step=replace(task.recipe, epochs=task.epochs).steps(len(photos.train.photos))),
             strict=task.strict,
             cache_bytes=CACHE_BYTES // cores() if side_by_side else CACHE_BYTES,
         )
@@ -290,6 +290,8 @@ def train_rung(task: RungTask, photos: TrainingPhotos, report: Report, *, side_b
     return result
 
 
-def one_after_another(tasks: Sequence[RungTask], photos: TrainingPhotos, report: Report) -> list[RungResult]:
+def one_after_another(
+    tasks: Sequence[RungTask], photos: TrainingPhotos, report: Report, pace: Pace = Pace()
+) -> list[RungResult]:
     """Run the tasks in this process."""
-    return [train_rung(task, photos, report) for task in tasks]
+    return [train_rung(task, photos, report, pace=pace) for task in tasks]

@@ -11,12 +11,14 @@ Where all are over, the search goes again, a few times at most, for a latency th
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from statistics import median
 
 from facenas.architecture import Detector, parse_detector
 from facenas.devices.targets import resolve_target
 from facenas.errors import BudgetError, InputError
 from facenas.graph import build_graph
+from facenas.runtimes.compiled_model import CompiledModel
 from facenas.runtimes.runtime import load_model, require_available, runtime_of
 from facenas.runtimes.timing import Latency, measure_latency
 from facenas.searching.result import Candidate, SearchResult
@@ -24,6 +26,8 @@ from facenas.units import LOW_PERCENTILE, Size
 
 Report = Callable[[int, int, str], None]
 Search = Callable[[Mapping[str, float]], SearchResult]
+Load = Callable[..., CompiledModel]
+Measure = Callable[..., list[Latency]]
 
 ROUNDS = 4
 _LEAST_TIGHTENING = 0.99
@@ -35,6 +39,9 @@ def confirm(
     input_size: Size,
     report: Report,
     note: Callable[[str], None],
+    *,
+    load: Load = load_model,
+    measure: Measure = measure_latency,
 ) -> SearchResult:
     """The result of `search(budgets_ms)` with `measured_ms` or `estimated_ms` of every candidate; those within their budgets
     come first.
@@ -47,7 +54,7 @@ def confirm(
     certified = result = search(budgets_ms)
     limits_ms = dict(budgets_ms)
     for number in range(1, ROUNDS + 1):
-        top = _measured(result, input_size, report)
+        top = _measured(result, partial(_measure, input_size=input_size, report=report, load=load, measure=measure))
         confirmed = [candidate for candidate in top if _meets(candidate, budgets_ms)]
         if confirmed:
             others = [candidate for candidate in top if candidate not in confirmed]
@@ -102,12 +109,14 @@ def _tightened(
     return tightened
 
 
-def _measured(result: SearchResult, input_size: Size, report: Report) -> list[Candidate]:
+def _measured(
+    result: SearchResult, latencies_of: Callable[[Sequence[Detector], str], Sequence[Latency]]
+) -> list[Candidate]:
     top = result.top
     detectors = [parse_detector(candidate.architecture) for candidate in top]
     found = {}
     for name in top[0].latency_ms:
-        latencies = _measure(detectors, name, input_size, report)
+        latencies = latencies_of(detectors, name)
         found[name] = [latency.at(result.percentiles.get(name, LOW_PERCENTILE)) for latency in latencies]
     confirmed = []
     for index, candidate in enumerate(top):
@@ -118,7 +127,9 @@ def _measured(result: SearchResult, input_size: Size, report: Report) -> list[Ca
     return confirmed
 
 
-def _measure(detectors: list[Detector], name: str, input_size: Size, report: Report) -> list[Latency]:
+def _measure(
+    detectors: Sequence[Detector], name: str, input_size: Size, report: Report, load: Load, measure: Measure
+) -> list[Latency]:
     """The latency of each detector on one target."""
     from facenas.exporters.onnx_graph import build_onnx, random_weights
 
@@ -126,9 +137,9 @@ def _measure(detectors: list[Detector], name: str, input_size: Size, report: Rep
     for detector in detectors:
         graph = build_graph(detector, input_size)
         onnx_bytes = build_onnx(graph, random_weights(graph)).SerializeToString()
-        models.append(load_model(onnx_bytes, target, timing_only=True))
+        models.append(load(onnx_bytes, target, timing_only=True))
     what = f"{'estimating' if runtime_of(target).estimates else 'measuring'} {len(models)} candidates on {name}"
-    return measure_latency(models, progress=lambda done, total: report(done, total, what))
+    return measure(models, progress=lambda done, total: report(done, total, what))
 
 
 def _missed(top: Sequence[Candidate], budgets_ms: Mapping[str, float]) -> str:

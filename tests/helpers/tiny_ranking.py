@@ -4,15 +4,15 @@ Saves the state after every step, prints a line for each step, and goes on from 
 """
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from facenas.ranking import halving as rank
 from facenas.ranking.contenders import gather_contenders
-from facenas.training import loop
 from facenas.training.photos import TrainingPhotos, training_photos
-from facenas.training.recipe import Recipe
+from facenas.training.recipe import Pace, Recipe
 from facenas.units import Size
 
 ARCHITECTURES = tuple(
@@ -40,7 +40,10 @@ def rank_tiny(
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    loop.SAVE_SECONDS = 0.0
+    every_step = partial(rank.one_after_another, pace=Pace(save_seconds=0.0))
     rank_tiny(
-        Path(sys.argv[1]), Path(sys.argv[2]), report=lambda step, _, what: print(f"{what}: step {step}", flush=True)
+        Path(sys.argv[1]),
+        Path(sys.argv[2]),
+        every_step,
+        lambda step, _, what: print(f"{what}: step {step}", flush=True),
     )

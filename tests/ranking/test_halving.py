@@ -67,7 +67,7 @@ def test_the_better_half_goes_on_from_its_state(undisturbed: Path, data: Path, t
     recipe = rank.replace(tiny_ranking.RECIPE, epochs=4)
     photos = photos_of(data)
     trainer = Trainer(best.detector, Size(64, 64), recipe, tmp_path, photos.train.name)
-    trained = trainer.run(photos.train, validate=None, validate_epochs=1, report=lambda *_: None)
+    trained = trainer.run(photos.train, report=lambda *_: None)
     in_one_piece = load_checkpoint(trained.checkpoint)
     assert all(np.array_equal(best.tensors[name], tensor) for name, tensor in in_one_piece.tensors.items())
 

@@ -14,6 +14,7 @@ from facenas.latency.predictor import predict
 from facenas.latency.profiler import profile
 from facenas.latency.table import LatencyTable
 from facenas.remote.remote_agent import RemoteAgent
+from facenas.runtimes.local_agent import Agent
 from facenas.spaces.named import load_space
 from facenas.units import Size
 
@@ -31,12 +32,12 @@ def differences_percent(here: LatencyTable, there: LatencyTable) -> "np.ndarray[
 @pytest.mark.timeout(1200)
 def test_a_profile_over_ssh_predicts_as_the_local_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cpu, space = resolve_target("cpu"), load_space("facenas-edge")
-    here = profile(cpu, space, SIZE, tmp_path / "here.json")
+    here = profile(Agent(cpu), space, SIZE, tmp_path / "here.json")
     with (
         ssh_server(tmp_path, monkeypatch),
         RemoteAgent(cpu, transport_for("127.0.0.1"), python=sys.executable) as agent,
     ):
-        there = profile(cpu, space, SIZE, tmp_path / "there.json", remote=agent)
+        there = profile(agent, space, SIZE, tmp_path / "there.json")
     assert there.fingerprint == here.fingerprint
     assert set(there.operators) == set(here.operators)
     # Two local profiles of a machine that others use differ by as much.

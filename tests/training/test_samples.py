@@ -4,6 +4,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from facenas.data.annotations import Dataset
@@ -59,17 +60,16 @@ def test_the_shapes_of_a_batch(dataset: Dataset) -> None:
     assert not (targets.positive & ~targets.counted).any()
 
 
-def test_an_epoch_shows_every_photo_once(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_epoch_shows_every_photo_once(dataset: Dataset) -> None:
     asked: list[int] = []
-    get = PhotoCache.get
 
-    def remember(cache: PhotoCache, index: int, photos: Dataset) -> np.ndarray:
-        asked.append(index)
-        return get(cache, index, photos)
+    class Remembering(PhotoCache):
+        def get(self, index: int, dataset: Dataset) -> npt.NDArray[np.uint8]:
+            asked.append(index)
+            return super().get(index, dataset)
 
-    monkeypatch.setattr(PhotoCache, "get", remember)
     for step in range(7):
-        make_batch(dataset, RECIPE, step, PhotoCache(0))
+        make_batch(dataset, RECIPE, step, Remembering(0))
     epochs = [asked[start : start + 7] for start in (0, 7, 14)]
     assert [sorted(epoch) for epoch in epochs] == [list(range(7))] * 3
     assert epochs[0] != epochs[1]

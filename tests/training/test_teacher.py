@@ -23,7 +23,7 @@ from facenas.graph import STRIDES
 from facenas.training.assigner import anchor_centres
 from facenas.training.loop import Trainer
 from facenas.training.losses import box_iou_and_diou_loss, distillation_losses
-from facenas.training.recipe import Recipe
+from facenas.training.recipe import Pace, Recipe
 from facenas.training.samples import PhotoCache, make_batch
 from facenas.training.teacher import Teacher
 from facenas.units import Size
@@ -145,7 +145,7 @@ def train(out: Path, dataset: Dataset, teacher: Teacher | None, until_step: int 
     out.mkdir(exist_ok=True)
     trainer = Trainer(TINY, Size(64, 64), RECIPE, out, "tiny", teacher=teacher)
     trainer.resume()
-    trainer.run(dataset, validate=None, validate_epochs=1, report=lambda *_: None, until_step=until_step)
+    trainer.run(dataset, report=lambda *_: None, pace=Pace(until_step=until_step))
     return dict(load_checkpoint(out / "last.safetensors").tensors)
 
 
