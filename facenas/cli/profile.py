@@ -21,6 +21,9 @@ def profile(
     also: Annotated[
         list[str] | None, typer.Option(help="further architecture whose operators the table shall hold; repeatable")
     ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(help="how long to measure, beyond a least number of rounds (default: 150)", min=0)
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="table file (default: latency_tables/DEVICE.json)")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="continue a profile that was stopped")] = False,
     even_if_busy: Annotated[
@@ -59,6 +62,8 @@ def profile(
             f"--out {path} is a folder, and the table is one file; give {path / table_file_name(target, size)}"
         )
     further = tuple(resolve_detector(text) for text in also or ())
+    plan = replace(default_plan(target), also=further)
+    plan = plan if seconds is None else replace(plan, seconds=seconds)
     remote = _remote_agent(target, host, python)
     if remote is None and target.name in MODELLED_NAMES:
         table = modelled_table(target, load_space(space), size, also=further)
@@ -70,7 +75,7 @@ def profile(
                 load_space(space),
                 size,
                 path,
-                plan=replace(default_plan(target), also=further),
+                plan=plan,
                 resume=resume,
                 progress=lambda done, total: report(done, total, f"profiling {target}"),
                 patience=Patience(note, judges=not even_if_busy),

@@ -60,7 +60,7 @@ def check_latency(
             [model],
             rounds=_ROUNDS,
             input_size=description.input_size,
-            progress=lambda done, total, what=what: report(done, total, what),  # type: ignore[misc]
+            progress=lambda done, total, what=what: report(done, total, what),
         )[0]
         disturbed = waiting.share() > DISTURBED_SHARE
         check = replace(

@@ -88,6 +88,7 @@ def test_a_good_export_passes(folder: Path, photos: EvaluationSet, reference: st
     verification = verified(folder, photos, reference=reference)
     assert verification.passed
     assert not verification.all_measured  # the latency was not
+    assert verification.boxes is not None
     assert verification.boxes.matched == 1.0
     assert verification.boxes.reference_faces > 20
     assert verification.ap_drop == 0.0

@@ -98,7 +98,7 @@ def test_a_runtime_that_refuses_everything_is_one_line(tmp_path: Path, fake_agen
     def refuse(self: FakeAgent, detector: Detector, input_size: Size, **_: Any) -> Sample:
         raise AgentError("the runtime onnxruntime ended with exit code 1")
 
-    fake_agent.measure = refuse  # type: ignore[method-assign,assignment]
+    fake_agent.measure = refuse  # type: ignore[method-assign]
     with pytest.raises(TableError, match="nothing could be measured on cpu"):
         profile(fake_agent(CPU), tiny_space(), TINY_INPUT, tmp_path / "t.json", plan=QUICK)
     assert not (tmp_path / "t.json").exists()

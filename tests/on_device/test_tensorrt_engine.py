@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -268,7 +268,7 @@ def on_numpy(gpu: NumpyGpu, plans: list[bytes]) -> Callable[..., TensorRtModel]:
         plans.append(plan)
         return _engine(Package(_common_tensorrt(gpu), package.flavour, package.version), gpu)
 
-    return partial(TensorRtModel, open_gpu=lambda: gpu, load_engine=engine)
+    return partial(TensorRtModel, open_gpu=cast(Callable[[], Cuda], lambda: gpu), load_engine=engine)
 
 
 @pytest.mark.skipif(find_package() is None, reason="no TensorRT and no TensorRT-RTX is installed")

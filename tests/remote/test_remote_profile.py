@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from helpers.ssh_server import ssh_server
 
@@ -21,11 +22,11 @@ from facenas.units import Size
 SIZE = Size(640, 480)
 
 
-def differences_percent(here: LatencyTable, there: LatencyTable) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+def differences_percent(here: LatencyTable, there: LatencyTable) -> npt.NDArray[np.float64]:
     """By how much the predictions of two tables differ, in percent, for 100 random networks of the space."""
     networks = random_networks(load_space(here.space), 100, seed=11)
     local, remote = ([predict(n, table, SIZE).latency_ms for n in networks] for table in (here, there))
-    return 100 * (np.array(remote) / np.array(local) - 1)
+    return np.asarray(100 * (np.array(remote) / np.array(local) - 1))
 
 
 @pytest.mark.slow

@@ -43,8 +43,9 @@ def test_costs_of_stages_and_end_add_up_to_the_network() -> None:
     row = len(everything.choices) // 2
     choice = everything.choices[row]
     stages = everything.detector(row).backbone.stages
+    third, fourth, fifth = (stage.out_channels for stage in stages[2:])
     total = sum(problem.costs[position][index] for position, index in enumerate(choice))
-    total = total + problem.end(tuple(stage.out_channels for stage in stages[2:]))[0] + problem.constants
+    total = total + problem.end((third, fourth, fifth))[0] + problem.constants
     names = [resource.name for resource in problem.resources]
     assert names == ["latency a", "flops", "params", "layers"]
     assert dict(zip(names, total, strict=True)) == {name: everything.costs[name][row] for name in names}
@@ -104,6 +105,7 @@ def test_budgets_that_cannot_be_met_together_say_so() -> None:
     least = latency_ms <= np.quantile(latency_ms, 0.001)
     budgets = Budgets({"a": float(latency_ms[least].max())}, params=float(layers[least].min()) - 1)
     assert not everything.feasible(budgets).any()
+    assert budgets.params is not None
     assert (layers <= budgets.params).any()
     with pytest.raises(BudgetError, match="meets all budgets together, though each alone could be met"):
         ExactSearch(problem_of(everything, budgets)).solve()

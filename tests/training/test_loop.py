@@ -6,7 +6,7 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -210,7 +210,9 @@ def test_the_message_names_the_batch_and_the_state_that_there_is(
     trainer = trainer_in(tmp_path, recipe=replace(RECIPE, batch_size=4))
     parameter = trainer.network.get_parameter("head.output.conv.weight")
     gradients = iter(range(100))
-    parameter.register_hook(lambda gradient: gradient * math.inf if next(gradients) == 1 else gradient)
+    parameter.register_hook(  # type: ignore[no-untyped-call]
+        lambda gradient: gradient * math.inf if next(gradients) == 1 else gradient
+    )
     with pytest.raises(TrainingError) as raised:
         trainer.run(dataset, report=silent, pace=Pace(save_seconds=save_seconds))
     words = str(raised.value)
@@ -304,7 +306,7 @@ def _under_limit(out: Path, dataset: Dataset, limit_bytes: int, pace: Pace = Pac
 
 
 def test_the_best_validated_weights_are_kept(tmp_path: Path, dataset: Dataset) -> None:
-    figures = iter([{"all": 0.2}, {"all": 0.5}, {"all": 0.4}, {"all": None}])
+    figures: Iterator[Mapping[str, float | None]] = iter([{"all": 0.2}, {"all": 0.5}, {"all": 0.4}, {"all": None}])
     seen: list[Checkpoint] = []
 
     def validate(checkpoint: Checkpoint) -> Mapping[str, float | None]:

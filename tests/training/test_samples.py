@@ -51,9 +51,11 @@ def test_batches_made_ahead_are_those_made_one_by_one(dataset: Dataset) -> None:
 
 def test_the_shapes_of_a_batch(dataset: Dataset) -> None:
     batch = make_batch(dataset, RECIPE, 0, PhotoCache(0))
-    assert (batch.images.shape, batch.images.dtype) == ((3, 64, 64, 3), np.uint8)
+    assert batch.images.shape == (3, 64, 64, 3)
+    assert batch.images.dtype == np.uint8
     targets = batch.targets
-    assert (targets.boxes.shape, targets.boxes.dtype) == ((3, 2, 84, 4), np.float32)
+    assert targets.boxes.shape == (3, 2, 84, 4)
+    assert targets.boxes.dtype == np.float32
     assert targets.positive.shape == targets.counted.shape == (3, 2, 84)
     assert targets.landmarks.shape == (3, 2, 84, 5, 2)
     assert targets.known.shape == (3, 2, 84, 5)
