@@ -49,7 +49,7 @@ def rank(
     from facenas.cli.output import note, print_json
     from facenas.errors import InputError
     from facenas.ranking.contenders import gather_contenders
-    from facenas.ranking.halving import plan_rungs
+    from facenas.ranking.halving import RankSettings, plan_rungs
     from facenas.ranking.halving import rank as rank_contenders
     from facenas.ranking.workers import workers
     from facenas.training.photos import training_photos
@@ -94,14 +94,11 @@ def rank(
         ranking = rank_contenders(
             contenders.entries,
             photos,
-            recipe,
-            first_epochs,
-            size,
+            RankSettings(recipe, first_epochs, size, strict),
             out,
             run_tasks,
             report,
             details=details,
-            strict=strict,
         )
     for line in dict.fromkeys(line for entry in ranking.ranked for result in entry.results for line in result.left_out):
         note(f"left out: {line}")

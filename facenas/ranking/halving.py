@@ -30,6 +30,17 @@ Report = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
+class RankSettings:
+    """How contenders are trained: the first rung's epochs (the recipe's own are set by the rungs), the input size that they
+    are meant for; `strict`: a photo that cannot be decoded is refused."""
+
+    recipe: Recipe
+    first_epochs: int
+    input_size: Size
+    strict: bool = False
+
+
+@dataclass(frozen=True)
 class RungTask:
     """One contender in one rung: trained in `folder` until `epochs` of the recipe's are behind it."""
 
@@ -126,56 +137,32 @@ def plan_rungs(contenders: int, first_epochs: int) -> tuple[tuple[int, int], ...
 def rank(
     contenders: Sequence[Contender],
     photos: TrainingPhotos,
-    recipe: Recipe,
-    first_epochs: int,
-    input_size: Size,
+    settings: RankSettings,
     out: Path,
     run_tasks: RunTasks,
     report: Report,
     *,
     details: Mapping[str, Any],
-    strict: bool = False,
 ) -> Ranking:
     """Rank in folder `out`, or go on with what it holds; `rank.json` is written anew after every rung.
 
-    `recipe.epochs` is set by the rungs. `details` go into rank.json too.
+    `details` go into rank.json too.
     Raises InputError where `out` holds a ranking of something else, TrainingError where no candidate can be trained.
     """
-    rungs = plan_rungs(len(contenders), first_epochs)
-    recipe = replace(recipe, epochs=rungs[-1][1])
-    asked = {
-        "contenders": [asdict(contender) for contender in contenders],
-        "recipe": asdict(recipe),
-        "photos": {
-            "name": photos.train.name,
-            "train": len(photos.train.photos),
-            "validation": photos.validation.name,
-            "validated": len(photos.validation.photos),
-        },
-        "input": str(input_size),
-        "strict": strict,
-    }
+    rungs = plan_rungs(len(contenders), settings.first_epochs)
+    settings = replace(settings, recipe=replace(settings.recipe, epochs=rungs[-1][1]))
+    asked = _asked(contenders, photos, settings)
     _require_same(out, asked)
-
     folders = [out / "candidates" / f"{number:02d}" for number in range(1, len(contenders) + 1)]
     results: list[list[RungResult]] = [[] for _ in contenders]
 
-    def ranking(*, finished: bool) -> Ranking:
-        ranked = [
-            Ranked(number + 1, contenders[number], tuple(results[number]), folders[number] / "best.safetensors")
-            for number in sorted(range(len(contenders)), key=lambda number: _place(results[number]))
-        ]
-        firsts = [
-            (contender.ddsar, result[0].ap) for contender, result in zip(contenders, results, strict=True) if result
-        ]
-        return Ranking(tuple(ranked), rungs, kendall_tau(firsts), finished)
-
-    def save(state: Ranking) -> Ranking:
+    def save(*, finished: bool) -> Ranking:
+        state = _ranking(contenders, results, folders, rungs, finished=finished)
         write_json(out / "rank.json", {**state.to_json(), **details, "asked": asked})
         return state
 
     if not (out / "rank.json").exists():
-        save(ranking(finished=False))
+        save(finished=False)
     going = list(range(len(contenders)))
     for rung, (count, epochs) in enumerate(rungs, 1):
         able = [number for number in going if not results[number] or results[number][-1].ap is not None]
@@ -187,19 +174,51 @@ def rank(
                 folders[number],
                 rung,
                 epochs,
-                recipe,
-                input_size,
-                strict,
+                settings.recipe,
+                settings.input_size,
+                settings.strict,
             )
             for number in sorted(going)
         }
         for number, result in run_unfinished(tasks, photos, run_tasks, report).items():
             results[number].append(result)
-        save(ranking(finished=False))
+        save(finished=False)
         if all(results[number][-1].ap is None for number in going):
             reason = results[going[0]][-1].problem or "there is no face to find in the photos to validate on"
             raise TrainingError(f"no candidate of rung {rung} has an AP: {reason}")
-    return save(ranking(finished=True))
+    return save(finished=True)
+
+
+def _asked(contenders: Sequence[Contender], photos: TrainingPhotos, settings: RankSettings) -> dict[str, Any]:
+    """What rank.json says was asked for, so that another ranking is not taken for this one."""
+    return {
+        "contenders": [asdict(contender) for contender in contenders],
+        "recipe": asdict(settings.recipe),
+        "photos": {
+            "name": photos.train.name,
+            "train": len(photos.train.photos),
+            "validation": photos.validation.name,
+            "validated": len(photos.validation.photos),
+        },
+        "input": str(settings.input_size),
+        "strict": settings.strict,
+    }
+
+
+def _ranking(
+    contenders: Sequence[Contender],
+    results: Sequence[Sequence[RungResult]],
+    folders: Sequence[Path],
+    rungs: tuple[tuple[int, int], ...],
+    *,
+    finished: bool,
+) -> Ranking:
+    ranked = [
+        Ranked(number + 1, contenders[number], tuple(results[number]), folders[number] / "best.safetensors")
+        for number in sorted(range(len(contenders)), key=lambda number: _place(results[number]))
+    ]
+    firsts = [(each.ddsar, result[0].ap) for each, result in zip(contenders, results, strict=True) if result]
+    return Ranking(tuple(ranked), rungs, kendall_tau(firsts), finished)
 
 
 def _require_same(out: Path, asked: Mapping[str, Any]) -> None:

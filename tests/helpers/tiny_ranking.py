@@ -21,6 +21,7 @@ ARCHITECTURES = tuple(
     for width in (8, 16, 24)
 )
 RECIPE = Recipe(size_px=64, batch_size=2)
+SETTINGS = rank.RankSettings(RECIPE, 2, Size(64, 64))
 
 
 def photos_of(data: Path) -> TrainingPhotos:
@@ -33,9 +34,7 @@ def rank_tiny(
 ) -> rank.Ranking:
     """Three networks in two rungs."""
     contenders = gather_contenders(None, 1, ARCHITECTURES)
-    return rank.rank(
-        contenders.entries, photos_of(data), RECIPE, 2, Size(64, 64), out, run_tasks, report, details={"data": "tiny"}
-    )
+    return rank.rank(contenders.entries, photos_of(data), SETTINGS, out, run_tasks, report, details={"data": "tiny"})
 
 
 if __name__ == "__main__":

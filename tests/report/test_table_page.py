@@ -84,6 +84,6 @@ def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
 
 def test_a_line_outside_the_chart_is_not_drawn() -> None:
     axis = Axis("x", 1.0, 10.0, logarithmic=True)
-    drawn = scatter_chart("t", axis, axis, [(2.0, 3.0)], slopes=[Slope(1.0, "one"), Slope(1e6, "far")])
+    drawn = scatter_chart("t", axis, axis, [(2.0, 3.0)], lines=[Slope(1.0, "one"), Slope(1e6, "far")])
     assert "one" in drawn
     assert "far" not in drawn
