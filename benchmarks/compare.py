@@ -8,8 +8,10 @@ turns, each at the input that it was judged with.
 from collections.abc import Sequence
 from pathlib import Path
 
+from facenas.exporters.formats import description_of
+
 from facenas.bench.record import new_record
-from facenas.detector.face_detector import FaceDetector, described_size
+from facenas.detector.face_detector import FaceDetector
 from facenas.detector.published import Baseline, baselines_in
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
@@ -35,7 +37,7 @@ def compare(own: Sequence[Path], models: Path | None, data: Path, report: Report
     detectors: list[tuple[str, bool, str, Detect]] = []
     networks = []
     for path in own:
-        size = described_size(path)
+        size = description_of(path).input_size
         detect = FaceDetector(path, long_side_px=max(size.width_px, size.height_px))
         detectors.append((path.stem, True, f"{size}", detect))
         networks.append(load_model(path, resolve_target("cpu")))

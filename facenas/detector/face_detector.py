@@ -31,7 +31,6 @@ from facenas.pipeline.fit import Letterbox, LongSide
 from facenas.pipeline.pipeline import Pipeline
 from facenas.runtimes.compiled_model import CompiledModel
 from facenas.runtimes.runtime import load_model, runtime_of
-from facenas.units import Size
 from facenas.zoo import model_path
 
 PhotoLike = Photo | Image.Image
@@ -115,8 +114,3 @@ def _as_rgb(photo: PhotoLike | Sequence[object]) -> Photo:
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         raise InputError(f"a photo must be uint8 RGB [height, width, 3], this is {image.dtype} {list(image.shape)}")
     return image
-
-
-def described_size(path: Path) -> Size:
-    """The input size that an exported file was made for."""
-    return description_of(path).input_size

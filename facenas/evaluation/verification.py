@@ -120,8 +120,7 @@ def verify(
     Where this machine cannot run it, every gate is *not measured* and says why. Raises InputError for unusable files.
     """
     target = target or resolve_target(description_of(artefact).target)
-    reason = why_unavailable(target)
-    if reason is not None:
+    if (reason := why_unavailable(target)) is not None:
         return _unmeasured(artefact, reference, photos, latency, limits, f"device {target}: {reason}")
     detector = FaceDetector(artefact, target)
     description = detector.description

@@ -8,14 +8,10 @@ prediction widens by that doubt. There is no extrapolation. What a short profile
 widens it, too.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import exp, fsum, log
 from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from facenas.architecture import Detector
 from facenas.errors import TableError
@@ -98,10 +94,6 @@ class OperatorCosts:
         small, wanted, large = (entry.in_values * entry.out_channels for entry in (below, operator, above))
         share = (wanted - small) / (large - small)
         return OperatorCost(operator, low_us + share * (high_us - low_us), low_us, high_us, Source.INTERPOLATED)
-
-    def latencies_ms(self, operators: Iterable[Operator]) -> npt.NDArray[np.float64]:
-        """Calibrated costs in milliseconds, one for each operator given: what a search adds up."""
-        return np.array([self.cost(operator).latency_us / 1e3 for operator in operators])
 
     def _measured_us(self, operator: Operator) -> float:
         return self.table.calibration.scale * self.table.operators[operator].low_ns / 1e3

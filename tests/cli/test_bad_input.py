@@ -153,6 +153,6 @@ def test_unwritable_output(facenas: Run, tmp_path: Path) -> None:
 
 
 def test_model_made_for_another_size_keeps_its_size(model: Path) -> None:
-    from facenas.detector.face_detector import described_size
+    from facenas.detector.face_detector import FaceDetector
 
-    assert described_size(model) == Size(128, 96)
+    assert FaceDetector(model).description.input_size == Size(128, 96)

@@ -11,7 +11,7 @@ from helpers.random_networks import TINY, confident_checkpoint, with_landmarks
 from PIL import Image
 
 from facenas.checkpoint import Checkpoint
-from facenas.detector.face_detector import FaceDetector, described_size
+from facenas.detector.face_detector import FaceDetector
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.graph import LANDMARK_CHANNELS, SCORE_CHANNELS
@@ -88,7 +88,7 @@ def test_a_long_side_instead_of_the_files_size(model_path: Path) -> None:
 def test_an_open_file_keeps_the_ratio_of_the_photo(tmp_path: Path, model_path: Path) -> None:
     path = tmp_path / "open.onnx"
     export_checkpoint(confident_checkpoint(with_landmarks(TINY), SIZE), path, dynamic=True)
-    assert described_size(path) == SIZE
+    assert FaceDetector(path).description.input_size == SIZE
     expected = FaceDetector(model_path, long_side_px=SIZE.width_px)(PHOTO, 0.1)
     np.testing.assert_allclose(FaceDetector(path)(PHOTO, 0.1).boxes, expected.boxes, atol=0.01)
 
