@@ -11,7 +11,7 @@ import numpy as np
 
 from facenas.detector.published import Baseline
 from facenas.evaluation.evaluation_set import EvaluationSet, GroundTruth, load_evaluation_set
-from facenas.evaluation.protocols import average_precisions, evaluate
+from facenas.evaluation.protocols import evaluate
 from facenas.evaluation.wider import evaluate_detections
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -48,7 +48,7 @@ def workloads(quick: bool) -> Mapping[str, Callable[[], object]]:
 def scrfd_500m() -> dict[str, float | None]:
     """Average precisions of the published file on the photos beside the checkout."""
     photos = load_evaluation_set(SHARED / "data" / "wider_dev100")
-    return average_precisions(evaluate(Baseline(SHARED / "models" / "scrfd_500m.onnx"), photos, lambda *_: None))
+    return evaluate(Baseline(SHARED / "models" / "scrfd_500m.onnx"), photos).average_precisions
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ from script import about_this_run, run_script
 
 from facenas.checkpoint import load_checkpoint
 from facenas.cli.bar import progress_bar
-from facenas.cli.output import note, print_table
+from facenas.cli.output import print_table
 from facenas.devices.targets import resolve_target
 from facenas.evaluation.evaluation_set import EvaluationSet, load_evaluation_set
 from facenas.evaluation.gates import VERDICTS, Gate, Limits
@@ -32,6 +32,7 @@ from facenas.evaluation.latency_check import check_latency
 from facenas.evaluation.verification import Verification, verify
 from facenas.files import write_json
 from facenas.latency.this_machine import TableRequest, table_of_this_machine
+from facenas.progress import Progress
 from facenas.runtimes.runtime import load_model
 from facenas.runtimes.timing import Latency, measure_latency
 from facenas.units import LatencyBudget, Size, parse_latency_budget
@@ -61,15 +62,15 @@ def main(
     checkpoint, budget = checkpoint_path(checkpoint), parse_latency_budget(latency)
     photos, chosen = load_evaluation_set(data), choose_calibration(calibration)
     model = onnx_of_checkpoint(load_checkpoint(checkpoint), input_size=None, dynamic=False)
-    with tempfile.TemporaryDirectory(prefix="facenas-") as folder, progress_bar() as report:
+    with tempfile.TemporaryDirectory(prefix="facenas-") as folder, progress_bar() as progress:
         artefacts = {}
         for index, (file_format, precision) in enumerate(CASES):
             name = f"{file_format} {precision}"
-            report(index, len(CASES), f"exporting {name}")
+            progress(index, len(CASES), f"exporting {name}")
             out_path = Path(folder, f"{precision}{FORMATS[file_format].suffix}")
             artefacts[name] = export_model(model, file_format, out_path, ExportOptions(precision, chosen))
-        latencies = time_in_turns(artefacts, report)
-        proofs = {name: prove(each, checkpoint, photos, budget, report) for name, each in artefacts.items()}
+        latencies = time_in_turns(artefacts, progress)
+        proofs = {name: prove(each, checkpoint, photos, budget, progress) for name, each in artefacts.items()}
     rows = [row_of(name, artefacts[name], latencies[name], proofs[name]) for name in artefacts]
     if out is not None:
         write_json(out, about_this_run() | {"checkpoint": checkpoint.name, "data": photos.name, "formats": rows})
@@ -78,26 +79,27 @@ def main(
         sys.exit(1)
 
 
-def time_in_turns(artefacts: Mapping[str, Artefact], report: Any) -> dict[str, Latency]:
+def time_in_turns(artefacts: Mapping[str, Artefact], progress: Progress) -> dict[str, Latency]:
     """The latency of each file on its own target, all in one run."""
     models = [load_model(artefact.path, resolve_target(artefact.target)) for artefact in artefacts.values()]
     latencies = measure_latency(
         models,
         rounds=_ROUNDS,
         input_size=INPUT,
-        progress=lambda done, total: report(done, total, "timing in turns"),
+        progress=progress,
+        what="timing in turns",
     )
     return dict(zip(artefacts, latencies, strict=True))
 
 
 def prove(
-    artefact: Artefact, reference: Path, photos: EvaluationSet, budget: LatencyBudget, report: Any
+    artefact: Artefact, reference: Path, photos: EvaluationSet, budget: LatencyBudget, progress: Progress
 ) -> Verification:
     """All gates; the latency of TensorFlow Lite is that on the NPU."""
     target = resolve_target(_NPU if artefact.format == "tflite" else artefact.target)
-    table = table_of_this_machine(TableRequest(target, INPUT), report, note)
-    check = check_latency(artefact.path, target, table, budget, report)
-    return verify(artefact.path, reference, photos, check, Limits(), report)
+    table = table_of_this_machine(TableRequest(target, INPUT), progress)
+    check = check_latency(artefact.path, target, table, budget, progress)
+    return verify(artefact.path, reference, photos, check, Limits(), progress)
 
 
 def row_of(name: str, artefact: Artefact, latency: Latency, proof: Verification) -> dict[str, Any]:

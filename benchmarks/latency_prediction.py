@@ -89,11 +89,9 @@ def main(
         alone = {}
         if isolated:
             operators = sorted({entry for detector in detectors.values() for entry in inventory(detector, size)})
-            alone = {
-                operator: time_alone(operator, target)
-                for index, operator in enumerate(operators, 1)
-                if report(index, len(operators), "timing operators alone") is None
-            }
+            for index, operator in enumerate(operators, 1):
+                alone[operator] = time_alone(operator, target)
+                report(index, len(operators), "timing operators alone")
     compared = compare(found, calibrated, detectors, samples, alone)
     second = None if second_table is None else disagreement_percent(found, load_table(second_table), detectors.values())
     result = summary(compared, Bars(), second) | {

@@ -24,6 +24,7 @@ from facenas.pipeline.fit import Letterbox
 from facenas.pipeline.pipeline import Pipeline, Runner
 from facenas.pipeline.postprocess import NMS_IOU
 from facenas.pipeline.preprocess import Preprocessing
+from facenas.shown import Rows, Shown, figures
 from facenas.units import Size, parse_size
 
 SCHEMA = 1
@@ -167,8 +168,8 @@ def read_sidecar(path: Path) -> Description:
     return description_from_json(value[METADATA_KEY], path)
 
 
-@dataclass(frozen=True)
-class Artefact:
+@dataclass(frozen=True, repr=False)
+class Artefact(Shown):
     """What an export made: the file, the target that runs it and its runtime's version, and, where the runtime tells,
     how many operators it really computes in which precision (`{"Conv int8": 41, "Conv fp32": 2}`)."""
 
@@ -186,6 +187,16 @@ class Artefact:
         """The fields of the command line's contract."""
         values = asdict(self)
         return {"artefact": str(values.pop("path")), **values}
+
+    def line(self) -> str:
+        """The file, its precision and size."""
+        return f"{self.path}, {self.precision}, {self.size_bytes / 1e6:.2f} MB, for {self.target}"
+
+    def tables(self) -> tuple[Rows, ...]:
+        """All figures."""
+        rows = [(name, str(value)) for name, value in self.to_json().items() if name != "operators"]
+        rows += [(operators, str(count)) for operators, count in self.operators.items()]
+        return (figures("exported", tuple(rows)),)
 
 
 def artefact_of(

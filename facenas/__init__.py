@@ -1,27 +1,81 @@
 """facenas finds, trains, exports and proves face detectors for a given device and latency budget.
 
     import facenas
-    faces = facenas.FaceDetector("model.onnx")(photo)
+    result = facenas.search("5ms", "cpu")                  # the best detector under the budget, with its certificate
+    faces = facenas.FaceDetector("facenas-12ms")(photo)    # faces in a photo
 
-The command line is `facenas --help`.
+The command line is `facenas --help`; docs/python.md shows each function.
 """
 
+import importlib
 from typing import TYPE_CHECKING
 
 from facenas.version import __version__
 
 if TYPE_CHECKING:
     from facenas.detector.face_detector import FaceDetector
+    from facenas.steps.calibrate import calibrate
+    from facenas.steps.devices import list_devices
+    from facenas.steps.evaluate import evaluate
+    from facenas.steps.export import ExportSettings, export
+    from facenas.steps.predict import predict
+    from facenas.steps.profile import ProfileSettings, profile
+    from facenas.steps.rank import RankSettings, rank
+    from facenas.steps.run import RunSettings, run
+    from facenas.steps.score import score
+    from facenas.steps.search import SearchSettings, search
+    from facenas.steps.train import TrainingSettings, train
+    from facenas.steps.verify import VerifySettings, verify
+    from facenas.training.recipe import Recipe
 
     Detector = FaceDetector
 
-__all__ = ["Detector", "FaceDetector", "__version__"]
+__all__ = [
+    "Detector",
+    "ExportSettings",
+    "FaceDetector",
+    "ProfileSettings",
+    "RankSettings",
+    "Recipe",
+    "RunSettings",
+    "SearchSettings",
+    "TrainingSettings",
+    "VerifySettings",
+    "__version__",
+    "calibrate",
+    "evaluate",
+    "export",
+    "list_devices",
+    "predict",
+    "profile",
+    "rank",
+    "run",
+    "score",
+    "search",
+    "train",
+    "verify",
+]
+# Imported when they are asked for, so that `facenas --help` stays quick.
+_PLACES = {
+    "Detector": "facenas.detector.face_detector",
+    "ExportSettings": "facenas.steps.export",
+    "FaceDetector": "facenas.detector.face_detector",
+    "ProfileSettings": "facenas.steps.profile",
+    "RankSettings": "facenas.steps.rank",
+    "Recipe": "facenas.training.recipe",
+    "RunSettings": "facenas.steps.run",
+    "SearchSettings": "facenas.steps.search",
+    "TrainingSettings": "facenas.steps.train",
+    "VerifySettings": "facenas.steps.verify",
+    "list_devices": "facenas.steps.devices",
+}
+_PLACES |= {
+    name: f"facenas.steps.{name}" for name in __all__ if name.islower() and name not in (*_PLACES, "__version__")
+}
+_OTHER_NAMES = {"Detector": "FaceDetector"}
 
 
 def __getattr__(name: str) -> object:
-    """Import the detector only when it is asked for, so that `facenas --help` stays quick."""
-    if name in ("Detector", "FaceDetector"):
-        from facenas.detector.face_detector import FaceDetector
-
-        return FaceDetector
-    raise AttributeError(f"module 'facenas' has no attribute '{name}'")
+    if name not in _PLACES:
+        raise AttributeError(f"module 'facenas' has no attribute '{name}'")
+    return getattr(importlib.import_module(_PLACES[name]), _OTHER_NAMES.get(name, name))

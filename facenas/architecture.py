@@ -274,8 +274,10 @@ def published_detector(name: str) -> Detector:
     return parse_detector(_PUBLISHED[name][0])
 
 
-def resolve_detector(text: str) -> Detector:
+def resolve_detector(text: str | Detector) -> Detector:
     """ARCH of the command line: a published name, a block string, or the path of a file that holds a block string."""
+    if isinstance(text, Detector):
+        return text
     if text in _PUBLISHED:
         return published_detector(text)
     if "(" not in text:

@@ -1,4 +1,4 @@
-"""Costs that need no measurement: multiply-accumulates, parameters, peak activation memory.
+"""What a network costs: the costs that budgets limit, and those that need no measurement, counted.
 
 FLOPs are the paper's: multiply-accumulates of the convolutions. Parameters are counted as the published tables count
 them: the head's norms once (not once a level) and without the three level scales; on export all norms fold away.
@@ -9,9 +9,32 @@ from dataclasses import dataclass
 
 from facenas.architecture import IMAGE_CHANNELS, Detector
 from facenas.graph import IMAGE, Graph, Layer, build_graph
-from facenas.units import Size, in_megabytes, in_millions, in_ms
+from facenas.units import MEGABYTES, MILLIONS, MILLISECONDS, ONES, Size, Unit
 
 BYTES_PER_VALUE = 4
+_LATENCY = "latency "
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a budget can limit: `key` names it in files and messages, `label` as a person says it."""
+
+    key: str
+    label: str
+    unit: Unit
+
+
+FLOPS = Cost("flops", "FLOPs", MILLIONS)
+PARAMS = Cost("params", "parameters", MILLIONS)
+LAYERS = Cost("layers", "layers", ONES)
+MEMORY = Cost("memory", "peak memory", MEGABYTES)
+RELEASED_FLOPS = Cost("released_flops", "released FLOPs", MILLIONS)
+_COUNTED = (FLOPS, PARAMS, LAYERS, MEMORY, RELEASED_FLOPS)
+
+
+def latency_cost(target: str) -> Cost:
+    """The latency on a target."""
+    return Cost(f"{_LATENCY}{target}", f"latency on {target}", MILLISECONDS)
 
 
 @dataclass(frozen=True)
@@ -72,18 +95,8 @@ def detector_costs(detector: Detector, input_size: Size) -> Costs:
     return Costs(count_flops(graph.layers), count_parameters(graph.layers), peak_memory_bytes(graph))
 
 
-def cost_name(name: str) -> str:
-    """The name of a budgeted cost as a person says it: `latency cpu` is `latency on cpu`."""
-    if name.startswith("latency "):
-        return f"latency on {name.removeprefix('latency ')}"
-    names = {"flops": "FLOPs", "params": "parameters", "memory": "peak memory", "released_flops": "released FLOPs"}
-    return names.get(name, name)
-
-
-def cost_value(name: str, value: float) -> str:
-    """The value of a budgeted cost with its unit."""
-    if name.startswith("latency "):
-        return in_ms(value)
-    if name in ("flops", "params", "released_flops"):
-        return in_millions(value)
-    return in_megabytes(value) if name == "memory" else f"{value:g}"
+def cost_of(key: str) -> Cost:
+    """The cost that a file names; one that is not known is a number without a unit."""
+    if key.startswith(_LATENCY):
+        return latency_cost(key.removeprefix(_LATENCY))
+    return next((cost for cost in _COUNTED if cost.key == key), Cost(key, key, ONES))

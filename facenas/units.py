@@ -1,7 +1,7 @@
 """Quantities with their units, as a person types them (`5ms`, `500M`, `0.3M`, `4MB`, `640x480`) and reads them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from facenas.errors import InputError
@@ -73,6 +73,16 @@ def parse_latency_budget(text: str) -> LatencyBudget:
     return LatencyBudget(parse_latency_ms(latency), int(wanted))
 
 
+def as_latency_budget(given: str | float | LatencyBudget) -> LatencyBudget:
+    """A budget given as it is, in milliseconds, or as text. Raises InputError for other text, or none of more than 0 ms."""
+    if isinstance(given, str):
+        return parse_latency_budget(given)
+    budget = given if isinstance(given, LatencyBudget) else LatencyBudget(float(given))
+    if not budget.limit_ms > 0:
+        raise InputError(f"latency budget {budget} must be more than zero")
+    return budget
+
+
 def parse_count(text: str, what: str = "count") -> float:
     """A count of FLOPs or parameters from text such as `500M`, `0.3M` or `2G`. Raises InputError without a unit."""
     return _parse(text, _COUNTS, what, "500M")
@@ -97,6 +107,11 @@ def parse_size(text: str, multiple_px: int = 32) -> Size:
     if size.width_px % multiple_px or size.height_px % multiple_px:
         raise InputError(f"size '{text}': width and height must be multiples of {multiple_px}, for example 640x480")
     return size
+
+
+def as_size(given: str | Size) -> Size:
+    """An input size given as it is or as text. Raises InputError for other text."""
+    return given if isinstance(given, Size) else parse_size(given)
 
 
 def in_ms(value_ms: float) -> str:
@@ -126,3 +141,22 @@ def in_seconds(value_s: float) -> str:
 def in_percent(share: float) -> str:
     """A share of 0 to 1 in per cent."""
     return f"{100 * share:.1f} %"
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What a quantity is counted in: `size` of its values make one `symbol`; `text` prints it for a person."""
+
+    symbol: str
+    size: float
+    text: Callable[[float], str]
+
+    def in_digits(self, value: float) -> str:
+        """To six digits, for messages that name a limit."""
+        return f"{value / self.size:.6g} {self.symbol}".rstrip()
+
+
+MILLISECONDS = Unit("ms", 1.0, in_ms)
+MILLIONS = Unit("M", 1e6, in_millions)
+MEGABYTES = Unit("MB", 1e6, in_megabytes)
+ONES = Unit("", 1.0, "{:g}".format)

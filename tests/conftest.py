@@ -12,6 +12,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Tests take tables as they are, but for those that are about measuring, and leave the user's own calibrations alone.
 os.environ["FACENAS_CALIBRATE"] = "no"
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="facenas-tests-")
+# Scripts that tests start import `helpers`, too.
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(Path(__file__).parent), os.environ.get("PYTHONPATH"))))
 # Machines are shared and slow at times, so time is no verdict; and what passes once, passes again.
 settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.load_profile("repeatable")

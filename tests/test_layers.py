@@ -14,9 +14,11 @@ from typing import NamedTuple
 
 import pytest
 
+import facenas
+
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = (  # the ground first; rooms of one floor do not know each other
-    ("errors", "version", "cgroup"),
+    ("errors", "version", "cgroup", "shown", "progress"),
     ("units", "files", "locks", "quiet", "on_device"),
     ("typed_json",),
     ("architecture", "operators"),
@@ -38,7 +40,7 @@ FLOORS = (  # the ground first; rooms of one floor do not know each other
     ("run_folder",),
     ("bench",),
     ("report",),
-    ("chain",),
+    ("steps",),
     ("cli",),
     ("facenas",),
 )
@@ -168,7 +170,7 @@ def exists(dotted: str) -> bool:
     """Whether a dotted name is a module of facenas, a name within one, or one of the package's own names."""
     head, _, last = dotted.rpartition(".")
     if head == "facenas":
-        return importlib.util.find_spec(dotted) is not None or last in ("Detector", "FaceDetector", "onnx")
+        return importlib.util.find_spec(dotted) is not None or last in (*facenas.__all__, "onnx")
     try:
         return hasattr(importlib.import_module(head), last) or importlib.util.find_spec(dotted) is not None
     except ModuleNotFoundError:

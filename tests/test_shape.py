@@ -15,14 +15,9 @@ LONG_FILES: frozenset[str] = frozenset()
 LONG_FUNCTIONS = frozenset(
     {
         "facenas/cli/bench.py: bench",
-        "facenas/cli/detect.py: detect",
-        "facenas/cli/export.py: export",
-        "facenas/cli/predict.py: predict",
-        "facenas/cli/profile.py: profile",
         "facenas/cli/rank.py: rank",
         "facenas/cli/search.py: search",
         "facenas/cli/train.py: train",
-        "facenas/cli/verify.py: verify",
     }
 )
 WIDE_SIGNATURES: frozenset[str] = frozenset()

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -21,9 +21,9 @@ import numpy as np
 from facenas.bench.record import Timing
 from facenas.bench.regression import LEAST_VISITS, is_quiet
 from facenas.errors import InputError
+from facenas.progress import Progress
 
 PATIENCE = 3  # how many times as long a busy machine is measured
-Report = Callable[[int, int, str], None]
 _HERE = Path(__file__).resolve().parents[1]
 # One thread, so that a workload's time does not depend on what the other cores are busy with.
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -99,7 +99,7 @@ class Builds:
         return figures
 
     def measure(
-        self, visits: int, seconds_each: float, report: Report, names: Collection[str] | None = None, seed: int = 0
+        self, visits: int, seconds_each: float, progress: Progress, names: Collection[str] | None = None, seed: int = 0
     ) -> list[dict[str, Timing]]:
         """Timings of each build by workload, all visited in turns, in an order drawn anew each round.
 
@@ -119,7 +119,7 @@ class Builds:
                     spent[name] += time.monotonic() - start
                     taken[build][name].append((pair[0], pair[1]))
             done = round_index + 1
-            report(min(done, visits), visits, "benchmarking" if done <= visits else "waiting for a quiet machine")
+            progress(min(done, visits), visits, "benchmarking" if done <= visits else "waiting for a quiet machine")
             share = {name: max(done / visits, spent[name] / (seconds_each * len(self._workers))) for name in left}
             left = [
                 name

@@ -12,9 +12,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from facenas.bench.builds import Builds, Report, tree_of_checkout
+from facenas.bench.builds import Builds, tree_of_checkout
 from facenas.bench.record import Record, new_record, require_comparable
 from facenas.bench.regression import LEAST_VISITS, Comparison, compare_records, compare_timings
+from facenas.progress import Progress
 
 LOOKS = 3
 
@@ -66,7 +67,7 @@ def run_bench(
     *,
     quick: bool,
     only: str,
-    report: Report,
+    progress: Progress,
     baseline: Record | None = None,
     checkout: Path | None = None,
 ) -> Outcome:
@@ -80,7 +81,7 @@ def run_bench(
     with ExitStack() as stack:
         trees = [None] if checkout is None else [None, stack.enter_context(tree_of_checkout(checkout))]
         builds = stack.enter_context(Builds(trees, folder, quick, only))
-        here, *other = builds.measure(extent.visits, extent.seconds_each, report)
+        here, *other = builds.measure(extent.visits, extent.seconds_each, progress)
         record = new_record(here, builds.figures(), quick, folder)
         if baseline is not None:
             compare_records(baseline, record)
@@ -99,7 +100,7 @@ def run_bench(
             names = [name for name, comparison in comparisons.items() if comparison.suspicious]
             if not names:
                 break
-            again, *other = builds.measure(extent.visits, extent.seconds_each, report, names, seed=look)
+            again, *other = builds.measure(extent.visits, extent.seconds_each, progress, names, seed=look)
             for name in names:
                 here[name] += again[name]
                 if other:

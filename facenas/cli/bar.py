@@ -1,38 +1,53 @@
 """What a person sees while something long runs: one bar with the time left, on stderr, so that --json stays clean."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
-Report = Callable[[int, int, str], None]
+from facenas.progress import Progress
+
+
+@dataclass(frozen=True)
+class _Told:
+    """A `Progress` that draws with a function, and writes lines below each other on stderr."""
+
+    draw: Callable[[int, int, str], None]
+
+    def __call__(self, done: int, total: int, what: str) -> None:
+        self.draw(done, total, what)
+
+    def note(self, line: str) -> None:
+        print(line, file=sys.stderr)
 
 
 @contextmanager
-def progress_bar() -> Iterator[Report]:
-    """A function `report(done, total, what)` that draws; a new `what` starts a new bar. Quiet where stderr is no terminal
-    but for one line per tenth."""
+def progress_bar() -> Iterator[Progress]:
+    """A `Progress` that draws; a new `what` starts a new bar. Quiet where stderr is no terminal but for a line a tenth."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield _plain_report(console.print)
+        yield _Told(_a_line_a_tenth(console.print))
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as progress:
+    with Bars(*columns, console=console) as bars:
         tasks: dict[str, TaskID] = {}
 
-        def report(done: int, total: int, what: str) -> None:
-            if what not in tasks or (done <= 1 and progress.tasks[tasks[what]].finished):
-                tasks[what] = progress.add_task(what, total=total)
-            progress.update(tasks[what], completed=done, total=total)
+        def draw(done: int, total: int, what: str) -> None:
+            if what not in tasks or (done <= 1 and bars.tasks[tasks[what]].finished):
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done, total=total)
 
-        yield report
+        yield _Told(draw)
 
 
-def _plain_report(write: Callable[[str], None]) -> Report:
+def _a_line_a_tenth(write: Callable[[str], None]) -> Callable[[int, int, str], None]:
     tenths: dict[str, int] = {}
 
-    def report(done: int, total: int, what: str) -> None:
+    def draw(done: int, total: int, what: str) -> None:
         tenth = 10 * done // max(1, total)
         if tenth < tenths.get(what, 0):
             tenths[what] = 0
@@ -40,4 +55,4 @@ def _plain_report(write: Callable[[str], None]) -> Report:
             tenths[what] = tenth
             write(f"{what}: {done} of {total}")
 
-    return report
+    return draw

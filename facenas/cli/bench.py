@@ -50,18 +50,18 @@ def bench(
     from facenas.errors import InputError
     from facenas.files import write_atomic
 
-    folder = benchmarks_folder(benchmarks)
     if report:
-        compare_detectors(folder, models, model or [], data, out or Path("runs/bench/comparison.html"), json)
+        compare_detectors(models, model or [], data, out or Path("runs/bench/comparison.html"), json)
         return
     if models or model or data:
         raise InputError("--models, --model and --data belong to --report; add it, or leave them out")
+    folder = benchmarks_folder(benchmarks)
     if out is not None:
         require_new(out)
     baseline = read_record(against) if against is not None and not against.is_dir() else None
     checkout = against if against is not None and against.is_dir() else None
     with progress_bar() as progress:
-        outcome = run_bench(folder, quick=quick, only=only, report=progress, baseline=baseline, checkout=checkout)
+        outcome = run_bench(folder, quick=quick, only=only, progress=progress, baseline=baseline, checkout=checkout)
     path = out or default_place(outcome.record)
     write_record(outcome.record, path)
     if summary is not None:
@@ -97,24 +97,20 @@ def bench(
         raise InputError(outcome.not_judged)
 
 
-def compare_detectors(
-    folder: Path, models: Path | None, own: list[Path], data: Path | None, out: Path, json: bool
-) -> None:
+def compare_detectors(models: Path | None, own: list[Path], data: Path | None, out: Path, json: bool) -> None:
     """The comparison page at `out`, and its figures beside it as JSON."""
-    from facenas.bench.folder import load_benchmark
     from facenas.cli.bar import progress_bar
     from facenas.cli.output import note, print_json, print_table
     from facenas.errors import InputError
     from facenas.evaluation.comparison import nearest_of_ours
     from facenas.files import write_json
     from facenas.report.comparison_page import write_comparison
-    from facenas.zoo import ZOO_NAMES, model_path, zoo_model
+    from facenas.steps.compare import compare
 
     if data is None:
         raise InputError("--report needs --data, photos of WIDER FACE val to judge on")
-    ours = [*map(zoo_model, ZOO_NAMES), *map(model_path, own)]
     with progress_bar() as progress:
-        comparison = load_benchmark(folder, "compare").compare(ours, models, data, progress)
+        comparison = compare(own, models, data, progress)
     write_comparison(comparison, out)
     write_json(out.with_suffix(".json"), comparison.to_json())
     nearest = nearest_of_ours(comparison.detectors, "hard")

@@ -23,16 +23,20 @@ def calibrate(
     from dataclasses import asdict
 
     from facenas.cli.bar import progress_bar
-    from facenas.cli.output import note, print_json, print_table
-    from facenas.cli.tables import open_tables
-    from facenas.latency.this_machine import facts_of_table
+    from facenas.cli.output import print_json, print_table
+    from facenas.latency.this_machine import Calibrate, facts_of_table
     from facenas.spaces.named import load_space
+    from facenas.steps.tables import open_tables
     from facenas.units import parse_size
 
-    devices = device or ["cpu"]
-    with progress_bar() as report:
+    with progress_bar() as progress:
         tables = open_tables(
-            devices, table or [], parse_size(input), load_space(space), calibrate=True, report=report, note=note
+            device or ["cpu"],
+            table or [],
+            parse_size(input),
+            load_space(space),
+            calibrate=Calibrate.ANEW,
+            progress=progress,
         )
     facts = {name: facts_of_table(entry) for name, entry in tables.items()}
     if json:
@@ -47,7 +51,7 @@ def calibrate(
                 f"{facts[name].operators} ({facts[name].carried_over} carried over)",
                 f"{entry.seconds:.0f}",
                 f"{entry.calibration.error_percent:.1f} % on {entry.calibration.networks} networks",
-                f"{100 * (entry.calibration.low_ratio - 1):+.1f} % to {100 * (entry.calibration.high_ratio - 1):+.1f} %",
+                entry.calibration.interval,
                 f"{entry.ratio_to(50):.2f}, {entry.ratio_to(90):.2f} times the 20th",
             )
             for name, entry in tables.items()

@@ -1,8 +1,11 @@
 """The option of all commands that speak of milliseconds here: whether a table is made this machine's first."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from facenas.latency.this_machine import Calibrate
 
 CalibrateOption = Annotated[
     bool | None,
@@ -14,3 +17,10 @@ CalibrateOption = Annotated[
         "(default: measured once where the table is of another machine, and kept)",
     ),
 ]
+
+
+def calibration_asked(calibrate: bool | None) -> "Calibrate":
+    """What the option asks for."""
+    from facenas.latency.this_machine import Calibrate
+
+    return {None: Calibrate.ONCE, True: Calibrate.ANEW, False: Calibrate.NEVER}[calibrate]

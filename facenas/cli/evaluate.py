@@ -16,23 +16,9 @@ def evaluate(
 ) -> None:
     """Evaluate an exported model by the WIDER FACE protocol."""
     from facenas.cli.bar import progress_bar
-    from facenas.cli.output import note, print_json, print_table
-    from facenas.evaluation.evaluation_set import load_evaluation_set
-    from facenas.evaluation.protocols import evaluate as judge
-    from facenas.evaluation.protocols import evaluation_to_json, open_detector
-    from facenas.zoo import model_path
+    from facenas.cli.output import print_result
+    from facenas.steps.evaluate import evaluate as run_evaluate
 
-    detector = open_detector(model_path(model), protocol)
-    photos = load_evaluation_set(data)
-    for problem in photos.problems[:5]:
-        note(f"left out: {problem}")
-    with progress_bar() as report:
-        evaluation = judge(detector, photos, report)
-    result = evaluation_to_json(evaluation, protocol)
-    if json:
-        print_json(result)
-        return
-    sizes = result.pop("by_size")
-    rows = [(name, str(value)) for name, value in result.items() if value is not None]
-    rows += [(f"AP of faces {name}", f"{value:.3f}") for name, value in sizes.items() if value is not None]
-    print_table(str(model), ("figure", "value"), rows)
+    with progress_bar() as progress:
+        evaluation = run_evaluate(model, data, protocol=protocol, progress=progress)
+    print_result(evaluation, json)

@@ -31,42 +31,16 @@ def export(
 ) -> None:
     """Export a detector for a runtime."""
     from facenas.architecture import resolve_detector
-    from facenas.checkpoint import load_checkpoint
-    from facenas.cli.output import note, print_json, print_table
+    from facenas.cli.bar import progress_bar
+    from facenas.cli.output import print_result
     from facenas.errors import InputError
-    from facenas.exporters.calibration_photos import choose_calibration
-    from facenas.exporters.formats import ExportOptions, export_model
-    from facenas.exporters.onnx import onnx_of_checkpoint, onnx_untrained
-    from facenas.units import Size, parse_size
-    from facenas.zoo import checkpoint_path
+    from facenas.steps.export import ExportSettings
+    from facenas.steps.export import export as run_export
 
-    if file_format not in FORMATS:
-        raise InputError(f"no format '{file_format}'; there are {', '.join(FORMATS)}")
-    if labelled is not None and precision not in FORMATS[file_format].judged:
-        raise InputError("--labelled is for --format openvino --precision int8; leave it out")
     if (checkpoint is None) == (arch is None):
         raise InputError("export needs either --checkpoint FILE or --arch ARCH")
-    size = None if input_size is None else parse_size(input_size)
-    if checkpoint is not None:
-        model = onnx_of_checkpoint(load_checkpoint(checkpoint_path(checkpoint)), input_size=size, dynamic=dynamic)
-    else:
-        detector = resolve_detector(arch or "")
-        model = onnx_untrained(detector, input_size=size or Size(640, 480), dynamic=dynamic)
-    photos = choose_calibration(calibration, calibration_count, seed) if precision == "int8" else None
-    if photos is not None and calibration is None:
-        note(f"calibrating on {photos.count} synthetic photos; for real faces give real ones with --calibration")
-    accuracy = None
-    if labelled is not None:
-        from facenas.evaluation.accuracy_control import accuracy_control
-        from facenas.evaluation.evaluation_set import load_evaluation_set
-        from facenas.exporters.onnx import IN_MEMORY, read_description
-
-        accuracy = accuracy_control(load_evaluation_set(labelled), read_description(model, IN_MEMORY))
-    place = out or Path(FORMATS[file_format].file_name)
-    artefact = export_model(model, file_format, place, ExportOptions(precision, photos, dialect, accuracy))
-    if json:
-        print_json(artefact.to_json())
-        return
-    rows = [(name, str(value)) for name, value in artefact.to_json().items() if name != "operators"]
-    rows += [(operators, str(count)) for operators, count in artefact.operators.items()]
-    print_table("exported", ("figure", "value"), rows)
+    settings = ExportSettings(input_size, dynamic, calibration, calibration_count, seed, labelled, dialect)
+    model = resolve_detector(arch or "") if checkpoint is None else checkpoint
+    with progress_bar() as progress:
+        artefact = run_export(model, file_format, precision, settings=settings, out=out, progress=progress)
+    print_result(artefact, json)

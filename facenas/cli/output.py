@@ -2,7 +2,10 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from facenas.shown import Shown
 
 
 def print_json(value: Any) -> None:
@@ -21,6 +24,15 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
     for row in rows:
         table.add_row(*row)
     Console(width=None if Console().is_terminal else 120).print(table)
+
+
+def print_result(result: "Shown", as_json: bool) -> None:
+    """A result as JSON, or its tables."""
+    if as_json:
+        print_json(result.to_json())
+        return
+    for table in result.tables():
+        print_table(table.title, table.columns, table.rows)
 
 
 def note(text: str) -> None:

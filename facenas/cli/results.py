@@ -1,21 +1,16 @@
 """Results of searches and verifications as tables for a person."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
-
 from facenas.cli.output import print_table
-from facenas.evaluation.gates import VERDICTS
-from facenas.evaluation.verification import Verification
+from facenas.cost import cost_of, latency_cost
 from facenas.searching.result import CostRange, SearchResult
-from facenas.spaces.space import Space
-from facenas.units import Size
 
 RANKED_QUANTITIES = {"flops": "backbone GFLOPs", "params": "backbone parameters, millions", "random": "random value"}
 
 
-def print_ranges(space: Space, input_size: Size, ranges: Sequence[CostRange], provenance: Mapping[str, str]) -> None:
-    """What the networks of the space cost, against the budgets; `provenance` of the latencies by device."""
-    names = {f"latency {name}": f"latency {name} ({words})" for name, words in provenance.items()}
+def print_ranges(result: SearchResult) -> None:
+    """What the networks of the space cost, against the budgets."""
+    keys = {name: latency_cost(name).key for name in result.provenance}
+    names = {keys[name]: f"{keys[name]} ({words})" for name, words in result.provenance.items()}
     rows = [
         (
             names.get(entry.name, entry.name),
@@ -24,9 +19,9 @@ def print_ranges(space: Space, input_size: Size, ranges: Sequence[CostRange], pr
             _quantity(entry, entry.largest),
             "" if entry.limit is None else _quantity(entry, entry.limit),
         )
-        for entry in ranges
+        for entry in result.ranges
     ]
-    title = f"space {space.name} at {input_size}: {space.size:,} networks"
+    title = f"space {result.space} at {result.input}: {result.certificate.space_size:,} networks"
     print_table(title, ("cost", "least", "median of a sample", "largest of a sample", "budget"), rows)
 
 
@@ -80,43 +75,5 @@ def print_search(result: SearchResult) -> None:
 
 
 def _quantity(entry: CostRange, value: float) -> str:
-    if entry.name.startswith("latency"):
-        return f"{value:.2f} ms"
-    return f"{value / 1e6:.2f} M" if entry.name in ("flops", "params", "released_flops") else f"{value:g}"
-
-
-def print_gates(verification: Verification) -> None:
-    """All gates with value and limit, and the average precisions."""
-    values = verification.to_json()
-    print_gate_rows(values["gates"])
-    if verification.departure is not None:
-        print(str(verification.departure))
-    for name, figures in (("reference", verification.reference_ap), ("artefact", verification.artefact_ap)):
-        text = "  ".join(f"{setting} {value:.4f}" for setting, value in figures.items() if value is not None)
-        if text:
-            print(f"average precision of the {name} on {verification.data}: {text}")
-    print(_verdict(verification))
-
-
-def _verdict(verification: Verification) -> str:
-    """The last line: what failed, or else what passed and what nobody has measured."""
-    failed = [gate.name for gate in verification.gates if gate.passed is False]
-    if failed:
-        return "FAILED: " + ", ".join(failed)
-    open_gates = [gate.name for gate in verification.gates if gate.passed is None]
-    return "passed, but not measured: " + ", ".join(open_gates) if open_gates else "passed"
-
-
-def print_gate_rows(gates: Iterable[Mapping[str, Any]]) -> None:
-    """One line a gate."""
-    rows = [
-        (
-            gate["name"],
-            VERDICTS[gate["passed"]],
-            "" if gate["value"] is None else f"{gate['value']:.4g}",
-            "" if gate["limit"] is None else f"{gate['limit']:.4g}",
-            gate["note"],
-        )
-        for gate in gates
-    ]
-    print_table("gates", ("gate", "verdict", "value", "limit", "what"), rows)
+    unit = cost_of(entry.name).unit
+    return f"{value / unit.size:.2f} {unit.symbol}" if unit.symbol else unit.text(value)

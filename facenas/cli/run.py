@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from facenas.cli.calibration_option import CalibrateOption
+from facenas.cli.calibration_option import CalibrateOption, calibration_asked
 
 
 def run(
@@ -27,33 +27,18 @@ def run(
 
     The same command on the same folder goes on where it was stopped.
     """
-    from facenas.chain import ChainSettings, run_chain
     from facenas.cli.bar import progress_bar
-    from facenas.cli.output import note, print_json
-    from facenas.cli.results import print_gate_rows
-    from facenas.cli.tables import calibration_asked
-    from facenas.units import parse_latency_budget, parse_size
+    from facenas.cli.output import print_result
+    from facenas.steps.run import RunSettings
+    from facenas.steps.run import run as run_all
+    from facenas.units import parse_size
 
-    settings = ChainSettings(
-        device=device,
-        budget=parse_latency_budget(latency),
-        data=data,
-        val=val,
-        epochs=epochs,
-        space=space,
-        input_size=parse_size(input_size),
-        alpha=alpha,
-        table=table,
-        seed=seed,
-        calibrate=calibration_asked(calibrate),
-    )
+    settings = RunSettings(val, epochs, space, parse_size(input_size), alpha, table, seed, calibration_asked(calibrate))
     folder = out or Path("runs") / f"{device}-{latency}"
-    with progress_bar() as report:
-        outcome = run_chain(settings, folder, report, note)
-    if json:
-        print_json(outcome.to_json())
-    else:
-        print_gate_rows(outcome.gates)
-        print(f"{'passed' if outcome.passed else 'FAILED'}: {folder / 'report.html'}")
-    if not outcome.passed:
+    with progress_bar() as progress:
+        result = run_all(latency, device, data=data, settings=settings, out=folder, progress=progress)
+    print_result(result, json)
+    if not json:
+        print(result.line())
+    if not result.passed:
         raise typer.Exit(1)

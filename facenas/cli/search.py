@@ -1,12 +1,11 @@
 """`facenas search`: the best DDSAR under the budgets, with its certificate."""
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from facenas.cli.calibration_option import CalibrateOption
+from facenas.cli.calibration_option import CalibrateOption, calibration_asked
 
 
 def search(
@@ -29,7 +28,7 @@ def search(
         str | None, typer.Option(help="budget of the backbone's FLOPs at 224x224, as the DamoFD release counts them")
     ] = None,
     space: Annotated[
-        str, typer.Option(help="facenas-edge, damofd-0.5g, damofd-2.5g, or a space file (.json)")
+        str, typer.Option(help="facenas-edge, facenas-elastic, damofd-0.5g, damofd-2.5g, or a space file (.json)")
     ] = "facenas-edge",
     kernels: Annotated[
         str | None, typer.Option(help="only kernels of these sizes, for example 3,5: those that the devices run well")
@@ -67,71 +66,48 @@ def search(
     """Find the detector of a space that scores best within budgets, and prove that none scores more."""
     from facenas.cli import search_options as options
     from facenas.cli.bar import progress_bar
-    from facenas.cli.output import note, print_json
+    from facenas.cli.output import print_json
     from facenas.cli.results import print_ranges, print_search
-    from facenas.cli.search_plan import SearchPlan
-    from facenas.cli.tables import open_tables
-    from facenas.errors import LatencyBudgetError
     from facenas.files import write_json
     from facenas.scoring.ddsar import ScoreSettings
-    from facenas.scoring.zero_cost import Measure, require_torch
-    from facenas.searching.alternatives import with_alternatives
+    from facenas.scoring.zero_cost import Measure
     from facenas.searching.budgets import parse_budgets
-    from facenas.searching.confirm import confirm as confirm_result
-    from facenas.searching.confirm import require_confirmable
-    from facenas.searching.evolution import EvolutionSettings
     from facenas.searching.objective import Ranking
-    from facenas.searching.result import require_top, space_ranges
-    from facenas.spaces.named import load_space
+    from facenas.steps.search import Algorithm, SearchSettings
+    from facenas.steps.search import search as run_search
     from facenas.units import parse_size
 
     devices, size = options.parse_devices(device), parse_size(input_size)
-    method = options.parse_choice(options.Algorithm, algorithm, "--algorithm")
-    ranking = options.parse_choice(Ranking, rank_by, "--rank-by")
-    measure = None if rerank is None else options.parse_choice(Measure, rerank, "--rerank")
-    options.require_state_folder(method, out, resume=resume)
     options.require_folder(out)
-    require_top(top)
-    EvolutionSettings(seed)
-    if measure is not None:
-        require_torch()
-    if confirm:
-        require_confirmable(devices)
     budgets = parse_budgets(latency or [], devices, flops, params, memory, layers, released_flops)
-    settings = ScoreSettings(alpha, stage_weights=options.parse_stage_weights(stage_weights, size))
-    chosen_space = load_space(space)
-    if kernels is not None:
-        chosen_space = chosen_space.with_kernels(options.parse_kernels(kernels))
-    with progress_bar() as report:
-        tables = open_tables(
-            devices,
-            table or [],
-            size,
-            chosen_space,
-            percentiles=budgets.percentiles,
-            calibrate=calibrate,
-            report=report,
-            note=note,
-        )
-    plan = SearchPlan(
-        chosen_space, settings, size, tables, budgets, ranking, measure, method, seed, top, out, resume=resume
+    settings = SearchSettings(
+        ScoreSettings(alpha, stage_weights=options.parse_stage_weights(stage_weights, size)),
+        options.parse_choice(Ranking, rank_by, "--rank-by"),
+        top,
+        None if kernels is None else options.parse_kernels(kernels),
+        options.parse_choice(Algorithm, algorithm, "--algorithm"),
+        confirm=confirm,
+        rerank=None if rerank is None else options.parse_choice(Measure, rerank, "--rerank"),
+        seed=seed,
+        calibrate=calibration_asked(calibrate),
+        state_folder=out,
+        resume=resume,
     )
-    try:
-        ranges = space_ranges(plan.problem(budgets.latency_ms))
-    except LatencyBudgetError as error:
-        raise with_alternatives(error, chosen_space, size) from error
-    if not json:
-        provenance = {name: entry.provenance for name, entry in tables.items()}
-        print_ranges(chosen_space, size, ranges, provenance)
-    with progress_bar() as report:
-        search_within = partial(plan.search, report=report)
-        if confirm:
-            result = confirm_result(search_within, budgets.latency_ms, size, report, note)
-        else:
-            result = search_within(budgets.latency_ms)
+    with progress_bar() as progress:
+        result = run_search(
+            None,
+            devices,
+            budgets=budgets,
+            space=space,
+            input_size=size,
+            settings=settings,
+            tables=table or (),
+            progress=progress,
+        )
     if out is not None:
         write_json(out / "search.json", result.to_json())
     if json:
         print_json(result.to_json())
     else:
+        print_ranges(result)
         print_search(result)

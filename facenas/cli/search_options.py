@@ -9,16 +9,8 @@ from facenas.scoring.ddsar import PAPER_STAGE_WEIGHTS
 from facenas.units import Size
 
 NO_DEVICE = "none"
-STATE_FILE = "evolution.json"
 
 Choice = TypeVar("Choice", bound=StrEnum)
-
-
-class Algorithm(StrEnum):
-    """How the search searches."""
-
-    EXACT = "exact"
-    EVOLUTION = "evolution"
 
 
 def parse_choice(kind: type[Choice], text: str, option: str) -> Choice:
@@ -71,11 +63,3 @@ def require_folder(out: Path | None) -> None:
     """Raises InputError where --out is a file, before the search rather than after it."""
     if out is not None and out.exists() and not out.is_dir():
         raise InputError(f"--out {out} is a file, and search.json goes into a folder; give a folder")
-
-
-def require_state_folder(algorithm: Algorithm, out: Path | None, *, resume: bool) -> None:
-    """Raises InputError where `--resume` has nothing to resume."""
-    if resume and algorithm is not Algorithm.EVOLUTION:
-        raise InputError("--resume is for --algorithm evolution; the exact search takes seconds, run it again")
-    if resume and out is None:
-        raise InputError("--resume needs the --out folder of the search that was stopped")

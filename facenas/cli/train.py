@@ -1,6 +1,5 @@
 """`facenas train`: from photos to a checkpoint."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +8,6 @@ import typer
 if TYPE_CHECKING:
     from facenas.architecture import Detector
     from facenas.spaces.elastic_space import ElasticSpace
-    from facenas.training.loop import TrainingResult
 
 
 def train(
@@ -55,15 +53,12 @@ def train(
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """Train a detector or a supernet. Several GPUs: torchrun --nproc-per-node N --module facenas.cli.main train ..."""
-    import os
-
     from facenas.cli.bar import progress_bar
-    from facenas.cli.output import note, print_json
-    from facenas.errors import InputError
-    from facenas.training.photos import training_photos
+    from facenas.cli.output import print_result
+    from facenas.steps.train import TrainingSettings, is_main_process
+    from facenas.steps.train import train as run_train
     from facenas.training.recipe import SUPERNET_GRADIENT_NORM, Recipe, default_rate_and_decay
     from facenas.units import parse_size
-    from facenas.zoo import checkpoint_path
 
     subject = _subject(arch, space, landmarks=landmarks)
     default_rate, weight_decay = default_rate_and_decay(optimizer)
@@ -81,40 +76,13 @@ def train(
         teacher_share=teacher_share,
         gradient_norm=Recipe.gradient_norm if space is None else SUPERNET_GRADIENT_NORM,
     )
-    size = parse_size(input_size)
-    photos = training_photos(data, val, strict=strict)
-    main_process = os.environ.get("RANK", "0") == "0"  # torchrun's; the others are silent
-    _note_all(photos.notes if main_process else ())
-    if not resume and (out / "last.safetensors").exists():
-        raise InputError(f"{out} already holds a training; go on with --resume or choose another --out")
-    from facenas.training.session import TrainingSettings, train_detector
-    from facenas.training.teacher import Teacher
-
-    with progress_bar() as report:
-        result = train_detector(
-            subject,
-            size,
-            recipe,
-            photos,
-            out,
-            report if main_process else lambda *_: None,
-            settings=TrainingSettings(
-                init=None if init is None else checkpoint_path(init),
-                teacher=None if teacher is None else Teacher(teacher, crop),
-                max_seconds=None if max_minutes is None else 60 * max_minutes,
-                strict=strict,
-            ),
-            note=note if main_process else None,
-        )
-    if not main_process:
-        return
-    _note_all(f"left out: {problem}" for problem in result.problems)
-    if json:
-        checkpoint = str(result.checkpoint) if result.checkpoint.exists() else None
-        progress = {"finished": result.finished, "step": result.step, "steps": result.steps}
-        print_json({"checkpoint": checkpoint, "epochs": result.epochs, "best": result.best, **progress})
-    else:
-        _print(result)
+    settings = TrainingSettings(
+        parse_size(input_size), init, teacher, resume=resume, max_minutes=max_minutes, strict=strict
+    )
+    with progress_bar() as progress:
+        result = run_train(subject, data, val=val, recipe=recipe, settings=settings, out=out, progress=progress)
+    if is_main_process():
+        print_result(result, json)
 
 
 def _subject(arch: str | None, space: str | None, *, landmarks: bool) -> "Detector | ElasticSpace":
@@ -135,24 +103,3 @@ def _subject(arch: str | None, space: str | None, *, landmarks: bool) -> "Detect
             f"the networks of space '{space}' have no landmarks; leave out --landmarks, or train one --arch"
         )
     return elastic_space(space)
-
-
-def _note_all(lines: Iterable[str]) -> None:
-    from facenas.cli.output import note
-
-    for line in lines:
-        note(line)
-
-
-def _print(result: "TrainingResult") -> None:
-    from facenas.cli.output import print_table
-
-    steps = f"{result.step:,} of {result.steps:,}" + ("" if result.finished else "; go on with --resume")
-    best = "  ".join(f"{name} {value:.3f}" for name, value in result.best.items() if value is not None)
-    rows = [
-        ("checkpoint", str(result.checkpoint) if result.checkpoint.exists() else "none yet"),
-        ("epochs", str(result.epochs)),
-        ("steps", steps),
-        ("best AP", best or "not validated yet"),
-    ]
-    print_table("trained", ("figure", "value"), rows)

@@ -1,19 +1,11 @@
 """`facenas verify`: does the exported file answer like its reference, as fast as predicted?"""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from facenas.cli.calibration_option import CalibrateOption
-
-if TYPE_CHECKING:
-    from facenas.devices.target import Target
-    from facenas.latency.table import LatencyTable
-    from facenas.units import Size
-
-    Report = Callable[[int, int, str], None]
+from facenas.cli.calibration_option import CalibrateOption, calibration_asked
 
 
 def verify(
@@ -40,65 +32,23 @@ def verify(
     Exit code 1 when a gate fails.
     """
     from facenas.cli.bar import progress_bar
-    from facenas.cli.output import print_json
-    from facenas.cli.results import print_gates
-    from facenas.devices.targets import resolve_target
+    from facenas.cli.output import print_result
     from facenas.errors import InputError
-    from facenas.evaluation.evaluation_set import load_evaluation_set
-    from facenas.evaluation.gates import LatencyCheck, Limits
-    from facenas.evaluation.latency_check import check_latency
-    from facenas.evaluation.verification import require_same_architecture
-    from facenas.evaluation.verification import verify as run_gates
-    from facenas.exporters.formats import description_of
+    from facenas.evaluation.gates import Limits
     from facenas.files import write_json
-    from facenas.runtimes.runtime import runtime_of, why_unavailable
-    from facenas.units import LOW_PERCENTILE, parse_latency_budget
-    from facenas.zoo import checkpoint_path
+    from facenas.steps.verify import VerifySettings
+    from facenas.steps.verify import verify as run_verify
 
     if require not in (None, "measured"):
         raise InputError(f"--require '{require}' is unknown; there is: measured")
-    reference = checkpoint_path(reference)
-    budget = None if latency is None else parse_latency_budget(latency)
-    description = description_of(artefact)
-    target = resolve_target(device or description.target)
-    require_same_architecture(reference, description)  # before anything is measured
-    photos = load_evaluation_set(data)
-    with progress_bar() as report:
-        percentile = LOW_PERCENTILE if budget is None else budget.percentile
-        if why_unavailable(target) is None:
-            found_table = _table(target, description.input_size, table, percentile, calibrate, report)
-            check = check_latency(artefact, target, found_table, budget, report)
-        else:
-            budget_ms = None if budget is None else budget.limit_ms
-            check = LatencyCheck(target.name, budget_ms=budget_ms, percentile=percentile)
-        # A target that only its compiler knows runs nothing: the file's own target finds the faces.
-        runs_it = None if runtime_of(target).estimates else target
-        verification = run_gates(artefact, reference, photos, check, Limits(ap_drop=ap_drop), report, runs_it)
+    settings = VerifySettings(Limits(ap_drop=ap_drop), calibration_asked(calibrate))
+    with progress_bar() as progress:
+        verification = run_verify(
+            artefact, reference, data, device=device, latency=latency, table=table, settings=settings, progress=progress
+        )
     write_json(out or artefact.parent / "verify.json", verification.to_json())
-    if json:
-        print_json(verification.to_json())
-    else:
-        print_gates(verification)
+    print_result(verification, json)
+    if not json:
+        print(verification.words)
     if not verification.passed or (require == "measured" and not verification.all_measured):
         raise typer.Exit(1)
-
-
-def _table(
-    target: "Target", size: "Size", path: Path | None, percentile: int, calibrate: bool | None, report: "Report"
-) -> "LatencyTable | None":
-    """The table that the latency is predicted from; None where there is none, unless a path names one."""
-    from facenas.cli.output import note
-    from facenas.cli.tables import calibration_asked
-    from facenas.errors import TableError
-    from facenas.latency.this_machine import TableRequest, facts_of_table, table_of_this_machine
-
-    request = TableRequest(target, size, None, path, percentile, calibration_asked(calibrate))
-    try:
-        table = table_of_this_machine(request, report, note)
-    except TableError as error:
-        if path is not None:
-            raise
-        note(str(error))
-        return None
-    note(f"{target}: {facts_of_table(table).words}")
-    return table

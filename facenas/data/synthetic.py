@@ -8,7 +8,6 @@ bytes, and the first photos of a larger set are those of the smaller one.
 """
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -20,6 +19,7 @@ from facenas.data.labelv2 import read_labelv2
 from facenas.data.synthetic_face import Face, draw_face, random_skin
 from facenas.errors import InputError
 from facenas.files import write_atomic
+from facenas.progress import SILENT, Progress
 
 MIN_FACE_PX, MAX_FACE_PX = 8.0, 200.0
 _MOST_FACES = 12
@@ -33,12 +33,11 @@ def write_synthetic_set(
     seed: int = 0,
     width_px: int = 640,
     height_px: int = 480,
-    report: Callable[[int, int], None] | None = None,
+    progress: Progress = SILENT,
 ) -> Dataset:
     """Draw `count` synthetic photos into `folder/images` with labels in `folder/labelv2.txt`, and read them back.
 
     The labels are written last, so a folder that was interrupted has none. Files of the same names are replaced.
-    `report` is told the photos done and asked for.
     Raises InputError where count or size is too small, or the folder cannot be written.
     """
     if count < 1:
@@ -52,8 +51,7 @@ def write_synthetic_set(
         write_atomic(folder / "images" / name, encode_jpeg(picture, quality))
         lines.append(f"# {name} {width_px} {height_px}")
         lines.extend(_label(face) for face in faces)
-        if report is not None:
-            report(index + 1, count)
+        progress(index + 1, count, f"drawing synthetic photos ({folder.name})")
     write_atomic(folder / "labelv2.txt", "\n".join(lines) + "\n")
     return read_labelv2(folder / "labelv2.txt", folder / "images", "synthetic")
 

@@ -3,7 +3,7 @@
 from facenas.data.image import read_image
 from facenas.evaluation.evaluation_set import EvaluationSet
 from facenas.evaluation.gates import AP_DROPS
-from facenas.evaluation.protocols import average_precisions, evaluate
+from facenas.evaluation.protocols import evaluate
 from facenas.exporters.artefact import Description
 from facenas.exporters.openvino import AccuracyControl, FloatArray, Run
 
@@ -22,7 +22,7 @@ def accuracy_control(photos: EvaluationSet, description: Description) -> Accurac
         return description.network_input(read_image(photos.photos[index]))
 
     def average_precision(run: Run) -> float:
-        figures = average_precisions(evaluate(description.pipeline(_Network(run)), photos, lambda *_: None)).values()
+        figures = evaluate(description.pipeline(_Network(run)), photos).average_precisions.values()
         known = [figure for figure in figures if figure is not None]
         return sum(known) / max(1, len(known))
 

@@ -1,10 +1,11 @@
 """The gates of a verification: what each compares with which limit, and why the limits are what they are."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from facenas.evaluation.parity import TensorParity
 from facenas.latency.provenance import TableFacts
+from facenas.shown import Rows
 from facenas.units import LOW_PERCENTILE
 
 # The same sums in another order: a thousand times less than what moves a box by a pixel.
@@ -86,6 +87,21 @@ class Gate:
     value: float | None
     limit: float | None
     note: str = ""
+
+
+def gate_rows(gates: Sequence[Gate]) -> Rows:
+    """One line a gate."""
+    rows = [
+        (
+            gate.name,
+            VERDICTS[gate.passed],
+            "" if gate.value is None else f"{gate.value:.4g}",
+            "" if gate.limit is None else f"{gate.limit:.4g}",
+            gate.note,
+        )
+        for gate in gates
+    ]
+    return Rows("gates", ("gate", "verdict", "value", "limit", "what"), tuple(rows))
 
 
 def limits_of(precision: str, limits: Limits) -> tuple[float, float]:

@@ -9,12 +9,12 @@ from pathlib import Path
 from facenas.devices.target import Target
 from facenas.errors import TableError
 from facenas.evaluation.gates import LatencyCheck, Limits, latency_gates
-from facenas.evaluation.protocols import Report
 from facenas.exporters.artefact import Description
 from facenas.exporters.formats import description_of
 from facenas.latency.predictor import predict
 from facenas.latency.table import LatencyTable
 from facenas.latency.this_machine import facts_of_table
+from facenas.progress import SILENT, Progress
 from facenas.quiet import DISTURBED_SHARE, OtherWork, Waiting
 from facenas.runtimes.runtime import load_model, runtime_of
 from facenas.runtimes.timing import Latency, measure_latency
@@ -32,7 +32,7 @@ def check_latency(
     target: Target,
     table: LatencyTable | None,
     budget: LatencyBudget | None,
-    report: Report,
+    progress: Progress = SILENT,
     *,
     measure: Callable[..., list[Latency]] = measure_latency,
     sleep: Callable[[float], None] = time.sleep,
@@ -53,14 +53,15 @@ def check_latency(
     for number, pause_s in enumerate(PAUSES_S):
         what = "measuring latency" if number == 0 else f"measuring latency again ({number + 1} of {len(PAUSES_S)})"
         if pause_s:
-            report(0, _ROUNDS, f"{what}, in {pause_s:g} s")
+            progress(0, _ROUNDS, f"{what}, in {pause_s:g} s")
             sleep(pause_s)
         other_work, waiting = OtherWork(), Waiting(os.getpid(), target.threads)
         latency = measure(
             [model],
             rounds=_ROUNDS,
             input_size=description.input_size,
-            progress=lambda done, total, what=what: report(done, total, what),
+            progress=progress,
+            what=what,
         )[0]
         disturbed = waiting.share() > DISTURBED_SHARE
         check = replace(

@@ -7,7 +7,6 @@ own input size. Scores from 0.02, suppression as the file says. Figures of diffe
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +17,12 @@ from facenas.errors import InputError
 from facenas.evaluation.wider import Evaluation, EvaluationSet, evaluate_detections
 from facenas.pipeline.faces import Faces
 from facenas.pipeline.fit import Unscaled
+from facenas.progress import SILENT, Progress
 
 PROTOCOLS = ("vga", "original", "own")
 _VGA_LONG_SIDE_PX = 640
 EVALUATION_MIN_SCORE = 0.02
 
-Report = Callable[[int, int, str], None]
 Detect = Callable[[npt.NDArray[np.uint8], float], Faces]
 
 
@@ -37,30 +36,11 @@ def open_detector(path: Path, protocol: str) -> Detect:
     return detector if protocol == "vga" else replace(detector.pipeline, fit=Unscaled())
 
 
-def evaluate(detect: Detect, photos: EvaluationSet, report: Report) -> Evaluation:
+def evaluate(detect: Detect, photos: EvaluationSet, progress: Progress = SILENT) -> Evaluation:
     """Detect in all photos and judge. `detect(photo, min_score)` is a `FaceDetector` or anything that answers like it."""
     detections = {}
     total = len(photos.photos)
     for index, (path, truth) in enumerate(zip(photos.photos, photos.ground_truth, strict=True)):
         detections[truth.name] = detect(read_image(path), EVALUATION_MIN_SCORE).rows
-        report(index + 1, total, "evaluating")
+        progress(index + 1, total, "evaluating")
     return evaluate_detections(detections, photos)
-
-
-def average_precisions(evaluation: Evaluation) -> dict[str, float | None]:
-    """The figures by setting: easy, medium and hard, or `all` where the labels know no such settings."""
-    settings = {"easy": evaluation.easy, "medium": evaluation.medium, "hard": evaluation.hard}
-    if evaluation.all is not None:
-        settings["all"] = evaluation.all
-    return {name: None if value is None else round(value, 5) for name, value in settings.items()}
-
-
-def evaluation_to_json(evaluation: Evaluation, protocol: str) -> dict[str, Any]:
-    """The fields of the command line's contract."""
-    return {
-        "protocol": protocol,
-        **average_precisions(evaluation),
-        "images": evaluation.images,
-        "faces": evaluation.faces,
-        "by_size": dict(evaluation.by_size),
-    }

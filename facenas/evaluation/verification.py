@@ -34,6 +34,7 @@ from facenas.evaluation.gates import (
     Gate,
     LatencyCheck,
     Limits,
+    gate_rows,
     latency_gates,
     limits_of,
     tensor_gate,
@@ -47,36 +48,49 @@ from facenas.evaluation.parity import (
     relative_difference,
     with_logits_from,
 )
-from facenas.evaluation.protocols import Report, average_precisions, evaluate
+from facenas.evaluation.protocols import evaluate
 from facenas.evaluation.wider import Evaluation
 from facenas.exporters.artefact import Description
 from facenas.exporters.formats import description_of
 from facenas.pipeline.faces import Faces
 from facenas.pipeline.pipeline import Pipeline, Runner
 from facenas.pipeline.postprocess import LEAST_LOGIT
+from facenas.progress import SILENT, Progress
 from facenas.runtimes.runtime import why_unavailable
+from facenas.shown import Rows, Shown
 
 FloatArray = npt.NDArray[np.float32]
 PARITY_PHOTOS = 32
 
 
-@dataclass(frozen=True, eq=False)
-class Verification:
-    """All gates and what they were decided on."""
+@dataclass(frozen=True)
+class Precision:
+    """Average precision by setting, of the reference and of the artefact; None where a setting has no faces. `drop`: the
+    largest."""
+
+    reference: Mapping[str, float | None]
+    artefact: Mapping[str, float | None]
+    drop: float | None
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Verification(Shown):
+    """All gates and what they were decided on: parity of the tensors and boxes on so many `photos` of `data`.
+
+    `first_departure`: words for the first layer whose output departs. `evaluation` stays out of verify.json.
+    """
 
     artefact: Path
     reference: Path
-    gates: tuple[Gate, ...]
-    tensors: Mapping[str, TensorParity]
-    boxes: BoxParity | None
-    reference_ap: Mapping[str, float | None]
-    artefact_ap: Mapping[str, float | None]
-    ap_drop: float | None
-    latency: LatencyCheck
-    photos: int
-    evaluation: Evaluation | None
     data: str
-    departure: Departure | None = None
+    photos: int
+    tensor: Mapping[str, TensorParity]
+    boxes: BoxParity | None
+    ap: Precision
+    latency: LatencyCheck
+    gates: tuple[Gate, ...]
+    first_departure: str | None = None
+    evaluation: Evaluation | None = None
 
     @property
     def passed(self) -> bool:
@@ -88,6 +102,28 @@ class Verification:
         """Every gate was tried, and no estimate stands for the measurement."""
         return self.latency.estimated_ms is None and all(gate.passed is not None for gate in self.gates)
 
+    def line(self) -> str:
+        """The verdict: what failed, or else what passed and what nobody has measured."""
+        failed = [gate.name for gate in self.gates if gate.passed is False]
+        if failed:
+            return "FAILED: " + ", ".join(failed)
+        untried = [gate.name for gate in self.gates if gate.passed is None]
+        return "passed, but not measured: " + ", ".join(untried) if untried else "passed"
+
+    def tables(self) -> tuple[Rows, ...]:
+        """All gates with value and limit."""
+        return (gate_rows(self.gates),)
+
+    @property
+    def words(self) -> str:
+        """Below the gates: the first layer that departs, the average precisions, and the verdict."""
+        lines = [] if self.first_departure is None else [self.first_departure]
+        for name, figures in (("reference", self.ap.reference), ("artefact", self.ap.artefact)):
+            text = "  ".join(f"{setting} {value:.4f}" for setting, value in figures.items() if value is not None)
+            if text:
+                lines.append(f"average precision of the {name} on {self.data}: {text}")
+        return "\n".join([*lines, self.line()])
+
     def to_json(self) -> dict[str, Any]:
         """The fields of the command line's contract."""
         latency = asdict(self.latency)
@@ -97,12 +133,12 @@ class Verification:
             "reference": str(self.reference),
             "data": self.data,
             "photos": self.photos,
-            "tensor": {name: asdict(parity) for name, parity in self.tensors.items()},
+            "tensor": {name: asdict(parity) for name, parity in self.tensor.items()},
             "boxes": None if self.boxes is None else asdict(self.boxes),
-            "ap": {"reference": dict(self.reference_ap), "artefact": dict(self.artefact_ap), "drop": self.ap_drop},
+            "ap": asdict(self.ap),
             "latency": latency | {"within_percent": self.latency.off_percent},
             "gates": [asdict(gate) for gate in self.gates],
-            "first_departure": None if self.departure is None else str(self.departure),
+            "first_departure": self.first_departure,
         }
 
 
@@ -112,7 +148,7 @@ def verify(
     photos: EvaluationSet,
     latency: LatencyCheck,
     limits: Limits,
-    report: Report,
+    progress: Progress = SILENT,
     target: Target | None = None,
 ) -> Verification:
     """Put an exported file through all gates but measuring, which `latency` brings; `target` runs it (default: its own).
@@ -136,13 +172,13 @@ def verify(
         photo = read_image(path)
         expected.add(photo)
         found.add(photo)
-        report(index + 1, len(some), "comparing tensors and faces")
+        progress(index + 1, len(some), "comparing tensors and faces")
     tensors = compare_tensors(*_comparable(expected.outputs, found.outputs, description.precision))
     boxes = compare_faces(expected.faces, found.faces)
 
-    reference_ap = average_precisions(evaluate(expected_pipeline, photos, report))
-    evaluation = evaluate(found_pipeline, photos, report)
-    artefact_ap = average_precisions(evaluation)
+    reference_ap = evaluate(expected_pipeline, photos, progress).average_precisions
+    evaluation = evaluate(found_pipeline, photos, progress)
+    artefact_ap = evaluation.average_precisions
     drop = _largest_drop(reference_ap, artefact_ap)
 
     gates = _parity_gates(tensors, boxes, drop, description.precision, limits)
@@ -152,19 +188,17 @@ def verify(
         departure = _find_departure(artefact, reference, worst, (reference_description, description))
     loads = Gate("loads", True, None, None, f"input {description.input_size}, {len(tensors)} outputs")
     return Verification(
-        artefact=artefact,
-        reference=reference,
-        gates=(loads, *gates, *latency_gates(latency, limits)),
-        tensors=tensors,
-        boxes=boxes,
-        reference_ap=reference_ap,
-        artefact_ap=artefact_ap,
-        ap_drop=drop,
-        latency=latency,
-        photos=len(some),
-        evaluation=evaluation,
-        data=photos.name,
-        departure=departure,
+        artefact,
+        reference,
+        photos.name,
+        len(some),
+        tensors,
+        boxes,
+        Precision(reference_ap, artefact_ap, drop),
+        latency,
+        (loads, *gates, *latency_gates(latency, limits)),
+        None if departure is None else str(departure),
+        evaluation,
     )
 
 
@@ -221,7 +255,7 @@ def _unmeasured(
         Gate("average precision", None, None, most_drop, "not measured"),
         *latency_gates(latency, limits),
     )
-    return Verification(artefact, reference, gates, {}, None, {}, {}, None, latency, 0, None, photos.name)
+    return Verification(artefact, reference, photos.name, 0, {}, None, Precision({}, {}, None), latency, gates)
 
 
 def _worst_photo(expected: Sequence[Mapping[str, FloatArray]], found: Sequence[Mapping[str, FloatArray]]) -> int:

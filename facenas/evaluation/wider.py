@@ -15,6 +15,7 @@ without any face box are passed over in the official settings; in the setting `a
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from facenas.data.face_sizes import OCTAVE_EDGES_PX, face_sizes_px
 from facenas.errors import InputError
 from facenas.evaluation.evaluation_set import EvaluationSet, GroundTruth, load_evaluation_set
+from facenas.shown import Rows, Shown, figures
 
 __all__ = ["Evaluation", "EvaluationSet", "GroundTruth", "evaluate_detections", "load_evaluation_set"]
 
@@ -29,8 +31,8 @@ IOU = 0.5
 THRESHOLDS = 1000
 
 
-@dataclass(frozen=True, eq=False)
-class Evaluation:
+@dataclass(frozen=True, eq=False, repr=False)
+class Evaluation(Shown):
     """Average precisions in [0, 1]; None where the protocol has no such setting, or the setting no face.
 
     curves: per setting float64 [1000, 2], precision and recall at falling thresholds.
@@ -47,6 +49,37 @@ class Evaluation:
     all: float | None
     by_size: Mapping[str, float | None]
     curves: Mapping[str, NDArray[np.float64]]
+
+    @property
+    def average_precisions(self) -> dict[str, float | None]:
+        """The figures by setting: easy, medium and hard, or `all` where the labels know no such settings."""
+        settings = {"easy": self.easy, "medium": self.medium, "hard": self.hard}
+        if self.all is not None:
+            settings["all"] = self.all
+        return {name: None if value is None else round(value, 5) for name, value in settings.items()}
+
+    def line(self) -> str:
+        """The average precisions."""
+        found = ", ".join(f"{name} {value:.3f}" for name, value in self.average_precisions.items() if value is not None)
+        return f"AP {found or 'of no face'} on {self.images} photos ({self.protocol})"
+
+    def tables(self) -> tuple[Rows, ...]:
+        """All figures."""
+        values = self.to_json()
+        sizes = values.pop("by_size")
+        rows = [(name, str(value)) for name, value in values.items() if value is not None]
+        rows += [(f"AP of faces {name}", f"{value:.3f}") for name, value in sizes.items() if value is not None]
+        return (figures("average precision", tuple(rows)),)
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields of the command line's contract."""
+        return {
+            "protocol": self.protocol,
+            **self.average_precisions,
+            "images": self.images,
+            "faces": self.faces,
+            "by_size": dict(self.by_size),
+        }
 
 
 @dataclass(frozen=True, eq=False)

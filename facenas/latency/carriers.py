@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from facenas.architecture import PUBLISHED_NAMES, Backbone, Detector, published_detector
+from facenas.architecture import PUBLISHED_NAMES, Backbone, Detector, NeckAndHead, published_detector
 from facenas.graph import inventory
 from facenas.operators import Operator
 from facenas.spaces.space import Space
@@ -68,9 +68,12 @@ def published_carriers() -> tuple[Detector, ...]:
 
 
 def landmark_carriers(space: Space, count: int) -> tuple[Detector, ...]:
-    """For every neck and head of the space, `count` small detectors with the outputs for five landmarks."""
+    """For every width of the head, which is what the outputs read, `count` small detectors with five landmarks."""
     carriers: list[Detector] = []
+    first_of_width: dict[int, NeckAndHead] = {}
     for _, design in space.necks_and_heads:
+        first_of_width.setdefault(design.head_channels, design)
+    for design in first_of_width.values():
         fitting = [detector for detector in space.covering_detectors() if detector.neck_and_head == design]
         carriers += [replace(detector, landmarks=True) for detector in fitting[:count]]
     return tuple(carriers)

@@ -8,7 +8,9 @@ prediction widens by that doubt. There is no extrapolation. What a short profile
 widens it, too.
 """
 
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from math import exp, fsum, log
 from typing import Any
@@ -16,10 +18,13 @@ from typing import Any
 from facenas.architecture import Detector
 from facenas.errors import TableError
 from facenas.graph import inventory
+from facenas.latency.provenance import TableFacts
 from facenas.latency.table import LatencyTable
 from facenas.operators import Operator
+from facenas.shown import Rows, Shown
 from facenas.units import Size
 
+_DEAREST = 10
 _NINETY_PERCENT = 1.645  # standard deviations to each side that hold 90 % of a normal distribution
 
 
@@ -42,28 +47,76 @@ class OperatorCost:
     source: Source
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """Latency of a whole detector in milliseconds with its 90 % interval, and its operators in execution order."""
+@dataclass(frozen=True, repr=False)
+class Prediction(Shown):
+    """Latency of a whole detector in milliseconds with its 90 % interval, and its operators in execution order.
+
+    It is the 20th percentile of the runs, what the hardware can do; `median_ms` and `p90_ms` are half and nine of ten of
+    them, None where the table does not tell. `table`: what must be said of the table on this machine.
+    """
 
     latency_ms: float
     low_ms: float
     high_ms: float
     provenance: str
     operators: tuple[OperatorCost, ...]
+    median_ms: float | None = None
+    p90_ms: float | None = None
+    table: TableFacts | None = None
+
+    def line(self) -> str:
+        """The latency with its interval."""
+        target = "" if self.table is None else f" on {self.table.target}"
+        return (
+            f"{self.latency_ms:.2f} ms{target}, between {self.low_ms:.2f} and {self.high_ms:.2f} ms ({self.provenance})"
+        )
+
+    def tables(self) -> tuple[Rows, ...]:
+        """The latency, and the operators that take most of it."""
+        tail = (self.median_ms, self.p90_ms)
+        row = (
+            "" if self.table is None else self.table.target,
+            f"{self.latency_ms:.2f} ms",
+            f"{self.low_ms:.2f} to {self.high_ms:.2f} ms",
+            ", ".join("not known" if value is None else f"{value:.2f} ms" for value in tail),
+            self.provenance if self.table is None else f"{self.table.provenance} {self.table.where}",
+        )
+        times = Counter(cost.operator for cost in self.operators)
+        costs = {cost.operator: cost for cost in self.operators}
+        dearest = sorted(costs.values(), key=lambda cost: -cost.latency_us * times[cost.operator])[:_DEAREST]
+        rows = [
+            (
+                str(cost.operator),
+                str(times[cost.operator]),
+                f"{cost.latency_us * times[cost.operator]:.0f} µs",
+                cost.source.value,
+            )
+            for cost in dearest
+        ]
+        columns = ("device", "latency", "90 % interval", "50th, 90th percentile", "provenance")
+        return (
+            Rows("predicted latency", columns, (row,)),
+            Rows("dearest operators", ("operator", "times", "together", "source"), tuple(rows)),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """What `facenas predict --json` prints."""
+        milliseconds = {
+            name: getattr(self, name) for name in ("latency_ms", "low_ms", "high_ms", "median_ms", "p90_ms")
+        }
         operators = [
-            {"operator": str(cost.operator), "latency_us": round(cost.latency_us, 2), "source": cost.source.value}
+            {
+                "operator": str(cost.operator),
+                **{name: round(getattr(cost, name), 2) for name in ("latency_us", "low_us", "high_us")},
+                "source": cost.source.value,
+            }
             for cost in self.operators
         ]
         return {
-            "latency_ms": round(self.latency_ms, 4),
-            "low_ms": round(self.low_ms, 4),
-            "high_ms": round(self.high_ms, 4),
+            **{name: None if value is None else round(value, 4) for name, value in milliseconds.items()},
             "provenance": self.provenance,
             "operators": operators,
+            "table": None if self.table is None else asdict(self.table),
         }
 
 
@@ -95,6 +148,15 @@ class OperatorCosts:
         share = (wanted - small) / (large - small)
         return OperatorCost(operator, low_us + share * (high_us - low_us), low_us, high_us, Source.INTERPOLATED)
 
+    def reaches(self, operators: Iterable[Operator]) -> bool:
+        """Whether the table can tell the costs of all these operators."""
+        try:
+            for operator in operators:
+                self.cost(operator)
+        except TableError:
+            return False
+        return True
+
     def _measured_us(self, operator: Operator) -> float:
         return self.table.calibration.scale * self.table.operators[operator].low_ns / 1e3
 
@@ -109,8 +171,8 @@ class OperatorCosts:
         listed = "; ".join(map(str, nearest)) or "none of its kind"
         return (
             f"the latency table for {self.table.target} at {self.table.input_size} does not reach to operator "
-            f"'{operator}' (nearest: {listed}); add its network: facenas profile --device {self.table.target} "
-            f"--input {self.table.input_size} --also ARCH"
+            f"'{operator}' (nearest: {listed}); measure its network or its space: facenas profile --device "
+            f"{self.table.target} --input {self.table.input_size} --also ARCH, or --space SPACE"
         )
 
 
@@ -152,10 +214,14 @@ def predict(
         fsum(getattr(cost, name) for cost in operators) / 1e3 + costs.offset_ms
         for name in ("latency_us", "low_us", "high_us")
     )
+    ratios = {percentile: table.ratio_to(percentile) if table.tells(percentile) else None for percentile in (50, 90)}
+    median_ms, p90_ms = (None if ratio is None else ratio * latency_ms for ratio in ratios.values())
     return Prediction(
         latency_ms=latency_ms,
         low_ms=low_ms * table.calibration.low_ratio,
         high_ms=high_ms * table.calibration.high_ratio,
         provenance=table.provenance,
         operators=operators,
+        median_ms=median_ms,
+        p90_ms=p90_ms,
     )

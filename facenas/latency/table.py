@@ -22,7 +22,7 @@ from facenas.devices.target import Target
 from facenas.errors import InputError, TableError
 from facenas.files import read_json, write_atomic
 from facenas.latency.shipped import shipped_table_path, table_file_name
-from facenas.operators import Operator, parse_operator
+from facenas.operators import Operator
 from facenas.runtimes.runtime import runtime_of
 from facenas.units import Size, parse_size, significant
 
@@ -67,6 +67,11 @@ class Calibration:
     p50_ratio: float | None = None
     p90_ratio: float | None = None
 
+    @property
+    def interval(self) -> str:
+        """The 90 % interval for a person."""
+        return f"{100 * (self.low_ratio - 1):+.1f} % to {100 * (self.high_ratio - 1):+.1f} %"
+
     def rounded(self) -> "Calibration":
         """With six significant digits, as every fit is kept: what follows them differs from processor to processor."""
         fits: dict[str, Any] = {
@@ -89,7 +94,7 @@ class ShortProfile:
     doubt: float = 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LatencyTable:
     """The operators' times of one target at one input size on one machine. `failures`: carriers that were kept out."""
 
@@ -105,6 +110,9 @@ class LatencyTable:
     failures: tuple[str, ...] = ()
     short_profile: ShortProfile | None = None
 
+    def __repr__(self) -> str:
+        return f"<LatencyTable: {len(self.operators)} operators of {self.target} at {self.input_size}, {self.origin}>"
+
     @property
     def origin(self) -> str:
         """The provenance; where it is not measured, with the error that its numbers are to be read with."""
@@ -118,15 +126,22 @@ class LatencyTable:
 
         Raises TableError where the table does not know it.
         """
-        known = {20: 1.0, 50: self.calibration.p50_ratio, 90: self.calibration.p90_ratio}[percentile]
-        if self.provenance == "vendor-estimated":
-            return 1.0  # an estimate is the same each time
+        known = self._known_ratio(percentile)
         if known is None:
             raise TableError(
                 f"the table for {self.target} does not tell the {percentile}th percentile; measure it here: "
                 f"facenas calibrate --device {self.target}; or give the latency without @p{percentile}"
             )
         return known
+
+    def tells(self, percentile: int) -> bool:
+        """Whether `ratio_to` knows that percentile."""
+        return self._known_ratio(percentile) is not None
+
+    def _known_ratio(self, percentile: int) -> float | None:
+        if self.provenance == "vendor-estimated":
+            return 1.0  # an estimate is the same each time
+        return {20: 1.0, 50: self.calibration.p50_ratio, 90: self.calibration.p90_ratio}[percentile]
 
     @property
     def unstable_operators(self) -> int:
@@ -227,7 +242,7 @@ def _table_from_json(value: Any) -> LatencyTable:
     rows = value["operators"]
     if not isinstance(rows, list) or not rows:
         raise TableError("latency table holds no operators; profile the device again")
-    operators = {parse_operator(_text(row, "operator")): _operator_time(row) for row in rows}
+    operators = {Operator.from_text(_text(row, "operator")): _operator_time(row) for row in rows}
     if len(operators) != len(rows):
         raise TableError("latency table lists an operator twice; profile the device again")
     failures = value["failures"]

@@ -1,36 +1,41 @@
 """The latency table of a target for this machine: the one rule for all that speaks of milliseconds.
 
 A short profile that was made here goes first (facenas/latency/short_profile.py). Without one, a table of this kind of
-machine (an equal fingerprint) is taken as it is: it was measured for minutes. One of another is evidence beside a short
-profile, made once, at the first need, and kept. Boards that are elsewhere, modelled or estimated have their own tables,
-which no measurement here could mend.
+machine (an equal fingerprint) that reaches all operators asked for is taken as it is: it was measured for minutes. Any
+other is evidence beside a short profile, made once, at the first need, and kept. Boards that are elsewhere, modelled or
+estimated have their own tables, which no measurement here could mend.
 """
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from facenas.architecture import Detector
 from facenas.devices.fingerprint import Fingerprint, differences
 from facenas.devices.target import Target
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError, TableError
+from facenas.graph import inventory
 from facenas.latency.kept import keep, kept_path, load_kept, one_at_a_time
+from facenas.latency.predictor import OperatorCosts
 from facenas.latency.provenance import TableFacts, facts_of
 from facenas.latency.short_profile import short_profile
 from facenas.latency.table import LatencyTable, find_table
+from facenas.progress import SILENT, Progress
 from facenas.quiet import Patience
 from facenas.runtimes.runtime import read_fingerprint, require_available, runtime_of, why_unavailable
 from facenas.spaces.named import DEFAULT_SPACE, SPACE_NAMES, load_space
 from facenas.spaces.space import Space
 from facenas.units import LOW_PERCENTILE, Size
 
-Progress = Callable[[int, int, str], None]
-Note = Callable[[str], None]
+_NO = ("0", "false", "n", "no", "off")
 
 
 class Calibrate(StrEnum):
-    """Whether a table is made this machine's: where it is needed and has not been done, anew, or never."""
+    """Whether a table is made this machine's: where it is needed and has not been done (never, where FACENAS_CALIBRATE is
+    no), anew, or never."""
 
     ONCE = "once"
     ANEW = "anew"
@@ -47,12 +52,13 @@ def is_measured_here(target: Target) -> bool:
 class TableRequest:
     """Which table is wanted: the one at `path`, else the one in ./latency_tables, else the one that ships.
 
-    `space`: whose operators are measured here, by default those of the table's; `percentile` of the runs that it must tell.
+    `subject`: the space that is searched or the detector that is predicted; measured here are the operators of that space,
+    else of the table's own, else of one that holds the detector. `percentile` of the runs that the table must tell.
     """
 
     target: Target
     input_size: Size
-    space: Space | None = None
+    subject: Space | Detector | None = None
     path: Path | None = None
     percentile: int = LOW_PERCENTILE
     calibrate: Calibrate = Calibrate.ONCE
@@ -60,8 +66,7 @@ class TableRequest:
 
 def table_of_this_machine(
     request: TableRequest,
-    progress: Progress = lambda done, total, what: None,
-    note: Note = lambda line: None,
+    progress: Progress = SILENT,
     measure: Callable[..., LatencyTable] = short_profile,
 ) -> LatencyTable:
     """The table that is asked for, made this machine's. Where there is none at all, the short profile is made without.
@@ -70,38 +75,40 @@ def table_of_this_machine(
     made anew that cannot be measured here, BusyMachineError where other work on the machine does not end.
     """
     target, once = request.target, request.calibrate is Calibrate.ONCE
+    never = request.calibrate is Calibrate.NEVER or (once and os.environ.get("FACENAS_CALIBRATE", "").lower() in _NO)
     if request.calibrate is Calibrate.ANEW:
         _require_measured_here(target)
     here = read_fingerprint(target) if is_measured_here(target) else None
     try:
         prior = find_table(target, request.input_size, request.path)
     except TableError:
-        if here is None or request.calibrate is Calibrate.NEVER or request.path is not None:
+        if here is None or never or request.path is not None:
             raise
         prior = None
-    if here is None or request.calibrate is Calibrate.NEVER:
+    if here is None or never:
         assert prior is not None
         return prior
-    space = request.space or _space_of(prior)
+    wanted = _wanted(request, prior)
+    space = wanted or _space_of(prior)
     place = kept_path(target.name, here, space, request.input_size, prior)
-    if once and (kept := load_kept(place, here, note)) is not None:
+    if once and (kept := load_kept(place, here, progress.note)) is not None:
         return kept
-    if once and prior is not None and _is_enough(prior, here, request.percentile):
+    if once and prior is not None and _is_enough(prior, here, request, wanted):
         return prior
-    with one_at_a_time(place, note):
-        if once and (kept := load_kept(place, here, note)) is not None:
+    with one_at_a_time(place, progress.note):
+        if once and (kept := load_kept(place, here, progress.note)) is not None:
             return kept  # another process has made it meanwhile
         why = f"there is no table for input {request.input_size}" if prior is None else _why(prior, here)
-        note(f"{target}: {why}; measuring on this machine, once, in about half a minute")
+        progress.note(f"{target}: {why}; measuring on this machine, once, in about half a minute")
         table = measure(
             target,
             space,
             request.input_size,
             prior,
-            patience=Patience(note),
+            patience=Patience(progress.note),
             progress=lambda done, total: progress(done, total, f"calibrating {target}"),
         )
-        keep(place, table, note)
+        keep(place, table, progress.note)
     return table
 
 
@@ -118,8 +125,20 @@ def table_as_known(request: TableRequest) -> LatencyTable:
     here = read_fingerprint(request.target) if is_measured_here(request.target) else None
     if here is None:
         return prior
-    place = kept_path(request.target.name, here, request.space or _space_of(prior), request.input_size, prior)
+    space = _wanted(request, prior) or _space_of(prior)
+    place = kept_path(request.target.name, here, space, request.input_size, prior)
     return load_kept(place, here, lambda line: None) or prior
+
+
+def _wanted(request: TableRequest, prior: LatencyTable | None) -> Space | None:
+    """The space whose operators are asked for: the one that is searched, or one that holds a detector out of the table's
+    reach; None where any will do."""
+    detector = request.subject
+    if detector is None or isinstance(detector, Space):
+        return detector
+    if prior is not None and OperatorCosts(prior).reaches(inventory(detector, request.input_size)):
+        return None
+    return next((space for space in map(load_space, SPACE_NAMES) if space.holds(detector)), None)
 
 
 def _space_of(table: LatencyTable | None) -> Space:
@@ -131,13 +150,16 @@ def _space_of(table: LatencyTable | None) -> Space:
 def _why(prior: LatencyTable, here: Fingerprint) -> str:
     """Why a table does not do."""
     found = differences(prior.fingerprint, here)
-    return f"the table is of another machine ({'; '.join(found)})" if found else "the table is of this kind of machine"
+    if found:
+        return f"the table is of another machine ({'; '.join(found)})"
+    return f"the table is of this kind of machine, of the operators of space {prior.space}"
 
 
-def _is_enough(table: LatencyTable, here: Fingerprint, percentile: int) -> bool:
-    """Whether a table is of this kind of machine and tells the percentile that is asked for."""
-    tells = percentile == LOW_PERCENTILE or table.calibration.p90_ratio is not None
-    return tells and not differences(table.fingerprint, here)
+def _is_enough(table: LatencyTable, here: Fingerprint, request: TableRequest, wanted: Space | None) -> bool:
+    """Whether a table is of this kind of machine, tells the percentile that is asked for, and reaches all operators."""
+    if not table.tells(request.percentile) or differences(table.fingerprint, here):
+        return False
+    return wanted is None or OperatorCosts(table).reaches(wanted.operators(request.input_size))
 
 
 def facts_of_table(table: LatencyTable) -> TableFacts:

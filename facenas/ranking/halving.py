@@ -12,7 +12,7 @@ Successive halving: Jamieson and Talwalkar, Non-stochastic Best Arm Identificati
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +20,18 @@ from facenas.architecture import parse_detector
 from facenas.devices.cpu import cores
 from facenas.errors import InputError, TrainingError
 from facenas.files import read_json, write_json
+from facenas.progress import Called, Progress
 from facenas.ranking.contenders import Contender
+from facenas.shown import Rows, Shown
 from facenas.training.photos import TrainingPhotos
 from facenas.training.recipe import Pace, Recipe
 from facenas.units import Size
 
 MOST_CONTENDERS = 64
-Report = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
-class RankSettings:
+class HalvingSettings:
     """How contenders are trained: the first rung's epochs (the recipe's own are set by the rungs), the input size that they
     are meant for; `strict`: a photo that cannot be decoded is refused."""
 
@@ -74,7 +75,7 @@ class RungResult:
         return round(sum(values) / len(values), 5) if values else None
 
 
-RunTasks = Callable[[Sequence[RungTask], TrainingPhotos, Report], list[RungResult]]
+RunTasks = Callable[[Sequence[RungTask], TrainingPhotos, Progress], list[RungResult]]
 """Runs the tasks of a rung, and gives back their results in the same order."""
 
 
@@ -99,17 +100,18 @@ class Ranked:
         }
 
 
-@dataclass(frozen=True)
-class Ranking:
+@dataclass(frozen=True, repr=False)
+class Ranking(Shown):
     """The contenders, best first. `kendall_tau`: of DDSAR with the AP of the first rung (None where either is all ties).
 
-    `rungs`: of each the candidates and the epochs behind them.
+    `rungs`: of each the candidates and the epochs behind them; `details`: the photos, and the `provenance` of latencies.
     """
 
     ranked: tuple[Ranked, ...]
     rungs: tuple[tuple[int, int], ...]
     kendall_tau: float | None
     finished: bool
+    details: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The fields of rank.json."""
@@ -118,7 +120,60 @@ class Ranking:
             "kendall_tau": self.kendall_tau,
             "rungs": [{"candidates": count, "epochs": epochs} for count, epochs in self.rungs],
             "candidates": [entry.to_json() for entry in self.ranked],
+            **self.details,
         }
+
+    def line(self) -> str:
+        """Who is first."""
+        best = self.ranked[0]
+        return (
+            f"{len(self.ranked)} candidates, the first with AP {_in_words(best.results)}: {best.contender.architecture}"
+        )
+
+    def tables(self) -> tuple[Rows, ...]:
+        """A row for each contender."""
+        provenance = self.details.get("provenance", {})
+        rows = [
+            (
+                entry.contender.architecture,
+                str(entry.number),
+                f"{entry.contender.ddsar:.4f}",
+                *(
+                    f"{entry.contender.latency_ms[name]:.2f} ms" if name in entry.contender.latency_ms else ""
+                    for name in provenance
+                ),
+                *(_in_words([result]) for result in entry.results),
+                *("" for _ in self.rungs[len(entry.results) :]),
+            )
+            for entry in self.ranked
+        ]
+        columns = (
+            "architecture",
+            "number",
+            "DDSAR",
+            *(f"{name} ({words})" for name, words in provenance.items()),
+            *(f"AP, {epochs} epochs" for _, epochs in self.rungs),
+        )
+        title = "ranked by short training, best first (latency is predicted, AP the mean of the settings)"
+        return (Rows(title, columns, tuple(rows)),)
+
+    @property
+    def words(self) -> str:
+        """Below the table: who failed, how DDSAR agrees with the trainings, and where the first one's weights are."""
+        failed = [(entry.number, entry.results[-1].problem) for entry in self.ranked if entry.results[-1].problem]
+        lines = [f"candidate {number} failed: {problem}" for number, problem in failed]
+        if self.kendall_tau is None:
+            lines.append("no Kendall tau of DDSAR with the AP of the first rung: one of them is the same for all")
+        else:
+            tau = f"{self.rungs[0][0]} candidates: {self.kendall_tau:+.3f}"
+            lines.append(f"Kendall tau of DDSAR with the AP of the first rung, {tau}")
+        return "\n".join([*lines, f"checkpoint of the first: {self.ranked[0].checkpoint}"])
+
+
+def _in_words(results: Sequence[RungResult]) -> str:
+    """The AP of the last of them."""
+    ap = results[-1].ap if results else None
+    return "failed" if ap is None else f"{ap:.3f}"
 
 
 def plan_rungs(contenders: int, first_epochs: int) -> tuple[tuple[int, int], ...]:
@@ -137,10 +192,10 @@ def plan_rungs(contenders: int, first_epochs: int) -> tuple[tuple[int, int], ...
 def rank(
     contenders: Sequence[Contender],
     photos: TrainingPhotos,
-    settings: RankSettings,
+    settings: HalvingSettings,
     out: Path,
     run_tasks: RunTasks,
-    report: Report,
+    progress: Progress,
     *,
     details: Mapping[str, Any],
 ) -> Ranking:
@@ -157,8 +212,8 @@ def rank(
     results: list[list[RungResult]] = [[] for _ in contenders]
 
     def save(*, finished: bool) -> Ranking:
-        state = _ranking(contenders, results, folders, rungs, finished=finished)
-        write_json(out / "rank.json", {**state.to_json(), **details, "asked": asked})
+        state = _ranking(contenders, results, folders, rungs, details, finished=finished)
+        write_json(out / "rank.json", {**state.to_json(), "asked": asked})
         return state
 
     if not (out / "rank.json").exists():
@@ -180,7 +235,7 @@ def rank(
             )
             for number in sorted(going)
         }
-        for number, result in run_unfinished(tasks, photos, run_tasks, report).items():
+        for number, result in run_unfinished(tasks, photos, run_tasks, progress).items():
             results[number].append(result)
         save(finished=False)
         if all(results[number][-1].ap is None for number in going):
@@ -189,7 +244,7 @@ def rank(
     return save(finished=True)
 
 
-def _asked(contenders: Sequence[Contender], photos: TrainingPhotos, settings: RankSettings) -> dict[str, Any]:
+def _asked(contenders: Sequence[Contender], photos: TrainingPhotos, settings: HalvingSettings) -> dict[str, Any]:
     """What rank.json says was asked for, so that another ranking is not taken for this one."""
     return {
         "contenders": [asdict(contender) for contender in contenders],
@@ -210,6 +265,7 @@ def _ranking(
     results: Sequence[Sequence[RungResult]],
     folders: Sequence[Path],
     rungs: tuple[tuple[int, int], ...],
+    details: Mapping[str, Any],
     *,
     finished: bool,
 ) -> Ranking:
@@ -218,7 +274,7 @@ def _ranking(
         for number in sorted(range(len(contenders)), key=lambda number: _place(results[number]))
     ]
     firsts = [(each.ddsar, result[0].ap) for each, result in zip(contenders, results, strict=True) if result]
-    return Ranking(tuple(ranked), rungs, kendall_tau(firsts), finished)
+    return Ranking(tuple(ranked), rungs, kendall_tau(firsts), finished, details)
 
 
 def _require_same(out: Path, asked: Mapping[str, Any]) -> None:
@@ -235,13 +291,13 @@ def _require_same(out: Path, asked: Mapping[str, Any]) -> None:
 
 
 def run_unfinished(
-    tasks: Mapping[int, RungTask], photos: TrainingPhotos, run_tasks: RunTasks, report: Report
+    tasks: Mapping[int, RungTask], photos: TrainingPhotos, run_tasks: RunTasks, progress: Progress
 ) -> dict[int, RungResult]:
     """Results by number; tasks that an earlier call finished are read, not run."""
     results = {number: _read_result(task) for number, task in tasks.items() if task.result_file.exists()}
     waiting = {number: task for number, task in tasks.items() if number not in results}
     if waiting:
-        results |= zip(waiting, run_tasks(list(waiting.values()), photos, report), strict=True)
+        results |= zip(waiting, run_tasks(list(waiting.values()), photos, progress), strict=True)
     return results
 
 
@@ -269,7 +325,7 @@ def kendall_tau(pairs: Sequence[tuple[float, float | None]]) -> float | None:
 
 
 def train_rung(
-    task: RungTask, photos: TrainingPhotos, report: Report, *, side_by_side: bool = False, pace: Pace = Pace()
+    task: RungTask, photos: TrainingPhotos, progress: Progress, *, side_by_side: bool = False, pace: Pace = Pace()
 ) -> RungResult:
     """Train one contender to the end of a rung, going on from its last state, validate it, and write the result.
 
@@ -292,7 +348,7 @@ def train_rung(
     try:
         trained = trainer.run(
             photos.train,
-            report=lambda done, total, _: report(done, total, task.name),
+            progress=Called(progress, task.name),
             pace=replace(pace, until_step=replace(task.recipe, epochs=task.epochs).steps(len(photos.train.photos))),
             strict=task.strict,
             cache_bytes=CACHE_BYTES // cores() if side_by_side else CACHE_BYTES,
@@ -310,7 +366,7 @@ def train_rung(
 
 
 def one_after_another(
-    tasks: Sequence[RungTask], photos: TrainingPhotos, report: Report, pace: Pace = Pace()
+    tasks: Sequence[RungTask], photos: TrainingPhotos, progress: Progress, pace: Pace = Pace()
 ) -> list[RungResult]:
     """Run the tasks in this process."""
-    return [train_rung(task, photos, report, pace=pace) for task in tasks]
+    return [train_rung(task, photos, progress, pace=pace) for task in tasks]

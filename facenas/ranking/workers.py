@@ -15,7 +15,8 @@ from typing import Any
 
 from facenas.devices.cpu import cores
 from facenas.errors import FacenasError, InputError, MissingPackageError, TrainingError
-from facenas.ranking.halving import Report, RungResult, RungTask, RunTasks, one_after_another, train_rung
+from facenas.progress import SILENT, Progress
+from facenas.ranking.halving import RungResult, RungTask, RunTasks, one_after_another, train_rung
 from facenas.training.photos import TrainingPhotos
 
 INSTALL = "pip install 'facenas[cluster]'"
@@ -63,7 +64,7 @@ def workers(address: str | None) -> Iterator[tuple[RunTasks, str]]:
         kind = "GPU" if gpus else "core"
         where = "on this machine" if address is None else f"on the cluster at {address}"
         yield (
-            lambda tasks, photos, report: _run_with_ray(ray, gpus > 0, tasks, photos, report),
+            lambda tasks, photos, progress: _run_with_ray(ray, gpus > 0, tasks, photos, progress),
             f"up to {places} candidates side by side {where}, one a {kind}, through Ray {ray.__version__}",
         )
     finally:
@@ -85,11 +86,11 @@ def _require_answer(address: str) -> None:
 
 def _train_quietly(task: RungTask, photos: TrainingPhotos) -> RungResult:
     """What a worker does; its progress is seen when it is done."""
-    return train_rung(task, photos, lambda *_: None, side_by_side=True)
+    return train_rung(task, photos, SILENT, side_by_side=True)
 
 
 def _run_with_ray(
-    ray: Any, gpus: bool, tasks: Sequence[RungTask], photos: TrainingPhotos, report: Report
+    ray: Any, gpus: bool, tasks: Sequence[RungTask], photos: TrainingPhotos, progress: Progress
 ) -> list[RungResult]:
     errors = import_module("ray.exceptions")
     train = ray.remote(num_cpus=1, num_gpus=int(gpus), max_retries=_RETRIES)(_train_quietly)
@@ -99,7 +100,7 @@ def _run_with_ray(
     try:
         while waiting:
             _, waiting = ray.wait(waiting)
-            report(len(order) - len(waiting), len(order), what)
+            progress(len(order) - len(waiting), len(order), what)
         return list(ray.get(order))
     except errors.RayTaskError as error:
         if isinstance(error.cause, FacenasError):

@@ -1,15 +1,17 @@
 """What was proved: predicted against measured latency, precision and recall, photos, gates."""
 
+from facenas.cost import latency_cost
 from facenas.data.image import read_image
 from facenas.errors import InputError
 from facenas.evaluation.gates import Gate
+from facenas.evaluation.verification import Precision, Verification
 from facenas.latency.provenance import ESTIMATED, predicted_from
 from facenas.report.axes import Axis
 from facenas.report.charts import Bar, Guide, Series, bar_chart, line_chart
 from facenas.report.images import as_data_uri
 from facenas.report.markup import Html, element, paragraph, section, table
 from facenas.report.verdict import gate_word, predicted_latency
-from facenas.run_folder import Curve, PrecisionRecord, RunFolder, VerificationRecord
+from facenas.run_folder import Curve, RunFolder
 from facenas.units import in_ms, in_percent
 
 MOST_PHOTOS = 12
@@ -36,7 +38,7 @@ def latency_section(folder: RunFolder) -> Html:
         bars.append(Bar("measured", measured_ms, in_ms(measured_ms), f"on {folder.target}"))
     if estimated_ms is not None:
         bars.append(Bar("estimated", estimated_ms, in_ms(estimated_ms), f"{ESTIMATED}, for {folder.target}"))
-    budget_ms = folder.budgets.get(f"latency {folder.target}")
+    budget_ms = None if folder.target is None else folder.budgets.get(latency_cost(folder.target).key)
     guide = None if budget_ms is None else Guide(budget_ms, f"budget {in_ms(budget_ms)}")
     return section(
         "latency", title, bar_chart(title, bars, guide=guide, wide_px=1000), paragraph(_agreement(folder), kind="note")
@@ -92,7 +94,7 @@ def _thinned(curve: Curve) -> tuple[tuple[float, float], ...]:
     return (*found[:-1:step], found[-1])
 
 
-def _precision_table(ap: PrecisionRecord) -> Html:
+def _precision_table(ap: Precision) -> Html:
     def text(value: float | None) -> str:
         return "–" if value is None else f"{value:.4f}"
 
@@ -104,7 +106,7 @@ def _precision_table(ap: PrecisionRecord) -> Html:
     return table(("average precision", "before export", "exported file"), rows, {1, 2})
 
 
-def _precision_note(folder: RunFolder, verification: VerificationRecord) -> Html:
+def _precision_note(folder: RunFolder, verification: Verification) -> Html:
     photos = "synthetic photos" if folder.synthetic else "photos"
     drop = "no drop was measured" if verification.ap.drop is None else f"largest drop {verification.ap.drop:.4f}"
     official = verification.ap.artefact.get("all") is None
@@ -182,8 +184,8 @@ def gate_section(folder: RunFolder) -> Html:
         element("h3", "Exported file against its reference"),
         table(("output", "largest difference", "mean difference", "least cosine"), tensors, {1, 2, 3}),
         paragraph(faces, kind="note"),
-        paragraph("Artefact ", element("code", verification.artefact), kind="note"),
-        paragraph("Reference ", element("code", verification.reference), kind="note"),
+        paragraph("Artefact ", element("code", str(verification.artefact)), kind="note"),
+        paragraph("Reference ", element("code", str(verification.reference)), kind="note"),
     )
 
 

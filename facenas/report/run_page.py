@@ -5,6 +5,7 @@ It needs nothing from outside (facenas/report/page.py), so it opens alike offlin
 
 from pathlib import Path
 
+from facenas.cost import latency_cost
 from facenas.files import write_atomic
 from facenas.latency.provenance import predicted_from
 from facenas.report.markup import Html, element, paragraph, section, table
@@ -58,9 +59,9 @@ def _provenance_section(folder: RunFolder) -> Html:
     """Every number that was measured or predicted, with where it comes from, and which pieces the run folder lacks."""
     rows: list[tuple[str, str, str]] = []
     if folder.search is not None:
-        for target, value in folder.search.latency_ms.items():
+        for target, value in folder.search.best.latency_ms.items():
             source = predicted_from(folder.search.provenance.get(target))
-            rows.append((f"latency on {target}, search", in_ms(value), source))
+            rows.append((f"{latency_cost(target).label}, search", in_ms(value), source))
         rows.append(("score, FLOPs, parameters, layers, memory", "", "computed from the architecture"))
     if folder.prediction is not None:
         total_us = sum(entry.latency_us for entry in folder.prediction.operators)

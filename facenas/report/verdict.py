@@ -1,6 +1,6 @@
 """The top of the page: the verdict, the budget, the figures that decide, and the gates in one line."""
 
-from facenas.cost import cost_name, cost_value
+from facenas.cost import cost_of
 from facenas.latency.provenance import ESTIMATED, predicted_from
 from facenas.report.markup import Html, element, paragraph
 from facenas.run_folder import RunFolder
@@ -38,7 +38,8 @@ def verdict(folder: RunFolder) -> tuple[str, Html]:
 
 def budget_text(folder: RunFolder) -> str:
     """The budgets in one line, for example `latency on cpu within 5.00 ms`."""
-    return ", ".join(f"{cost_name(name)} within {cost_value(name, value)}" for name, value in folder.budgets.items())
+    budgets = ((cost_of(key), value) for key, value in folder.budgets.items())
+    return ", ".join(f"{cost.label} within {cost.unit.text(value)}" for cost, value in budgets)
 
 
 def verdict_header(folder: RunFolder) -> Html:
@@ -92,8 +93,8 @@ def _tiles(folder: RunFolder) -> list[Html]:
         return element("div", element("span", name), element("b", value), element("span", note), class_="tile")
 
     tiles = [
-        tile(f"budget, {cost_name(name)}", cost_value(name, value), "asked for")
-        for name, value in folder.budgets.items()
+        tile(f"budget, {cost.label}", cost.unit.text(value), "asked for")
+        for cost, value in ((cost_of(key), value) for key, value in folder.budgets.items())
     ]
     predicted_ms, provenance = predicted_latency(folder)
     if predicted_ms is not None:
@@ -129,6 +130,6 @@ def predicted_latency(folder: RunFolder) -> tuple[float | None, str | None]:
         return verification.latency.predicted_ms, verification.latency.provenance
     if folder.prediction is not None:
         return folder.prediction.latency_ms, folder.prediction.provenance
-    if search is not None and target is not None and target in search.latency_ms:
-        return search.latency_ms[target], search.provenance.get(target)
+    if search is not None and target is not None and target in search.best.latency_ms:
+        return search.best.latency_ms[target], search.provenance.get(target)
     return None, None

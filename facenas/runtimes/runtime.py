@@ -48,7 +48,7 @@ class Elsewhere:
 @dataclass(frozen=True)
 class Runtime:
     """`name`: the package, as targets, tables and fingerprints write it; `modules`: any of them is imported; `install`:
-    what to type where none is there.
+    what to type where none is there; `formats`: by precision, the exporters' format whose files it runs.
 
     load(model, target, timing_only) compiles; why_not(target) says in words why this machine cannot, its package apart;
     `reentrant`: threads may run one model at once; `estimates`: its times are a vendor's estimates, nothing is measured;
@@ -60,6 +60,7 @@ class Runtime:
     install: str
     load: Callable[[Path | bytes, Target, bool], CompiledModel]
     session_drift: Mapping[str, float]
+    formats: Mapping[str, str]
     fingerprint: Callable[[Target], Fingerprint] = of_this_cpu
     why_not: Callable[[Target], str | None] = lambda target: None
     tells_layers: bool = True
@@ -159,6 +160,7 @@ RUNTIMES: Mapping[str, Runtime] = {
             install="pip install onnxruntime",
             load=_load_onnxruntime,
             session_drift={"fp32": 0.012, "int8": 0.012},
+            formats={"fp32": "onnx", "int8": "onnx"},
             reentrant=True,
             elsewhere=Elsewhere(_onnxruntime_layers, _onnxruntime_nodes),
         ),
@@ -168,6 +170,7 @@ RUNTIMES: Mapping[str, Runtime] = {
             install="pip install openvino",
             load=_load_openvino,
             session_drift={"fp32": 0.07, "bf16": 0.035, "int8": 0.07},
+            formats={"fp32": "openvino", "bf16": "openvino", "int8": "openvino"},
             why_not=_why_no_precision,
             elsewhere=Elsewhere(_openvino_layers),
         ),
@@ -177,6 +180,7 @@ RUNTIMES: Mapping[str, Runtime] = {
             install="pip install 'facenas[npu]'",
             load=_load_litert,
             session_drift={},
+            formats={"int8": "tflite"},
             tells_layers=False,
         ),
         Runtime(
@@ -185,6 +189,7 @@ RUNTIMES: Mapping[str, Runtime] = {
             install="pip install 'facenas[npu]'",
             load=_load_vela,
             session_drift={"int8": 0.0},
+            formats={"int8": "tflite"},
             fingerprint=of_an_npu,
             estimates=True,
         ),
@@ -194,6 +199,7 @@ RUNTIMES: Mapping[str, Runtime] = {
             install="pip install 'facenas[tensorrt]'",
             load=_load_tensorrt,
             session_drift={"fp32": 0.012, "fp16": 0.012, "int8": 0.012},
+            formats={"fp32": "trt", "fp16": "trt", "int8": "trt"},
             fingerprint=of_tensorrt,
             why_not=_why_no_gpu,
             on_gpu=True,
@@ -205,6 +211,7 @@ RUNTIMES: Mapping[str, Runtime] = {
             install="pip install torch",
             load=_load_torch,
             session_drift={"fp32": 0.012, "fp16": 0.012},
+            formats={},
             fingerprint=of_this_gpu,
             why_not=_why_no_gpu,
             on_gpu=True,

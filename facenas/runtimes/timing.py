@@ -6,12 +6,13 @@ each, round after round; a latency is the 20th percentile of all runs of a model
 measured again, then flagged.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from facenas.progress import SILENT, Progress
 from facenas.runtimes.compiled_model import CompiledModel
 from facenas.units import Size
 
@@ -77,7 +78,8 @@ def measure_latency(
     runs_per_round: int = 3,
     extra_rounds: int = 10,
     input_size: Size | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = SILENT,
+    what: str = "measuring latency",
 ) -> list[Latency]:
     """The latency of each model, all timed in turns; unstable ones get up to `extra_rounds` more rounds.
 
@@ -91,8 +93,7 @@ def measure_latency(
 
     for done in range(rounds):
         one_round(range(len(models)))
-        if progress is not None:
-            progress(done + 1, rounds)
+        progress(done + 1, rounds, what)
     for _ in range(extra_rounds):
         unstable = [index for index, taken in enumerate(samples) if not latency_of(np.concatenate(taken)).stable]
         if not unstable:

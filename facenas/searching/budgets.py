@@ -4,6 +4,7 @@ device: `--latency cpu=8ms`."""
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from facenas.cost import FLOPS, LAYERS, MEMORY, PARAMS, RELEASED_FLOPS, latency_cost
 from facenas.errors import InputError
 from facenas.units import LOW_PERCENTILE, parse_bytes, parse_count, parse_latency_budget
 
@@ -25,12 +26,17 @@ class Budgets:
     percentiles: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        values = {**{f"latency {name}": value for name, value in self.latency_ms.items()}, "flops": self.flops}
-        values |= {"params": self.params, "layers": self.layers, "memory": self.memory_bytes}
-        values |= {"released_flops": self.released_flops}
-        for name, value in values.items():
-            if value is not None and not value > 0:
-                raise InputError(f"{name} budget {value} must be more than zero")
+        for key, value in self.limits.items():
+            if not value > 0:
+                raise InputError(f"{key} budget {value} must be more than zero")
+
+    @property
+    def limits(self) -> Mapping[str, float]:
+        """Every limit that there is, by the key of its cost."""
+        limits = {latency_cost(name).key: value for name, value in self.latency_ms.items()}
+        counted = {FLOPS: self.flops, PARAMS: self.params, LAYERS: self.layers, MEMORY: self.memory_bytes}
+        counted |= {RELEASED_FLOPS: self.released_flops}
+        return limits | {cost.key: value for cost, value in counted.items() if value is not None}
 
 
 def parse_budgets(

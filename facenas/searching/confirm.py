@@ -18,13 +18,13 @@ from facenas.architecture import Detector, parse_detector
 from facenas.devices.targets import resolve_target
 from facenas.errors import BudgetError, InputError
 from facenas.graph import build_graph
+from facenas.progress import SILENT, Progress
 from facenas.runtimes.compiled_model import CompiledModel
 from facenas.runtimes.runtime import load_model, require_available, runtime_of
 from facenas.runtimes.timing import Latency, measure_latency
 from facenas.searching.result import Candidate, SearchResult
 from facenas.units import LOW_PERCENTILE, Size
 
-Report = Callable[[int, int, str], None]
 Search = Callable[[Mapping[str, float]], SearchResult]
 Load = Callable[..., CompiledModel]
 Measure = Callable[..., list[Latency]]
@@ -37,8 +37,7 @@ def confirm(
     search: Search,
     budgets_ms: Mapping[str, float],
     input_size: Size,
-    report: Report,
-    note: Callable[[str], None],
+    progress: Progress = SILENT,
     *,
     load: Load = load_model,
     measure: Measure = measure_latency,
@@ -46,7 +45,7 @@ def confirm(
     """The result of `search(budgets_ms)` with `measured_ms` or `estimated_ms` of every candidate; those within their budgets
     come first.
 
-    Where none is, `search` is asked for less, up to ROUNDS searches in all, each told to `note`. The bound stays that of
+    Where none is, `search` is asked for less, up to ROUNDS searches in all, each told to `progress`. The bound stays that of
     the budgets themselves; the certificate calls the choice optimal only where it is still the one that was certified.
     Raises BudgetError where no candidate meets its budgets, InputError or MissingPackageError where a target cannot run
     here.
@@ -54,7 +53,7 @@ def confirm(
     certified = result = search(budgets_ms)
     limits_ms = dict(budgets_ms)
     for number in range(1, ROUNDS + 1):
-        top = _measured(result, partial(_measure, input_size=input_size, report=report, load=load, measure=measure))
+        top = _measured(result, partial(_measure, input_size=input_size, progress=progress, load=load, measure=measure))
         confirmed = [candidate for candidate in top if _meets(candidate, budgets_ms)]
         if confirmed:
             others = [candidate for candidate in top if candidate not in confirmed]
@@ -70,15 +69,15 @@ def confirm(
         missed = _missed(top, budgets_ms)
         if number < ROUNDS:
             limits_ms = _tightened(limits_ms, budgets_ms, top)
-            result = _search_again(search, limits_ms, missed, f"search {number + 1} of at most {ROUNDS}", note)
+            result = _search_again(search, limits_ms, missed, f"search {number + 1} of at most {ROUNDS}", progress)
     raise BudgetError(f"{missed}, after {ROUNDS} searches; use --calibrate, a larger --top or a higher budget")
 
 
 def _search_again(
-    search: Search, limits_ms: Mapping[str, float], missed: str, which: str, note: Callable[[str], None]
+    search: Search, limits_ms: Mapping[str, float], missed: str, which: str, progress: Progress
 ) -> SearchResult:
     asked = ", ".join(f"{name} {limit_ms:.3f} ms" for name, limit_ms in limits_ms.items())
-    note(f"{missed}; searching for a predicted {asked} ({which})")
+    progress.note(f"{missed}; searching for a predicted {asked} ({which})")
     try:
         return search(limits_ms)
     except BudgetError as error:
@@ -128,7 +127,7 @@ def _measured(
 
 
 def _measure(
-    detectors: Sequence[Detector], name: str, input_size: Size, report: Report, load: Load, measure: Measure
+    detectors: Sequence[Detector], name: str, input_size: Size, progress: Progress, load: Load, measure: Measure
 ) -> list[Latency]:
     """The latency of each detector on one target."""
     from facenas.exporters.onnx_graph import build_onnx, random_weights
@@ -139,7 +138,7 @@ def _measure(
         onnx_bytes = build_onnx(graph, random_weights(graph)).SerializeToString()
         models.append(load(onnx_bytes, target, timing_only=True))
     what = f"{'estimating' if runtime_of(target).estimates else 'measuring'} {len(models)} candidates on {name}"
-    return measure(models, progress=lambda done, total: report(done, total, what))
+    return measure(models, progress=progress, what=what)
 
 
 def _missed(top: Sequence[Candidate], budgets_ms: Mapping[str, float]) -> str:

@@ -25,9 +25,11 @@ import numpy.typing as npt
 from facenas.architecture import STAGE_COUNT, Stage
 from facenas.errors import BudgetError, InputError
 from facenas.files import read_json, write_json
+from facenas.searching.budgets import Budgets
 from facenas.searching.exact import ExactSearch, without_kernels
-from facenas.searching.problem import START, FloatArray, Problem
+from facenas.searching.problem import POSITIONS, START, FloatArray, Problem
 from facenas.searching.result import Certificate, SearchResult, compose_result, require_top
+from facenas.spaces.space import Space
 
 Genes = npt.NDArray[np.intp]
 _SAVES = 20
@@ -50,8 +52,8 @@ class EvolutionSettings:
 class _Decoder:
     """From genes [n, 5] to networks. A gene is a stage without its input width, which the stage before decides.
 
-    Tables by position, [states, genes]: the stage's index (-1: not in the space, or over the memory budget), the next
-    state, the value; and the costs [states, genes, resources].
+    Tables by position, [states, genes]: the choice's index (-1: not in the space, or over the memory budget), the next
+    state, the value; and the costs [states, genes, resources]. The end, which has no gene, follows from the last state.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -59,13 +61,11 @@ class _Decoder:
         self.gene_counts: list[int] = []
         self._tables: list[tuple[Genes, Genes, FloatArray, FloatArray]] = []
         states = [START]
-        for position, stages in enumerate(problem.stages):
-            designs = sorted({_design(stage) for stage in stages}, key=str)
-            gene_of = {design: gene for gene, design in enumerate(designs)}
-            genes = np.array([gene_of[_design(stage)] for stage in stages], np.intp)
+        for position in range(POSITIONS):
+            genes, count = _genes(problem, position)
             moves = [problem.moves(position, state) for state in states]
             following = sorted({state for options in moves for state in options})
-            shape = (len(states), len(designs))
+            shape = (len(states), count)
             index, after = np.full(shape, -1, np.intp), np.zeros(shape, np.intp)
             value, costs = np.zeros(shape), np.zeros((*shape, len(problem.resources)))
             for row, options in enumerate(moves):
@@ -75,13 +75,15 @@ class _Decoder:
                     value[row, genes[chosen]] = problem.scores[position][chosen]
                     costs[row, genes[chosen]] = chosen_costs
             self._tables.append((index, after, value, costs))
-            self.gene_counts.append(len(designs))
+            if position < STAGE_COUNT:
+                self.gene_counts.append(count)
             states = following or [START]
 
     def evaluate(self, genes: Genes) -> tuple[FloatArray, Genes]:
-        """Values [n] (-inf where the space or a budget rules a network out) and stage indices [n, 5]."""
+        """Values [n] (-inf where the space or a budget rules a network out) and the indices of the choices [n, 6]."""
         count = len(genes)
-        state, choice = np.zeros(count, np.intp), np.zeros((count, STAGE_COUNT), np.intp)
+        genes = np.concatenate([genes, np.zeros((count, 1), np.intp)], axis=1)
+        state, choice = np.zeros(count, np.intp), np.zeros((count, POSITIONS), np.intp)
         value, costs = np.zeros(count), np.zeros((count, len(self.problem.resources)))
         for position, (index, after, values, stage_costs) in enumerate(self._tables):
             here = (state, genes[:, position])
@@ -91,6 +93,15 @@ class _Decoder:
             state = after[here]
         possible = (choice >= 0).all(axis=1) & (costs <= self.problem.limits + 1e-9).all(axis=1)
         return np.where(possible, value, -np.inf), choice
+
+
+def _genes(problem: Problem, position: int) -> tuple[Genes, int]:
+    """The gene of every choice at a position, and how many genes there are."""
+    if position == STAGE_COUNT:
+        return np.zeros(len(problem.ends), np.intp), 1
+    designs = sorted({_design(stage) for stage in problem.stages[position]}, key=str)
+    gene_of = {design: gene for gene, design in enumerate(designs)}
+    return np.array([gene_of[_design(stage)] for stage in problem.stages[position]], np.intp), len(designs)
 
 
 def _design(stage: Stage) -> Stage:
@@ -172,6 +183,7 @@ def run_evolution(
     state is another search's.
     """
     require_top(top)
+    require_evolvable(problem.space)
     least = ExactSearch(problem).least
     evolution, digest = _Evolution(problem, settings), _digest(problem, settings)
     if resume and state_path is not None and state_path.exists():
@@ -201,6 +213,15 @@ def run_evolution(
     )
 
 
+def require_evolvable(space: Space) -> None:
+    """Raises InputError for a space whose necks and heads are a choice, which the release's search has none of."""
+    if space.chooses_ends:
+        raise InputError(
+            f"the release's evolution searches backbones, and space '{space.name}' leaves neck and head open; use"
+            " --algorithm exact"
+        )
+
+
 def _best(evolution: _Evolution, top: int) -> list[tuple[int, ...]]:
     """The best members that differ in more than kernel sizes."""
     _, choices = evolution.decoder.evaluate(evolution.genes)
@@ -214,13 +235,19 @@ def _best(evolution: _Evolution, top: int) -> list[tuple[int, ...]]:
 
 def _digest(problem: Problem, settings: EvolutionSettings) -> str:
     """Tells one search from another: stages, values, costs, limits and settings."""
-    digest = hashlib.sha256(json.dumps([repr(settings), repr(problem.budgets)]).encode())
-    for stages, scores, costs in zip(problem.stages, problem.scores, problem.costs, strict=True):
+    digest = hashlib.sha256(json.dumps([repr(settings), _text_of(problem.budgets)]).encode())
+    for stages, scores, costs in zip(problem.stages, problem.scores[:STAGE_COUNT], problem.costs, strict=True):
         digest.update("".join(map(str, stages)).encode())
         digest.update(scores.tobytes())
         digest.update(costs.tobytes())
     digest.update(problem.limits.tobytes())
     return digest.hexdigest()
+
+
+def _text_of(budgets: Budgets) -> str:
+    """The budgets by these fields in this order, whatever fields they get: else no stopped evolution would go on."""
+    names = ("latency_ms", "flops", "params", "layers", "memory_bytes", "released_flops", "percentiles")
+    return f"Budgets({', '.join(f'{name}={getattr(budgets, name)!r}' for name in names)})"
 
 
 def _restore(evolution: _Evolution, path: Path, digest: str) -> None:

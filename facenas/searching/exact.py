@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from facenas.architecture import STAGE_COUNT
 from facenas.searching.dominance import pareto_front, unbeaten
-from facenas.searching.problem import START, FloatArray, Problem, State
+from facenas.searching.problem import COMPLETE, POSITIONS, START, FloatArray, Problem, State
 
 _SCORE_TOLERANCE = 1e-9
 _BEAM_LABELS = 400
@@ -28,8 +28,8 @@ _MAX_ENUMERATED_LABELS = 4_000_000
 
 
 @dataclass(frozen=True, eq=False)
-class Labels:
-    """n partial networks at one state: score [n], costs [n, resources], and the chosen stage indices [n, depth]."""
+class PartialNetworks:
+    """n partial networks at one state: score [n], costs [n, resources], and the indices of the choices [n, depth]."""
 
     score: FloatArray
     costs: FloatArray
@@ -38,9 +38,9 @@ class Labels:
     def __len__(self) -> int:
         return len(self.score)
 
-    def take(self, index: npt.NDArray[np.intp] | npt.NDArray[np.bool_]) -> "Labels":
+    def take(self, index: npt.NDArray[np.intp] | npt.NDArray[np.bool_]) -> "PartialNetworks":
         """The labels at `index`."""
-        return Labels(self.score[index], self.costs[index], self.path[index])
+        return PartialNetworks(self.score[index], self.costs[index], self.path[index])
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +58,7 @@ class Completion:
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """`choices`: stage indices of networks, best first; `bound`: no network within budget scores more; `labels` made."""
+    """`choices`: indices of stages and end of networks, best first; `bound`: none within budget scores more; `labels` made."""
 
     choices: tuple[tuple[int, ...], ...]
     bound: float
@@ -76,8 +76,7 @@ class ExactSearch:
         self.limits = problem.limits
         self.active = [index for index, limit in enumerate(self.limits) if np.isfinite(limit)]
         self.labels_made = 0
-        self._tie_breakers = len(problem.latency_models) + 1  # the latencies, then FLOPs
-        self._completions: list[dict[State, list[Completion]]] = [{} for _ in range(STAGE_COUNT)]
+        self._completions: list[dict[State, list[Completion]]] = [{} for _ in range(POSITIONS)]
         self._complete_backwards(0, START)
         if START not in self._completions[0]:
             raise problem.refuse_memory()
@@ -93,7 +92,7 @@ class ExactSearch:
         for following, (chosen, costs) in self.problem.moves(position, state).items():
             scores = self.problem.scores[position][chosen]
             later = None
-            if position + 1 < STAGE_COUNT:
+            if following != COMPLETE:
                 self._complete_backwards(position + 1, following)
                 later = self._completions[position + 1].get(following)
                 if later is None:
@@ -120,7 +119,7 @@ class ExactSearch:
 
     def _bound(self, position: int, state: State, score: FloatArray, costs: FloatArray) -> FloatArray:
         """Upper bound [n] of the final score of labels that stand at `state` before `position`; -inf if infeasible."""
-        if position == STAGE_COUNT:
+        if state == COMPLETE:
             fits = (costs[:, self.active] <= self.limits[self.active] + 1e-9).all(axis=1)
             return np.asarray(np.where(fits, score, -np.inf))
         completions = self._completions[position][state]
@@ -131,45 +130,44 @@ class ExactSearch:
         return np.asarray(bound)
 
     def _expand(
-        self, position: int, state: State, labels: Labels, least_score: float
-    ) -> Iterator[tuple[State, Labels]]:
+        self, position: int, state: State, labels: PartialNetworks, least_score: float
+    ) -> Iterator[tuple[State, PartialNetworks]]:
         """All continuations of `labels` by one stage whose bound reaches `least_score`, grouped by next state."""
         for following, (chosen, costs) in self.problem.moves(position, state).items():
-            if position + 1 < STAGE_COUNT and following not in self._completions[position + 1]:
+            if following != COMPLETE and following not in self._completions[position + 1]:
                 continue
             score = (labels.score[:, None] + self.problem.scores[position][chosen]).ravel()
             total = (labels.costs[:, None] + costs).reshape(-1, len(self.limits))
-            self.labels_made += len(score)
+            if following != COMPLETE or len(chosen) > 1:  # the only end there is makes no other network
+                self.labels_made += len(score)
             keep = np.flatnonzero(self._bound(position + 1, following, score, total) >= least_score)
             if keep.size:
                 before, choice = np.divmod(keep, len(chosen))
                 path = np.concatenate([labels.path[before], chosen[choice, None].astype(np.int32)], axis=1)
-                yield following, Labels(score[keep], total[keep], path)
+                yield following, PartialNetworks(score[keep], total[keep], path)
 
-    def _sweep(self, least_score: float, dominance: list[int] | None, beam: int | None = None) -> Labels:
+    def _sweep(self, least_score: float, dominance: list[int] | None, beam: int | None = None) -> PartialNetworks:
         """All complete labels of one forward sweep; `dominance`: the costs it respects, None for no dominance."""
-        start = Labels(np.zeros(1), np.zeros((1, len(self.limits))), np.zeros((1, 0), np.int32))
-        states: dict[State, list[Labels]] = {START: [start]}
-        for position in range(STAGE_COUNT):
-            following: dict[State, list[Labels]] = {}
+        start = PartialNetworks(np.zeros(1), np.zeros((1, len(self.limits))), np.zeros((1, 0), np.int32))
+        states: dict[State, list[PartialNetworks]] = {START: [start]}
+        for position in range(POSITIONS):
+            following: dict[State, list[PartialNetworks]] = {}
             for state, parts in sorted(states.items()):
                 labels = _join(parts)
                 if dominance is not None:
-                    labels = labels.take(nondominated(labels, dominance, self._tie_breakers))
+                    labels = labels.take(nondominated(labels, dominance, self.problem.tie_breakers))
                 if beam is not None and len(labels) > beam:
                     bound = self._bound(position, state, labels.score, labels.costs)
                     labels = labels.take(np.argsort(-bound, kind="stable")[:beam])
                 for next_state, made in self._expand(position, state, labels, least_score):
-                    # Before the last stage the end's costs differ by state; afterwards only the network counts.
-                    key = next_state if position + 1 < STAGE_COUNT else START
-                    following.setdefault(key, []).append(made)
+                    following.setdefault(next_state, []).append(made)
                 if dominance is None and self.labels_made > _MAX_ENUMERATED_LABELS:
                     return start.take(np.zeros(0, np.intp))
             states = following
-        if START not in states:
+        if COMPLETE not in states:
             return start.take(np.zeros(0, np.intp))
-        labels = _join(states[START])
-        return labels if dominance is None else labels.take(nondominated(labels, dominance, self._tie_breakers))
+        labels = _join(states[COMPLETE])
+        return labels if dominance is None else labels.take(nondominated(labels, dominance, self.problem.tie_breakers))
 
     def solve(self) -> Solution:
         """The certified optimum. Raises BudgetError where no network meets all budgets together."""
@@ -182,20 +180,15 @@ class ExactSearch:
         choice = tuple(int(index) for index in best.path[order[0]])
         return Solution((choice,), float(best.score[order[0]]), self.labels_made)
 
-    def _order(self, labels: Labels) -> npt.NDArray[np.intp]:
+    def _order(self, labels: PartialNetworks) -> npt.NDArray[np.intp]:
         """Best first: score (equal within the tolerance), latency, FLOPs, string."""
         rounded = np.round(labels.score / _SCORE_TOLERANCE)
-        latencies = len(self.problem.latency_models)
         keys: list[npt.NDArray[Any]] = [labels.path[:, index] for index in reversed(range(labels.path.shape[1]))]
-        keys += [
-            labels.costs[:, latencies],
-            *(labels.costs[:, index] for index in reversed(range(latencies))),
-            -rounded,
-        ]
+        keys += [*(labels.costs[:, index] for index in reversed(self.problem.tie_breakers)), -rounded]
         return np.lexsort(keys)
 
     def enumerate_top(self, count: int, solution: Solution) -> Solution:
-        """The `count` best networks that differ in more than kernel sizes, by enumeration below the optimum."""
+        """The `count` best networks that differ in more than kernel sizes and ends, by enumeration below the optimum."""
         if count <= 1:
             return solution
         margin, chosen = 0.002, list(solution.choices)
@@ -217,7 +210,7 @@ class ExactSearch:
             margin *= 2
         return Solution(tuple(chosen[:count]), solution.bound, self.labels_made)
 
-    def frontier(self, resource: int) -> Labels:
+    def frontier(self, resource: int) -> PartialNetworks:
         """The whole front of score against one resource (its own limit lifted, the others kept), cheapest first."""
         limit = self.limits[resource]
         active = sorted({*self.active, resource})
@@ -231,33 +224,33 @@ class ExactSearch:
 
 
 def without_kernels(problem: Problem, choice: Sequence[int]) -> str:
-    """What stays of a network when kernel sizes are forgotten."""
-    stages = [problem.stages[position][index] for position, index in enumerate(choice)]
+    """What stays of a network when kernel sizes, neck and head are forgotten."""
+    stages = [problem.stages[position][index] for position, index in enumerate(choice[:STAGE_COUNT])]
     return ";".join(
         f"{s.family} {s.in_channels} {s.out_channels} {s.bottleneck_channels} {s.expansion} {s.sublayers}"
         for s in stages
     )
 
 
-def _join(parts: list[Labels]) -> Labels:
-    return Labels(
+def _join(parts: list[PartialNetworks]) -> PartialNetworks:
+    return PartialNetworks(
         np.concatenate([part.score for part in parts]),
         np.concatenate([part.costs for part in parts]),
         np.concatenate([part.path for part in parts]),
     )
 
 
-def nondominated(labels: Labels, resources: list[int], tie_breakers: int) -> npt.NDArray[np.intp]:
+def nondominated(labels: PartialNetworks, resources: list[int], tie_breakers: list[int]) -> npt.NDArray[np.intp]:
     """Indices of the labels that no other beats: none with at least the score and at most every cost of `resources`.
 
-    A label of equal score beats another only if it is also before it in the order that breaks ties: the first
-    `tie_breakers` costs, then the path. Else a tie could be lost to a label that is cheaper in what breaks none.
+    A label of equal score beats another only if it is also before it in the order that breaks ties: the
+    costs of `tie_breakers`, then the path. Else a tie could be lost to a label that is cheaper in what breaks none.
     """
     if not len(labels):
         return np.zeros(0, np.intp)
     costs = labels.costs[:, resources]
     paths = [labels.path[:, index] for index in reversed(range(labels.path.shape[1]))]
-    ties = [labels.costs[:, index] for index in reversed(range(tie_breakers))]
+    ties = [labels.costs[:, index] for index in reversed(tie_breakers)]
     keys: list[npt.NDArray[Any]] = [*paths, *ties, -labels.score]
     order = np.lexsort(keys)
     return order[unbeaten(costs[order])]

@@ -1,8 +1,9 @@
 """By what a search ranks: DDSAR, or a simpler measure to judge DDSAR's worth against, with the same solver.
 
-Every ranking is a sum over stages, which is what the solver needs. FLOPs and parameters are those of the backbone,
-the part that is searched: more of them counts as better, within the budgets. `random` gives every stage choice a value
-of its own, drawn evenly from 0..1 with a seed, which ranks networks by nothing that they are.
+Every ranking is a sum over stages and the end (neck and head), which is what the solver needs. DDSAR does not see ends;
+FLOPs and parameters are those of the backbone, too: more of them counts as better, within the budgets. So of the ends
+that a space leaves open the one that breaks ties is chosen: the lowest latency. `random` gives every choice a value of
+its own, drawn evenly from 0..1 with a seed, which ranks networks by nothing that they are.
 """
 
 from collections.abc import Sequence
@@ -11,14 +12,14 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
-from facenas.architecture import Stage
+from facenas.architecture import STAGE_COUNT, NeckAndHead, Stage
 from facenas.cost import count_flops, count_parameters
 from facenas.graph import Layer
 from facenas.scoring.ddsar import ScoreSettings, sar_score
 
 
 class Ranking(StrEnum):
-    """What is maximised: DDSAR-Score, GFLOPs, millions of parameters, or a random value from 0 to 5."""
+    """What is maximised: DDSAR-Score, GFLOPs, millions of parameters, or a random value from 0 to 5 (to 6 with open ends)."""
 
     DDSAR = "ddsar"
     FLOPS = "flops"
@@ -46,3 +47,10 @@ def stage_values(
             return np.array([count_parameters(stage_layers) / 1e6 for stage_layers in layers])
         case Ranking.RANDOM:
             return np.random.default_rng((seed, position)).random(len(stages))
+
+
+def end_values(ranking: Ranking, ends: Sequence[NeckAndHead], seed: int | None) -> npt.NDArray[np.float64]:
+    """What each of n necks and heads adds to the ranking's value; float64 [n]. `seed`: None where they are no choice."""
+    if ranking is Ranking.RANDOM and seed is not None:
+        return np.random.default_rng((seed, STAGE_COUNT)).random(len(ends))
+    return np.zeros(len(ends))

@@ -1,59 +1,56 @@
-"""A search as arrays: for every stage choice its share of the score and of every budgeted cost.
+"""A search as arrays: for every choice its share of the score and of every budgeted cost.
 
-The score and the costs of a detector are sums over its stages given the widths at their borders, plus what neck and
-head cost given the widths of stages 3, 4 and 5. So a search is a shortest-path problem over positions, whose state is
-(width of stage 3, current width): with it, neck, head and the memory that waiting features hold are known exactly.
+The score and the costs of a detector are sums over its stages given the widths at their borders, plus those of its neck
+and head, together an *end*, given the widths of stages 3, 4 and 5. So a search is a shortest-path problem over six
+positions, five stages and the end. A state is (width of stage 3, current width), and before the end the three widths
+that it reads: with it, costs and the memory that waiting features hold are known exactly.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import fsum
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from facenas.architecture import IMAGE_CHANNELS, STAGE_COUNT, Detector, Stage
-from facenas.cost import BYTES_PER_VALUE, count_flops, count_parameters, peak_values
+from facenas.architecture import (
+    DEFAULT_NECK_AND_HEAD,
+    IMAGE_CHANNELS,
+    STAGE_COUNT,
+    Backbone,
+    Detector,
+    NeckAndHead,
+)
+from facenas.cost import BYTES_PER_VALUE, FLOPS, MEMORY, Cost, latency_cost, peak_values
 from facenas.errors import BudgetError, InputError, LatencyBudgetError
 from facenas.graph import IMAGE, STRIDES, Layer, neck_and_head_layers, stage_layers
-from facenas.operators import Operator
 from facenas.scoring.ddsar import ScoreSettings
-from facenas.scoring.released import RELEASED_SIZE, released_flops_of
 from facenas.searching.budgets import Budgets
-from facenas.searching.objective import Ranking, stage_values
+from facenas.searching.costs import CostModel, LatencyModel, Part, cost_models
+from facenas.searching.objective import Ranking, end_values, stage_values
 from facenas.spaces.space import Space
 from facenas.units import Size
 
 FloatArray = npt.NDArray[np.float64]
-State = tuple[int, int]
+State = tuple[int, ...]
+Moves = Mapping[State, tuple[npt.NDArray[np.intp], FloatArray]]
 START: State = (0, IMAGE_CHANNELS)
-
-
-class LatencyModel(Protocol):
-    """What the search needs of a latency table: latency = constant_ms + the sum of operator_ms over the operators."""
-
-    @property
-    def constant_ms(self) -> float:
-        """Latency of a network without operators (calls, input), in milliseconds."""
-
-    def operator_ms(self, operator: Operator) -> float:
-        """Calibrated share of one operator in milliseconds. Raises TableError where the table lacks it."""
+COMPLETE: State = ()
+POSITIONS = STAGE_COUNT + 1
 
 
 @dataclass(frozen=True)
 class Resource:
-    """One additive cost: its name, its budget (inf: only reported), and what every network pays of it."""
+    """One additive cost and its budget (inf: only reported)."""
 
-    name: str
+    model: CostModel
     limit: float
-    constant: float = 0.0
 
 
 class Problem:
-    """A space, a ranking and budgets, as arrays by position: `scores[i]` [n], `costs[i]` [n, resources].
+    """A space, a ranking and budgets, as arrays by position: `scores[i]` [n] of the choices there, `costs[i]` [n, resources].
 
-    `seed` is for the random ranking.
+    The last position's choices are `ends`; their costs depend on the widths before them (`end`). `seed` is for the random
+    ranking.
     """
 
     def __init__(
@@ -72,18 +69,10 @@ class Problem:
         missing = sorted(set(budgets.latency_ms) - set(latency_models))
         if missing:
             raise InputError(f"latency budget for '{missing[0]}', which is no --device of this search; add it")
-        unlimited = float("inf")
-        self.resources = (
-            *(
-                Resource(f"latency {name}", budgets.latency_ms.get(name, unlimited), model.constant_ms)
-                for name, model in self.latency_models.items()
-            ),
-            Resource("flops", budgets.flops or unlimited),
-            Resource("params", budgets.params or unlimited),
-            Resource("layers", budgets.layers or unlimited),
-            *([] if budgets.released_flops is None else [Resource("released_flops", budgets.released_flops)]),
-        )
-        self._operator_ms: dict[tuple[str, Operator], float] = {}
+        models = cost_models(self.latency_models, released=budgets.released_flops is not None)
+        self.resources = tuple(Resource(model, budgets.limits.get(model.cost.key, float("inf"))) for model in models)
+        breaking_ties = [*map(latency_cost, self.latency_models), FLOPS]
+        self.tie_breakers = [[model.cost for model in models].index(cost) for cost in breaking_ties]
         # Stages in the order of their strings, so that equal results mean the least string.
         self.stages = tuple(tuple(sorted(choices, key=str)) for choices in space.stages)
         layers = [
@@ -96,8 +85,8 @@ class Problem:
         self.costs: tuple[FloatArray, ...] = tuple(
             np.array(
                 [
-                    [*self._costs(stage_ops, s.sublayers), *self._released_flops(s, position)]
-                    for s, stage_ops in zip(choices, layers[position], strict=True)
+                    self._costs(Part(stage_ops, stage, position))
+                    for stage, stage_ops in zip(choices, layers[position], strict=True)
                 ]
             )
             for position, choices in enumerate(self.stages)
@@ -106,36 +95,23 @@ class Problem:
             np.array([self._stage_memory_bytes(position, stage_ops) for stage_ops in layers[position]])
             for position in range(STAGE_COUNT)
         )
-        self._ends: dict[tuple[int, int, int], tuple[FloatArray, float]] = {}
+        self.ends = tuple(sorted({design for _, design in space.necks_and_heads}, key=_as_suffix))
+        self.scores += (end_values(ranking, self.ends, seed if space.chooses_ends else None),)
+        self._end_costs: dict[tuple[State, int], tuple[FloatArray, float]] = {}
+        self._moves: dict[tuple[int, State], Moves] = {}
 
     @property
     def limits(self) -> FloatArray:
         """[resources]: the budgets less what every network pays."""
-        return np.array([resource.limit - resource.constant for resource in self.resources])
+        return np.array([resource.limit - resource.model.constant for resource in self.resources])
 
     @property
     def constants(self) -> FloatArray:
         """[resources]: what every network pays."""
-        return np.array([resource.constant for resource in self.resources])
+        return np.array([resource.model.constant for resource in self.resources])
 
-    def _milliseconds(self, target: str, operator: Operator) -> float:
-        key = (target, operator)
-        if key not in self._operator_ms:
-            self._operator_ms[key] = self.latency_models[target].operator_ms(operator)
-        return self._operator_ms[key]
-
-    def _costs(self, layers: Sequence[Layer], sublayers: int) -> list[float]:
-        # fsum, for sum() rounds in one way up to Python 3.11 and in another from 3.12 on.
-        latencies = [
-            fsum(self._milliseconds(target, layer.operator) for layer in layers) for target in self.latency_models
-        ]
-        return [*latencies, count_flops(layers), count_parameters(layers), sublayers]
-
-    def _released_flops(self, stage: Stage, position: int) -> list[float]:
-        """One entry where there is a budget of this kind."""
-        if self.budgets.released_flops is None:
-            return []
-        return [released_flops_of(stage_layers(stage, position, RELEASED_SIZE))]
+    def _costs(self, part: Part) -> list[float]:
+        return [resource.model.of(part) for resource in self.resources]
 
     def _stage_memory_bytes(self, position: int, layers: Sequence[Layer]) -> int:
         """Peak while a stage runs; from stage 4 on its input is also a feature that the neck still needs."""
@@ -151,92 +127,112 @@ class Problem:
         """What waits for the neck while a stage runs, beside its own input: during stage 5 the output of stage 3."""
         return self._feature_values(0, stage3_channels) * BYTES_PER_VALUE if position == STAGE_COUNT - 1 else 0
 
-    def end(self, widths: tuple[int, int, int]) -> tuple[FloatArray, float]:
-        """Costs [resources] and peak memory in bytes of neck and head on stages 3, 4, 5 of these widths."""
-        if widths not in self._ends:
-            layers = neck_and_head_layers(widths, self.space.neck_and_head(widths[0]), self.input_size)
+    def end(self, widths: State, index: int) -> tuple[FloatArray, float]:
+        """Costs [resources] and peak memory in bytes of the end `index` on stages 3, 4, 5 of these widths."""
+        if (widths, index) not in self._end_costs:
+            stage3, stage4, stage5 = widths
+            layers = neck_and_head_layers((stage3, stage4, stage5), self.ends[index], self.input_size)
             given = {
                 f"features.{stride}": self._feature_values(level, widths[level]) for level, stride in enumerate(STRIDES)
             }
             outputs = [layer.name for layer in layers if layer.name.startswith("output_")]
             memory_bytes = BYTES_PER_VALUE * peak_values(layers, given, outputs)
-            costs = np.zeros(len(self.resources))  # neck and head are no part of what the release counts
-            costs[: len(self.latency_models) + 3] = self._costs(layers, 0)
-            self._ends[widths] = (costs, memory_bytes)
-        return self._ends[widths]
+            self._end_costs[widths, index] = (np.array(self._costs(Part(layers)), np.float64), memory_bytes)
+        return self._end_costs[widths, index]
 
-    def moves(self, position: int, state: State) -> dict[State, tuple[npt.NDArray[np.intp], FloatArray]]:
-        """From a state: for each next state the stage choices that fit the memory, and their costs (last: with the end)."""
-        limit_bytes = self.budgets.memory_bytes or float("inf")
-        fits = self._memory_bytes[position] + self._waiting_bytes(position, state[0]) <= limit_bytes
+    def ends_on(self, stage3_channels: int) -> list[int]:
+        """The indices of the ends that go with a third stage of this width, ascending."""
+        designs = self.space.ends(stage3_channels)
+        return [index for index, design in enumerate(self.ends) if design in designs]
+
+    def moves(self, position: int, state: State) -> Moves:
+        """From a state: for each next state the choices that fit the memory, and their costs."""
+        if (position, state) not in self._moves:
+            of_position = self._end_moves(state) if position == STAGE_COUNT else self._stage_moves(position, state)
+            self._moves[position, state] = of_position
+        return self._moves[position, state]
+
+    def _stage_moves(self, position: int, state: State) -> Moves:
+        waiting = self._waiting_bytes(position, state[0])
+        fits = self._memory_bytes[position] + waiting <= (self.budgets.memory_bytes or float("inf"))
         groups: dict[State, list[int]] = {}
         for index, stage in enumerate(self.stages[position]):
             if stage.in_channels == state[1] and fits[index]:
-                stage3_channels = stage.out_channels if position == 2 else state[0]
-                groups.setdefault((stage3_channels, stage.out_channels), []).append(index)
-        moves = {}
-        for following, indices in groups.items():
-            chosen = np.array(indices, np.intp)
-            costs = self.costs[position][chosen]
-            if position == STAGE_COUNT - 1:
-                end_costs, end_memory_bytes = self.end((state[0], state[1], following[1]))
-                if end_memory_bytes > limit_bytes:
-                    continue
-                costs = costs + end_costs
-            moves[following] = (chosen, costs)
-        return moves
+                groups.setdefault(_after(position, state, stage.out_channels), []).append(index)
+        return {
+            following: (np.array(indices, np.intp), self.costs[position][indices])
+            for following, indices in groups.items()
+        }
+
+    def _end_moves(self, widths: State) -> Moves:
+        limit_bytes = self.budgets.memory_bytes or float("inf")
+        costs = {index: self.end(widths, index) for index in self.ends_on(widths[0])}
+        fitting = [index for index, (_, memory_bytes) in costs.items() if memory_bytes <= limit_bytes]
+        if not fitting:
+            return {}
+        return {COMPLETE: (np.array(fitting, np.intp), np.array([costs[index][0] for index in fitting]))}
 
     def detector(self, choice: Sequence[int]) -> Detector:
-        """The detector of five stage indices."""
-        return self.space.detector(self.stages[position][index] for position, index in enumerate(choice))
+        """The detector of the indices of five stages and an end."""
+        *stages, end = choice
+        backbone = Backbone(tuple(self.stages[position][index] for position, index in enumerate(stages)))
+        return Detector(backbone, self.ends[end])
 
     def least_memory_bytes(self) -> float:
         """The least peak memory of any network of the space."""
         peaks: dict[State, float] = {START: 0.0}
         for position, choices in enumerate(self.stages):
             reached: dict[State, float] = {}
-            for (stage3_channels, channels), before in peaks.items():
-                waiting = self._waiting_bytes(position, stage3_channels)
+            for state, before in peaks.items():
+                waiting = self._waiting_bytes(position, state[0])
                 for stage, memory_bytes in zip(choices, self._memory_bytes[position], strict=True):
-                    if stage.in_channels != channels:
-                        continue
-                    peak = max(before, float(memory_bytes) + waiting)
-                    if position == STAGE_COUNT - 1:
-                        peak = max(peak, self.end((stage3_channels, channels, stage.out_channels))[1])
-                    state = (stage.out_channels if position == 2 else stage3_channels, stage.out_channels)
-                    reached[state] = min(peak, reached.get(state, peak))
+                    if stage.in_channels == state[1]:
+                        after = _after(position, state, stage.out_channels)
+                        peak = max(before, float(memory_bytes) + waiting)
+                        reached[after] = min(peak, reached.get(after, peak))
             peaks = reached
-        return min(peaks.values())
+        return min(
+            max(peak, self.end(widths, index)[1]) for widths, peak in peaks.items() for index in self.ends_on(widths[0])
+        )
 
     def refuse_memory(self) -> BudgetError:
         """The error for a memory budget that no network meets."""
         limit_bytes = self.budgets.memory_bytes or 0.0
         return BudgetError(
-            f"no network of space '{self.space.name}' has memory <= {limit_bytes / 1e6:.6g} MB: the least possible is"
-            f" {self.least_memory_bytes() / 1e6:.6g} MB; raise this budget"
+            f"no network of space '{self.space.name}' has {_at_most(MEMORY, limit_bytes, self.least_memory_bytes())}"
         )
 
     def refuse(self, least: FloatArray) -> BudgetError:
         """The error for budgets that nothing meets; `least` [resources]: the least possible of each cost alone."""
         which = "" if self.budgets.memory_bytes is None else " within the memory budget"
-        for resource, value in zip(self.resources, least + self.constants, strict=True):
-            if value > resource.limit:
-                words = (
-                    f"no network of space '{self.space.name}'{which} has {resource.name} <="
-                    f" {_with_unit(resource, resource.limit)}: the least possible is"
-                    f" {_with_unit(resource, value)}; raise this budget"
-                )
-                target = resource.name.removeprefix("latency ")
-                if target == resource.name:
+        targets = {latency_cost(target): target for target in self.latency_models}
+        for (model, limit), value in zip(
+            ((entry.model, entry.limit) for entry in self.resources), least + self.constants, strict=True
+        ):
+            if value > limit:
+                words = f"no network of space '{self.space.name}'{which} has {_at_most(model.cost, limit, value)}"
+                if model.cost not in targets:
                     return BudgetError(words)
-                return LatencyBudgetError(words, target, resource.limit, float(value), resource.constant)
+                return LatencyBudgetError(words, targets[model.cost], limit, float(value), model.constant)
         return BudgetError(
             f"no network of space '{self.space.name}' meets all budgets together, though each alone could be met; "
             "raise one of them"
         )
 
 
-def _with_unit(resource: Resource, value: float) -> str:
-    if resource.name.startswith("latency"):
-        return f"{value:.6g} ms"
-    return f"{value:.6g}" if resource.name == "layers" else f"{value / 1e6:.6g} M"
+def _after(position: int, state: State, out_channels: int) -> State:
+    """The state after a stage of this width."""
+    if position == STAGE_COUNT - 1:
+        return (*state, out_channels)
+    return (out_channels if position == 2 else state[0], out_channels)
+
+
+def _as_suffix(end: NeckAndHead) -> str:
+    """How an end is written behind a backbone, so that equal results mean the least string."""
+    return "" if end == DEFAULT_NECK_AND_HEAD else str(end)
+
+
+def _at_most(cost: Cost, limit: float, least: float) -> str:
+    """A budget that cannot be met, with the least that could be."""
+    unit = cost.unit
+    return f"{cost.key} <= {unit.in_digits(limit)}: the least possible is {unit.in_digits(least)}; raise this budget"

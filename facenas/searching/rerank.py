@@ -20,7 +20,7 @@ def rerank(result: SearchResult, measure: Measure, seed: int = 0, progress: Prog
     value_of = naswot_score if measure is Measure.NASWOT else zen_score
     top: list[Candidate] = []
     for number, candidate in enumerate(result.top, 1):
-        value = value_of(parse_detector(candidate.architecture), result.settings.resolution_px, seed)
+        value = value_of(parse_detector(candidate.architecture), result.score.resolution_px, seed)
         top.append(replace(candidate, reranked={measure.value: round(value, 4)}))
         if progress is not None:
             progress(number, len(result.top))

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from facenas.architecture import Detector
-from facenas.cost import detector_costs
+from facenas.cost import FLOPS, LAYERS, MEMORY, PARAMS, RELEASED_FLOPS, detector_costs, latency_cost
 from facenas.errors import InputError
 from facenas.graph import inventory
 from facenas.latency.provenance import TableFacts
 from facenas.scoring.ddsar import ScoreSettings, ddsar_score, sar_scores
 from facenas.scoring.released import released_flops
-from facenas.searching.exact import ExactSearch, Labels
+from facenas.searching.exact import ExactSearch, PartialNetworks
 from facenas.searching.objective import Ranking
 from facenas.searching.problem import FloatArray, Problem
 
@@ -49,6 +49,14 @@ class Candidate:
     def found_ms(self) -> Mapping[str, float]:
         """The measurements and estimates, by target."""
         return {**self.measured_ms, **self.estimated_ms}
+
+    @property
+    def costs(self) -> dict[str, float]:
+        """What budgets can limit, by the key of the cost."""
+        costs = {latency_cost(target).key: value for target, value in self.latency_ms.items()}
+        counted = {FLOPS: self.flops, PARAMS: self.params, LAYERS: self.layers, MEMORY: self.peak_memory_bytes}
+        counted |= {RELEASED_FLOPS: self.released_flops or 0}
+        return costs | {cost.key: float(value) for cost, value in counted.items()}
 
     def to_json(self) -> dict[str, Any]:
         """All fields but the empty ones."""
@@ -90,7 +98,7 @@ class SearchResult:
 
     space: str
     input: str
-    settings: ScoreSettings
+    score: ScoreSettings
     budgets: Mapping[str, float]
     provenance: Mapping[str, str]
     top: tuple[Candidate, ...]
@@ -122,7 +130,7 @@ class SearchResult:
             "tightened_ms": dict(self.tightened_ms),
             "space": self.space,
             "input": self.input,
-            "score": asdict(self.settings),
+            "score": asdict(self.score),
             "budgets": dict(self.budgets),
             "percentiles": dict(self.percentiles),
             "provenance": dict(self.provenance),
@@ -154,7 +162,7 @@ def candidate_of(problem: Problem, detector: Detector) -> Candidate:
 
 
 def _chosen(problem: Problem, choice: Sequence[int]) -> Candidate:
-    """The candidate of five stage indices, with the value that the search maximised where that is not DDSAR."""
+    """The candidate of the indices of stages and end, with the value that the search maximised where that is not DDSAR."""
     candidate = candidate_of(problem, problem.detector(choice))
     if problem.ranking is Ranking.DDSAR:
         return candidate
@@ -174,7 +182,7 @@ def run_search(problem: Problem, *, top: int, provenance: Mapping[str, str]) -> 
     search = ExactSearch(problem)
     solution = search.enumerate_top(top, search.solve())
     certificate = Certificate(True, round(solution.bound, 9), problem.space.size, solution.labels)
-    front = _thin(search.frontier(0))
+    front = _thin(search.frontier(problem.tie_breakers[0]))
     seed = problem.seed if problem.ranking is Ranking.RANDOM else None
     return compose_result(
         problem, solution.choices, certificate, provenance, least=search.least, frontier=front.path, seed=seed
@@ -192,10 +200,10 @@ def compose_result(
     algorithm: str = "exact",
     seed: int | None = None,
 ) -> SearchResult:
-    """The result of a search that chose networks by their stage indices; `least` [resources]: least costs there are."""
-    limits = {resource.name: resource.limit for resource in problem.resources if np.isfinite(resource.limit)}
+    """The result of a search that chose networks by their indices; `least` [resources]: least costs there are."""
+    limits = {entry.model.cost.key: entry.limit for entry in problem.resources if np.isfinite(entry.limit)}
     if problem.budgets.memory_bytes is not None:
-        limits["memory"] = problem.budgets.memory_bytes
+        limits[MEMORY.key] = problem.budgets.memory_bytes
     return SearchResult(
         problem.space.name,
         str(problem.input_size),
@@ -212,7 +220,7 @@ def compose_result(
     )
 
 
-def _thin(front: Labels) -> Labels:
+def _thin(front: PartialNetworks) -> PartialNetworks:
     """At most FRONTIER_POINTS of a frontier, its ends among them, evenly along it."""
     if len(front) <= FRONTIER_POINTS:
         return front
@@ -228,17 +236,14 @@ def cost_ranges(problem: Problem, least: FloatArray) -> tuple[CostRange, ...]:
     """Where the budgets lie in the space: its least costs (exact), and median and largest of a seeded random sample."""
     generator = np.random.default_rng(0)
     sample = [
-        candidate_of(problem, detector)
+        candidate_of(problem, detector).costs
         for _, detector in zip(range(MEDIAN_SAMPLE), problem.space.random_detectors(generator), strict=False)
     ]
     ranges = []
     for index, resource in enumerate(problem.resources):
-        name = resource.name
-        if name.startswith("latency "):
-            values = [candidate.latency_ms[name.removeprefix("latency ")] for candidate in sample]
-        else:
-            values = [float(getattr(candidate, name)) for candidate in sample]
+        key = resource.model.cost.key
+        values = [costs[key] for costs in sample]
         limit = resource.limit if np.isfinite(resource.limit) else None
-        smallest = round(float(least[index] + resource.constant), 6)
-        ranges.append(CostRange(name, smallest, float(np.median(values)), float(max(values)), limit))
+        smallest = round(float(least[index] + resource.model.constant), 6)
+        ranges.append(CostRange(key, smallest, float(np.median(values)), float(max(values)), limit))
     return tuple(ranges)

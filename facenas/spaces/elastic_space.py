@@ -20,7 +20,7 @@ Below 4.4 ms lies only a smaller input: image, stem, neck and head alone take 2.
 - All widths but the two least are multiples of 16, the block of channels that runtimes compute. The lists are short, so
   that latency tables need hold 510 operators only.
 - Costs and scores are sums over stages given the width before each, and neck and head depend on the widths of stages 3, 4
-  and 5 alone: a search's state stays (width of stage 3, current width), which are 4 x 9 at most.
+  and 5 alone: a search's states are (width of stage 3, current width), and before the last choice these three widths.
 """
 
 import hashlib
@@ -33,6 +33,7 @@ import numpy as np
 
 from facenas.architecture import IMAGE_CHANNELS, STAGE_COUNT, Backbone, Detector, Family, NeckAndHead, Stage
 from facenas.errors import InputError
+from facenas.spaces.space import Space
 
 ELASTIC_NAMES = ("facenas-elastic",)
 
@@ -108,14 +109,20 @@ class ElasticSpace:
             for convs in self.head_convs
         )
 
+    @cached_property
+    def space(self) -> Space:
+        """The members as a search takes them."""
+        widths = ((IMAGE_CHANNELS,), *(choices.widths for choices in self.stages[:-1]))
+        stages = tuple(
+            tuple(stage for width in entering for stage in choices.stages(width))
+            for entering, choices in zip(widths, self.stages, strict=True)
+        )
+        return Space(self.name, stages, tuple((0, end) for end in self.ends))
+
     @property
     def size(self) -> int:
         """Number of members."""
-        ways = {width: len(self.ends) for width in self.stages[-1].widths}
-        for position in reversed(range(STAGE_COUNT)):
-            widths = self.stages[position - 1].widths if position else (IMAGE_CHANNELS,)
-            ways = {w: sum(ways[stage.out_channels] for stage in self.stages[position].stages(w)) for w in widths}
-        return ways[IMAGE_CHANNELS]
+        return self.space.size
 
     @property
     def digest(self) -> str:

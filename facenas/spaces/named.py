@@ -16,6 +16,7 @@ from pathlib import Path
 
 from facenas.architecture import IMAGE_CHANNELS, Family, NeckAndHead, Stage, round_to_multiple_of_8
 from facenas.errors import InputError
+from facenas.spaces.elastic_space import ELASTIC_NAMES, elastic_space
 from facenas.spaces.file import read_space
 from facenas.spaces.space import Space
 
@@ -139,7 +140,7 @@ def damofd_2_5g() -> Space:
 
 
 DEFAULT_SPACE = "facenas-edge"
-SPACE_NAMES = (DEFAULT_SPACE, "damofd-0.5g", "damofd-2.5g")
+SPACE_NAMES = (DEFAULT_SPACE, "damofd-0.5g", "damofd-2.5g", *ELASTIC_NAMES)
 
 
 def load_space(name: str) -> Space:
@@ -151,6 +152,8 @@ def load_space(name: str) -> Space:
             return damofd_0_5g()
         case "damofd-2.5g":
             return damofd_2_5g()
+        case _ if name in ELASTIC_NAMES:
+            return elastic_space(name).space
         case _ if name.endswith(".json"):
             return read_space(Path(name))
         case _:

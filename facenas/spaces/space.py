@@ -1,10 +1,11 @@
 """Search space: what each stage of a backbone may be, as plain data.
 
-A space lists the allowed stages position by position; a backbone of the space is a path whose widths agree, and the
-width of its third stage decides the neck and the head (the score cannot see them, so they must not be searched).
+A space lists the allowed stages position by position; a backbone of the space is a path whose widths agree. The width
+of its third stage decides which necks and heads go with it: one, so that a score that cannot see them has no say, or
+several, so that the search chooses.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,14 +13,17 @@ import numpy as np
 
 from facenas.architecture import IMAGE_CHANNELS, STAGE_COUNT, Backbone, Detector, NeckAndHead, Stage
 from facenas.errors import InputError
-from facenas.graph import inventory
+from facenas.graph import neck_and_head_layers, stage_layers
 from facenas.operators import Operator
 from facenas.units import Size
 
 
 @dataclass(frozen=True)
 class Space:
-    """`stages[i]`: the allowed stages at position i. `necks_and_heads`: (least width of stage 3, design), ascending."""
+    """`stages[i]`: the allowed stages at position i. `necks_and_heads`: (least width of stage 3, design), ascending.
+
+    Of the designs whose least width a third stage reaches, those with the largest go with it.
+    """
 
     name: str
     stages: tuple[tuple[Stage, ...], ...]
@@ -31,14 +35,24 @@ class Space:
         if not self.size:
             raise InputError(f"space '{self.name}' holds no network: no chain of its stages has agreeing widths")
 
-    def neck_and_head(self, stage3_channels: int) -> NeckAndHead:
-        """The neck and the head that go with a third stage of this width."""
-        return [design for least, design in self.necks_and_heads if least <= stage3_channels][-1]
+    def ends(self, stage3_channels: int) -> tuple[NeckAndHead, ...]:
+        """The necks and heads that go with a third stage of this width."""
+        reached = max(least for least, _ in self.necks_and_heads if least <= stage3_channels)
+        return tuple(design for least, design in self.necks_and_heads if least == reached)
 
-    def detector(self, stages: Iterable[Stage]) -> Detector:
-        """The detector of five chosen stages, with the neck and the head of this space."""
-        backbone = Backbone(tuple(stages))
-        return Detector(backbone, self.neck_and_head(backbone.stages[2].out_channels))
+    @property
+    def chooses_ends(self) -> bool:
+        """Whether any backbone goes with more than one neck and head."""
+        return len({least for least, _ in self.necks_and_heads}) < len(self.necks_and_heads)
+
+    def holds(self, detector: Detector) -> bool:
+        """Whether a detector is one of the space's, which have no landmarks."""
+        stages = detector.backbone.stages
+        return (
+            all(stage in choices for stage, choices in zip(stages, self.stages, strict=True))
+            and detector.neck_and_head in self.ends(stages[2].out_channels)
+            and not detector.landmarks
+        )
 
     def with_kernels(self, kernel_sizes: Collection[int]) -> "Space":
         """The networks whose kernels are all of these sizes. Raises InputError where there is none."""
@@ -50,7 +64,7 @@ class Space:
 
     @cached_property
     def continuations(self) -> tuple[dict[int, int], ...]:
-        """For each position, how many ways lead from an input width to the end of the backbone."""
+        """For each position, how many ways lead from an input width to the end, as if one neck and head went with each."""
         counts: list[dict[int, int]] = [{} for _ in range(STAGE_COUNT)]
         for position in reversed(range(STAGE_COUNT)):
             for stage in self.stages[position]:
@@ -61,7 +75,13 @@ class Space:
     @property
     def size(self) -> int:
         """Number of networks in the space."""
-        return self.continuations[0].get(IMAGE_CHANNELS, 0)
+        ways = {IMAGE_CHANNELS: 1}
+        for choices in self.stages[:3]:
+            reached: dict[int, int] = {}
+            for stage in choices:
+                reached[stage.out_channels] = reached.get(stage.out_channels, 0) + ways.get(stage.in_channels, 0)
+            ways = reached
+        return sum(count * len(self.ends(width)) * self.continuations[3].get(width, 0) for width, count in ways.items())
 
     def random_detectors(self, generator: np.random.Generator) -> Iterator[Detector]:
         """Detectors drawn evenly over widths, then over blocks, so that small ones are as frequent as large ones."""
@@ -82,20 +102,42 @@ class Space:
                 options = [stage for stage in options if stage.out_channels == width and stage.family is family]
                 stages.append(options[generator.integers(len(options))])
                 channels = width
-            yield self.detector(stages)
+            ends = self.ends(stages[2].out_channels)
+            # One end is not drawn, so that spaces without a choice give the same networks as before there was any.
+            end = ends[generator.integers(len(ends))] if len(ends) > 1 else ends[0]
+            yield Detector(Backbone(tuple(stages)), end)
 
     def operators(self, input_size: Size) -> frozenset[Operator]:
         """Every operator that a detector of the space can hold at one input size."""
-        return frozenset().union(*(inventory(detector, input_size) for detector in self.covering_detectors()))
+        stages: set[tuple[int, Stage]] = set()
+        ends: set[tuple[tuple[int, int, int], NeckAndHead]] = set()
+        for detector in self.covering_detectors():
+            chosen = detector.backbone.stages
+            stages |= set(enumerate(chosen))
+            widths = chosen[2].out_channels, chosen[3].out_channels, chosen[4].out_channels
+            ends.add((widths, detector.neck_and_head))
+        parts = [stage_layers(stage, position, input_size) for position, stage in stages]
+        parts += [neck_and_head_layers(widths, end, input_size) for widths, end in ends]
+        return frozenset(layer.operator for layers in parts for layer in layers)
 
     def covering_detectors(self) -> Iterator[Detector]:
-        """Detectors that together hold every stage of the space under every neck and head, in a fixed order."""
-        for _, design in self.necks_and_heads:
+        """Detectors that together hold every operator of the space, in a fixed order.
+
+        Every stage is in one with the first of the necks and heads that go together, and every width that a neck reads in
+        one with each of the others.
+        """
+        before: set[int] = set()
+        for least, design in self.necks_and_heads:
+            seen: set[tuple[int, int]] = set()
             for position, choices in enumerate(self.stages):
                 for stage in choices:
+                    if least in before and (position < 2 or (position, stage.out_channels) in seen):
+                        continue
                     chain = self._chain_through(position, stage, design, ())
                     if chain is not None:
-                        yield self.detector(chain)
+                        seen.add((position, stage.out_channels))
+                        yield Detector(Backbone(chain), design)
+            before.add(least)
 
     @cached_property
     def _first_stage_of_widths(self) -> tuple[dict[tuple[int, int], Stage], ...]:
@@ -111,7 +153,7 @@ class Space:
         here = len(chain)
         if here == STAGE_COUNT:
             return chain
-        if here == 3 and self.neck_and_head(chain[2].out_channels) != design:
+        if here == 3 and design not in self.ends(chain[2].out_channels):
             return None
         channels = chain[-1].out_channels if chain else IMAGE_CHANNELS
         options = (stage,) if here == position else tuple(self._first_stage_of_widths[here].values())

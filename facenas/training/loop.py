@@ -22,6 +22,8 @@ from facenas.devices.cpu import BFLOAT16_FLAGS, cores, cpu_flags
 from facenas.errors import InputError, TrainingError
 from facenas.networks.elastic_network import ElasticNetwork
 from facenas.networks.network import DetectorNetwork, preprocessed
+from facenas.progress import SILENT, Progress
+from facenas.shown import Rows, Shown, figures
 from facenas.spaces.elastic_space import ElasticSpace
 from facenas.training.curve import Curve
 from facenas.training.distributed import Processes, SynchronisedBatchNorm
@@ -31,7 +33,7 @@ from facenas.training.optimization import create_optimizer, floats_of, rate_fact
 from facenas.training.recipe import Pace, Recipe
 from facenas.training.samples import Batch, PhotoCache, batches
 from facenas.training.sandwich import sandwich_backward
-from facenas.training.state import Progress, load_state, restore_arrays, save_state, state_arrays
+from facenas.training.state import Reached, load_state, restore_arrays, save_state, state_arrays
 from facenas.training.teacher import Teacher
 from facenas.units import Size
 
@@ -39,16 +41,15 @@ CACHE_BYTES = 6_000_000_000
 _PHOTOS_NAMED = 3
 _LOSSES = ("score", "box", "landmark")
 
-Report = Callable[[int, int, str], None]
 Validate = Callable[[Checkpoint], Mapping[str, float | None]]
 
 
-@dataclass(frozen=True)
-class TrainingResult:
+@dataclass(frozen=True, repr=False)
+class TrainingResult(Shown):
     """`checkpoint`: the file with the best validated weights (the last ones where nothing was validated).
 
     `step` of `steps` were made; fewer than all where the time was up (`finished` False, and then the file may not be
-    there yet). `problems`: photos that turned out not to be readable, one line each.
+    there yet). `photos`: how many there are; `problems`: photos that turned out not to be readable, one line each.
     """
 
     checkpoint: Path
@@ -56,12 +57,35 @@ class TrainingResult:
     best: dict[str, float | None]
     step: int
     steps: int
+    photos: int
     problems: tuple[str, ...] = ()
 
     @property
     def finished(self) -> bool:
         """Whether the recipe's last step was made."""
         return self.step >= self.steps
+
+    def line(self) -> str:
+        """How far it is, and how good."""
+        best = "  ".join(f"{name} {value:.3f}" for name, value in self.best.items() if value is not None)
+        return f"step {self.step:,} of {self.steps:,}, best AP {best or 'not validated yet'}"
+
+    def tables(self) -> tuple[Rows, ...]:
+        """All figures."""
+        best = "  ".join(f"{name} {value:.3f}" for name, value in self.best.items() if value is not None)
+        rows = (
+            ("checkpoint", str(self.checkpoint) if self.checkpoint.exists() else "none yet"),
+            ("epochs", str(self.epochs)),
+            ("steps", f"{self.step:,} of {self.steps:,}{'' if self.finished else '; go on with --resume'}"),
+            ("best AP", best or "not validated yet"),
+        )
+        return (figures("trained", rows),)
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields of the command line's contract."""
+        checkpoint = str(self.checkpoint) if self.checkpoint.exists() else None
+        progress = {"finished": self.finished, "step": self.step, "steps": self.steps}
+        return {"checkpoint": checkpoint, "epochs": self.epochs, "best": self.best, **progress}
 
 
 class Trainer:
@@ -100,7 +124,7 @@ class Trainer:
         self.optimizer = create_optimizer(self.network, recipe)
         self.half_precision = _bfloat16_is_faster(self.network.detector, self.device)
         self.curve = Curve(out / "training.jsonl")
-        self.progress = Progress(0, None, {}, None if self.init is None else asdict(self.init))
+        self.reached = Reached(0, None, {}, None if self.init is None else asdict(self.init))
         self.step = 0
         self.saved_step: int | None = None
         self.best: dict[str, float | None] = {}
@@ -116,7 +140,7 @@ class Trainer:
         self,
         dataset: Dataset,
         *,
-        report: Report,
+        progress: Progress = SILENT,
         validate: Validate | None = None,
         pace: Pace = Pace(),
         strict: bool = False,
@@ -147,7 +171,7 @@ class Trainer:
             if self.step % pace.log_steps == 0 or self.step == end:
                 crops_per_s = (self.step - first) * self.recipe.batch_size / (time.monotonic() - started)
                 self._log(losses, total, crops_per_s)
-            report(self.step, end, "training")
+            progress(self.step, end, "training")
             if validate is not None and (self.step % validate_steps == 0 or self.step == end):
                 self._validate(validate)
             late = pace.max_seconds is not None and self._agreed(time.monotonic() - started > pace.max_seconds)
@@ -160,15 +184,15 @@ class Trainer:
         if self.step >= total and self.processes.main and not best.exists():
             save_checkpoint(best, self.average_checkpoint())
         problems = tuple(cache.problems.values())
-        return TrainingResult(best, self.recipe.epochs, self.best, self.step, total, problems)
+        return TrainingResult(best, self.recipe.epochs, self.best, self.step, total, len(dataset.photos), problems)
 
     def _require_photos(self, dataset: Dataset) -> None:
-        if self.progress.photos not in (None, len(dataset.photos)):
+        if self.reached.photos not in (None, len(dataset.photos)):
             raise InputError(
-                f"{self.out / 'last.safetensors'} was trained on {self.progress.photos} photos, {dataset.name} has"
+                f"{self.out / 'last.safetensors'} was trained on {self.reached.photos} photos, {dataset.name} has"
                 f" {len(dataset.photos)}; choose another --out or the same photos"
             )
-        self.progress = replace(self.progress, photos=len(dataset.photos))
+        self.reached = replace(self.reached, photos=len(dataset.photos))
 
     def _agreed(self, wish: bool) -> bool:
         """Whether any process wishes it, so that all stop at the same step."""
@@ -245,28 +269,28 @@ class Trainer:
         """The weights to use so far: their running average."""
         tensors = {name: tensor.cpu().numpy() for name, tensor in self.average.items()}
         origin = {"data": self.data_name, "recipe": asdict(self.recipe), "step": self.step, "figures": self.best}
-        if self.progress.init is not None:
-            origin["init"] = self.progress.init
+        if self.reached.init is not None:
+            origin["init"] = self.reached.init
         return Checkpoint(self.network.detector, self.input_size, tensors, origin, self.space)
 
     def _save_state(self) -> None:
-        self.progress = replace(self.progress, step=self.step, best=self.best)
+        self.reached = replace(self.reached, step=self.step, best=self.best)
         if self.processes.main:
             arrays = state_arrays(self.network, self.average, self.optimizer)
             of = Checkpoint(self.network.detector, self.input_size, arrays, {}, self.space)
-            save_state(self.out / "last.safetensors", of, self.recipe, self.data_name, self.progress)
+            save_state(self.out / "last.safetensors", of, self.recipe, self.data_name, self.reached)
         self.saved_step = self.step
 
     def resume(self) -> None:
         """Go on from `last.safetensors` if it exists. Raises InputError where it is of another network or recipe."""
         path = self.out / "last.safetensors"
         if path.exists():
-            progress, arrays = load_state(path, self.network.detector, self.space, self.recipe, self.network)
-            if self.init is not None and progress.init != asdict(self.init):
+            reached, arrays = load_state(path, self.network.detector, self.space, self.recipe, self.network)
+            if self.init is not None and reached.init != asdict(self.init):
                 raise InputError(f"{path} did not start from {self.init.file}; choose another --out, or no --init")
             restore_arrays(arrays, self.network, self.average, self.optimizer)
-            self.progress, self.step, self.best = progress, progress.step, dict(progress.best)
-            self.saved_step = progress.step
+            self.reached, self.step, self.best = reached, reached.step, dict(reached.best)
+            self.saved_step = reached.step
         if self.processes.main:
             self.curve.cut(self.step)
 

@@ -1,6 +1,5 @@
 """A training from its photos to its best checkpoint, validated as deployed: folded, in ONNX Runtime, with the one decoder."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,8 +8,9 @@ from facenas.architecture import Detector
 from facenas.checkpoint import Checkpoint
 from facenas.detector.face_detector import FaceDetector
 from facenas.evaluation.evaluation_set import EvaluationSet
-from facenas.evaluation.protocols import average_precisions, evaluate
+from facenas.evaluation.protocols import evaluate
 from facenas.exporters.onnx import export_checkpoint
+from facenas.progress import SILENT, Progress
 from facenas.spaces.elastic_space import ElasticSpace
 from facenas.training.distributed import joined_processes
 from facenas.training.loop import Trainer, TrainingResult, Validate
@@ -26,7 +26,7 @@ _LONG_SIDE_PX = 640
 
 
 @dataclass(frozen=True)
-class TrainingSettings:
+class SessionSettings:
     """`init`: a checkpoint to start from; `teacher`: a detector to learn from beside the labels; `max_seconds`: then it
     stops, to go on later; `strict`: a photo that cannot be decoded is refused."""
 
@@ -42,10 +42,9 @@ def train_detector(
     recipe: Recipe,
     photos: TrainingPhotos,
     out: Path,
-    report: Callable[[int, int, str], None],
+    progress: Progress = SILENT,
     *,
-    settings: TrainingSettings = TrainingSettings(),
-    note: Callable[[str], None] | None = None,
+    settings: SessionSettings = SessionSettings(),
 ) -> TrainingResult:
     """Train a detector, or a space's supernet, in folder `out`, or go on with what it holds; with torchrun, together with
     the other processes.
@@ -65,8 +64,8 @@ def train_detector(
             processes=processes,
         )
         trainer.resume()
-        if note is not None and trainer.init is not None and trainer.step == 0:
-            note(trainer.init.summary)
+        if trainer.init is not None and trainer.step == 0:
+            progress.note(trainer.init.summary)
         judge: Validate = partial(validate, photos.validation, out)
         every = max(1, recipe.epochs // VALIDATIONS)
         if isinstance(subject, ElasticSpace):
@@ -76,7 +75,7 @@ def train_detector(
             photos.train,
             validate=judge,
             pace=Pace(validate_epochs=every, max_seconds=settings.max_seconds),
-            report=report,
+            progress=progress,
             strict=settings.strict,
         )
 
@@ -87,4 +86,4 @@ def validate(photos: EvaluationSet, out: Path, checkpoint: Checkpoint) -> dict[s
     export_checkpoint(checkpoint, path, dynamic=False)
     face_detector = FaceDetector(path, long_side_px=_LONG_SIDE_PX)
     path.unlink()
-    return average_precisions(evaluate(face_detector, photos, lambda *_: None))
+    return evaluate(face_detector, photos).average_precisions

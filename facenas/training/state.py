@@ -20,7 +20,7 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True)
-class Progress:
+class Reached:
     """How far a training is. `photos`: how many it trains on (None before it began); `init`: where its weights began."""
 
     step: int
@@ -63,15 +63,15 @@ def restore_arrays(
         optimizer.state[parameter] = moments
 
 
-def save_state(path: Path, state: Checkpoint, recipe: Recipe, data_name: str, progress: Progress) -> None:
+def save_state(path: Path, state: Checkpoint, recipe: Recipe, data_name: str, reached: Reached) -> None:
     """Write the state atomically: a checkpoint of all arrays, without an origin yet."""
-    origin = {**asdict(progress), "recipe": asdict(recipe), "data": data_name}
+    origin = {**asdict(reached), "recipe": asdict(recipe), "data": data_name}
     save_checkpoint(path, replace(state, origin=origin))
 
 
 def load_state(
     path: Path, detector: Detector, space: TrainedSpace | None, recipe: Recipe, network: nn.Module
-) -> tuple[Progress, Arrays]:
+) -> tuple[Reached, Arrays]:
     """Read a state to go on from. Raises InputError where it is of another network, space or recipe, or no state."""
     state = load_checkpoint(path, supernet=True)
     if _digest(state.space) != _digest(space):
@@ -85,8 +85,8 @@ def load_state(
     if changed := recipe.differences(state.origin["recipe"]):
         raise InputError(f"{path} was trained with another {', '.join(changed)}; choose another --out or the same")
     origin = state.origin
-    progress = Progress(int(origin["step"]), origin.get("photos"), dict(origin["best"]), origin.get("init"))
-    return progress, state.tensors
+    reached = Reached(int(origin["step"]), origin.get("photos"), dict(origin["best"]), origin.get("init"))
+    return reached, state.tensors
 
 
 def _digest(space: TrainedSpace | None) -> str:

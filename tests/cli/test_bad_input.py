@@ -153,6 +153,6 @@ def test_unwritable_output(facenas: Run, tmp_path: Path) -> None:
 
 
 def test_model_made_for_another_size_keeps_its_size(model: Path) -> None:
-    from facenas.detector.face_detector import FaceDetector
+    from facenas.exporters.formats import description_of
 
-    assert FaceDetector(model).description.input_size == Size(128, 96)
+    assert description_of(model).input_size == Size(128, 96)

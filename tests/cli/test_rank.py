@@ -18,11 +18,21 @@ OTHER = NET.replace("(8,8,2,1)", "(8,8,2,2)", 1)
 @pytest.fixture
 def search_file(tmp_path: Path) -> Path:
     """A search result of two tiny candidates, as far as a ranking looks at it."""
+    costs = dict.fromkeys(("flops", "params", "layers", "peak_memory_bytes"), 1)
     top = [
-        {"architecture": net, "ddsar": value, "latency_ms": {"cpu": value / 4}} for net, value in ((NET, 4), (OTHER, 5))
+        {"architecture": net, "ddsar": value, "latency_ms": {"cpu": value / 4}, **costs}
+        for net, value in ((NET, 4), (OTHER, 5))
     ]
     score = {"alpha": 0.25, "resolution_px": 224, "stage_weights": [1, 1, 1, 1, 1]}
-    value = {"top": top, "provenance": {"cpu": "measured"}, "input": "96x64", "score": score}
+    certificate = {"optimal": True, "bound": 5.0, "space_size": 2, "labels": 2}
+    value = {
+        "top": top,
+        "provenance": {"cpu": "measured"},
+        "input": "96x64",
+        "score": score,
+        "certificate": certificate,
+    }
+    value |= {"space": "tiny", "budgets": {}, "frontier": [], "ranges": []}
     path = tmp_path / "search" / "search.json"
     path.parent.mkdir()
     path.write_text(json.dumps(value))

@@ -32,7 +32,7 @@ def photos(shared_dir: Path) -> EvaluationSet:
 )
 def test_known_figures(shared_dir: Path, photos: EvaluationSet, name: str) -> None:
     assert len(photos.photos) == 100
-    result = evaluate(Baseline(shared_dir / "models" / f"{name}.onnx"), photos, lambda *_: None)
+    result = evaluate(Baseline(shared_dir / "models" / f"{name}.onnx"), photos)
     assert (result.easy, result.medium, result.hard) == pytest.approx(KNOWN[name], abs=0.005)
 
 

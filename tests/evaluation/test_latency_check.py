@@ -40,9 +40,7 @@ def test_bursts_are_waited_for(
         value = left.pop(0)
         return [Latency(value, value, 0.1, 36, 0.0, value)]
 
-    check = check_latency(
-        path, resolve_target("cpu"), None, BUDGET, lambda *_: None, measure=measure, sleep=slept.append
-    )
+    check = check_latency(path, resolve_target("cpu"), None, BUDGET, measure=measure, sleep=slept.append)
     assert not left
     assert tuple(slept) == tuple(pauses_s)
     assert check.measured_ms == min(passes_ms)

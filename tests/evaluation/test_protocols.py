@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from facenas.exporters.onnx import export_checkpoint
 from helpers.random_networks import TINY, confident_checkpoint
+from helpers.told import Told
 
 from facenas.data.synthetic import write_synthetic_set
 from facenas.detector.face_detector import FaceDetector
@@ -17,9 +18,7 @@ from facenas.evaluation.evaluation_set import EvaluationSet, load_evaluation_set
 from facenas.evaluation.protocols import (
     EVALUATION_MIN_SCORE,
     Detect,
-    average_precisions,
     evaluate,
-    evaluation_to_json,
     open_detector,
 )
 from facenas.pipeline.faces import Faces, FloatArray
@@ -50,22 +49,22 @@ def oracle(photos: EvaluationSet, share: float = 1.0) -> Detect:
 
 def test_an_oracle_is_perfect_and_half_an_oracle_half_so(photos: EvaluationSet) -> None:
     reports: list[tuple[int, int, str]] = []
-    whole = evaluate(oracle(photos), photos, lambda *report: reports.append(report))
-    assert average_precisions(whole) == {"easy": None, "medium": None, "hard": None, "all": 1.0}
+    whole = evaluate(oracle(photos), photos, Told(lambda *report: reports.append(report)))
+    assert whole.average_precisions == {"easy": None, "medium": None, "hard": None, "all": 1.0}
     assert reports == [(number, 4, "evaluating") for number in range(1, 5)]
-    half = average_precisions(evaluate(oracle(photos, 0.5), photos, lambda *_: None))["all"]
+    half = evaluate(oracle(photos, 0.5), photos).average_precisions["all"]
     faces = sum(len(truth.boxes) for truth in photos.ground_truth)
     found = sum(round(0.5 * len(truth.boxes)) for truth in photos.ground_truth)
     assert half == pytest.approx(found / faces, abs=0.01)
 
 
 def test_a_detector_that_finds_nothing_has_no_precision(photos: EvaluationSet) -> None:
-    assert average_precisions(evaluate(oracle(photos, 0.0), photos, lambda *_: None))["all"] == 0.0
+    assert evaluate(oracle(photos, 0.0), photos).average_precisions["all"] == 0.0
 
 
 def test_the_fields_of_the_contract(photos: EvaluationSet) -> None:
-    value = evaluation_to_json(evaluate(oracle(photos), photos, lambda *_: None), "vga")
-    assert value["protocol"] == "vga"
+    value = evaluate(oracle(photos), photos).to_json()
+    assert value["protocol"] == "all faces, matched as in WIDER FACE"
     assert (value["easy"], value["medium"], value["hard"]) == (None, None, None)
     assert value["images"] == 4
     assert value["faces"] == sum(len(truth.boxes) for truth in photos.ground_truth)
@@ -101,4 +100,4 @@ def test_a_photo_that_vanished_is_named(tmp_path: Path) -> None:
     photos = load_evaluation_set(tmp_path)
     photos.photos[0].unlink()
     with pytest.raises(InputError, match=r"cannot read photo .*\.jpg"):
-        evaluate(oracle(photos), photos, lambda *_: None)
+        evaluate(oracle(photos), photos)

@@ -32,10 +32,6 @@ SIZE = Size(160, 128)
 NO_LATENCY = LatencyCheck("cpu")
 
 
-def silent(*_: object) -> None:
-    """No report."""
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint, its export, and photos."""
@@ -63,7 +59,7 @@ def photos(folder: Path) -> EvaluationSet:
 
 def verified(folder: Path, photos: EvaluationSet, name: str = "good.onnx", reference: str = "") -> Verification:
     path = folder / (reference or "checkpoint.safetensors")
-    return verify(folder / name, path, photos, NO_LATENCY, Limits(), silent)
+    return verify(folder / name, path, photos, NO_LATENCY, Limits())
 
 
 def failed(verification: Verification) -> set[str]:
@@ -91,11 +87,11 @@ def test_a_good_export_passes(folder: Path, photos: EvaluationSet, reference: st
     assert verification.boxes is not None
     assert verification.boxes.matched == 1.0
     assert verification.boxes.reference_faces > 20
-    assert verification.ap_drop == 0.0
-    assert verification.artefact_ap["all"] is not None
-    assert verification.artefact_ap["all"] > 0.9
-    assert set(verification.tensors) == {"output_8", "output_16", "output_32"}
-    for parity in verification.tensors.values():
+    assert verification.ap.drop == 0.0
+    assert verification.ap.artefact["all"] is not None
+    assert verification.ap.artefact["all"] > 0.9
+    assert set(verification.tensor) == {"output_8", "output_16", "output_32"}
+    for parity in verification.tensor.values():
         assert parity.max_abs is not None
         assert parity.max_abs < 1e-4
     value = json.loads(json.dumps(verification.to_json(), allow_nan=False))
@@ -122,9 +118,9 @@ def test_one_changed_weight_is_caught_by_the_tensors(folder: Path, photos: Evalu
     verification = verified(folder, photos, broken_copy(folder, "weight.onnx", change))
     assert "tensors" in failed(verification)
     assert not verification.passed
-    assert "'output_8'" in str(verification.departure)
+    assert "'output_8'" in str(verification.first_departure)
     assert "'output_8'" in str(verification.to_json()["first_departure"])
-    unchanged = verification.tensors["output_16"].max_abs
+    unchanged = verification.tensor["output_16"].max_abs
     assert unchanged is not None
     assert unchanged < 1e-4
 
@@ -138,7 +134,7 @@ def test_another_preprocessing_is_caught_by_the_tensors(
     name = broken_copy(folder, "mean.onnx", lambda model: redescribe(model, preprocessing=preprocessing))
     verification = verified(folder, photos, name)
     assert "tensors" in failed(verification)
-    assert "the network's input" in str(verification.departure)
+    assert "the network's input" in str(verification.first_departure)
 
 
 def test_a_stricter_suppression_is_caught_by_the_boxes(folder: Path, photos: EvaluationSet) -> None:
@@ -146,15 +142,15 @@ def test_a_stricter_suppression_is_caught_by_the_boxes(folder: Path, photos: Eva
     verification = verified(folder, photos, name)
     assert "boxes" in failed(verification)
     assert "tensors" not in failed(verification)
-    assert "no layer departs" in str(verification.departure)
+    assert "no layer departs" in str(verification.first_departure)
 
 
 def test_a_laxer_suppression_is_caught_by_the_average_precision(folder: Path, photos: EvaluationSet) -> None:
     name = broken_copy(folder, "lax.onnx", lambda model: redescribe(model, nms_iou=0.9))
     verification = verified(folder, photos, name)
     assert failed(verification) == {"average precision"}
-    assert verification.ap_drop is not None
-    assert verification.ap_drop > 0.05
+    assert verification.ap.drop is not None
+    assert verification.ap.drop > 0.05
 
 
 def test_weights_that_are_not_finite_are_caught_by_the_tensors(folder: Path, photos: EvaluationSet) -> None:
@@ -248,13 +244,13 @@ def test_a_stale_export_is_caught_by_the_tensors(folder: Path, photos: Evaluatio
     export_checkpoint(confident_checkpoint(TINY, SIZE, seed=1), folder / "stale.onnx", dynamic=False)
     verification = verified(folder, photos, "stale.onnx")
     assert "tensors" in failed(verification)
-    assert "layer 'backbone.stage1.0'" in str(verification.departure)
+    assert "layer 'backbone.stage1.0'" in str(verification.first_departure)
 
 
 def test_a_drop_of_precision_may_be_set(folder: Path, photos: EvaluationSet) -> None:
     name = broken_copy(folder, "lax2.onnx", lambda model: redescribe(model, nms_iou=0.9))
     path = folder / "checkpoint.safetensors"
-    assert verify(folder / name, path, photos, NO_LATENCY, Limits(ap_drop=0.9), silent).passed
+    assert verify(folder / name, path, photos, NO_LATENCY, Limits(ap_drop=0.9)).passed
 
 
 def test_a_target_that_is_not_here_leaves_every_gate_unmeasured(
@@ -263,7 +259,7 @@ def test_a_target_that_is_not_here_leaves_every_gate_unmeasured(
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
     bf16 = resolve_target("cpu-openvino-bf16")
     checkpoint = folder / "checkpoint.safetensors"
-    verification = verify(folder / "good.onnx", checkpoint, photos, NO_LATENCY, Limits(), silent, bf16)
+    verification = verify(folder / "good.onnx", checkpoint, photos, NO_LATENCY, Limits(), target=bf16)
     assert {gate.passed for gate in verification.gates} == {None}
     assert "bfloat16" in verification.gates[0].note
     assert not verification.all_measured
@@ -273,7 +269,7 @@ def test_a_target_that_is_not_here_leaves_every_gate_unmeasured(
 
 def test_a_gate_that_was_not_tried_is_neither_passed_nor_failed(folder: Path, photos: EvaluationSet) -> None:
     check = LatencyCheck("cpu", 5.0, 9.0, 5.0)
-    slow = verify(folder / "good.onnx", folder / "good.onnx", photos, check, Limits(), silent)
+    slow = verify(folder / "good.onnx", folder / "good.onnx", photos, check, Limits())
     assert failed(slow) == {"latency as predicted", "latency within budget"}
     assert slow.all_measured
     assert not slow.passed

@@ -8,13 +8,16 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from facenas.architecture import Backbone, Detector, Family, NeckAndHead, Stage
+from facenas.architecture import DEFAULT_NECK_AND_HEAD, Backbone, Detector, Family, NeckAndHead, Stage
 from facenas.cost import count_flops, count_parameters, detector_costs
+from facenas.errors import InputError
 from facenas.graph import IMAGE, Graph, Layer, backbone_layers, build_graph, inventory
 from facenas.operators import Operator
 from facenas.scoring.ddsar import ScoreSettings, ddsar_score, sar_scores
 from facenas.searching.budgets import Budgets
-from facenas.searching.problem import LatencyModel, Problem
+from facenas.searching.costs import LatencyModel
+from facenas.searching.problem import Problem
+from facenas.spaces.elastic_space import ElasticSpace, StageChoices
 from facenas.spaces.space import Space
 from facenas.units import Size
 
@@ -67,6 +70,28 @@ def random_space(seed: int, choices: int) -> Space:
     return Space(f"random-{seed}", tuple(positions), necks_and_heads)
 
 
+def random_elastic_space(seed: int) -> Space:
+    """A slice space of some thousand networks: one or two widths, inner widths and depths a stage, four or eight ends."""
+    generator = np.random.default_rng(seed)
+
+    def some(values: tuple[int, ...], count: int) -> tuple[int, ...]:
+        return tuple(sorted(generator.choice(values, count, replace=False).tolist()))
+
+    while True:
+        stages = [StageChoices(some((8, 16), 1)), StageChoices(some((8, 16, 24), 2))]
+        stages += [
+            StageChoices(some((8, 16, 24, 32, 48), 2), some((8, 16, 24, 32), int(generator.integers(1, 3))), depths)
+            for depths in ((1,), some((1, 2, 3), 2), some((1, 2, 3), 2))
+        ]
+        choices = some((8, 16, 24), 2), some((8, 16, 32), 2), some((1, 2, 3), int(generator.integers(1, 3)))
+        try:
+            space = ElasticSpace(f"elastic-{seed}", tuple(stages), *choices).space
+        except InputError:  # its largest, middle or smallest network is none
+            continue
+        if 300 <= space.size <= 20_000:
+            return space
+
+
 def _random_stage(generator: np.random.Generator, in_channels: int, out_channels: int) -> Stage:
     family = tuple(Family)[generator.integers(4)]
     kernel_size, second, bottleneck, expansion, sublayers = (
@@ -108,15 +133,16 @@ def random_budgets(everything: "Everything", generator: np.random.Generator) -> 
 
 @dataclass(frozen=True, eq=False)
 class Everything:
-    """Every network of a space as a row of stage indices `choices` [n, 5], with its score and its costs [n] by name.
+    """Every network of a space as a row `choices` [n, 6] of indices of stages and end, with score and costs [n] by name.
 
-    The parts of a network are taken from whole networks that hold them, by the names of their layers, and not from the
-    functions that the search takes them from.
+    `end_values` [ends]: what an end adds to the score. The parts of a network are taken from whole networks that hold
+    them, by the names of their layers, and not from the functions that the search takes them from.
     """
 
     space: Space
     tables: Mapping[str, LatencyModel]
     settings: ScoreSettings = field(default_factory=ScoreSettings)
+    end_values: FloatArray | None = None
 
     @cached_property
     def stages(self) -> list[list[Stage]]:
@@ -124,23 +150,34 @@ class Everything:
         return [sorted(choices, key=str) for choices in self.space.stages]
 
     @cached_property
+    def ends(self) -> list[NeckAndHead]:
+        """All necks and heads, in the order of the suffixes that they are written as."""
+        of_space = {end for _, end in self.space.necks_and_heads}
+        return sorted(of_space, key=lambda end: "" if end == DEFAULT_NECK_AND_HEAD else str(end))
+
+    @cached_property
     def choices(self) -> IntArray:
-        """All chains whose widths agree."""
+        """All chains whose widths agree, each with every end that goes with the width of its third stage."""
         chains = np.array([[i] for i, stage in enumerate(self.stages[0]) if stage.in_channels == 3], np.intp)
         for position in range(1, 5):
             before = np.array([stage.out_channels for stage in self.stages[position - 1]])[chains[:, -1]]
             entering = np.array([stage.in_channels for stage in self.stages[position]])
             row, index = np.nonzero(before[:, None] == entering)
             chains = np.concatenate([chains[row], index[:, None]], axis=1)
-        return chains
+        widths = np.array([stage.out_channels for stage in self.stages[2]])[chains[:, 2]]
+        goes_with = np.array([[end in self.space.ends(int(width)) for end in self.ends] for width in widths])
+        row, index = np.nonzero(goes_with)
+        return np.concatenate([chains[row], index[:, None]], axis=1)
 
     def detector(self, row: int) -> Detector:
         """The detector of a row."""
-        return self.space.detector(self.stages[position][index] for position, index in enumerate(self.choices[row]))
+        *stages, end = self.choices[row]
+        backbone = Backbone(tuple(self.stages[position][index] for position, index in enumerate(stages)))
+        return Detector(backbone, self.ends[end])
 
     @cached_property
     def score(self) -> FloatArray:
-        """DDSAR."""
+        """DDSAR, and what ends add to it."""
         total = np.zeros(len(self.choices))
         for position in range(5):
             rows, part = np.unique(self.choices[:, position], return_index=True)
@@ -149,7 +186,7 @@ class Everything:
                 sar = sar_scores(self.detector(int(row)).backbone, self.settings)[position]
                 scores[index] = self.settings.stage_weights[position] * sar
             total += scores[self.choices[:, position]]
-        return total
+        return total if self.end_values is None else total + self.end_values[self.choices[:, 5]]
 
     @cached_property
     def costs(self) -> dict[str, FloatArray]:
@@ -162,7 +199,8 @@ class Everything:
             axis=1,
         )
         # A stage's memory depends on itself and on the width of stage 3, which waits for the neck meanwhile.
-        keys = [np.stack([self.choices[:, position], widths[:, 0]], axis=1) for position in range(5)] + [widths]
+        keys = [np.stack([self.choices[:, position], widths[:, 0]], axis=1) for position in range(5)]
+        keys.append(np.concatenate([widths, self.choices[:, 5:]], axis=1))
         names = [*(f"latency {name}" for name in self.tables), "flops", "params", "memory"]
         costs = {name: np.zeros(len(self.choices)) for name in names}
         for part, key in enumerate(keys):
@@ -228,7 +266,7 @@ class Everything:
 
     def best_first(self, rows: IntArray) -> IntArray:
         """`rows` by score, then latency (target by target), then FLOPs, then the architecture string."""
-        keys = [self.choices[rows, position] for position in reversed(range(5))]
+        keys = [self.choices[rows, position] for position in reversed(range(6))]
         latencies = [self.costs[f"latency {name}"][rows] for name in self.tables]
         keys += [self.costs["flops"][rows], *reversed(latencies), -np.round(self.score[rows] * 1e9)]
         return rows[np.lexsort(keys)]
@@ -276,4 +314,7 @@ def bytes_alive_by_layer(graph: Graph) -> list[tuple[Layer, int]]:
 
 def problem_of(everything: Everything, budgets: Budgets) -> Problem:
     """The same space, tables and settings as the search takes them."""
-    return Problem(everything.space, everything.settings, SIZE, everything.tables, budgets)
+    problem = Problem(everything.space, everything.settings, SIZE, everything.tables, budgets)
+    if everything.end_values is not None:
+        problem.scores = (*problem.scores[:5], everything.end_values)
+    return problem

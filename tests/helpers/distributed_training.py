@@ -29,7 +29,7 @@ def train(data: Path, out: Path, batch_size: int) -> None:
         trainer = loop.Trainer(DETECTOR, Size(64, 64), recipe, out, "tiny", processes=processes)
         torch.set_num_threads(1)
         trainer.resume()
-        trainer.run(open_dataset(data), report=lambda *_: None, pace=Pace(log_steps=1))
+        trainer.run(open_dataset(data), pace=Pace(log_steps=1))
 
 
 if __name__ == "__main__":

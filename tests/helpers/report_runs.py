@@ -56,7 +56,7 @@ def prediction() -> dict[str, Any]:
         "operators": [
             {
                 "operator": str(operator),
-                "latency_us": weight * scale,
+                **dict.fromkeys(("latency_us", "low_us", "high_us"), weight * scale),
                 "source": "interpolated" if index % 9 == 4 else "table",
             }
             for index, (operator, weight) in enumerate(zip(operators, weights, strict=True))

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import torch
 
+from facenas.progress import SILENT, Progress
 from facenas.ranking import halving as rank
 from facenas.ranking.contenders import gather_contenders
 from facenas.training.photos import TrainingPhotos, training_photos
 from facenas.training.recipe import Pace, Recipe
 from facenas.units import Size
+from helpers.told import Told
 
 ARCHITECTURES = tuple(
     f"SuperConvK3BNRELU(3,8,2,1)SuperConvK3BNRELU(8,{width},2,1)SuperConvK3BNRELU({width},8,2,1)"
@@ -21,7 +23,7 @@ ARCHITECTURES = tuple(
     for width in (8, 16, 24)
 )
 RECIPE = Recipe(size_px=64, batch_size=2)
-SETTINGS = rank.RankSettings(RECIPE, 2, Size(64, 64))
+SETTINGS = rank.HalvingSettings(RECIPE, 2, Size(64, 64))
 
 
 def photos_of(data: Path) -> TrainingPhotos:
@@ -30,11 +32,11 @@ def photos_of(data: Path) -> TrainingPhotos:
 
 
 def rank_tiny(
-    data: Path, out: Path, run_tasks: rank.RunTasks = rank.one_after_another, report: rank.Report = lambda *_: None
+    data: Path, out: Path, run_tasks: rank.RunTasks = rank.one_after_another, progress: Progress = SILENT
 ) -> rank.Ranking:
     """Three networks in two rungs."""
     contenders = gather_contenders(None, 1, ARCHITECTURES)
-    return rank.rank(contenders.entries, photos_of(data), SETTINGS, out, run_tasks, report, details={"data": "tiny"})
+    return rank.rank(contenders.entries, photos_of(data), SETTINGS, out, run_tasks, progress, details={"data": "tiny"})
 
 
 if __name__ == "__main__":
@@ -44,5 +46,5 @@ if __name__ == "__main__":
         Path(sys.argv[1]),
         Path(sys.argv[2]),
         every_step,
-        lambda step, _, what: print(f"{what}: step {step}", flush=True),
+        Told(lambda step, _, what: print(f"{what}: step {step}", flush=True)),
     )

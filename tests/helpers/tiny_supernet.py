@@ -16,6 +16,7 @@ from facenas.training.distributed import joined_processes
 from facenas.training.recipe import Pace, Recipe
 from facenas.units import Size
 from helpers.tiny_elastic import TINY_SPACE
+from helpers.told import Told
 
 RECIPE = Recipe(epochs=8, size_px=64, batch_size=2)
 PLAIN_RECIPE = Recipe(epochs=4, size_px=64, batch_size=4, optimizer="sgd", learning_rate=0.01)
@@ -30,7 +31,8 @@ def train(data: Path, out: Path, recipe: Recipe = RECIPE, pace: Pace = EVERY_STE
         torch.set_num_threads(1)
         trainer.half_precision = recipe is not PLAIN_RECIPE and trainer.half_precision
         trainer.resume()
-        return trainer.run(open_dataset(data), report=lambda step, _total, _what: print(step, flush=True), pace=pace)
+        progress = Told(lambda step, _total, _what: print(step, flush=True))
+        return trainer.run(open_dataset(data), progress=progress, pace=pace)
 
 
 if __name__ == "__main__":

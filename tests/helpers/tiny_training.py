@@ -13,6 +13,7 @@ from facenas.data.source import open_dataset
 from facenas.training import loop
 from facenas.training.recipe import Pace, Recipe
 from facenas.units import Size
+from helpers.told import Told
 
 DETECTOR = parse_detector(
     "SuperConvK3BNRELU(3,8,2,1)SuperResK3K3(8,8,2,8,1)SuperConvK3BNRELU(8,8,2,1)"
@@ -30,7 +31,7 @@ def train(data: Path, out: Path, recipe: Recipe = RECIPE) -> loop.TrainingResult
     trainer.resume()
     return trainer.run(
         open_dataset(data),
-        report=lambda step, _total, _what: print(step, flush=True),
+        progress=Told(lambda step, _total, _what: print(step, flush=True)),
         pace=Pace(save_seconds=0.0),
     )
 

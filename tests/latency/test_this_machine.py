@@ -6,15 +6,19 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers.tiny_tables import TINY_INPUT, tiny_space, tiny_table
+from helpers.told import Told
 
+from facenas.architecture import parse_detector
 from facenas.devices.targets import resolve_target
 from facenas.errors import BusyMachineError, TableError
 from facenas.latency.provenance import facts_of
 from facenas.latency.table import Calibration, LatencyTable, ShortProfile, load_table, save_table
 from facenas.latency.this_machine import Calibrate, TableRequest, facts_of_table, table_as_known, table_of_this_machine
 from facenas.runtimes.runtime import read_fingerprint
+from facenas.spaces.elastic_space import elastic_space
 from facenas.units import Size
 
 CPU = resolve_target("cpu")
@@ -26,11 +30,13 @@ class Measuring:
 
     def __init__(self) -> None:
         self.times = 0
+        self.space: object = None
 
     def __call__(
         self, target: object, space: object, size: Size, prior: LatencyTable | None, **_: object
     ) -> LatencyTable:
         self.times += 1
+        self.space = space
         table = prior or tiny_table()
         calibration = replace(table.calibration, p50_ratio=1.02, p90_ratio=1.1, note=f"measured {self.times}")
         return replace(
@@ -40,6 +46,12 @@ class Measuring:
             calibration=calibration,
             short_profile=ShortProfile(carried_over=0),
         )
+
+
+@pytest.fixture(autouse=True)
+def calibrating(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for a user who has not forbidden it."""
+    monkeypatch.delenv("FACENAS_CALIBRATE")
 
 
 @pytest.fixture
@@ -74,6 +86,27 @@ def test_a_table_of_this_kind_of_machine_is_taken_as_it_is(cache: Path, tmp_path
     assert facts_of_table(table).where == "on this kind of machine"
 
 
+def test_what_a_table_of_this_kind_of_machine_does_not_reach_is_measured(
+    cache: Path, tmp_path: Path, measuring: Measuring
+) -> None:
+    path = tmp_path / "own.json"
+    save_table(replace(tiny_table(), fingerprint=HERE), path)
+    elastic = elastic_space("facenas-elastic")
+    asked = request_of(path, subject=elastic.smallest)
+    for _ in range(2):  # the second time it is kept
+        table_of_this_machine(request_of(path, subject=elastic.space), measure=measuring)
+        table_of_this_machine(asked, measure=measuring)
+        assert measuring.times == 1
+        assert measuring.space == elastic.space
+    reached = next(tiny_space().random_detectors(np.random.default_rng(0)))
+    in_no_space = parse_detector("SuperConvK5BNRELU(3,8,2,1)" + "SuperConvK5BNRELU(8,8,2,1)" * 4)
+    for detector in (reached, in_no_space):
+        assert table_of_this_machine(request_of(path, subject=detector), measure=measuring) == load_table(path)
+    never = replace(asked, calibrate=Calibrate.NEVER)
+    assert table_of_this_machine(never, measure=measuring) == load_table(path)
+    assert measuring.times == 1
+
+
 def test_what_was_calibrated_here_goes_before_a_table_of_this_kind_of_machine(
     cache: Path, tmp_path: Path, measuring: Measuring
 ) -> None:
@@ -88,14 +121,14 @@ def test_what_was_calibrated_here_goes_before_a_table_of_this_kind_of_machine(
 def test_a_table_of_a_space_of_its_own_can_be_measured_without_that_space(
     cache: Path, foreign: Path, measuring: Measuring
 ) -> None:
-    assert table_of_this_machine(request_of(foreign, space=None), measure=measuring).fingerprint == HERE
+    assert table_of_this_machine(request_of(foreign, subject=None), measure=measuring).fingerprint == HERE
 
 
 def test_one_of_another_machine_is_measured_once_and_kept(cache: Path, foreign: Path, measuring: Measuring) -> None:
-    notes: list[str] = []
-    first = table_of_this_machine(request_of(foreign), note=notes.append, measure=measuring)
-    assert "of another machine" in notes[0]
-    assert "once" in notes[0]
+    told = Told()
+    first = table_of_this_machine(request_of(foreign), progress=told, measure=measuring)
+    assert "of another machine" in told.lines[0]
+    assert "once" in told.lines[0]
     second = table_of_this_machine(request_of(foreign), measure=measuring)
     assert measuring.times == 1
     assert second == first
@@ -121,7 +154,7 @@ def test_anew_measures_again(cache: Path, foreign: Path, measuring: Measuring) -
     "change",
     [
         lambda request: replace(request, input_size=Size(160, 128)),
-        lambda request: replace(request, space=replace(tiny_space(), name="another")),
+        lambda request: replace(request, subject=replace(tiny_space(), name="another")),
     ],
     ids=["input size", "space"],
 )
@@ -151,10 +184,10 @@ def test_a_calibration_that_cannot_be_used_is_made_anew(
     table_of_this_machine(request_of(foreign), measure=measuring)
     (kept,) = cache.glob("cpu-*.json")
     kept.write_text(content)
-    notes: list[str] = []
-    table_of_this_machine(request_of(foreign), note=notes.append, measure=measuring)
+    told = Told()
+    table_of_this_machine(request_of(foreign), progress=told, measure=measuring)
     assert measuring.times == 2
-    assert "cannot be used and is made anew" in notes[0]
+    assert "cannot be used and is made anew" in told.lines[0]
     assert load_table(kept).fingerprint == HERE
 
 
@@ -179,10 +212,10 @@ def test_where_nothing_can_be_kept_it_works_and_says_so(
     cache: Path, foreign: Path, measuring: Measuring, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", os.devnull)  # no folder, and none can be made: also not by root
-    notes: list[str] = []
-    table = table_of_this_machine(request_of(foreign), note=notes.append, measure=measuring)
+    told = Told()
+    table = table_of_this_machine(request_of(foreign), progress=told, measure=measuring)
     assert table.fingerprint == HERE
-    assert any("used now and not kept" in line for line in notes)
+    assert any("used now and not kept" in line for line in told.lines)
 
 
 def test_a_second_process_waits_and_finds_what_the_first_has_kept(

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from facenas.checkpoint import load_checkpoint
 from facenas.data.synthetic import write_synthetic_set
 from facenas.errors import InputError, MissingPackageError, TrainingError
+from facenas.progress import SILENT
 from facenas.ranking import halving as rank
 from facenas.ranking.contenders import gather_contenders
 from facenas.ranking.halving import RungResult, RungTask, kendall_tau, plan_rungs
@@ -68,7 +69,7 @@ def test_the_better_half_goes_on_from_its_state(undisturbed: Path, data: Path, t
     recipe = replace(tiny_ranking.RECIPE, epochs=4)
     photos = photos_of(data)
     trainer = Trainer(best.detector, Size(64, 64), recipe, tmp_path, photos.train.name)
-    trained = trainer.run(photos.train, report=lambda *_: None)
+    trained = trainer.run(photos.train)
     in_one_piece = load_checkpoint(trained.checkpoint)
     assert all(np.array_equal(best.tensors[name], tensor) for name, tensor in in_one_piece.tensors.items())
 
@@ -134,7 +135,7 @@ def test_side_by_side_through_ray_it_is_the_same(undisturbed: Path, data: Path, 
                     tiny_ranking.SETTINGS,
                     tmp_path / "gone",
                     run_tasks,
-                    lambda *_: None,
+                    SILENT,
                     details={},
                 )
         finally:
@@ -180,7 +181,7 @@ def test_another_ranking_in_the_folder_is_refused(undisturbed: Path, data: Path)
             replace(tiny_ranking.SETTINGS, recipe=recipe),
             undisturbed,
             rank.one_after_another,
-            lambda *_: None,
+            SILENT,
             details={},
         )
 

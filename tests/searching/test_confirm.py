@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from helpers.tiny_tables import TINY_INPUT, tiny_space, tiny_table
+from helpers.told import Told
 
 from facenas.errors import BudgetError, InputError
 from facenas.runtimes.timing import Latency
@@ -24,14 +25,6 @@ def search(latency_ms: Mapping[str, float]) -> SearchResult:
     models = {"cpu": TableModel(tiny_table())}
     problem = Problem(tiny_space(), ScoreSettings(), TINY_INPUT, models, Budgets(latency_ms))
     return run_search(problem, top=3, provenance={"cpu": "measured"})
-
-
-def quiet(done: int, total: int, what: str) -> None:
-    """No progress."""
-
-
-def unsaid(line: str) -> None:
-    raise AssertionError(line)
 
 
 def measured_as(*rounds_ms: tuple[float, ...]) -> Measure:
@@ -57,7 +50,7 @@ def test_the_best_that_really_meets_the_budget_comes_first() -> None:
     result = search({"cpu": 1000.0})
     before = [candidate.architecture for candidate in result.top]
     measure = measured_as((5.2, 4.9, 4.0))
-    confirmed = confirm(lambda _: result, {"cpu": 5.0}, TINY_INPUT, quiet, unsaid, measure=measure)
+    confirmed = confirm(lambda _: result, {"cpu": 5.0}, TINY_INPUT, measure=measure)
     assert [candidate.architecture for candidate in confirmed.top] == [before[1], before[2], before[0]]
     assert [candidate.measured_ms for candidate in confirmed.top] == [{"cpu": 4.9}, {"cpu": 4.0}, {"cpu": 5.2}]
     assert confirmed.certificate.optimal is False
@@ -70,7 +63,7 @@ def test_the_best_that_really_meets_the_budget_comes_first() -> None:
 
 def test_the_certified_optimum_stays_so_where_it_meets_the_budget() -> None:
     measure = measured_as((4.9, 4.8, 5.4))
-    confirmed = confirm(search, AMPLE_MS, TINY_INPUT, quiet, unsaid, measure=measure)
+    confirmed = confirm(search, AMPLE_MS, TINY_INPUT, measure=measure)
     assert confirmed.best.architecture == search(AMPLE_MS).best.architecture
     assert confirmed.certificate.optimal is True
 
@@ -83,14 +76,14 @@ def test_when_none_meets_it_the_search_goes_again_for_less() -> None:
         return with_predictions(latency_ms, 4.9, 4.8, 4.6) if len(asked) == 1 else with_predictions(latency_ms, 4, 4, 4)
 
     measure = measured_as((6.125, 6.0, 5.75), (5.1, 4.9, 4.8))
-    notes: list[str] = []
-    confirmed = confirm(find, {"cpu": 5.0}, TINY_INPUT, quiet, notes.append, measure=measure)
+    told = Told()
+    confirmed = confirm(find, {"cpu": 5.0}, TINY_INPUT, told, measure=measure)
     assert asked == [5.0, pytest.approx(4.0)]  # predictions were 0.8 of the truth
     assert [candidate.measured_ms["cpu"] for candidate in confirmed.top] == [4.9, 4.8, 5.1]
     assert confirmed.tightened_ms == {"cpu": pytest.approx(4.0)}
     assert confirmed.budgets == {"latency cpu": 5.0}  # the user's
     assert confirmed.certificate.optimal is False
-    (line,) = notes
+    (line,) = told.lines
     assert "on cpu the fastest takes 5.750 ms of 5 ms; searching for a predicted cpu 4.000 ms (search 2 of at" in line
 
 
@@ -102,12 +95,12 @@ def test_when_none_ever_meets_it_the_fastest_is_told_after_a_few_searches() -> N
         asked.append(latency_ms["cpu"])
         return with_predictions(latency_ms, 5.29, 5.19, 5.39)
 
-    notes: list[str] = []
+    told = Told()
     with pytest.raises(
         BudgetError, match=rf"none of the 3 best.*on cpu the fastest takes 5\.200 ms.*{ROUNDS} searches"
     ):
-        confirm(find, {"cpu": 5.0}, TINY_INPUT, quiet, notes.append, measure=measure)
-    assert len(notes) == ROUNDS - 1
+        confirm(find, {"cpu": 5.0}, TINY_INPUT, told, measure=measure)
+    assert len(told.lines) == ROUNDS - 1
     assert len(asked) == ROUNDS
     assert all(after <= 0.99 * before + 1e-6 for before, after in pairwise(asked))
 
@@ -118,11 +111,11 @@ def test_where_there_is_nothing_smaller_both_reasons_are_told() -> None:
     count = len(search({"cpu": budget_ms}).top)
     measure = measured_as((2 * budget_ms,) * count)
     with pytest.raises(BudgetError, match=r"when measured.*there is none: no network of space 'tiny'.*least possible"):
-        confirm(search, {"cpu": budget_ms}, TINY_INPUT, quiet, lambda _: None, measure=measure)
+        confirm(search, {"cpu": budget_ms}, TINY_INPUT, measure=measure)
 
 
 def test_it_measures_this_machine() -> None:
-    confirmed = confirm(lambda _: search(AMPLE_MS), {}, TINY_INPUT, quiet, unsaid)
+    confirmed = confirm(lambda _: search(AMPLE_MS), {}, TINY_INPUT)
     assert all(0.01 < candidate.measured_ms["cpu"] < 1000 for candidate in confirmed.top)
 
 
@@ -135,22 +128,17 @@ def test_an_estimate_is_never_called_measured() -> None:
     result = replace(found, top=top, budgets={"latency npu": 5.0}, provenance={"npu": "vendor-estimated"})
     said: list[str] = []
     measure = measured_as((5.2, 4.9, 4.0))
-    confirmed = confirm(
-        lambda _: result,
-        {"npu": 5.0},
-        TINY_INPUT,
-        lambda *words: said.append(words[2]),
-        unsaid,
-        measure=measure,
-        load=load,
-    )
+    tell = Told(lambda *words: said.append(words[2]))
+    confirmed = confirm(lambda _: result, {"npu": 5.0}, TINY_INPUT, tell, measure=measure, load=load)
     assert [candidate.estimated_ms for candidate in confirmed.top] == [{"npu": 4.9}, {"npu": 4.0}, {"npu": 5.2}]
     assert "measured_ms" not in confirmed.to_json()
     assert confirmed.to_json()["estimated_ms"] == {"npu": 4.9}
+    assert not tell.lines
     measure = measured_as(*[(6.0, 6.0, 6.0)] * ROUNDS)
+    told = Told()
     with pytest.raises(BudgetError, match="by Vela's estimate: on npu") as caught:
-        confirm(lambda _: result, {"npu": 5.0}, TINY_INPUT, quiet, said.append, measure=measure, load=load)
-    assert "measured" not in " ".join([str(caught.value), *said])
+        confirm(lambda _: result, {"npu": 5.0}, TINY_INPUT, told, measure=measure, load=load)
+    assert "measured" not in " ".join([str(caught.value), *said, *told.lines])
 
 
 def test_a_device_that_cannot_run_here_is_refused_before_the_search() -> None:

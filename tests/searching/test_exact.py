@@ -15,14 +15,15 @@ from helpers.brute_force import (
     kernel_free,
     problem_of,
     random_budgets,
+    random_elastic_space,
     random_space,
 )
 
 from facenas.errors import BudgetError
 from facenas.scoring.ddsar import ScoreSettings
 from facenas.searching.budgets import Budgets
+from facenas.searching.costs import LatencyModel
 from facenas.searching.exact import ExactSearch
-from facenas.searching.problem import LatencyModel
 from facenas.searching.result import run_search
 
 SPACES = 24
@@ -31,19 +32,31 @@ TOP = 5
 
 
 def random_everything(seed: int, choices: int) -> Everything:
-    """A random space with one or two targets; every sixth with times that tie."""
+    """A random space with one or two targets; every sixth with times that tie. Where `choices` is 0, an elastic one.
+
+    In every other elastic one the ends have values, which must not be lost to the cheapest.
+    """
     tables: dict[str, LatencyModel] = {"a": RandomTable(seed)}
     if seed % 2:
         tables["b"] = RandomTable(seed + 1000)
     if seed % 6 == 0:
         tables["a"] = FlatTable()
     settings = ScoreSettings(alpha=(0.25, 0.005, 0.0)[seed % 3], resolution_px=224 if seed % 5 else 64)
-    return Everything(random_space(seed, choices), tables, settings)
+    if choices:
+        return Everything(random_space(seed, choices), tables, settings)
+    space = random_elastic_space(seed)
+    values = np.random.default_rng(seed).integers(0, 64, len(space.necks_and_heads)) / 64 if seed % 2 else None
+    return Everything(space, tables, settings, values)
 
 
 @pytest.mark.parametrize("seed", range(SPACES))
 def test_the_search_equals_brute_force(seed: int) -> None:
     assert_search_equals_brute_force(seed, choices=(4, 5, 6, 8)[seed % 4])
+
+
+@pytest.mark.parametrize("seed", range(200, 200 + SPACES))
+def test_the_search_equals_brute_force_where_neck_and_head_are_choices(seed: int) -> None:
+    assert_search_equals_brute_force(seed, choices=0)
 
 
 @pytest.mark.slow
@@ -54,7 +67,7 @@ def test_the_search_equals_brute_force_in_larger_spaces(seed: int) -> None:
 
 def assert_search_equals_brute_force(seed: int, choices: int) -> None:
     everything = random_everything(seed, choices)
-    assert everything.space.size == len(everything.choices) >= 500
+    assert everything.space.size == len(everything.choices) >= 300
     generator = np.random.default_rng(seed)
     _assert_whole_networks_cost_the_same(everything, generator)
     for _ in range(BUDGETS_PER_SPACE):
@@ -80,6 +93,8 @@ def _assert_whole_networks_cost_the_same(everything: Everything, generator: np.r
     """The sums over parts, that brute force goes by, are what whole networks cost: score and peak memory among it."""
     for row in generator.integers(len(everything.choices), size=12):
         whole = everything.whole_network_costs(int(row))
+        if everything.end_values is not None:
+            whole["score"] += everything.end_values[everything.choices[row, 5]]
         assert everything.score[row] == pytest.approx(whole.pop("score"), abs=1e-12)
         assert {name: values[row] for name, values in everything.costs.items()} == pytest.approx(whole, rel=1e-12)
 

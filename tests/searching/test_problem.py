@@ -27,13 +27,16 @@ def test_the_memory_filter_of_the_stages_is_the_peak_of_whole_networks() -> None
     for limit in np.quantile(peaks, [0.1, 0.5, 0.9], method="nearest"):
         problem = Problem(space, ScoreSettings(), size, {}, Budgets({}, memory_bytes=float(limit)))
         for detector, peak in zip(detectors, peaks, strict=True):
-            state, passes = (0, 3), True
+            state: tuple[int, ...] = (0, 3)
+            passes = True
             for position, stage in enumerate(detector.backbone.stages):
                 index = problem.stages[position].index(stage)
                 after = (stage.out_channels if position == 2 else state[0], stage.out_channels)
+                after = (*state, stage.out_channels) if position == 4 else after
                 chosen, _ = problem.moves(position, state).get(after, (np.zeros(0), None))
                 passes &= index in chosen
                 state = after
+            passes &= len(problem.moves(5, state)) == 1
             assert passes == (peak <= limit)
 
 
@@ -44,9 +47,9 @@ def test_costs_of_stages_and_end_add_up_to_the_network() -> None:
     choice = everything.choices[row]
     stages = everything.detector(row).backbone.stages
     third, fourth, fifth = (stage.out_channels for stage in stages[2:])
-    total = sum(problem.costs[position][index] for position, index in enumerate(choice))
-    total = total + problem.end((third, fourth, fifth))[0] + problem.constants
-    names = [resource.name for resource in problem.resources]
+    total = sum(problem.costs[position][index] for position, index in enumerate(choice[:5]))
+    total = total + problem.end((third, fourth, fifth), choice[5])[0] + problem.constants
+    names = [resource.model.cost.key for resource in problem.resources]
     assert names == ["latency a", "flops", "params", "layers"]
     assert dict(zip(names, total, strict=True)) == {name: everything.costs[name][row] for name in names}
     assert problem.detector(choice) == everything.detector(row)

@@ -1,11 +1,12 @@
 """Search spaces: their size is what counting gives, and what they draw lies in them."""
 
+from dataclasses import replace
 from itertools import islice, pairwise, product
 
 import numpy as np
 import pytest
 
-from facenas.architecture import Backbone, NeckAndHead, parse_stage
+from facenas.architecture import Backbone, Detector, NeckAndHead, parse_stage, published_detector
 from facenas.errors import InputError
 from facenas.graph import inventory
 from facenas.spaces.space import Space
@@ -36,6 +37,14 @@ def all_backbones(space: Space) -> list[Backbone]:
     ]
 
 
+def all_detectors(space: Space) -> list[Detector]:
+    return [
+        Detector(backbone, end)
+        for backbone in all_backbones(space)
+        for end in space.ends(backbone.stages[2].out_channels)
+    ]
+
+
 def test_the_size_is_the_number_of_networks() -> None:
     assert small_space().size == len(all_backbones(small_space())) == 6
 
@@ -49,17 +58,29 @@ def test_random_detectors_lie_in_the_space_and_reach_all_of_it() -> None:
 
 def test_the_neck_follows_the_width_of_stage_3() -> None:
     space = small_space()
-    assert [space.neck_and_head(width).neck_channels for width in (1, 8, 15, 16, 400)] == [8, 8, 8, 16, 16]
-    for backbone in all_backbones(space):
-        detector = space.detector(backbone.stages)
-        assert detector.neck_and_head == space.neck_and_head(backbone.stages[2].out_channels)
+    assert [space.ends(width)[0].neck_channels for width in (1, 8, 15, 16, 400)] == [8, 8, 8, 16, 16]
+    assert not space.chooses_ends
+    for detector in all_detectors(space):
+        assert space.holds(detector)
+        other = next(design for _, design in NECKS if design != detector.neck_and_head)
+        assert not space.holds(replace(detector, neck_and_head=other))
+        assert not space.holds(replace(detector, landmarks=True))
+        assert not space.holds(replace(detector, backbone=published_detector("damofd-0.5g").backbone))
+
+
+def test_designs_of_one_least_width_are_choices() -> None:
+    space = replace(small_space(), necks_and_heads=(*NECKS, (16, NeckAndHead(24, 16, 2, depthwise=True))))
+    detectors = all_detectors(space)
+    assert space.chooses_ends
+    assert space.size == len(detectors) > len(all_backbones(space))
+    assert all(map(space.holds, detectors))
+    assert set(islice(space.random_detectors(np.random.default_rng(2)), 300)) == set(detectors)
+    assert space.operators(SIZE) == {operator for detector in detectors for operator in inventory(detector, SIZE)}
 
 
 def test_the_operators_of_a_space_are_those_of_all_its_networks() -> None:
     space = small_space()
-    needed = {
-        operator for backbone in all_backbones(space) for operator in inventory(space.detector(backbone.stages), SIZE)
-    }
+    needed = {operator for detector in all_detectors(space) for operator in inventory(detector, SIZE)}
     assert space.operators(SIZE) == needed
 
 

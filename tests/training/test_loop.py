@@ -15,6 +15,7 @@ import pytest
 import torch
 from helpers import tiny_training
 from helpers.random_networks import TINY, with_landmarks
+from helpers.told import Told
 
 from facenas.architecture import Detector
 from facenas.checkpoint import Checkpoint, load_checkpoint
@@ -45,10 +46,6 @@ def dataset(data: Path) -> Dataset:
     return open_dataset(data)
 
 
-def silent(*_: object) -> None:
-    """No report."""
-
-
 def trainer_in(out: Path, detector: Detector = TINY, recipe: Recipe = RECIPE) -> loop.Trainer:
     out.mkdir(exist_ok=True)
     return loop.Trainer(detector, SIZE, recipe, out, "tiny")
@@ -60,7 +57,7 @@ def train(
     """The weights after a whole training."""
     trainer = trainer_in(out, detector, recipe)
     trainer.resume()
-    result = trainer.run(dataset, report=silent, pace=pace)
+    result = trainer.run(dataset, pace=pace)
     return load_checkpoint(result.checkpoint).tensors
 
 
@@ -98,7 +95,7 @@ def test_stopping_and_going_on_changes_nothing(
 
     trainer = trainer_in(tmp_path / "stopped", detector, recipe)
     with pytest.raises(KeyboardInterrupt):
-        trainer.run(dataset, report=stop_at_3, pace=pace)
+        trainer.run(dataset, progress=Told(stop_at_3), pace=pace)
     assert load_checkpoint(tmp_path / "stopped" / "last.safetensors").origin["step"] == 2
     assert_equal_weights(train(tmp_path / "stopped", dataset, detector, recipe, pace), undisturbed)
     lines = [
@@ -164,7 +161,7 @@ def test_other_data_in_the_folder_is_refused(tmp_path: Path, dataset: Dataset) -
     trainer = trainer_in(tmp_path)
     trainer.resume()
     with pytest.raises(InputError, match=r"last\.safetensors was trained on 4 photos, .* has 3; choose another --out"):
-        trainer.run(other, report=silent)
+        trainer.run(other)
 
 
 def test_a_damaged_state_is_refused(tmp_path: Path, dataset: Dataset) -> None:
@@ -195,7 +192,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_state(tmp_path: Path
 
     trainer.network.register_forward_hook(break_at_5)
     with pytest.raises(TrainingError, match=r"the loss is not finite at step 5 \(.*, box nan, .*lower the learning"):
-        trainer.run(dataset, report=silent, pace=Pace(save_seconds=0.0))
+        trainer.run(dataset, pace=Pace(save_seconds=0.0))
     state = load_checkpoint(tmp_path / "last.safetensors")
     assert state.origin["step"] == 5
     assert all(np.isfinite(tensor).all() for tensor in state.tensors.values())
@@ -214,7 +211,7 @@ def test_the_message_names_the_batch_and_the_state_that_there_is(
         lambda gradient: gradient * math.inf if next(gradients) == 1 else gradient
     )
     with pytest.raises(TrainingError) as raised:
-        trainer.run(dataset, report=silent, pace=Pace(save_seconds=save_seconds))
+        trainer.run(dataset, pace=Pace(save_seconds=save_seconds))
     words = str(raised.value)
     assert "the gradient is not finite at step 1 (" in words
     named = [photo.path.name for photo in dataset.photos if photo.path.name in words]
@@ -231,13 +228,13 @@ def test_the_message_names_the_batch_and_the_state_that_there_is(
 
 
 def test_it_starts_from_another_checkpoint(tmp_path: Path, dataset: Dataset) -> None:
-    first = trainer_in(tmp_path / "first").run(dataset, report=silent).checkpoint
+    first = trainer_in(tmp_path / "first").run(dataset).checkpoint
     (tmp_path / "second").mkdir()
     trainer = loop.Trainer(TINY, SIZE, RECIPE, tmp_path / "second", "tiny", init=first)
     weights = load_checkpoint(first).tensors
     for name, tensor in trainer.average.items():
         np.testing.assert_array_equal(tensor.numpy(), weights[name])
-    second = trainer.run(dataset, report=silent)
+    second = trainer.run(dataset)
     origin = load_checkpoint(second.checkpoint).origin["init"]
     assert origin["file"] == "best.safetensors"
     assert origin["taken"] == origin["layers"]
@@ -254,7 +251,7 @@ def test_in_slices_of_time_it_ends_as_in_one_go(tmp_path: Path, dataset: Dataset
     for _ in range(STEPS):
         trainer = trainer_in(tmp_path / "slices")
         trainer.resume()
-        result = trainer.run(dataset, report=silent, pace=Pace(max_seconds=0.0))
+        result = trainer.run(dataset, pace=Pace(max_seconds=0.0))
         steps.append(result.step)
         assert result.finished == (result.step == STEPS)
         assert result.checkpoint.exists() == result.finished
@@ -266,19 +263,19 @@ def test_a_photo_that_cannot_be_decoded_is_listed_or_refused(tmp_path: Path) -> 
     broken = write_synthetic_set(tmp_path / "data", 4, width_px=96, height_px=96)
     path = broken.photos[2].path
     path.write_bytes(b"\xff\xd8" + bytes(500) + b"\xff\xd9")
-    result = trainer_in(tmp_path / "out").run(broken, report=silent)
+    result = trainer_in(tmp_path / "out").run(broken)
     assert result.finished
     assert len(result.problems) == 1
     assert str(path) in result.problems[0]
     with pytest.raises(InputError, match=path.name):
-        trainer_in(tmp_path / "strict").run(broken, report=silent, strict=True)
+        trainer_in(tmp_path / "strict").run(broken, strict=True)
 
 
 @pytest.mark.parametrize("limit", ["states", "curve"])
 def test_a_full_disk_keeps_the_last_state(tmp_path: Path, data: Path, dataset: Dataset, limit: str) -> None:
     """A process that may write no file of more than some bytes: less than a state, or less than the curve."""
     trainer = trainer_in(tmp_path, tiny_training.DETECTOR, tiny_training.RECIPE)
-    trainer.run(dataset, report=silent, pace=Pace(max_seconds=0.0))
+    trainer.run(dataset, pace=Pace(max_seconds=0.0))
     last = tmp_path / "last.safetensors"
     content = last.read_bytes()
     if limit == "curve":
@@ -300,7 +297,7 @@ def _under_limit(out: Path, dataset: Dataset, limit_bytes: int, pace: Pace = Pac
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, hard))
     try:
-        trainer.run(dataset, report=silent, pace=pace)
+        trainer.run(dataset, pace=pace)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
@@ -313,7 +310,7 @@ def test_the_best_validated_weights_are_kept(tmp_path: Path, dataset: Dataset) -
         seen.append(Checkpoint(checkpoint.detector, SIZE, {n: t.copy() for n, t in checkpoint.tensors.items()}, {}))
         return next(figures)
 
-    result = trainer_in(tmp_path).run(dataset, validate=validate, report=silent)
+    result = trainer_in(tmp_path).run(dataset, validate=validate)
     assert result.best == {"all": 0.5}
     assert len(seen) == RECIPE.epochs
     assert_equal_weights(load_checkpoint(result.checkpoint).tensors, seen[1].tensors)
@@ -324,7 +321,7 @@ def test_training_learns_and_reports_every_step(tmp_path: Path, dataset: Dataset
     recipe = replace(RECIPE, epochs=80, batch_size=4, learning_rate=1e-2)
     reports: list[tuple[int, int, str]] = []
     trainer = trainer_in(tmp_path, tiny_training.DETECTOR, recipe)
-    trainer.run(dataset, report=lambda *report: reports.append(report), pace=Pace(log_steps=1))
+    trainer.run(dataset, progress=Told(lambda *report: reports.append(report)), pace=Pace(log_steps=1))
     assert reports == [(step, 80, "training") for step in range(1, 81)]
     losses = [line["score"] for line in curve(tmp_path)]
     assert np.mean(losses[-16:]) < 0.8 * np.mean(losses[:16])

@@ -39,10 +39,6 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def silent(*_: object) -> None:
-    """No report."""
-
-
 def assert_equal_states(one: Path, other: Path) -> None:
     """Weights, their average and the optimiser's moments, to the bit."""
     first, second = (load_checkpoint(out / "last.safetensors", supernet=True).tensors for out in (one, other))
@@ -103,7 +99,7 @@ def test_it_trains_validates_three_slices_and_leaves_only_its_own_files(tmp_path
     write_synthetic_set(tmp_path / "data", 10, width_px=96, height_px=96)
     photos, out = training_photos(tmp_path / "data", None), tmp_path / "out"
     recipe = Recipe(epochs=2, size_px=64, batch_size=3)
-    result = train_detector(TINY_SPACE, Size(96, 96), recipe, photos, out, silent)
+    result = train_detector(TINY_SPACE, Size(96, 96), recipe, photos, out)
     assert sorted(path.name for path in out.iterdir()) == ["best.safetensors", "last.safetensors", "training.jsonl"]
     settings = ("easy", "medium", "hard", "all")
     assert list(result.best) == [f"{which} {name}" for which in ("largest", "middle", "smallest") for name in settings]

@@ -11,22 +11,18 @@ from facenas.architecture import parse_detector
 from facenas.checkpoint import load_checkpoint
 from facenas.data.synthetic import write_synthetic_set
 from facenas.detector.face_detector import FaceDetector
-from facenas.evaluation.protocols import average_precisions, evaluate
+from facenas.evaluation.protocols import evaluate
 from facenas.training.photos import training_photos
 from facenas.training.recipe import Recipe
 from facenas.training.session import train_detector
 from facenas.units import Size
 
 
-def silent(*_: object) -> None:
-    """No report."""
-
-
 def test_it_trains_validates_and_leaves_only_its_own_files(tmp_path: Path) -> None:
     write_synthetic_set(tmp_path / "data", 10, width_px=96, height_px=96)
     out = tmp_path / "out"
     photos = training_photos(tmp_path / "data", None)
-    result = train_detector(TINY, Size(96, 96), Recipe(epochs=2, size_px=64, batch_size=3), photos, out, silent)
+    result = train_detector(TINY, Size(96, 96), Recipe(epochs=2, size_px=64, batch_size=3), photos, out)
     assert sorted(path.name for path in out.iterdir()) == ["best.safetensors", "last.safetensors", "training.jsonl"]
     assert result.checkpoint == out / "best.safetensors"
     assert list(result.best) == ["easy", "medium", "hard", "all"]
@@ -46,9 +42,9 @@ def test_it_learns_to_find_synthetic_faces(tmp_path: Path) -> None:
         "SuperResK3K3(32,48,2,32,1)SuperResK3K3(48,64,2,32,1)PAFPN(16)Head(32,2)"
     )
     recipe = Recipe(epochs=40, size_px=160, batch_size=16)
-    result = train_detector(detector, Size(320, 256), recipe, photos, tmp_path / "out", silent)
+    result = train_detector(detector, Size(320, 256), recipe, photos, tmp_path / "out")
     model = export_checkpoint(load_checkpoint(result.checkpoint), tmp_path / "model.onnx", dynamic=False).path
-    found = average_precisions(evaluate(FaceDetector(model, long_side_px=640), photos.validation, silent))
+    found = evaluate(FaceDetector(model, long_side_px=640), photos.validation).average_precisions
     assert found["all"] == result.best["all"]
     assert found["all"] is not None
     assert found["all"] > 0.4

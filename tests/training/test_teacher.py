@@ -145,7 +145,7 @@ def train(out: Path, dataset: Dataset, teacher: Teacher | None, until_step: int 
     out.mkdir(exist_ok=True)
     trainer = Trainer(TINY, Size(64, 64), RECIPE, out, "tiny", teacher=teacher)
     trainer.resume()
-    trainer.run(dataset, report=lambda *_: None, pace=Pace(until_step=until_step))
+    trainer.run(dataset, pace=Pace(until_step=until_step))
     return dict(load_checkpoint(out / "last.safetensors").tensors)
 
 

@@ -1,4 +1,4 @@
-"""How do our detectors stand beside published ones? Accuracy and latency on the same photos and machine, in one run.
+"""Compare: how do our detectors stand beside published ones? Accuracy and latency on the same photos and machine, in one run.
 
 Ours see photos at the long side of their own input, in ratio (640: the protocol `vga`), the published ones as
 `facenas.detector.published` says. Latency is of the network alone, ONNX Runtime, one thread, all networks timed in
@@ -8,8 +8,6 @@ turns, each at the input that it was judged with.
 from collections.abc import Sequence
 from pathlib import Path
 
-from facenas.exporters.formats import description_of
-
 from facenas.bench.record import new_record
 from facenas.detector.face_detector import FaceDetector
 from facenas.detector.published import Baseline, baselines_in
@@ -17,17 +15,19 @@ from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.evaluation.comparison import SCHEMA, DetectorComparison, DetectorResult
 from facenas.evaluation.evaluation_set import load_evaluation_set
-from facenas.evaluation.protocols import Detect, Report, evaluate
+from facenas.evaluation.protocols import Detect, evaluate
+from facenas.exporters.formats import description_of
+from facenas.progress import SILENT, Called, Progress
 from facenas.runtimes.runtime import load_model
 from facenas.runtimes.timing import measure_latency
-from facenas.units import Size
+from facenas.units import DEFAULT_INPUT
+from facenas.zoo import ZOO_NAMES, model_path, zoo_model
 
-PHOTO = Size(640, 480)  # for published files whose sides are open
 _ROUNDS = 30
 
 
-def compare(own: Sequence[Path], models: Path | None, data: Path, report: Report) -> DetectorComparison:
-    """Judge and time our exported files and the baselines of the folder `models`.
+def compare(own: Sequence[Path], models: Path | None, data: Path, progress: Progress = SILENT) -> DetectorComparison:
+    """Judge and time the zoo's detectors, our exported files and the baselines of the folder `models`.
 
     Raises InputError for unusable files, and for photos without WIDER FACE's easy, medium and hard.
     """
@@ -36,7 +36,7 @@ def compare(own: Sequence[Path], models: Path | None, data: Path, report: Report
         raise InputError(f"{data} has no easy, medium and hard faces; give WIDER FACE val with its .mat files")
     detectors: list[tuple[str, bool, str, Detect]] = []
     networks = []
-    for path in own:
+    for path in (*map(zoo_model, ZOO_NAMES), *map(model_path, own)):
         size = description_of(path).input_size
         detect = FaceDetector(path, long_side_px=max(size.width_px, size.height_px))
         detectors.append((path.stem, True, f"{size}", detect))
@@ -45,12 +45,14 @@ def compare(own: Sequence[Path], models: Path | None, data: Path, report: Report
         baseline = Baseline(path)
         detectors.append((baseline.name, False, f"{baseline.input_size}", baseline))
         networks.append(baseline.model)
-    evaluations = [
-        evaluate(detect, photos, lambda done, total, what, name=name: report(done, total, f"{what} {name}"))  # type: ignore[misc]
-        for name, _, _, detect in detectors
-    ]
+    evaluations = [evaluate(detect, photos, Called(progress, f"evaluating {name}")) for name, _, _, detect in detectors]
+    # Published files whose sides are open are timed at the default input.
     latencies = measure_latency(
-        networks, rounds=_ROUNDS, input_size=PHOTO, progress=lambda done, total: report(done, total, "timing in turns")
+        networks,
+        rounds=_ROUNDS,
+        input_size=DEFAULT_INPUT,
+        progress=progress,
+        what="timing in turns",
     )
     results = [
         DetectorResult(

@@ -11,47 +11,39 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from helpers.told import Told
 
-from facenas.chain import ChainSettings, run_chain
 from facenas.data.synthetic import write_synthetic_set
 from facenas.errors import InputError
 from facenas.files import read_json, write_json
 from facenas.latency.this_machine import Calibrate
-from facenas.units import LatencyBudget, Size
-
-
-def silent(*_: object) -> None:
-    """No progress and no notes."""
-
+from facenas.steps.run import RunResult, RunSettings, run
 
 STEPS = ["table", "search", "data", "train", "export", "verify"]
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> ChainSettings:
-    """A generous budget, twelve photos, one epoch: every step is real, only short."""
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("photos")
     write_synthetic_set(folder / "train", 12, seed=0)
     write_synthetic_set(folder / "val", 4, seed=1)
-    return ChainSettings(
-        device="cpu",
-        budget=LatencyBudget(12.0),
-        data=folder / "train",
-        val=folder / "val",
-        epochs=2,
-        space="facenas-edge",
-        input_size=Size(640, 480),
-        alpha=0.25,
-        table=None,
-        seed=0,
-        calibrate=Calibrate.NEVER,
-    )
+    return folder
 
 
 @pytest.fixture(scope="module")
-def run_folder(settings: ChainSettings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def settings(photos: Path) -> RunSettings:
+    return RunSettings(photos / "val", epochs=2, calibrate=Calibrate.NEVER)
+
+
+def small_run(photos: Path, settings: RunSettings, folder: Path, notes: Told | None = None) -> RunResult:
+    """A generous budget, twelve photos, two epochs: every step is real, only short."""
+    return run("12ms", data=photos / "train", settings=settings, out=folder, progress=notes or Told())
+
+
+@pytest.fixture(scope="module")
+def run_folder(photos: Path, settings: RunSettings, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
-    run_chain(settings, folder, silent, silent)
+    small_run(photos, settings, folder)
     return folder
 
 
@@ -73,17 +65,19 @@ def test_the_export_answers_like_the_checkpoint(run_folder: Path) -> None:
     assert gates["latency as predicted"]["value"] is not None
 
 
-def test_the_same_call_does_nothing_twice(run_folder: Path, settings: ChainSettings) -> None:
+def test_the_same_call_does_nothing_twice(run_folder: Path, photos: Path, settings: RunSettings) -> None:
     before = (run_folder / "model.onnx").stat().st_mtime_ns
-    notes: list[str] = []
-    run_chain(settings, run_folder, silent, notes.append)
+    notes = Told()
+    small_run(photos, settings, run_folder, notes)
     assert (run_folder / "model.onnx").stat().st_mtime_ns == before
-    assert [note for note in notes if "already done" in note][:5] == [f"{name}: already done" for name in STEPS[:5]]
+    assert [note for note in notes.lines if "already done" in note][:5] == [
+        f"{name}: already done" for name in STEPS[:5]
+    ]
 
 
 @pytest.mark.parametrize("passed", [True, False])
 def test_only_a_latency_that_the_machine_may_have_failed_is_measured_again(
-    run_folder: Path, settings: ChainSettings, tmp_path: Path, passed: bool
+    run_folder: Path, photos: Path, settings: RunSettings, tmp_path: Path, passed: bool
 ) -> None:
     folder = tmp_path / "again"
     shutil.copytree(run_folder, folder)
@@ -91,19 +85,21 @@ def test_only_a_latency_that_the_machine_may_have_failed_is_measured_again(
     for gate in verification["gates"]:
         gate["passed"] = passed or not gate["name"].startswith("latency")
     write_json(folder / "verify.json", verification)
-    notes: list[str] = []
-    run_chain(settings, folder, silent, notes.append)
-    assert ("verify: already done" in notes) is passed
+    notes = Told()
+    small_run(photos, settings, folder, notes)
+    assert ("verify: already done" in notes.lines) is passed
 
 
-def test_other_settings_are_refused(run_folder: Path, settings: ChainSettings) -> None:
+def test_other_settings_are_refused(run_folder: Path, photos: Path, settings: RunSettings) -> None:
     with pytest.raises(InputError, match="budget"):
-        run_chain(replace(settings, budget=LatencyBudget(7.0)), run_folder, silent, silent)
+        run("7ms", data=photos / "train", settings=settings, out=run_folder)
+    with pytest.raises(InputError, match="epochs"):
+        small_run(photos, replace(settings, epochs=3), run_folder)
 
 
-def test_a_killed_run_goes_on(run_folder: Path, settings: ChainSettings, tmp_path: Path) -> None:
+def test_a_killed_run_goes_on(run_folder: Path, photos: Path, settings: RunSettings, tmp_path: Path) -> None:
     folder = tmp_path / "killed"
-    arguments = ["run", "--latency", "12ms", "--data", settings.data, "--val", settings.val, "--epochs", "2"]
+    arguments = ["run", "--latency", "12ms", "--data", photos / "train", "--val", photos / "val", "--epochs", "2"]
     command = [sys.executable, "-m", "facenas.cli.main", *map(str, arguments), "--out", str(folder)]
     # The same table, so that the search cannot choose otherwise when the machine is busier.
     command += ["--table", str(run_folder / "table.json")]
@@ -114,6 +110,6 @@ def test_a_killed_run_goes_on(run_folder: Path, settings: ChainSettings, tmp_pat
     process.wait()
     assert json.loads((folder / "run.json").read_text())["steps"][0]["name"] == "table"
     done = replace(settings, table=run_folder / "table.json")
-    run_chain(done, folder, silent, silent)
+    small_run(photos, done, folder)
     assert (folder / "report.html").exists()
     assert not list(folder.rglob("*.partial"))

@@ -1,0 +1,145 @@
+"""Profile: measure every operator of a search space on a device into a latency table."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from facenas.architecture import Detector, resolve_detector
+from facenas.devices.host import transport_for
+from facenas.devices.own_devices import load_devices
+from facenas.devices.target import MODELLED_NAMES, Target
+from facenas.devices.targets import resolve_target
+from facenas.errors import InputError
+from facenas.latency import profiler
+from facenas.latency.roofline import modelled_table
+from facenas.latency.shipped import table_file_name
+from facenas.latency.table import LatencyTable, save_table
+from facenas.progress import SILENT, Progress
+from facenas.quiet import Patience
+from facenas.remote.remote_agent import RemoteAgent
+from facenas.runtimes.local_agent import Agent
+from facenas.shown import Rows, Shown
+from facenas.spaces.named import DEFAULT_SPACE, load_space
+from facenas.units import DEFAULT_INPUT, Size, as_size
+
+
+@dataclass(frozen=True)
+class ProfileSettings:
+    """`host` and `python`: where a device elsewhere is (user@host, ssh://user@host:port, adb, adb:SERIAL) and its Python,
+    by default as it was added; `also`: further architectures whose operators the table shall hold; `seconds`: how long to
+    measure, beyond a least number of rounds (default: 150); `resume`: go on with a profile that was stopped;
+    `even_if_busy`: also keep what was measured beside other work."""
+
+    host: str | None = None
+    python: str | None = None
+    also: Sequence[str | Detector] = ()
+    seconds: float | None = None
+    resume: bool = False
+    even_if_busy: bool = False
+
+
+@dataclass(frozen=True, repr=False)
+class Profile(Shown):
+    """A table that was measured or modelled, the file that holds it, and what the device warned of meanwhile."""
+
+    table: LatencyTable
+    path: Path
+    warnings: tuple[str, ...] = ()
+
+    def line(self) -> str:
+        """How many operators, how right."""
+        error = self.table.calibration.error_percent
+        return f"{len(self.table.operators)} operators of {self.table.target}, mean error {error:.1f} %, in {self.path}"
+
+    def tables(self) -> tuple[Rows, ...]:
+        """One row."""
+        calibration = self.table.calibration
+        row = (
+            f"{self.table.target} ({self.table.provenance})",
+            str(len(self.table.operators)),
+            f"{self.table.seconds:.0f}",
+            f"{calibration.error_percent:.1f} % on {calibration.networks} networks, cross-validated",
+            calibration.interval,
+        )
+        columns = ("target", "operators", "seconds", "mean error", "90 % interval")
+        return (Rows(f"latency table {self.path}", columns, (row,)),)
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields of the command line's contract."""
+        return {
+            "table": str(self.path),
+            "operators": len(self.table.operators),
+            "seconds": round(self.table.seconds, 1),
+            "calibration_error_percent": round(self.table.calibration.error_percent, 3),
+            "unstable_operators": self.table.unstable_operators,
+            "failures": list(self.table.failures),
+            "warnings": list(self.warnings),
+        }
+
+
+def profile(
+    device: str,
+    *,
+    space: str = DEFAULT_SPACE,
+    input_size: str | Size = DEFAULT_INPUT,
+    out: Path | str | None = None,
+    settings: ProfileSettings = ProfileSettings(),
+    progress: Progress = SILENT,
+) -> Profile:
+    """Measure `device` in about three minutes and write its table to `out` (default: `table_path`).
+
+    A device elsewhere gets an agent, run by its Python, and removed. A board that is not here is modelled from published
+    figures. Raises InputError for unusable words, DeviceError where a device elsewhere fails, BusyMachineError where other
+    work on this machine does not end.
+    """
+    target, size = resolve_target(device), as_size(input_size)
+    path = table_path(device, size) if out is None else Path(out)
+    if path.is_dir():  # found at the end, that would cost minutes
+        raise InputError(
+            f"--out {path} is a folder, and the table is one file; give {path / table_file_name(target, size)}"
+        )
+    further = tuple(resolve_detector(text) for text in settings.also)
+    remote = _remote_agent(target, settings, progress)
+    if remote is None and target.name in MODELLED_NAMES:
+        table = modelled_table(target, load_space(space), size, also=further)
+        save_table(table, path)
+    else:
+        plan = replace(profiler.default_plan(target), also=further)
+        with remote or Agent(target) as agent:
+            table = profiler.profile(
+                agent,
+                load_space(space),
+                size,
+                path,
+                plan=plan if settings.seconds is None else replace(plan, seconds=settings.seconds),
+                resume=settings.resume,
+                progress=lambda done, total: progress(done, total, f"profiling {target}"),
+                patience=Patience(progress.note, judges=not settings.even_if_busy),
+            )
+    for failure in table.failures:
+        progress.note(f"kept out: {failure}")
+    if table.unstable_operators:
+        unstable = f"{table.unstable_operators} of {len(table.operators)} operators"
+        progress.note(f"{unstable} are flagged unstable: the machine is busy")
+    return Profile(table, path, () if remote is None else tuple(remote.warnings))
+
+
+def table_path(device: str, input_size: str | Size = DEFAULT_INPUT) -> Path:
+    """Where the table of a device is written by default, and looked for."""
+    return Path("latency_tables", table_file_name(resolve_target(device), as_size(input_size)))
+
+
+def _remote_agent(target: Target, settings: ProfileSettings, progress: Progress) -> RemoteAgent | None:
+    """The agent on the host given or kept for the target; None where it is this machine's. Raises InputError."""
+    kept = load_devices().get(target.name) if target.elsewhere else None
+    host = settings.host or (kept.host if kept else None)
+    python = settings.python or (kept.python if kept else "python3")
+    if host is not None:
+        return RemoteAgent(target, transport_for(host), python=python, note=progress.note)
+    if target.elsewhere:
+        raise InputError(
+            f"device '{target}' is elsewhere; say where: --host user@host, or for good: facenas device add {target} "
+            f"--host user@host --runtime {target.runtime} --precision {target.precision}"
+        )
+    return None

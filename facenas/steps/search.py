@@ -1,0 +1,177 @@
+"""Search: the best detector of a space within budgets, with its certificate."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+
+from facenas.errors import InputError, LatencyBudgetError
+from facenas.latency.table import LatencyTable
+from facenas.latency.this_machine import Calibrate, facts_of_table
+from facenas.progress import SILENT, Progress
+from facenas.scoring.ddsar import ScoreSettings
+from facenas.scoring.zero_cost import Measure, require_torch
+from facenas.searching.alternatives import with_alternatives
+from facenas.searching.budgets import Budgets
+from facenas.searching.confirm import confirm, require_confirmable
+from facenas.searching.costs import TableModel
+from facenas.searching.evolution import EvolutionSettings, require_evolvable, run_evolution
+from facenas.searching.objective import Ranking
+from facenas.searching.problem import Problem
+from facenas.searching.rerank import rerank
+from facenas.searching.result import SearchResult, require_top, run_search, space_ranges
+from facenas.spaces.named import DEFAULT_SPACE, load_space
+from facenas.spaces.space import Space
+from facenas.steps.tables import open_tables
+from facenas.units import DEFAULT_INPUT, LOW_PERCENTILE, LatencyBudget, Size, as_latency_budget, as_size
+
+STATE_FILE = "evolution.json"
+
+
+class Algorithm(StrEnum):
+    """How the search searches."""
+
+    EXACT = "exact"
+    EVOLUTION = "evolution"
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """How to search. `score`: alpha, stage weights; `rank_by`: what is maximised; `top`: how many of the best to list;
+    `kernels`: only kernels of these sizes; `confirm`: measure the best here and take the first that meets its budgets;
+    `rerank`: put the best in the order of another measure; `calibrate`: whether tables are made this machine's first.
+
+    `seed` is for the evolution, the random ranking and `rerank`. An evolution keeps its state in `state_folder`, and with
+    `resume` goes on from there.
+    """
+
+    score: ScoreSettings = ScoreSettings()
+    rank_by: Ranking = Ranking.DDSAR
+    top: int = 5
+    kernels: frozenset[int] | None = None
+    algorithm: Algorithm = Algorithm.EXACT
+    confirm: bool = False
+    rerank: Measure | None = None
+    seed: int = 0
+    calibrate: Calibrate = Calibrate.ONCE
+    state_folder: Path | None = None
+    resume: bool = False
+
+    def __post_init__(self) -> None:
+        require_top(self.top)
+        EvolutionSettings(self.seed)
+        if self.resume and self.algorithm is not Algorithm.EVOLUTION:
+            raise InputError("--resume is for --algorithm evolution; the exact search takes seconds, run it again")
+        if self.resume and self.state_folder is None:
+            raise InputError("--resume needs the --out folder of the search that was stopped")
+
+
+def search(
+    latency: str | float | LatencyBudget | None = None,
+    device: str | Sequence[str] = "cpu",
+    *,
+    budgets: Budgets | None = None,
+    space: str | Space = DEFAULT_SPACE,
+    input_size: str | Size = DEFAULT_INPUT,
+    settings: SearchSettings = SearchSettings(),
+    tables: Sequence[Path | str | LatencyTable] = (),
+    progress: Progress = SILENT,
+) -> SearchResult:
+    """Find the detector of `space` that scores best within `latency` (`5ms`, `5ms@p90` or milliseconds) on `device`, and
+    prove that none scores more.
+
+    `budgets`: of several devices, FLOPs, parameters, memory ...; no device at all searches without latencies; `tables`:
+    ones to use as they are, or files (default: those that ship). Raises BudgetError where nothing meets the budgets,
+    InputError for unusable words, TableError where a device has no table, BusyMachineError where the machine is too busy
+    to measure on.
+    """
+    devices = [device] if isinstance(device, str) else list(device)
+    size = as_size(input_size)
+    budgets = _with_latency(budgets or Budgets({}), latency, devices)
+    if settings.rerank is not None:
+        require_torch()
+    if settings.confirm:
+        require_confirmable(devices)
+    chosen = load_space(space) if isinstance(space, str) else space
+    if settings.kernels is not None:
+        chosen = chosen.with_kernels(settings.kernels)
+    if settings.algorithm is Algorithm.EVOLUTION:
+        require_evolvable(chosen)
+    opened = open_tables(
+        devices,
+        tables,
+        size,
+        chosen,
+        percentiles=budgets.percentiles,
+        calibrate=settings.calibrate,
+        progress=progress,
+    )
+    plan = _Plan(chosen, size, opened, budgets, settings, progress)
+    try:
+        space_ranges(plan.problem(budgets.latency_ms))
+    except LatencyBudgetError as error:
+        raise with_alternatives(error, chosen, size) from error
+    if settings.confirm:
+        return confirm(plan.search, budgets.latency_ms, size, progress)
+    return plan.search(budgets.latency_ms)
+
+
+def _with_latency(budgets: Budgets, latency: str | float | LatencyBudget | None, devices: Sequence[str]) -> Budgets:
+    """The budgets with that of the one device. Raises InputError where there is not one, or it has a budget already."""
+    if latency is None:
+        return budgets
+    if len(devices) != 1:
+        raise InputError(f"latency '{latency}' is for one device, here are {len(devices)}; give budgets by device")
+    budget, device = as_latency_budget(latency), devices[0]
+    if device in budgets.latency_ms:
+        raise InputError(
+            f"two latency budgets for '{device}': {latency} and {budgets.latency_ms[device]:g}ms; keep one"
+        )
+    percentiles = {} if budget.percentile == LOW_PERCENTILE else {device: budget.percentile}
+    return replace(budgets, latency_ms={device: budget.limit_ms}, percentiles=percentiles)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """All that a search asks for but its latencies: it can be searched more than once, for others."""
+
+    space: Space
+    input_size: Size
+    tables: Mapping[str, LatencyTable]
+    budgets: Budgets
+    settings: SearchSettings
+    progress: Progress
+
+    def problem(self, latency_ms: Mapping[str, float]) -> Problem:
+        """The problem with these latency budgets and the plan's others."""
+        models = {
+            name: TableModel(table, self.budgets.percentiles.get(name, LOW_PERCENTILE))
+            for name, table in self.tables.items()
+        }
+        budgets = replace(self.budgets, latency_ms=latency_ms)
+        settings = self.settings
+        return Problem(self.space, settings.score, self.input_size, models, budgets, settings.rank_by, settings.seed)
+
+    def search(self, latency_ms: Mapping[str, float]) -> SearchResult:
+        """Search, and put the best in the order of `rerank`. Only a search for the plan's own budgets keeps its state."""
+        settings = self.settings
+        provenance = {name: table.provenance for name, table in self.tables.items()}
+        if settings.algorithm is Algorithm.EXACT:
+            result = run_search(self.problem(latency_ms), top=settings.top, provenance=provenance)
+        else:
+            folder = settings.state_folder if latency_ms == self.budgets.latency_ms else None
+            result = run_evolution(
+                self.problem(latency_ms),
+                EvolutionSettings(settings.seed),
+                top=settings.top,
+                provenance=provenance,
+                state_path=None if folder is None else folder / STATE_FILE,
+                resume=settings.resume,
+                progress=lambda done, total: self.progress(done, total, "evolution"),
+            )
+        facts = {name: facts_of_table(table) for name, table in self.tables.items()}
+        result = replace(result, tables=facts, percentiles=self.budgets.percentiles)
+        if settings.rerank is None:
+            return result
+        what = f"reranking by {settings.rerank}"
+        return rerank(result, settings.rerank, settings.seed, lambda done, total: self.progress(done, total, what))

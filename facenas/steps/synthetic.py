@@ -1,0 +1,18 @@
+"""A synthetic set to train and to verify on, for whoever has no photos yet, and the recipe that suits it."""
+
+from pathlib import Path
+
+from facenas.data.synthetic import write_synthetic_set
+from facenas.progress import Progress
+from facenas.training.recipe import Recipe
+
+TRAIN_PHOTOS = 240
+VAL_PHOTOS = 60
+# Small crops of the synthetic photos teach a usable detector in about two minutes on one core.
+SYNTHETIC_RECIPE = Recipe(epochs=90, size_px=128, crop_scales=(0.2, 0.27, 0.4, 0.6))
+
+
+def write_synthetic_photos(folder: Path, progress: Progress) -> None:
+    """A set to train on in `folder/train`, one to verify on in `folder/val`."""
+    for part, count, seed in (("train", TRAIN_PHOTOS, 0), ("val", VAL_PHOTOS, 1)):
+        write_synthetic_set(folder / part, count, seed, progress=progress)
