@@ -31,8 +31,8 @@ def test_the_memory_filter_of_the_stages_is_the_peak_of_whole_networks() -> None
             passes = True
             for position, stage in enumerate(detector.backbone.stages):
                 index = problem.stages[position].index(stage)
-                after = (stage.out_channels if position == 2 else state[0], stage.out_channels)
-                after = (*state, stage.out_channels) if position == 4 else after
+                third = stage.out_channels if position == 2 else state[0]
+                after = (*state, stage.out_channels) if position == 4 else (third, stage.out_channels)
                 chosen, _ = problem.moves(position, state).get(after, (np.zeros(0), None))
                 passes &= index in chosen
                 state = after
