@@ -48,11 +48,6 @@ def export_checkpoint(checkpoint: Checkpoint, out: Path, *, input_size: Size | N
     return export_onnx(onnx_of_checkpoint(checkpoint, input_size=input_size, dynamic=dynamic), out)
 
 
-def export_untrained(detector: Detector, out: Path, *, input_size: Size, dynamic: bool) -> Artefact:
-    """Write the fp32 ONNX file of an architecture with random weights; as `onnx_untrained`, then `export_onnx`."""
-    return export_onnx(onnx_untrained(detector, input_size=input_size, dynamic=dynamic), out)
-
-
 def why_not_onnx(model: onnx.ModelProto) -> str | None:
     """None where the model is whole and each of its operators is known to ONNX, else the reason in words."""
     try:

@@ -53,9 +53,9 @@ def cpu_flags() -> frozenset[str]:
     return kernel_flags(_cpuinfo())
 
 
-def why_no_bfloat16() -> str | None:
-    """None where this CPU computes in bfloat16, else the reason in words."""
-    if not BFLOAT16_FLAGS & cpu_flags():
+def why_no_bfloat16(flags: frozenset[str] | None = None) -> str | None:
+    """None where a CPU with these instruction sets (default: this one) computes in bfloat16, else the reason in words."""
+    if not BFLOAT16_FLAGS & (cpu_flags() if flags is None else flags):
         return "this CPU computes no bfloat16 (it has neither avx512_bf16 nor amx_bf16)"
     if (most := os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper()) in _WITHOUT_BFLOAT16:
         return f"ONEDNN_MAX_CPU_ISA={most} keeps OpenVINO from computing in bfloat16; unset it"

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from facenas.latency.this_machine import facts_of_table
 from facenas.progress import SILENT, Progress
 from facenas.quiet import DISTURBED_SHARE, OtherWork, Waiting
 from facenas.runtimes.runtime import load_model, runtime_of
-from facenas.runtimes.timing import measure_latency
+from facenas.runtimes.timing import Latency, measure_latency
 from facenas.units import LatencyBudget
 
 PAUSES_S = (0.0, 2.0, 6.0, 20.0)
@@ -32,6 +33,9 @@ def check_latency(
     table: LatencyTable | None,
     budget: LatencyBudget | None,
     progress: Progress = SILENT,
+    *,
+    measure: Callable[..., list[Latency]] = measure_latency,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> LatencyCheck:
     """Predict and measure an exported file.
 
@@ -50,9 +54,9 @@ def check_latency(
         what = "measuring latency" if number == 0 else f"measuring latency again ({number + 1} of {len(PAUSES_S)})"
         if pause_s:
             progress(0, _ROUNDS, f"{what}, in {pause_s:g} s")
-            time.sleep(pause_s)
+            sleep(pause_s)
         other_work, waiting = OtherWork(), Waiting(os.getpid(), target.threads)
-        latency = measure_latency(
+        latency = measure(
             [model],
             rounds=_ROUNDS,
             input_size=description.input_size,

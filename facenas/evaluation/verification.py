@@ -7,7 +7,7 @@ output departs is named.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ from facenas.evaluation.wider import Evaluation
 from facenas.exporters.artefact import Description
 from facenas.exporters.formats import description_of
 from facenas.pipeline.faces import Faces
-from facenas.pipeline.pipeline import Runner
+from facenas.pipeline.pipeline import Pipeline, Runner
 from facenas.pipeline.postprocess import LEAST_LOGIT
 from facenas.progress import SILENT, Progress
 from facenas.runtimes.runtime import why_unavailable
@@ -156,67 +156,82 @@ def verify(
     Where this machine cannot run it, every gate is *not measured* and says why. Raises InputError for unusable files.
     """
     target = target or resolve_target(description_of(artefact).target)
-    reason = why_unavailable(target)
-    if reason is not None:
+    if (reason := why_unavailable(target)) is not None:
         return _unmeasured(artefact, reference, photos, latency, limits, f"device {target}: {reason}")
     detector = FaceDetector(artefact, target)
     description = detector.description
     runner, reference_description = _open_reference(reference, description)
-    expected_pipeline = reference_description.pipeline(runner)
-    found_pipeline = description.pipeline(detector.model)
+    expected_pipeline, found_pipeline = reference_description.pipeline(runner), description.pipeline(detector.model)
 
-    expected_outputs: list[Mapping[str, FloatArray]] = []
-    found_outputs: list[Mapping[str, FloatArray]] = []
-    expected_faces: list[Faces] = []
-    found_faces: list[Faces] = []
     some = photos.photos[:: max(1, len(photos.photos) // PARITY_PHOTOS)][:PARITY_PHOTOS]
+    expected, found = (
+        _Answers(expected_pipeline, REFERENCE_MIN_SCORE),
+        _Answers(found_pipeline, REFERENCE_MIN_SCORE * 0.9),
+    )
     for index, path in enumerate(some):
         photo = read_image(path)
-        for each, outputs, faces, least in (
-            (expected_pipeline, expected_outputs, expected_faces, REFERENCE_MIN_SCORE),
-            (found_pipeline, found_outputs, found_faces, REFERENCE_MIN_SCORE * 0.9),
-        ):
-            tensors, fitted = each.outputs(photo)
-            outputs.append(tensors)
-            faces.append(each.faces(tensors, fitted, least))
+        expected.add(photo)
+        found.add(photo)
         progress(index + 1, len(some), "comparing tensors and faces")
-    tensors_parity = compare_tensors(*_comparable(expected_outputs, found_outputs, description.precision))
-    boxes = compare_faces(expected_faces, found_faces)
+    tensors = compare_tensors(*_comparable(expected.outputs, found.outputs, description.precision))
+    boxes = compare_faces(expected.faces, found.faces)
 
     reference_ap = evaluate(expected_pipeline, photos, progress).average_precisions
     evaluation = evaluate(found_pipeline, photos, progress)
     artefact_ap = evaluation.average_precisions
-    drops = [before - (artefact_ap[name] or 0.0) for name, before in reference_ap.items() if before is not None]
-    drop = round(max(drops), 5) if drops else None
+    drop = _largest_drop(reference_ap, artefact_ap)
 
-    precision = description.precision
-    least_matched, most_drop = limits_of(precision, limits)
-    scores = f"share with a partner; scores of partners differ by {boxes.max_score_difference:.2g} at most"
-    parity_gates = (
-        tensor_gate(tensors_parity, precision),
-        Gate("boxes", boxes.matched >= least_matched, boxes.matched, least_matched, scores),
-        Gate("average precision", None if drop is None else drop <= most_drop, drop, most_drop, "largest drop"),
-    )
+    gates = _parity_gates(tensors, boxes, drop, description.precision, limits)
     departure = None
-    if any(gate.passed is False for gate in parity_gates):
-        worst = read_image(some[_worst_photo(expected_outputs, found_outputs)])
+    if any(gate.passed is False for gate in gates):
+        worst = read_image(some[_worst_photo(expected.outputs, found.outputs)])
         departure = _find_departure(artefact, reference, worst, (reference_description, description))
+    loads = Gate("loads", True, None, None, f"input {description.input_size}, {len(tensors)} outputs")
     return Verification(
         artefact,
         reference,
         photos.name,
         len(some),
-        tensors_parity,
+        tensors,
         boxes,
         Precision(reference_ap, artefact_ap, drop),
         latency,
-        (
-            Gate("loads", True, None, None, f"input {description.input_size}, {len(tensors_parity)} outputs"),
-            *parity_gates,
-            *latency_gates(latency, limits),
-        ),
+        (loads, *gates, *latency_gates(latency, limits)),
         None if departure is None else str(departure),
         evaluation,
+    )
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """What one side says about some photos: its raw outputs, and the faces with scores >= `least_score` in them."""
+
+    pipeline: Pipeline
+    least_score: float
+    outputs: list[Mapping[str, FloatArray]] = field(default_factory=list)
+    faces: list[Faces] = field(default_factory=list)
+
+    def add(self, photo: Photo) -> None:
+        outputs, fitted = self.pipeline.outputs(photo)
+        self.outputs.append(outputs)
+        self.faces.append(self.pipeline.faces(outputs, fitted, self.least_score))
+
+
+def _largest_drop(reference_ap: Mapping[str, float | None], artefact_ap: Mapping[str, float | None]) -> float | None:
+    """Of the average precisions that the reference has, by how much the artefact's are lower at most."""
+    drops = [before - (artefact_ap[name] or 0.0) for name, before in reference_ap.items() if before is not None]
+    return round(max(drops), 5) if drops else None
+
+
+def _parity_gates(
+    tensors: Mapping[str, TensorParity], boxes: BoxParity, drop: float | None, precision: str, limits: Limits
+) -> tuple[Gate, ...]:
+    least_matched, most_drop = limits_of(precision, limits)
+    scores = f"share with a partner; scores of partners differ by {boxes.max_score_difference:.2g} at most"
+    return (
+        tensor_gate(tensors, precision),
+        Gate("boxes", boxes.matched >= least_matched, boxes.matched, least_matched, scores),
+        Gate("average precision", None if drop is None else drop <= most_drop, drop, most_drop, "largest drop"),
     )
 
 

@@ -15,9 +15,6 @@ from enum import StrEnum
 from math import exp, fsum, log
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from facenas.architecture import Detector
 from facenas.errors import TableError
 from facenas.graph import inventory
@@ -159,10 +156,6 @@ class OperatorCosts:
         except TableError:
             return False
         return True
-
-    def latencies_ms(self, operators: Iterable[Operator]) -> npt.NDArray[np.float64]:
-        """Calibrated costs in milliseconds, one for each operator given: what a search adds up."""
-        return np.array([self.cost(operator).latency_us / 1e3 for operator in operators])
 
     def _measured_us(self, operator: Operator) -> float:
         return self.table.calibration.scale * self.table.operators[operator].low_ns / 1e3

@@ -20,7 +20,7 @@ from facenas.devices.target import Target
 from facenas.errors import AgentEndedError, AgentError, ConnectionLostError, DeviceError, DeviceTimeoutError, InputError
 from facenas.graph import Graph, build_graph
 from facenas.on_device.frames import VERSION, Message
-from facenas.remote.agent_session import Session, words_for_exit
+from facenas.remote.agent_session import PATIENCE_S, Session, words_for_exit
 from facenas.remote.device_state import StateWatch, fingerprint_of_facts
 from facenas.runtimes.compiled_model import LayerTimes
 from facenas.runtimes.local_agent import TIMEOUT_S, Sample
@@ -56,14 +56,15 @@ class RemoteAgent:
         python: str = "python3",
         timeout_s: float = TIMEOUT_S,
         retry_delays_s: tuple[float, ...] = RETRY_DELAYS_S,
+        patience_s: float = PATIENCE_S,
         note: Callable[[str], None] | None = None,
     ) -> None:
         elsewhere = runtime_of(target).elsewhere
         if elsewhere is None or target.precision not in PRECISIONS[target.runtime]:
             raise InputError(f"device '{target}' cannot be profiled through a host; profile it where it is")
         self._elsewhere = elsewhere
-        self._target, self._transport, self._python = target, transport, python
-        self._timeout_s, self._retry_delays_s = timeout_s, retry_delays_s
+        self.target, self._transport, self._python = target, transport, python
+        self._timeout_s, self._retry_delays_s, self._patience_s = timeout_s, retry_delays_s, patience_s
         self._note = note or (lambda text: None)
         self._session: Session | None = None
         self._leftovers: tuple[str, ...] = ()
@@ -108,7 +109,7 @@ class RemoteAgent:
                 self._disconnect()
                 if error.code not in _AGENT_EXITS:
                     ended = f"{words_for_exit(error.code, self._timeout_s)}{f' ({error})' if str(error) else ''}"
-                    raise AgentError(f"the runtime {self._target.runtime} on {self._transport} {ended}") from error
+                    raise AgentError(f"the runtime {self.target.runtime} on {self._transport} {ended}") from error
                 losses.append(ConnectionLostError(f"the connection to {self._transport} was damaged"))
             except ConnectionLostError as error:
                 self._disconnect()
@@ -166,7 +167,7 @@ class RemoteAgent:
         """The network with random weights, in the precision of the target."""
         from facenas.exporters.onnx_graph import build_onnx, random_weights
 
-        model = self._elsewhere.stand_in(build_onnx(graph, random_weights(graph)), self._target.precision)
+        model = self._elsewhere.stand_in(build_onnx(graph, random_weights(graph)), self.target.precision)
         return bytes(model.SerializeToString())
 
     def _layer_times(self, network: _Network, reply: dict[str, Any], data: bytes, runs: int) -> LayerTimes:
@@ -178,9 +179,9 @@ class RemoteAgent:
 
     def connect(self) -> Session:
         """Copy the agent there, start it, and hear what the device is."""
-        session = Session(self._transport, self._python, self._leftovers)
+        session = Session(self._transport, self._python, self._leftovers, self._patience_s)
         self._session, self._leftovers = session, ()
-        target = self._target
+        target = self.target
         hello = {"operation": "hello", "version": VERSION, "runtime": target.runtime, "precision": target.precision}
         reply, _ = self._request(session, hello | {"threads": target.threads}, self._timing_cache)
         fingerprint = fingerprint_of_facts(reply.get("facts"), target, self._transport.host)
@@ -215,7 +216,7 @@ class RemoteAgent:
             case None:
                 return
             case "model":
-                raise AgentError(f"{self._target.runtime} on {host}: {text}")
+                raise AgentError(f"{self.target.runtime} on {host}: {text}")
             case "memory":
                 raise AgentError(f"{host} is out of memory for this network")
             case "frame":

@@ -57,7 +57,7 @@ class Agent:
     """A running agent for one target, pinned to as many cores as the target has threads. Use it in a `with` block."""
 
     def __init__(self, target: Target, timeout_s: float = TIMEOUT_S) -> None:
-        self._target = target
+        self.target = target
         self._timeout_s = timeout_s
         self._process: subprocess.Popen[str] | None = None
 
@@ -77,7 +77,7 @@ class Agent:
         assert process.stdout is not None
         timer = threading.Timer(self._timeout_s, process.kill)
         timer.start()
-        waiting = Waiting(process.pid, self._target.threads)
+        waiting = Waiting(process.pid, self.target.threads)
         try:
             process.stdin.write(json.dumps(asdict(request)) + "\n")
             process.stdin.flush()
@@ -88,7 +88,7 @@ class Agent:
             timer.cancel()
         if not line:
             code = self._stop()
-            raise AgentError(f"the runtime {self._target.runtime} {_words_for_exit(code, self._timeout_s)}")
+            raise AgentError(f"the runtime {self.target.runtime} {_words_for_exit(code, self._timeout_s)}")
         reply = json.loads(line)
         if "error" in reply:
             raise AgentError(reply["error"])
@@ -103,7 +103,7 @@ class Agent:
 
     def _start(self) -> subprocess.Popen[str]:
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "facenas.runtimes.local_agent_process", self._target.name],
+            [sys.executable, "-P", "-m", "facenas.runtimes.local_agent_process", self.target.name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -11,7 +11,7 @@ from facenas.spaces.elastic_space import ElasticSpace
 from facenas.training.loop import TrainingResult
 from facenas.training.photos import training_photos
 from facenas.training.recipe import Recipe
-from facenas.training.session import train_detector
+from facenas.training.session import SessionSettings, train_detector
 from facenas.training.teacher import Teacher
 from facenas.units import DEFAULT_INPUT, Size
 from facenas.zoo import checkpoint_path
@@ -64,10 +64,12 @@ def train(
         photos,
         out,
         progress,
-        init=None if settings.init is None else checkpoint_path(Path(settings.init)),
-        teacher=None if settings.teacher is None else Teacher(Path(settings.teacher), recipe.size_px),
-        max_seconds=None if settings.max_minutes is None else 60 * settings.max_minutes,
-        strict=settings.strict,
+        settings=SessionSettings(
+            init=None if settings.init is None else checkpoint_path(Path(settings.init)),
+            teacher=None if settings.teacher is None else Teacher(Path(settings.teacher), recipe.size_px),
+            max_seconds=None if settings.max_minutes is None else 60 * settings.max_minutes,
+            strict=settings.strict,
+        ),
     )
     for problem in result.problems:
         progress.note(f"left out: {problem}")

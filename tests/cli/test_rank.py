@@ -44,8 +44,10 @@ def test_from_a_search_to_a_ranking_and_again(
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     write_synthetic_set(tmp_path / "data", 4, width_px=96, height_px=96)
-    arguments = ("rank", "--search", search_file.parent, "--top", "2", "--arch", NET, "--epochs", "1", "--crop", "64")
-    arguments += ("--batch", "2", "--data", tmp_path / "data", "--val", tmp_path / "data", "--out", tmp_path / "out")
+    arguments = (
+        *("rank", "--search", search_file.parent, "--top", "2", "--arch", NET, "--epochs", "1", "--crop", "64"),
+        *("--batch", "2", "--data", tmp_path / "data", "--val", tmp_path / "data", "--out", tmp_path / "out"),
+    )
     outcome = facenas(*arguments, "--json")
     assert outcome.code == 0, outcome.err
     assert "Ray is not installed" in outcome.err

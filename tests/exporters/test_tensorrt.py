@@ -158,7 +158,8 @@ def test_driver_gpu_and_version_each_count() -> None:
 
 
 def test_without_a_package_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tensorrt_engine, "PACKAGES", ("no_such_package",))
+    for name in tensorrt_engine.PACKAGES:
+        monkeypatch.setitem(sys.modules, name, None)  # as if it were not installed
     with pytest.raises(MissingPackageError, match=r"facenas\[trt-rtx\]"):
         tensorrt.require_package()
 

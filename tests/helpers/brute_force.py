@@ -212,7 +212,9 @@ class Everything:
         for name, table in self.tables.items():
             costs[f"latency {name}"] += table.constant_ms
         depths = [np.array([stage.sublayers for stage in choices]) for choices in self.stages]
-        costs["layers"] = sum(depths[position][self.choices[:, position]] for position in range(5)).astype(float)
+        costs["layers"] = np.sum(
+            [depths[position][self.choices[:, position]] for position in range(5)], axis=0, dtype=float
+        )
         return costs
 
     def _costs_of_part(self, row: int, part: int) -> dict[str, float]:

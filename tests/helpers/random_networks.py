@@ -39,7 +39,7 @@ def random_network(detector: Detector, seed: int = 0) -> DetectorNetwork:
                 tensor.normal_(0, 0.3, generator=generator)
             elif ".scale." in name or name.endswith("norm.weight"):
                 tensor.uniform_(0.5, 1.5, generator=generator)
-        network.get_submodule("head.output.conv").weight.normal_(0, 0.2, generator=generator)
+        network.get_parameter("head.output.conv.weight").normal_(0, 0.2, generator=generator)
     return network
 
 
@@ -54,12 +54,12 @@ def checkpoint_of(network: DetectorNetwork, input_size: Size) -> Checkpoint:
 def confident_checkpoint(detector: Detector, input_size: Size, seed: int = 0) -> Checkpoint:
     """Random weights that find faces: scores spread over 0 to 1, boxes about four strides wide, so that they overlap."""
     network = random_network(detector, seed)
-    output = network.get_submodule("head.output.conv")
+    weight, bias = (network.get_parameter(f"head.output.conv.{name}") for name in ("weight", "bias"))
     with torch.no_grad():
-        output.bias[BOX_CHANNELS] = 2.0
-        output.weight[BOX_CHANNELS] *= 0.1
-        output.weight[SCORE_CHANNELS] *= 3.0
-        output.bias[SCORE_CHANNELS] = torch.linspace(-1.0, -2.0, ANCHORS_PER_CELL)
+        bias[BOX_CHANNELS] = 2.0
+        weight[BOX_CHANNELS] *= 0.1
+        weight[SCORE_CHANNELS] *= 3.0
+        bias[SCORE_CHANNELS] = torch.linspace(-1.0, -2.0, ANCHORS_PER_CELL)
         for stride, scale in zip(STRIDES, (1.0, 1.1, 0.9), strict=True):
             network.get_parameter(f"head.scale.{stride}").fill_(scale)
     return checkpoint_of(network, input_size)

@@ -222,7 +222,7 @@ def test_a_second_process_waits_and_finds_what_the_first_has_kept(
     cache: Path, foreign: Path, measuring: Measuring
 ) -> None:
     class Slow(Measuring):
-        def __call__(self, *given: object, **options: object) -> LatencyTable:  # type: ignore[override]
+        def __call__(self, *given: object, **options: object) -> LatencyTable:
             table = measuring(*given, **options)  # type: ignore[arg-type]
             # Meanwhile another process asks for the same.
             child = os.fork()

@@ -57,7 +57,7 @@ def test_an_untrained_network_believes_in_few_faces() -> None:
 def test_every_parameter_learns() -> None:
     network = random_network(with_landmarks(ALL_FAMILIES)).train()
     loss = sum(output.square().mean() for output in network(torch.randn(2, 3, 64, 64)))
-    torch.as_tensor(loss).backward()
+    torch.as_tensor(loss).backward()  # type: ignore[no-untyped-call]
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
         assert torch.isfinite(parameter.grad).all(), name
