@@ -44,7 +44,9 @@ def search(
     resume: Annotated[
         bool, typer.Option("--resume", help="go on with the evolution that was stopped in --out")
     ] = False,
-    top: Annotated[int, typer.Option(help="how many of the best to list; they differ in more than kernel sizes")] = 5,
+    top: Annotated[
+        int, typer.Option(help="how many of the best to list; they differ in more than kernel sizes, neck and head")
+    ] = 5,
     table: Annotated[
         list[Path] | None,
         typer.Option(help="latency table, repeatable (default: the one in ./latency_tables, else the shipped one)"),

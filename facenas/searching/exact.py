@@ -188,7 +188,7 @@ class ExactSearch:
         return np.lexsort(keys)
 
     def enumerate_top(self, count: int, solution: Solution) -> Solution:
-        """The `count` best networks that differ in more than kernel sizes and ends, by enumeration below the optimum."""
+        """The `count` best networks that differ in more than kernel sizes, neck and head, by enumeration below the optimum."""
         if count <= 1:
             return solution
         margin, chosen = 0.002, list(solution.choices)

@@ -227,11 +227,6 @@ def _thin(front: PartialNetworks) -> PartialNetworks:
     return front.take(np.unique(np.linspace(0, len(front) - 1, FRONTIER_POINTS).round().astype(np.intp)))
 
 
-def space_ranges(problem: Problem) -> tuple[CostRange, ...]:
-    """`cost_ranges` before a search. Raises BudgetError where a budget cannot be met even alone."""
-    return cost_ranges(problem, ExactSearch(problem).least)
-
-
 def cost_ranges(problem: Problem, least: FloatArray) -> tuple[CostRange, ...]:
     """Where the budgets lie in the space: its least costs (exact), and median and largest of a seeded random sample."""
     generator = np.random.default_rng(0)

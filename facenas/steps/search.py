@@ -19,7 +19,7 @@ from facenas.searching.evolution import EvolutionSettings, require_evolvable, ru
 from facenas.searching.objective import Ranking
 from facenas.searching.problem import Problem
 from facenas.searching.rerank import rerank
-from facenas.searching.result import SearchResult, require_top, run_search, space_ranges
+from facenas.searching.result import SearchResult, require_top, run_search
 from facenas.spaces.named import DEFAULT_SPACE, load_space
 from facenas.spaces.space import Space
 from facenas.steps.tables import open_tables
@@ -108,12 +108,11 @@ def search(
     )
     plan = _Plan(chosen, size, opened, budgets, settings, progress)
     try:
-        space_ranges(plan.problem(budgets.latency_ms))
+        if settings.confirm:
+            return confirm(plan.search, budgets.latency_ms, size, progress)
+        return plan.search(budgets.latency_ms)
     except LatencyBudgetError as error:
         raise with_alternatives(error, chosen, size) from error
-    if settings.confirm:
-        return confirm(plan.search, budgets.latency_ms, size, progress)
-    return plan.search(budgets.latency_ms)
 
 
 def _with_latency(budgets: Budgets, latency: str | float | LatencyBudget | None, devices: Sequence[str]) -> Budgets:

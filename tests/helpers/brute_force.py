@@ -71,7 +71,10 @@ def random_space(seed: int, choices: int) -> Space:
 
 
 def random_elastic_space(seed: int) -> Space:
-    """A slice space of some thousand networks: one or two widths, inner widths and depths a stage, four or eight ends."""
+    """A slice space of some thousand networks: one or two widths, inner widths and depths a stage, four or eight ends.
+
+    Heads of 400 channels hold more memory than the image does, so that a budget of it has a say in the ends, too.
+    """
     generator = np.random.default_rng(seed)
 
     def some(values: tuple[int, ...], count: int) -> tuple[int, ...]:
@@ -83,7 +86,7 @@ def random_elastic_space(seed: int) -> Space:
             StageChoices(some((8, 16, 24, 32, 48), 2), some((8, 16, 24, 32), int(generator.integers(1, 3))), depths)
             for depths in ((1,), some((1, 2, 3), 2), some((1, 2, 3), 2))
         ]
-        choices = some((8, 16, 24), 2), some((8, 16, 32), 2), some((1, 2, 3), int(generator.integers(1, 3)))
+        choices = some((8, 16, 24), 2), some((8, 16, 400), 2), some((1, 2, 3), int(generator.integers(1, 3)))
         try:
             space = ElasticSpace(f"elastic-{seed}", tuple(stages), *choices).space
         except InputError:  # its largest, middle or smallest network is none
