@@ -18,7 +18,7 @@ from facenas.data.labels import LANDMARKS, Labels, join_labels
 PASTED_PX = (6.0, 28.0)
 """Least and greatest side (geometric mean) of a pasted face in the sample, drawn log-uniformly."""
 
-_LEAST_DONOR_PX = 24  # smaller faces hold too little to be shrunk
+_MIN_DONOR_PX = 24  # smaller faces hold too little to be shrunk
 _CONTEXT = 0.3  # of the face's sides around it: hair and neck belong to what is seen
 _TRIES = 10
 
@@ -41,7 +41,7 @@ def paste_faces(sample: Sample, image: Photo, photo: LabelledPhoto, count: int, 
     """The sample with up to `count` faces of a photo (its pixels: `image`) shrunk and pasted in."""
     given = photo.labels
     sides = np.sqrt(np.prod(given.boxes[:, 2:] - given.boxes[:, :2], axis=1))
-    donors = np.flatnonzero(~given.ignore & (sides >= _LEAST_DONOR_PX))
+    donors = np.flatnonzero(~given.ignore & (sides >= _MIN_DONOR_PX))
     if not len(donors):
         return sample
     picture, size_px = sample.image.copy(), sample.image.shape[0]

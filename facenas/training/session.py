@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from facenas.architecture import Detector
+from facenas.architecture import Architecture
 from facenas.checkpoint import Checkpoint
 from facenas.detector.face_detector import FaceDetector
 from facenas.evaluation.evaluation_set import EvaluationSet
@@ -37,7 +37,7 @@ class SessionSettings:
 
 
 def train_detector(
-    subject: Detector | ElasticSpace,
+    subject: Architecture | ElasticSpace,
     input_size: Size,
     recipe: Recipe,
     photos: TrainingPhotos,

@@ -15,7 +15,7 @@ from facenas.latency.predictor import predict
 from facenas.latency.profiler import profile
 from facenas.latency.table import LatencyTable
 from facenas.remote.remote_agent import RemoteAgent
-from facenas.runtimes.local_agent import Agent
+from facenas.runtimes.local_agent import LocalAgent
 from facenas.spaces.named import load_space
 from facenas.units import Size
 
@@ -33,7 +33,7 @@ def differences_percent(here: LatencyTable, there: LatencyTable) -> npt.NDArray[
 @pytest.mark.timeout(1200)
 def test_a_profile_over_ssh_predicts_as_the_local_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cpu, space = resolve_target("cpu"), load_space("facenas-edge")
-    here = profile(Agent(cpu), space, SIZE, tmp_path / "here.json")
+    here = profile(LocalAgent(cpu), space, SIZE, tmp_path / "here.json")
     with (
         ssh_server(tmp_path, monkeypatch),
         RemoteAgent(cpu, transport_for("127.0.0.1"), python=sys.executable) as agent,
