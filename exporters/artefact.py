@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from facenas.architecture import Detector, parse_detector
+from facenas.architecture import Architecture, parse_architecture
 from facenas.data.image import Photo
 from facenas.errors import InputError
 from facenas.files import read_json, sha256_of, write_json
@@ -41,7 +41,7 @@ class Description:
     calibration: the photos that the ranges of an int8 file come from, and how they were chosen.
     """
 
-    detector: Detector
+    detector: Architecture
     input_size: Size
     dynamic: bool
     precision: str
@@ -99,7 +99,7 @@ class Description:
         )
 
 
-def describe(detector: Detector, input_size: Size, *, dynamic: bool, origin: Mapping[str, Any]) -> Description:
+def describe(detector: Architecture, input_size: Size, *, dynamic: bool, origin: Mapping[str, Any]) -> Description:
     """The description of an fp32 artefact with the usual preprocessing."""
     return Description(detector, input_size, dynamic, "fp32", Preprocessing(), NMS_IOU, origin)
 
@@ -124,9 +124,9 @@ def description_from_json(value: Any, path: Path) -> Description:
             raise InputError(
                 f"{path} has description schema {value['schema']}, this facenas reads {SCHEMA}; export again"
             )
-        bare = parse_detector(value["architecture"])
+        bare = parse_architecture(value["architecture"])
         return Description(
-            Detector(bare.backbone, bare.neck_and_head, bool(value["landmarks"])),
+            Architecture(bare.backbone, bare.neck_and_head, bool(value["landmarks"])),
             parse_size(value["input"]),
             bool(value["dynamic"]),
             str(value["precision"]),

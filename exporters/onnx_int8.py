@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-from facenas.exporters.calibration_photos import Calibration
+from facenas.exporters.calibration_photos import CalibrationPhotos
 from facenas.exporters.onnx import IN_MEMORY, read_description, redescribe
 
 from facenas.errors import InputError
@@ -37,7 +37,7 @@ DIALECTS = ("onnxruntime", "tensorrt")
 
 
 def quantize_model(
-    model: onnx.ModelProto, calibration: Calibration, *, dialect: str = "onnxruntime"
+    model: onnx.ModelProto, calibration: CalibrationPhotos, *, dialect: str = "onnxruntime"
 ) -> onnx.ModelProto:
     """The int8 model of a described fp32 one. Raises InputError for an unknown dialect or an unusable photo."""
     description = read_description(model, IN_MEMORY)

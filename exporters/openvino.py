@@ -25,7 +25,7 @@ from facenas.exporters.artefact import (
     artefact_of,
     description_from_metadata,
 )
-from facenas.exporters.calibration_photos import Calibration
+from facenas.exporters.calibration_photos import CalibrationPhotos
 from facenas.exporters.executed import executed_by_openvino
 from facenas.exporters.onnx import read_description as read_onnx_description
 
@@ -73,7 +73,7 @@ def export_openvino(
     out: Path,
     *,
     precision: str,
-    calibration: Calibration | None = None,
+    calibration: CalibrationPhotos | None = None,
     accuracy: AccuracyControl | None = None,
 ) -> Artefact:
     """Write `out` (.xml) and the weights beside it (.bin) of a described fp32 model; int8 needs a calibration.

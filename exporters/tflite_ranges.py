@@ -13,7 +13,7 @@ import onnx
 from facenas.exporters.tflite_graph import Range
 
 from facenas.graph import SCORE_CHANNELS
-from facenas.pipeline.postprocess import LEAST_LOGIT
+from facenas.pipeline.postprocess import MIN_LOGIT
 
 _ERROR_LEVEL = 3
 
@@ -47,7 +47,7 @@ def activation_ranges(model: onnx.ModelProto, names: Sequence[str], images: Iter
 
 
 def _output_range(values: FloatArray) -> Range:
-    """That of an output's values as they are, but for logits below LEAST_LOGIT."""
+    """That of an output's values as they are, but for logits below MIN_LOGIT."""
     logits, others = values[:, SCORE_CHANNELS], values[:, SCORE_CHANNELS.stop :]
-    low = min(max(float(logits.min()), LEAST_LOGIT), float(others.min()))
+    low = min(max(float(logits.min()), MIN_LOGIT), float(others.min()))
     return Range(low, max(float(logits.max()), float(others.max())))

@@ -17,6 +17,9 @@ def profile(
     also: Annotated[
         list[str] | None, typer.Option(help="further architecture whose operators the table shall hold; repeatable")
     ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(help="how long to measure, beyond a least number of rounds (default: 150)", min=0)
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="table file (default: latency_tables/DEVICE.json)")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="continue a profile that was stopped")] = False,
     even_if_busy: Annotated[
@@ -35,7 +38,7 @@ def profile(
     from facenas.steps.profile import ProfileSettings
     from facenas.steps.profile import profile as run_profile
 
-    settings = ProfileSettings(host, python, also or (), resume=resume, even_if_busy=even_if_busy)
+    settings = ProfileSettings(host, python, also or (), seconds=seconds, resume=resume, even_if_busy=even_if_busy)
     with progress_bar() as progress:
         result = run_profile(device, space=space, input_size=input, out=out, settings=settings, progress=progress)
     print_result(result, json)

@@ -72,9 +72,9 @@ def search(
     from facenas.cli.results import print_ranges, print_search
     from facenas.files import write_json
     from facenas.scoring.ddsar import ScoreSettings
-    from facenas.scoring.zero_cost import Measure
+    from facenas.scoring.zero_cost import ZeroCostProxy
     from facenas.searching.budgets import parse_budgets
-    from facenas.searching.objective import Ranking
+    from facenas.searching.objective import Objective
     from facenas.steps.search import Algorithm, SearchSettings
     from facenas.steps.search import search as run_search
     from facenas.units import parse_size
@@ -84,12 +84,12 @@ def search(
     budgets = parse_budgets(latency or [], devices, flops, params, memory, layers, released_flops)
     settings = SearchSettings(
         ScoreSettings(alpha, stage_weights=options.parse_stage_weights(stage_weights, size)),
-        options.parse_choice(Ranking, rank_by, "--rank-by"),
+        options.parse_choice(Objective, rank_by, "--rank-by"),
         top,
         None if kernels is None else options.parse_kernels(kernels),
         options.parse_choice(Algorithm, algorithm, "--algorithm"),
         confirm=confirm,
-        rerank=None if rerank is None else options.parse_choice(Measure, rerank, "--rerank"),
+        rerank=None if rerank is None else options.parse_choice(ZeroCostProxy, rerank, "--rerank"),
         seed=seed,
         calibrate=calibration_asked(calibrate),
         state_folder=out,

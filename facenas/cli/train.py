@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from facenas.architecture import Detector
+    from facenas.architecture import Architecture
     from facenas.spaces.elastic_space import ElasticSpace
 
 
@@ -85,16 +85,16 @@ def train(
         print_result(result, json)
 
 
-def _subject(arch: str | None, space: str | None, *, landmarks: bool) -> "Detector | ElasticSpace":
+def _subject(arch: str | None, space: str | None, *, landmarks: bool) -> "Architecture | ElasticSpace":
     """What is to be trained. Raises InputError where not exactly one of both is given, or a supernet with landmarks."""
     from dataclasses import replace
 
-    from facenas.architecture import resolve_detector
+    from facenas.architecture import resolve_architecture
     from facenas.errors import InputError
     from facenas.spaces.elastic_space import elastic_space
 
     if arch is not None and space is None:
-        return replace(resolve_detector(arch), landmarks=landmarks)
+        return replace(resolve_architecture(arch), landmarks=landmarks)
     if space is None or arch is not None:
         given = "neither" if arch is None else f"'{arch}' and '{space}'"
         raise InputError(f"train takes --arch or --space, one of them, not {given}")

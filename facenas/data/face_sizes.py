@@ -30,9 +30,7 @@ def face_size_distribution(photos: Iterable[LabelledPhoto], long_side_px: int = 
 
     Raises InputError where there is no face.
     """
-    sizes = [
-        face_sizes_px(photo.boxes[~photo.ignore], photo.width_px, photo.height_px, long_side_px) for photo in photos
-    ]
+    sizes = [face_sizes_px(photo.labels.face_boxes, photo.width_px, photo.height_px, long_side_px) for photo in photos]
     counts = np.histogram(np.concatenate([*sizes, np.zeros(0)]), bins=np.array(OCTAVE_EDGES_PX))[0]
     if not counts.sum():
         raise InputError("no face to take a size distribution of; give labelled photos with faces")

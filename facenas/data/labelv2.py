@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facenas.data.annotations import Dataset, RawLabels, check_labels
+from facenas.data.labels import Labels
 from facenas.errors import InputError
 
 _ROW_LENGTHS = (4, 19, 20)
@@ -53,9 +54,7 @@ def parse_labelv2(labels: Path) -> RawLabels:
         sizes=tuple(sizes),
         photo=np.array(photo, dtype=np.int64),
         lines=np.array(lines, dtype=np.int64),
-        boxes=table[:, :4],
-        landmarks=_known_landmarks(table[:, 4:19].reshape(-1, 5, 3)),
-        ignore=table[:, 19] == 1,
+        labels=Labels(table[:, :4], _known_landmarks(table[:, 4:19].reshape(-1, 5, 3)), table[:, 19] == 1),
     )
 
 

@@ -28,7 +28,7 @@ from facenas.units import Size
 
 _SIZES_AND_VERSIONS = re.compile("_640_640|-version|_FaceDetector")
 _OPEN_SIZE = Size(640, 640)
-_MOST_CANDIDATES = 5000  # as facenas' own decoder keeps
+_MAX_CANDIDATES = 5000  # as facenas' own decoder keeps
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Baseline:
 def _decode(decoder: Decoder, size: Size, outputs: Mapping[str, NDArray[np.float32]], min_score: float) -> Faces:
     boxes, scores = decoder(list(outputs.values()), size)
     likely = np.flatnonzero(scores >= min_score)
-    order = likely[np.argsort(-scores[likely], kind="stable")][:_MOST_CANDIDATES]
+    order = likely[np.argsort(-scores[likely], kind="stable")][:_MAX_CANDIDATES]
     return Faces(boxes[order], scores[order], None)
 
 

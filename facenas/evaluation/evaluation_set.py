@@ -83,8 +83,8 @@ def evaluation_set_of(dataset: Dataset, folder: Path) -> EvaluationSet:
             name=photo.path.relative_to(folder).as_posix(),
             width_px=photo.width_px,
             height_px=photo.height_px,
-            boxes=photo.boxes,
-            counted={"all": ~photo.ignore},
+            boxes=photo.labels.boxes,
+            counted={"all": ~photo.labels.ignore},
         )
         for photo in dataset.photos
     )

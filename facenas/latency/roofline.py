@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from facenas.architecture import Detector
+from facenas.architecture import Architecture
 from facenas.devices.fingerprint import Fingerprint
 from facenas.devices.target import Target
 from facenas.errors import InputError
@@ -189,7 +189,7 @@ def modelled_table(
     space: Space,
     input_size: Size,
     *,
-    also: Iterable[Detector] = (),
+    also: Iterable[Architecture] = (),
     published: Published | None = None,
 ) -> LatencyTable:
     """The modelled table of a target that is a board of the published figures: all operators of the space, of the

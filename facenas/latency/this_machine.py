@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from facenas.architecture import Detector
+from facenas.architecture import Architecture
 from facenas.devices.fingerprint import Fingerprint, differences
 from facenas.devices.target import Target
 from facenas.devices.targets import resolve_target
@@ -59,7 +59,7 @@ class TableRequest:
 
     target: Target
     input_size: Size
-    subject: Space | Detector | None = None
+    subject: Space | Architecture | None = None
     path: Path | None = None
     percentile: int = LOW_PERCENTILE
     calibrate: Calibrate = Calibrate.ONCE

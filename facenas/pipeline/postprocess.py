@@ -26,7 +26,7 @@ Decode = Callable[[Mapping[str, FloatArray], float], Faces]
 """All candidates with at least a score, best first, from a network's outputs."""
 
 NMS_IOU = 0.45
-LEAST_LOGIT = -6.0
+MIN_LOGIT = -6.0
 """A score of 0.0025, an eighth of the least that evaluations look at: int8 need not tell lower ones apart."""
 
 

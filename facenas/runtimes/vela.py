@@ -56,12 +56,11 @@ def npu_of(target: Target) -> Npu:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What Vela says of a network: nanoseconds in all and by layer, the memory that features and weights take on the
-    chip, and the operators that it leaves to the CPU, whose time it does not know."""
+    """What Vela says of a network: nanoseconds in all and by layer, and the operators that it leaves to the CPU, whose
+    time it does not know."""
 
     latency_ns: int
     layers_ns: dict[str, int]
-    sram_bytes: int
     cpu_operators: tuple[str, ...]
 
 
@@ -97,7 +96,6 @@ def estimate(content: bytes, npu: Npu) -> Estimate:
     return Estimate(
         round(float(summary["cycles_total"]) * ns_per_cycle),
         {name: round(time_ns) for name, time_ns in layers.items()},
-        round(float(summary["sram_memory_used"]) * 1024),
         tuple(operator.kind for operator in compiled.operators if operator.custom != _CUSTOM_OPERATOR),
     )
 

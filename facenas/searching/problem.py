@@ -16,8 +16,8 @@ from facenas.architecture import (
     DEFAULT_NECK_AND_HEAD,
     IMAGE_CHANNELS,
     STAGE_COUNT,
+    Architecture,
     Backbone,
-    Detector,
     NeckAndHead,
 )
 from facenas.cost import BYTES_PER_VALUE, FLOPS, MEMORY, Cost, latency_cost, peak_values
@@ -26,7 +26,7 @@ from facenas.graph import IMAGE, STRIDES, Layer, neck_and_head_layers, stage_lay
 from facenas.scoring.ddsar import ScoreSettings
 from facenas.searching.budgets import Budgets
 from facenas.searching.costs import CostModel, LatencyModel, Part, cost_models
-from facenas.searching.objective import Ranking, end_values, stage_values
+from facenas.searching.objective import Objective, end_values, stage_values
 from facenas.spaces.space import Space
 from facenas.units import Size
 
@@ -60,7 +60,7 @@ class Problem:
         input_size: Size,
         latency_models: Mapping[str, LatencyModel],
         budgets: Budgets,
-        ranking: Ranking = Ranking.DDSAR,
+        ranking: Objective = Objective.DDSAR,
         seed: int = 0,
     ) -> None:
         self.space, self.settings, self.input_size, self.budgets = space, settings, input_size, budgets
@@ -172,11 +172,11 @@ class Problem:
             return {}
         return {COMPLETE: (np.array(fitting, np.intp), np.array([costs[index][0] for index in fitting]))}
 
-    def detector(self, choice: Sequence[int]) -> Detector:
+    def detector(self, choice: Sequence[int]) -> Architecture:
         """The detector of the indices of five stages and an end."""
         *stages, end = choice
         backbone = Backbone(tuple(self.stages[position][index] for position, index in enumerate(stages)))
-        return Detector(backbone, self.ends[end])
+        return Architecture(backbone, self.ends[end])
 
     def least_memory_bytes(self) -> float:
         """The least peak memory of any network of the space."""

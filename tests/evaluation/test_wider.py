@@ -213,7 +213,7 @@ def test_any_labelled_photos_give_the_setting_all(tmp_path: Path) -> None:
     loaded = load_evaluation_set(tmp_path)
     assert loaded.settings == ("all",)
     detections = {
-        truth.name: np.concatenate([photo.boxes, np.ones((len(photo.boxes), 1), np.float32)], axis=1)
+        truth.name: np.concatenate([photo.labels.boxes, np.ones((len(photo.labels), 1), np.float32)], axis=1)
         for truth, photo in zip(loaded.ground_truth, dataset.photos, strict=True)
     }
     assert loaded.ground_truth[0].name == "set/images/synthetic_2_00000.jpg"

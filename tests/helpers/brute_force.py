@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from facenas.architecture import DEFAULT_NECK_AND_HEAD, Backbone, Detector, Family, NeckAndHead, Stage
+from facenas.architecture import DEFAULT_NECK_AND_HEAD, Architecture, Backbone, Family, NeckAndHead, Stage
 from facenas.cost import count_flops, count_parameters, detector_costs
 from facenas.errors import InputError
 from facenas.graph import IMAGE, Graph, Layer, backbone_layers, build_graph, inventory
@@ -172,11 +172,11 @@ class Everything:
         row, index = np.nonzero(goes_with)
         return np.concatenate([chains[row], index[:, None]], axis=1)
 
-    def detector(self, row: int) -> Detector:
+    def detector(self, row: int) -> Architecture:
         """The detector of a row."""
         *stages, end = self.choices[row]
         backbone = Backbone(tuple(self.stages[position][index] for position, index in enumerate(stages)))
-        return Detector(backbone, self.ends[end])
+        return Architecture(backbone, self.ends[end])
 
     @cached_property
     def score(self) -> FloatArray:
@@ -215,7 +215,9 @@ class Everything:
         for name, table in self.tables.items():
             costs[f"latency {name}"] += table.constant_ms
         depths = [np.array([stage.sublayers for stage in choices]) for choices in self.stages]
-        costs["layers"] = sum(depths[position][self.choices[:, position]] for position in range(5)).astype(float)
+        costs["layers"] = np.sum(
+            [depths[position][self.choices[:, position]] for position in range(5)], axis=0, dtype=float
+        )
         return costs
 
     def _costs_of_part(self, row: int, part: int) -> dict[str, float]:

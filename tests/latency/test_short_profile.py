@@ -35,7 +35,7 @@ def errors_percent(table: LatencyTable, machine: MadeUpMachine) -> np.ndarray:
     networks = random_networks(EDGE, 40, seed=9)
     predicted_ms = np.array([predict(network, table, EDGE_INPUT).latency_ms for network in networks])
     measured_ms = np.array([machine.latency_ns(network, EDGE_INPUT) / 1e6 for network in networks])
-    return 100 * np.abs(predicted_ms / measured_ms - 1)
+    return np.asarray(100 * np.abs(predicted_ms / measured_ms - 1))
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +133,7 @@ def test_a_table_with_a_large_error_is_not_given() -> None:
     generator = np.random.default_rng(0)
     machine = MadeUpMachine(THERE, slow=lambda visit: 1.0)
     honest = machine.latency_ns
-    machine.latency_ns = lambda detector, size: honest(detector, size) * float(generator.uniform(0.7, 1.5))  # type: ignore[method-assign]
+    machine.latency_ns = lambda detector, input_size: honest(detector, input_size) * float(generator.uniform(0.7, 1.5))  # type: ignore[method-assign]
     with pytest.raises(BusyMachineError, match=r"mean error of .* and is not kept"):
         profile_on(machine)
 

@@ -102,7 +102,7 @@ def test_a_lone_face_of_any_size_is_learnt(seed: int, side_px: float) -> None:
     anchors, cells = np.nonzero(assigned == 0)
     assert len(cells) > 0
     centres = anchor_centres(SIZE_PX)
-    inside = ((centres > boxes[0, :2]) & (centres < boxes[0, 2:])).all(axis=1)
+    inside = np.all((centres > boxes[0, :2]) & (centres < boxes[0, 2:]), axis=1)
     if inside[:256].any():
         assert inside[cells].all()
     else:
