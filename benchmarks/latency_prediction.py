@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import typer
 from onnx import TensorProto, helper, numpy_helper
@@ -27,6 +26,7 @@ from prediction_figures import Bars, Compared, summary
 from script import about_this_run, run_script
 
 from facenas.architecture import PUBLISHED_NAMES, Architecture, published_detector
+from facenas.arrays import IntArray
 from facenas.cli.bar import progress_bar
 from facenas.cli.output import note, print_table
 from facenas.devices.cpu import pin_to_cores
@@ -126,7 +126,7 @@ def networks_to_compare(table: LatencyTable, count: int, *, published: bool) -> 
 
 def measure(
     target: Target, size: Size, detectors: Sequence[Architecture], seconds: float, report: Any
-) -> tuple[list[npt.NDArray[np.int64]], int]:
+) -> tuple[list[IntArray], int]:
     """Nanoseconds of the runs of each network while the machine was quiet, in turns for `seconds`; and the rounds."""
     networks = [network_to_visit(detector, size, layers=False) for detector in detectors]
     visits: list[Visit] = []
@@ -144,7 +144,7 @@ def measure(
 
 
 def p90_off_percent(
-    table: LatencyTable, detectors: dict[str, Architecture], samples: Sequence[npt.NDArray[np.int64]]
+    table: LatencyTable, detectors: dict[str, Architecture], samples: Sequence[IntArray]
 ) -> list[float]:
     """By how many percent the 90th percentile of each network is off the prediction of the calibrated table."""
     costs, ratio, off_percent = OperatorCosts(table), table.calibration.p90_ratio or 1.0, []
@@ -206,7 +206,7 @@ def compare(
     table: LatencyTable,
     calibrated: LatencyTable,
     detectors: dict[str, Architecture],
-    samples: Sequence[npt.NDArray[np.int64]],
+    samples: Sequence[IntArray],
     alone: dict[Operator, float],
 ) -> list[Compared]:
     """Prediction and measurement of every network."""

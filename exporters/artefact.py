@@ -13,10 +13,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from facenas.architecture import Architecture, parse_architecture
+from facenas.arrays import FloatArray
 from facenas.data.image import Photo
 from facenas.errors import InputError
 from facenas.files import read_json, sha256_of, write_json
@@ -56,7 +54,7 @@ class Description:
         """A photo's way to faces as the file says, with `runner` for its network; photos are letterboxed into the input."""
         return Pipeline(runner, Letterbox(self.input_size), self.preprocessing, self.nms_iou)
 
-    def network_input(self, photo: Photo) -> npt.NDArray[np.float32]:
+    def network_input(self, photo: Photo) -> FloatArray:
         """What that pipeline feeds the network, float32 [1, 3, height, width]."""
         return self.preprocessing.normalise(Letterbox(self.input_size)(photo).picture)
 

@@ -11,17 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from facenas.exporters.artefact import Description
 
-from facenas.data.image import read_image
+from facenas.arrays import FloatArray
+from facenas.data.image import PHOTO_SUFFIXES, read_image
 from facenas.data.synthetic import draw_photo
 from facenas.errors import InputError
 
 SYNTHETIC = "synthetic"
 DEFAULT_COUNT = 128
 MIN_COUNT = 8
-_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class CalibrationPhotos:
     count: int
     seed: int
 
-    def images(self, description: Description) -> Iterator[npt.NDArray[np.float32]]:
+    def images(self, description: Description) -> Iterator[FloatArray]:
         """What the network is fed for each photo: float32 [1, 3, height, width]. Raises InputError for an unusable photo."""
         size = description.input_size
         for index in range(self.count):
@@ -74,5 +73,5 @@ def _photos_below(folder: Path) -> Iterator[str]:
     for place, _, names in os.walk(folder):
         for name in names:
             path = Path(place, name)
-            if path.suffix.lower() in _SUFFIXES:
+            if path.suffix.lower() in PHOTO_SUFFIXES:
                 yield path.relative_to(folder).as_posix()

@@ -16,7 +16,6 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 from facenas.exporters.artefact import (
     METADATA_KEY,
@@ -29,6 +28,7 @@ from facenas.exporters.calibration_photos import CalibrationPhotos
 from facenas.exporters.executed import executed_by_openvino
 from facenas.exporters.onnx import read_description as read_onnx_description
 
+from facenas.arrays import FloatArray
 from facenas.devices.cpu import why_no_bfloat16
 from facenas.errors import InputError, MissingPackageError
 from facenas.files import write_atomic
@@ -38,7 +38,6 @@ TARGETS = {"fp32": "cpu-openvino", "bf16": "cpu-openvino-bf16", "int8": "cpu-ope
 WEIGHTS_KEY = "facenas_weights_sha256"
 _RUN_TIME_INFORMATION = "rt_info"
 
-FloatArray = npt.NDArray[np.float32]
 Run = Callable[[FloatArray], dict[str, FloatArray]]
 
 

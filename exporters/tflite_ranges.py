@@ -7,17 +7,14 @@ nobody asks for are left out of an output's range, so that its boxes get finer s
 
 from collections.abc import Iterable, Sequence
 
-import numpy as np
-import numpy.typing as npt
 import onnx
 from facenas.exporters.tflite_graph import Range
 
+from facenas.arrays import FloatArray
 from facenas.graph import SCORE_CHANNELS
 from facenas.pipeline.postprocess import MIN_LOGIT
 
 _ERROR_LEVEL = 3
-
-FloatArray = npt.NDArray[np.float32]
 
 
 def activation_ranges(model: onnx.ModelProto, names: Sequence[str], images: Iterable[FloatArray]) -> dict[str, Range]:

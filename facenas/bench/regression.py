@@ -29,6 +29,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from facenas.arrays import BoolArray, Float64Array
 from facenas.bench.record import Record, Timing, require_comparable
 from facenas.errors import InputError
 
@@ -111,17 +112,17 @@ def compare_timings(name: str, before: Timing, after: Timing, *, in_turns: bool 
     )
 
 
-def is_quiet(reference_ns: npt.ArrayLike, least_reference_ns: float) -> npt.NDArray[np.bool_]:
+def is_quiet(reference_ns: npt.ArrayLike, least_reference_ns: float) -> BoolArray:
     """Which visits were made while the machine was about as quiet as when the reference took its least."""
     return np.asarray(reference_ns) <= QUIET * least_reference_ns
 
 
-def _visits(timing: Timing) -> npt.NDArray[np.float64]:
+def _visits(timing: Timing) -> Float64Array:
     """One row a visit: its time, the reference's."""
     return np.array([timing.samples_ns, timing.reference_ns], np.float64).T
 
 
-def _quick_half(visits: npt.NDArray[np.float64], over_reference: bool) -> npt.NDArray[np.float64]:
+def _quick_half(visits: Float64Array, over_reference: bool) -> Float64Array:
     """Logarithms of the shorter half of the visits, by themselves or over the reference, in rising order."""
     values = visits[:, 0] / visits[:, 1] if over_reference else visits[:, 0]
     return np.asarray(np.log(np.sort(values)[: (len(values) + 1) // 2]), np.float64)
@@ -135,7 +136,7 @@ class _Ratio:
     high: float
 
 
-def _ratio_of_medians(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> _Ratio:
+def _ratio_of_medians(first: Float64Array, second: Float64Array) -> _Ratio:
     from scipy.stats import mannwhitneyu
 
     p = float(mannwhitneyu(second, first, alternative="greater").pvalue)

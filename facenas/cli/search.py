@@ -6,6 +6,9 @@ from typing import Annotated
 import typer
 
 from facenas.cli.calibration_option import CalibrateOption, calibration_asked
+from facenas.scoring.ddsar import DEFAULT_ALPHA
+from facenas.spaces import DEFAULT_SPACE
+from facenas.units import DEFAULT_INPUT
 
 
 def search(
@@ -29,12 +32,12 @@ def search(
     ] = None,
     space: Annotated[
         str, typer.Option(help="facenas-edge, facenas-elastic, damofd-0.5g, damofd-2.5g, or a space file (.json)")
-    ] = "facenas-edge",
+    ] = DEFAULT_SPACE,
     kernels: Annotated[
         str | None, typer.Option(help="only kernels of these sizes, for example 3,5: those that the devices run well")
     ] = None,
-    input_size: Annotated[str, typer.Option("--input", help="input size, WIDTHxHEIGHT")] = "640x480",
-    alpha: Annotated[float, typer.Option(help="weight of the kernel sizes in the score")] = 0.25,
+    input_size: Annotated[str, typer.Option("--input", help="input size, WIDTHxHEIGHT")] = str(DEFAULT_INPUT),
+    alpha: Annotated[float, typer.Option(help="weight of the kernel sizes in the score")] = DEFAULT_ALPHA,
     stage_weights: Annotated[
         str, typer.Option(help="paper, or from:DIR: the face sizes of the labelled photos in DIR")
     ] = "paper",

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from facenas.arrays import FloatArray
 from facenas.data.annotations import LabelledPhoto
 from facenas.data.augment import Sample
 from facenas.data.image import Photo, scale_image
@@ -67,9 +67,7 @@ def paste_faces(sample: Sample, image: Photo, photo: LabelledPhoto, count: int, 
     return Sample(picture, Labels(np.reshape(np.array(boxes, np.float32), (-1, 4)), points, ignore))
 
 
-def _cut_face(
-    image: Photo, box: NDArray[np.float32], scale: float
-) -> tuple[Photo, NDArray[np.float32], NDArray[np.float32]]:
+def _cut_face(image: Photo, box: FloatArray, scale: float) -> tuple[Photo, FloatArray, FloatArray]:
     """The face with its surroundings, scaled, the corner in the photo that it was cut at, and the scale after rounding."""
     margin = _CONTEXT * (box[2:] - box[:2])
     low = np.floor(np.maximum(box[:2] - margin, 0)).astype(int)
@@ -79,7 +77,7 @@ def _cut_face(
     return patch, low.astype(np.float32), (size / (high - low)).astype(np.float32)
 
 
-def _overlaps(patch: NDArray[np.float32], boxes: NDArray[np.float32]) -> bool:
+def _overlaps(patch: FloatArray, boxes: FloatArray) -> bool:
     low, high = np.maximum(patch[:2], boxes[:, :2]), np.minimum(patch[2:], boxes[:, 2:])
     return bool(((high - low) > 0).all(axis=1).any())
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from facenas.arrays import FloatArray
 from facenas.detector.published_decoders import Decoder, decode_retinaface, decode_scrfd, decode_ultra, decode_yunet
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
@@ -67,7 +68,7 @@ class Baseline:
         return self.pipeline(photo, min_score)
 
 
-def _decode(decoder: Decoder, size: Size, outputs: Mapping[str, NDArray[np.float32]], min_score: float) -> Faces:
+def _decode(decoder: Decoder, size: Size, outputs: Mapping[str, FloatArray], min_score: float) -> Faces:
     boxes, scores = decoder(list(outputs.values()), size)
     likely = np.flatnonzero(scores >= min_score)
     order = likely[np.argsort(-scores[likely], kind="stable")][:_MAX_CANDIDATES]

@@ -11,9 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
+from facenas.arrays import FloatArray
 from facenas.data.image import Photo, read_image
 from facenas.detector.face_detector import FaceDetector
 from facenas.devices.target import Target
@@ -59,7 +57,6 @@ from facenas.progress import SILENT, Progress
 from facenas.runtimes.runtime import why_unavailable
 from facenas.shown import Rows, Shown
 
-FloatArray = npt.NDArray[np.float32]
 PARITY_PHOTOS = 32
 
 

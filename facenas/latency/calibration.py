@@ -10,8 +10,8 @@ predicted by the fit to the networks of the other folds.
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from facenas.arrays import Float64Array, IntArray
 from facenas.errors import TableError
 from facenas.latency.table import Calibration
 from facenas.runtimes.timing import low_quantile
@@ -22,8 +22,8 @@ _INTERVAL = (0.05, 0.95)
 # Relative errors beyond this weigh less: they are disturbances rather than the operators' doing.
 _ROBUST_SCALE = 0.03
 
-FloatVector = npt.NDArray[np.float64]
-Samples = npt.NDArray[np.int64]
+FloatVector = Float64Array
+Samples = IntArray
 
 
 def fit(sums_ns: FloatVector, latencies_ns: FloatVector) -> tuple[float, float]:

@@ -20,12 +20,12 @@ from dataclasses import dataclass
 from math import log, sqrt
 
 import numpy as np
-import numpy.typing as npt
 
+from facenas.arrays import Float64Array
 from facenas.latency.calibration import fit
 from facenas.operators import Kind, Operator
 
-FloatVector = npt.NDArray[np.float64]
+FloatVector = Float64Array
 
 CONTEXT_DOUBT = 0.05
 """An operator's time depends on its neighbours by about so much (relative standard deviation)."""
@@ -57,7 +57,7 @@ def carried_over(there_ns: Mapping[Operator, float], here: Mapping[Operator, Tim
     features = _features(common)
     center, spread = features.mean(0), features.std(0) + 1e-9
 
-    def standardised(operators: Sequence[Operator]) -> npt.NDArray[np.float64]:
+    def standardised(operators: Sequence[Operator]) -> Float64Array:
         return np.column_stack([np.ones(len(operators)), (_features(operators) - center) / spread])
 
     x = standardised(common)
@@ -77,7 +77,7 @@ def carried_over(there_ns: Mapping[Operator, float], here: Mapping[Operator, Tim
     }
 
 
-def _features(operators: Sequence[Operator]) -> npt.NDArray[np.float64]:
+def _features(operators: Sequence[Operator]) -> Float64Array:
     """What the ratio of two machines may depend on: [operators, features]."""
     return np.array(
         [

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from statistics import median
 
 import numpy as np
-import numpy.typing as npt
 
 from facenas.architecture import Architecture
+from facenas.arrays import IntArray
 from facenas.errors import AgentError
 from facenas.graph import Graph, build_graph
 from facenas.latency.journal import Visit
@@ -23,7 +23,7 @@ UNSTABLE_PERCENT = 10.0
 # Counters resolve microseconds, so two samples of a short operator may differ by that without being disturbed.
 COUNTER_RESOLUTION_NS = 2000
 
-Samples = npt.NDArray[np.int64]
+Samples = IntArray
 
 
 @dataclass(frozen=True)

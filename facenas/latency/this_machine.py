@@ -26,7 +26,8 @@ from facenas.latency.table import LatencyTable, find_table
 from facenas.progress import SILENT, Progress
 from facenas.quiet import Patience
 from facenas.runtimes.runtime import read_fingerprint, require_available, runtime_of, why_unavailable
-from facenas.spaces.named import DEFAULT_SPACE, SPACE_NAMES, load_space
+from facenas.spaces import DEFAULT_SPACE
+from facenas.spaces.named import SPACE_NAMES, load_space
 from facenas.spaces.space import Space
 from facenas.units import LOW_PERCENTILE, Size
 

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 import numpy as np
-import numpy.typing as npt
 
 from facenas.architecture import STAGE_COUNT, NeckAndHead, Stage
+from facenas.arrays import Float64Array
 from facenas.cost import count_flops, count_parameters
 from facenas.graph import Layer
 from facenas.scoring.ddsar import ScoreSettings, sar_score
@@ -34,7 +34,7 @@ def stage_values(
     stages: Sequence[Stage],
     layers: Sequence[Sequence[Layer]],
     seed: int,
-) -> npt.NDArray[np.float64]:
+) -> Float64Array:
     """What each of n `stages` at `position`, with their layers, adds to the ranking's value; float64 [n]."""
     match ranking:
         case Objective.DDSAR:
@@ -49,7 +49,7 @@ def stage_values(
             return np.random.default_rng((seed, position)).random(len(stages))
 
 
-def end_values(ranking: Objective, ends: Sequence[NeckAndHead], seed: int | None) -> npt.NDArray[np.float64]:
+def end_values(ranking: Objective, ends: Sequence[NeckAndHead], seed: int | None) -> Float64Array:
     """What each of n necks and heads adds to the ranking's value; float64 [n]. `seed`: None where they are no choice."""
     if ranking is Objective.RANDOM and seed is not None:
         return np.random.default_rng((seed, STAGE_COUNT)).random(len(ends))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from facenas.architecture import Architecture
+from facenas.arrays import Float64Array
 from facenas.cost import FLOPS, LAYERS, MEMORY, PARAMS, RELEASED_FLOPS, detector_costs, latency_cost
 from facenas.errors import InputError
 from facenas.graph import inventory
@@ -16,7 +17,7 @@ from facenas.scoring.ddsar import ScoreSettings, ddsar_score, sar_scores
 from facenas.scoring.released import released_flops
 from facenas.searching.exact import ExactSearch, PartialNetworks
 from facenas.searching.objective import Objective
-from facenas.searching.problem import FloatArray, Problem
+from facenas.searching.problem import Problem
 
 FRONTIER_POINTS = 60
 MEDIAN_SAMPLE = 300
@@ -195,7 +196,7 @@ def compose_result(
     certificate: Certificate,
     provenance: Mapping[str, str],
     *,
-    least: FloatArray,
+    least: Float64Array,
     frontier: Iterable[Sequence[int]] = (),
     algorithm: str = "exact",
     seed: int | None = None,
@@ -227,7 +228,7 @@ def _thin(front: PartialNetworks) -> PartialNetworks:
     return front.take(np.unique(np.linspace(0, len(front) - 1, FRONTIER_POINTS).round().astype(np.intp)))
 
 
-def cost_ranges(problem: Problem, least: FloatArray) -> tuple[CostRange, ...]:
+def cost_ranges(problem: Problem, least: Float64Array) -> tuple[CostRange, ...]:
     """Where the budgets lie in the space: its least costs (exact), and median and largest of a seeded random sample."""
     generator = np.random.default_rng(0)
     sample = [

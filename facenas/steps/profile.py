@@ -20,7 +20,8 @@ from facenas.quiet import Patience
 from facenas.remote.remote_agent import RemoteAgent
 from facenas.runtimes.local_agent import LocalAgent
 from facenas.shown import Rows, Shown
-from facenas.spaces.named import DEFAULT_SPACE, load_space
+from facenas.spaces import DEFAULT_SPACE
+from facenas.spaces.named import load_space
 from facenas.units import DEFAULT_INPUT, Size, as_size
 
 

@@ -20,7 +20,8 @@ from facenas.searching.objective import Objective
 from facenas.searching.problem import Problem
 from facenas.searching.rerank import rerank
 from facenas.searching.result import SearchResult, require_top, run_search
-from facenas.spaces.named import DEFAULT_SPACE, load_space
+from facenas.spaces import DEFAULT_SPACE
+from facenas.spaces.named import load_space
 from facenas.spaces.space import Space
 from facenas.steps.tables import open_tables
 from facenas.units import DEFAULT_INPUT, LOW_PERCENTILE, LatencyBudget, Size, as_latency_budget, as_size

@@ -4,10 +4,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from helpers.ssh_server import ssh_server
 
+from facenas.arrays import Float64Array
 from facenas.devices.host import transport_for
 from facenas.devices.targets import resolve_target
 from facenas.latency.carriers import random_networks
@@ -22,7 +22,7 @@ from facenas.units import Size
 SIZE = Size(640, 480)
 
 
-def differences_percent(here: LatencyTable, there: LatencyTable) -> npt.NDArray[np.float64]:
+def differences_percent(here: LatencyTable, there: LatencyTable) -> Float64Array:
     """By how much the predictions of two tables differ, in percent, for 100 random networks of the space."""
     networks = random_networks(load_space(here.space), 100, seed=11)
     local, remote = ([predict(n, table, SIZE).latency_ms for n in networks] for table in (here, there))
