@@ -14,6 +14,7 @@ from facenas.errors import InputError
 
 LONG_SIDE_PX = 640
 OCTAVE_EDGES_PX = (0.0, 6.0, 12.0, 24.0, 48.0, float("inf"))
+OCTAVE_NAMES = ("0-6 px", "6-12 px", "12-24 px", "24-48 px", "48 px and more")
 
 
 def face_sizes_px(boxes: FloatArray, width_px: int, height_px: int, long_side_px: int = LONG_SIDE_PX) -> Float64Array:

@@ -29,7 +29,7 @@ class Slice(Shown):
         """The file and what it holds."""
         return f"{self.checkpoint}: {self.architecture} of {self.supernet}"
 
-    def tables(self) -> tuple[Rows, ...]:
+    def shown(self) -> tuple[Rows, ...]:
         """All figures."""
         return (figures("cut", tuple((name, str(value)) for name, value in self.to_json().items())),)
 
