@@ -19,7 +19,7 @@ import torch
 import typer
 from script import run_script
 
-from facenas.architecture import Detector, resolve_detector
+from facenas.architecture import Architecture, resolve_architecture
 from facenas.cli.output import print_table
 from facenas.data.annotations import Dataset
 from facenas.data.labels import Labels
@@ -48,7 +48,7 @@ def random_batch(size_px: int, count: int) -> Batch:
     return Batch(images, stack_targets(targets), (0,) * count)
 
 
-def make_step(detector: Detector, size_px: int) -> Callable[[], object]:
+def make_step(detector: Architecture, size_px: int) -> Callable[[], object]:
     """One optimiser step of a trainer on the same batch again and again."""
     with tempfile.TemporaryDirectory() as folder:
         recipe = Recipe(size_px=size_px, batch_size=BATCH)
@@ -74,7 +74,7 @@ def samples_per_s(count: int = 40 * BATCH) -> float:
 def workloads(quick: bool) -> Mapping[str, Callable[[], object]]:
     """What `facenas bench` times."""
     sizes = (320,) if quick else (320, 640)
-    detector = resolve_detector("damofd-0.5g")
+    detector = resolve_architecture("damofd-0.5g")
     return {f"train step of 16 images, {size} px": make_step(detector, size) for size in sizes}
 
 
@@ -95,7 +95,7 @@ def main(
     steps: Annotated[int, typer.Option(help="steps timed, the fastest counts")] = 6,
 ) -> None:
     """Measure and compare with the bar."""
-    detector, rows, best = resolve_detector(arch), [], 0.0
+    detector, rows, best = resolve_architecture(arch), [], 0.0
     for size_px in (320, 640):
         step = make_step(detector, size_px)
         for count in threads or [1, 2]:

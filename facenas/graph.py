@@ -16,7 +16,7 @@ takes as long for 2 or 8 channels as for 16.
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from facenas.architecture import Backbone, Detector, Family, NeckAndHead, Stage
+from facenas.architecture import Architecture, Backbone, Family, NeckAndHead, Stage
 from facenas.operators import Kind, Operator
 from facenas.units import Size
 
@@ -222,7 +222,7 @@ def _head(build: _Builder, level: _Feature, stride: int, design: NeckAndHead, *,
     return name
 
 
-def build_graph(detector: Detector, input_size: Size) -> Graph:
+def build_graph(detector: Architecture, input_size: Size) -> Graph:
     """The whole detector at one input size, with the outputs `output_8`, `output_16` and `output_32`."""
     build = _Builder()
     image = _Feature(IMAGE, 3, input_size.height_px, input_size.width_px)
@@ -256,7 +256,7 @@ def neck_and_head_layers(
     return tuple(build.layers)
 
 
-def inventory(detector: Detector, input_size: Size) -> tuple[Operator, ...]:
+def inventory(detector: Architecture, input_size: Size) -> tuple[Operator, ...]:
     """The fused operators of the whole detector at one input size, in execution order, with repetitions."""
     return build_graph(detector, input_size).operators
 

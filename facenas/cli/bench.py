@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from facenas.bench.gate import Outcome
+    from facenas.bench.gate import BenchResult
     from facenas.bench.record import Record
 
 
@@ -68,7 +68,7 @@ def bench(
         raise InputError(outcome.not_judged)
 
 
-def _tell(outcome: "Outcome", path: Path, json: bool) -> None:
+def _tell(outcome: "BenchResult", path: Path, json: bool) -> None:
     """The timings, and how they compare."""
     from dataclasses import asdict
 

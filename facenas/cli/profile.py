@@ -5,6 +5,9 @@ from typing import Annotated
 
 import typer
 
+from facenas.spaces import DEFAULT_SPACE
+from facenas.units import DEFAULT_INPUT
+
 
 def profile(
     device: Annotated[str, typer.Option(help="target to measure, for example cpu")],
@@ -12,8 +15,8 @@ def profile(
         str | None, typer.Option(help="where it is: user@host, ssh://user@host:port, adb, adb:SERIAL (default: here)")
     ] = None,
     python: Annotated[str | None, typer.Option(help="Python of the host (default: python3)")] = None,
-    space: Annotated[str, typer.Option(help="search space whose operators the table shall hold")] = "facenas-edge",
-    input: Annotated[str, typer.Option(help="network input, WIDTHxHEIGHT")] = "640x480",
+    space: Annotated[str, typer.Option(help="search space whose operators the table shall hold")] = DEFAULT_SPACE,
+    input: Annotated[str, typer.Option(help="network input, WIDTHxHEIGHT")] = str(DEFAULT_INPUT),
     also: Annotated[
         list[str] | None, typer.Option(help="further architecture whose operators the table shall hold; repeatable")
     ] = None,

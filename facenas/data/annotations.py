@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from facenas.arrays import IntArray
 from facenas.data.image import photo_size
 from facenas.data.labels import Labels
 from facenas.errors import InputError
@@ -54,8 +54,8 @@ class RawLabels:
     names: tuple[str, ...]
     name_lines: tuple[int, ...]
     sizes: tuple[tuple[int, int], ...] | None
-    photo: NDArray[np.int64]
-    lines: NDArray[np.int64]
+    photo: IntArray
+    lines: IntArray
     labels: Labels
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from facenas.arrays import FloatArray
 from facenas.data.image import Photo, decode_image, encode_jpeg, scale_image
 from facenas.data.labels import Labels
 
@@ -67,7 +67,7 @@ def flip(sample: Sample) -> Sample:
 
 
 def _choose_corner(
-    width_px: int, height_px: int, side_px: int, faces: NDArray[np.float32], rng: np.random.Generator
+    width_px: int, height_px: int, side_px: int, faces: FloatArray, rng: np.random.Generator
 ) -> tuple[int, int]:
     """Left and top of the crop: at random, the first of several draws that holds the centre of a face.
 
@@ -94,8 +94,8 @@ class _Crop:
     visible: Photo
     column: int
     row: int
-    scale: NDArray[np.float32]
-    shift: NDArray[np.float32]
+    scale: FloatArray
+    shift: FloatArray
 
 
 def _cut(image: Photo, left: int, top: int, side_px: int, size_px: int) -> _Crop:

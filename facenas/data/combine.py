@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from facenas.arrays import FloatArray
 from facenas.data.annotations import LabelledPhoto
 from facenas.data.augment import Sample
 from facenas.data.image import Photo, scale_image
@@ -18,7 +18,7 @@ from facenas.data.labels import LANDMARKS, Labels, join_labels
 PASTED_PX = (6.0, 28.0)
 """Least and greatest side (geometric mean) of a pasted face in the sample, drawn log-uniformly."""
 
-_LEAST_DONOR_PX = 24  # smaller faces hold too little to be shrunk
+_MIN_DONOR_PX = 24  # smaller faces hold too little to be shrunk
 _CONTEXT = 0.3  # of the face's sides around it: hair and neck belong to what is seen
 _TRIES = 10
 
@@ -41,7 +41,7 @@ def paste_faces(sample: Sample, image: Photo, photo: LabelledPhoto, count: int, 
     """The sample with up to `count` faces of a photo (its pixels: `image`) shrunk and pasted in."""
     given = photo.labels
     sides = np.sqrt(np.prod(given.boxes[:, 2:] - given.boxes[:, :2], axis=1))
-    donors = np.flatnonzero(~given.ignore & (sides >= _LEAST_DONOR_PX))
+    donors = np.flatnonzero(~given.ignore & (sides >= _MIN_DONOR_PX))
     if not len(donors):
         return sample
     picture, size_px = sample.image.copy(), sample.image.shape[0]
@@ -67,9 +67,7 @@ def paste_faces(sample: Sample, image: Photo, photo: LabelledPhoto, count: int, 
     return Sample(picture, Labels(np.reshape(np.array(boxes, np.float32), (-1, 4)), points, ignore))
 
 
-def _cut_face(
-    image: Photo, box: NDArray[np.float32], scale: float
-) -> tuple[Photo, NDArray[np.float32], NDArray[np.float32]]:
+def _cut_face(image: Photo, box: FloatArray, scale: float) -> tuple[Photo, FloatArray, FloatArray]:
     """The face with its surroundings, scaled, the corner in the photo that it was cut at, and the scale after rounding."""
     margin = _CONTEXT * (box[2:] - box[:2])
     low = np.floor(np.maximum(box[:2] - margin, 0)).astype(int)
@@ -79,7 +77,7 @@ def _cut_face(
     return patch, low.astype(np.float32), (size / (high - low)).astype(np.float32)
 
 
-def _overlaps(patch: NDArray[np.float32], boxes: NDArray[np.float32]) -> bool:
+def _overlaps(patch: FloatArray, boxes: FloatArray) -> bool:
     low, high = np.maximum(patch[:2], boxes[:, :2]), np.minimum(patch[2:], boxes[:, 2:])
     return bool(((high - low) > 0).all(axis=1).any())
 

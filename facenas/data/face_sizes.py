@@ -7,8 +7,8 @@ The size of a face is sqrt(area) in pixels after its photo is scaled to a long s
 from collections.abc import Iterable
 
 import numpy as np
-from numpy.typing import NDArray
 
+from facenas.arrays import Float64Array, FloatArray
 from facenas.data.annotations import LabelledPhoto
 from facenas.errors import InputError
 
@@ -16,12 +16,10 @@ LONG_SIDE_PX = 640
 OCTAVE_EDGES_PX = (0.0, 6.0, 12.0, 24.0, 48.0, float("inf"))
 
 
-def face_sizes_px(
-    boxes: NDArray[np.float32], width_px: int, height_px: int, long_side_px: int = LONG_SIDE_PX
-) -> NDArray[np.float64]:
+def face_sizes_px(boxes: FloatArray, width_px: int, height_px: int, long_side_px: int = LONG_SIDE_PX) -> Float64Array:
     """sqrt(area) of boxes [n, 4] (x1 y1 x2 y2) of a photo, in pixels after scaling its long side; float64 [n]."""
     sides = np.maximum(boxes[:, 2:].astype(np.float64) - boxes[:, :2], 0)
-    sizes: NDArray[np.float64] = np.sqrt(sides.prod(axis=1)) * (long_side_px / max(width_px, height_px))
+    sizes: Float64Array = np.sqrt(sides.prod(axis=1)) * (long_side_px / max(width_px, height_px))
     return sizes
 
 

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+
+from facenas.arrays import BoolArray, FloatArray, IndexArray
 
 LANDMARKS = 5
 """Left eye, right eye, nose, left and right mouth corner; left and right as seen in the image."""
@@ -19,19 +20,19 @@ class Labels:
     ignore: bool [n], true for a region that is neither face nor background (left out of losses and figures).
     """
 
-    boxes: NDArray[np.float32]
-    landmarks: NDArray[np.float32]
-    ignore: NDArray[np.bool_]
+    boxes: FloatArray
+    landmarks: FloatArray
+    ignore: BoolArray
 
     def __len__(self) -> int:
         return len(self.boxes)
 
     @property
-    def face_boxes(self) -> NDArray[np.float32]:
+    def face_boxes(self) -> FloatArray:
         """float32 [faces, 4]: the boxes that are not ignored."""
         return self.boxes[~self.ignore]
 
-    def take(self, index: NDArray[np.bool_] | NDArray[np.intp] | slice) -> "Labels":
+    def take(self, index: BoolArray | IndexArray | slice) -> "Labels":
         """The labels at `index`."""
         return Labels(self.boxes[index], self.landmarks[index], self.ignore[index])
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from facenas.devices.target import Target
 from facenas.errors import TableError
-from facenas.evaluation.gates import LatencyCheck, Limits, latency_gates
+from facenas.evaluation.gates import LatencyCheck, Tolerances, latency_gates
 from facenas.exporters.artefact import Description
 from facenas.exporters.formats import description_of
 from facenas.latency.predictor import predict
@@ -24,7 +24,7 @@ PAUSES_S = (0.0, 2.0, 6.0, 20.0)
 """Before each pass: another tenant's burst of work lasts for seconds to a minute."""
 
 _ROUNDS = 12
-_MOST_BURST = 2.0  # other work on a core makes a run at most about so many times as long
+_MAX_BURST = 2.0  # other work on a core makes a run at most about so many times as long
 
 
 def check_latency(
@@ -34,14 +34,15 @@ def check_latency(
     budget: LatencyBudget | None,
     progress: Progress = SILENT,
     *,
+    tolerances: Tolerances = Tolerances(),
     measure: Callable[..., list[Latency]] = measure_latency,
     sleep: Callable[[float], None] = time.sleep,
 ) -> LatencyCheck:
     """Predict and measure an exported file.
 
-    Other work on the machine only ever lengthens a run, so where that may be why a gate would fail the file is measured
-    again, after ever longer pauses (`PAUSES_S`), and the least of the passes counts. Raises InputError or TableError for
-    unusable files.
+    Other work on the machine only ever lengthens a run, so where that may be why a gate would fail, by these `tolerances`,
+    the file is measured again, after ever longer pauses (`PAUSES_S`), and the least of the passes counts. Raises InputError
+    or TableError for unusable files.
     """
     description = description_of(artefact)
     check = _predicted(description, target, table)
@@ -71,7 +72,7 @@ def check_latency(
             p90_ms=_least(check.p90_ms, latency.p90_ms),
             other_work=other_work.words() if disturbed else "",
         )
-        if all(gate.passed is not False for gate in latency_gates(check, Limits())) or not _may_be_noise(check):
+        if all(gate.passed is not False for gate in latency_gates(check, tolerances)) or not _may_be_noise(check):
             break
     return check
 
@@ -99,4 +100,4 @@ def _least(before_ms: float | None, now_ms: float) -> float:
 def _may_be_noise(check: LatencyCheck) -> bool:
     """Whether other work may have made the measurement longer than it should be."""
     meant_ms = [value for value in (check.predicted_ms, check.budget_ms) if value is not None]
-    return check.judged_ms is not None and min(meant_ms) < check.judged_ms <= _MOST_BURST * min(meant_ms)
+    return check.judged_ms is not None and min(meant_ms) < check.judged_ms <= _MAX_BURST * min(meant_ms)

@@ -11,9 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
+from facenas.arrays import FloatArray
 from facenas.data.image import Photo, read_image
 from facenas.detector.face_detector import FaceDetector
 from facenas.devices.target import Target
@@ -33,11 +31,11 @@ from facenas.evaluation.gates import (
     RELATIVE,
     Gate,
     LatencyCheck,
-    Limits,
+    Tolerances,
     gate_rows,
     latency_gates,
-    limits_of,
     tensor_gate,
+    tolerances_of,
 )
 from facenas.evaluation.parity import (
     REFERENCE_MIN_SCORE,
@@ -54,12 +52,11 @@ from facenas.exporters.artefact import Description
 from facenas.exporters.formats import description_of
 from facenas.pipeline.faces import Faces
 from facenas.pipeline.pipeline import Pipeline, Runner
-from facenas.pipeline.postprocess import LEAST_LOGIT
+from facenas.pipeline.postprocess import MIN_LOGIT
 from facenas.progress import SILENT, Progress
 from facenas.runtimes.runtime import why_unavailable
 from facenas.shown import Rows, Shown
 
-FloatArray = npt.NDArray[np.float32]
 PARITY_PHOTOS = 32
 
 
@@ -147,7 +144,7 @@ def verify(
     reference: Path,
     photos: EvaluationSet,
     latency: LatencyCheck,
-    limits: Limits,
+    tolerances: Tolerances,
     progress: Progress = SILENT,
     target: Target | None = None,
 ) -> Verification:
@@ -157,7 +154,7 @@ def verify(
     """
     target = target or resolve_target(description_of(artefact).target)
     if (reason := why_unavailable(target)) is not None:
-        return _unmeasured(artefact, reference, photos, latency, limits, f"device {target}: {reason}")
+        return _unmeasured(artefact, reference, photos, latency, tolerances, f"device {target}: {reason}")
     detector = FaceDetector(artefact, target)
     description = detector.description
     runner, reference_description = _open_reference(reference, description)
@@ -181,7 +178,7 @@ def verify(
     artefact_ap = evaluation.average_precisions
     drop = _largest_drop(reference_ap, artefact_ap)
 
-    gates = _parity_gates(tensors, boxes, drop, description.precision, limits)
+    gates = _parity_gates(tensors, boxes, drop, description.precision, tolerances)
     departure = None
     if any(gate.passed is False for gate in gates):
         worst = read_image(some[_worst_photo(expected.outputs, found.outputs)])
@@ -196,7 +193,7 @@ def verify(
         boxes,
         Precision(reference_ap, artefact_ap, drop),
         latency,
-        (loads, *gates, *latency_gates(latency, limits)),
+        (loads, *gates, *latency_gates(latency, tolerances)),
         None if departure is None else str(departure),
         evaluation,
     )
@@ -224,9 +221,9 @@ def _largest_drop(reference_ap: Mapping[str, float | None], artefact_ap: Mapping
 
 
 def _parity_gates(
-    tensors: Mapping[str, TensorParity], boxes: BoxParity, drop: float | None, precision: str, limits: Limits
+    tensors: Mapping[str, TensorParity], boxes: BoxParity, drop: float | None, precision: str, tolerances: Tolerances
 ) -> tuple[Gate, ...]:
-    least_matched, most_drop = limits_of(precision, limits)
+    least_matched, most_drop = tolerances_of(precision, tolerances)
     scores = f"share with a partner; scores of partners differ by {boxes.max_score_difference:.2g} at most"
     return (
         tensor_gate(tensors, precision),
@@ -241,19 +238,19 @@ def _comparable(
     """int8 spends no steps on the logits of scores that nobody asks for, so they are not compared either."""
     if precision != "int8":
         return expected, found
-    return with_logits_from(expected, LEAST_LOGIT), with_logits_from(found, LEAST_LOGIT)
+    return with_logits_from(expected, MIN_LOGIT), with_logits_from(found, MIN_LOGIT)
 
 
 def _unmeasured(
-    artefact: Path, reference: Path, photos: EvaluationSet, latency: LatencyCheck, limits: Limits, reason: str
+    artefact: Path, reference: Path, photos: EvaluationSet, latency: LatencyCheck, tolerances: Tolerances, reason: str
 ) -> Verification:
-    least_matched, most_drop = limits_of(description_of(artefact).precision, limits)
+    least_matched, most_drop = tolerances_of(description_of(artefact).precision, tolerances)
     gates = (
         Gate("loads", None, None, None, f"not measured: {reason}"),
         Gate("tensors", None, None, None, "not measured"),
         Gate("boxes", None, None, least_matched, "not measured"),
         Gate("average precision", None, None, most_drop, "not measured"),
-        *latency_gates(latency, limits),
+        *latency_gates(latency, tolerances),
     )
     return Verification(artefact, reference, photos.name, 0, {}, None, Precision({}, {}, None), latency, gates)
 

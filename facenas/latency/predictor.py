@@ -15,7 +15,7 @@ from enum import StrEnum
 from math import exp, fsum, log
 from typing import Any
 
-from facenas.architecture import Detector
+from facenas.architecture import Architecture
 from facenas.errors import TableError
 from facenas.graph import inventory
 from facenas.latency.provenance import TableFacts
@@ -197,7 +197,7 @@ def _shape_distance(one: Operator, other: Operator) -> float:
 
 
 def predict(
-    detector: Detector, table: LatencyTable, input_size: Size, costs: OperatorCosts | None = None
+    detector: Architecture, table: LatencyTable, input_size: Size, costs: OperatorCosts | None = None
 ) -> Prediction:
     """Predict the latency of a detector on the table's target. Raises TableError where the table cannot tell.
 

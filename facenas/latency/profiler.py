@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from facenas.architecture import Detector
+from facenas.architecture import Architecture
 from facenas.devices.fingerprint import Fingerprint
 from facenas.devices.target import Target
 from facenas.errors import BusyMachineError, TableError
@@ -38,7 +38,7 @@ from facenas.locks import only_one
 from facenas.operators import Operator
 from facenas.quiet import Patience
 from facenas.remote.remote_agent import RemoteAgent
-from facenas.runtimes.local_agent import Agent
+from facenas.runtimes.local_agent import LocalAgent
 from facenas.runtimes.runtime import read_fingerprint, require_available, runtime_of
 from facenas.runtimes.timing import halves_differ_percent
 from facenas.spaces.space import Space
@@ -64,7 +64,7 @@ class Plan:
     least_rounds: int = 6
     runs_per_visit: int = 3
     published: bool = True
-    also: tuple[Detector, ...] = ()
+    also: tuple[Architecture, ...] = ()
 
 
 # A compiler's estimate is the same each time, so each carrier is visited once (two rounds) and there can be more of them:
@@ -94,7 +94,7 @@ def networks_to_visit(space: Space, input_size: Size, plan: Plan) -> list[Networ
 
 
 def profile(
-    agent: Agent | RemoteAgent,
+    agent: LocalAgent | RemoteAgent,
     space: Space,
     input_size: Size,
     out: Path,
@@ -111,7 +111,7 @@ def profile(
     for good, TableError where too little could be measured, BusyMachineError where other work on this machine does not
     end (what was measured is then in the journal) or has spoilt the table (which is then not kept).
     """
-    target, here = agent.target, isinstance(agent, Agent)
+    target, here = agent.target, isinstance(agent, LocalAgent)
     if here:
         require_available(target)
     # Other work does not change an estimate.
@@ -119,7 +119,7 @@ def profile(
     plan = plan or default_plan(target)
     networks = networks_to_visit(space, input_size, plan)
     with only_one(out.with_name(f"{out.name}.lock"), f"a profile into {out}"):
-        fingerprint = read_fingerprint(target) if isinstance(agent, Agent) else agent.fingerprint
+        fingerprint = read_fingerprint(target) if isinstance(agent, LocalAgent) else agent.fingerprint
         described: dict[str, Any] = {
             "device": target.name,
             "space": space.name,
@@ -180,7 +180,7 @@ def _table_of(
 def _measure(
     journal: Journal,
     networks: Sequence[Network],
-    agent: Agent | RemoteAgent,
+    agent: LocalAgent | RemoteAgent,
     input_size: Size,
     plan: Plan,
     watched: tuple[Patience, Progress | None],
@@ -228,7 +228,7 @@ def _percent_done(visits: Sequence[Visit], networks: int, plan: Plan) -> int:
 
 
 def _visit(
-    agent: Agent | RemoteAgent, network: Network, number: int, input_size: Size, runs: int, patience: Patience
+    agent: LocalAgent | RemoteAgent, network: Network, number: int, input_size: Size, runs: int, patience: Patience
 ) -> Visit:
     measure = partial(agent.measure, network.detector, input_size, runs=runs, layers=network.layers)
     return undisturbed_visit(measure, network, number, patience)

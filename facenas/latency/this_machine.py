@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from facenas.architecture import Detector
+from facenas.architecture import Architecture
 from facenas.devices.fingerprint import Fingerprint, differences
 from facenas.devices.target import Target
 from facenas.devices.targets import resolve_target
@@ -26,7 +26,8 @@ from facenas.latency.table import LatencyTable, find_table
 from facenas.progress import SILENT, Progress
 from facenas.quiet import Patience
 from facenas.runtimes.runtime import read_fingerprint, require_available, runtime_of, why_unavailable
-from facenas.spaces.named import DEFAULT_SPACE, SPACE_NAMES, load_space
+from facenas.spaces import DEFAULT_SPACE
+from facenas.spaces.named import SPACE_NAMES, load_space
 from facenas.spaces.space import Space
 from facenas.units import LOW_PERCENTILE, Size
 
@@ -58,7 +59,7 @@ class TableRequest:
 
     target: Target
     input_size: Size
-    subject: Space | Detector | None = None
+    subject: Space | Architecture | None = None
     path: Path | None = None
     percentile: int = LOW_PERCENTILE
     calibrate: Calibrate = Calibrate.ONCE

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from facenas.arrays import FloatArray
 from facenas.graph import (
     ANCHORS_PER_CELL,
     BOX_CHANNELS,
@@ -20,13 +21,13 @@ from facenas.graph import (
     SCORE_CHANNELS,
     STRIDES,
 )
-from facenas.pipeline.faces import Faces, FloatArray
+from facenas.pipeline.faces import Faces
 
 Decode = Callable[[Mapping[str, FloatArray], float], Faces]
 """All candidates with at least a score, best first, from a network's outputs."""
 
 NMS_IOU = 0.45
-LEAST_LOGIT = -6.0
+MIN_LOGIT = -6.0
 """A score of 0.0025, an eighth of the least that evaluations look at: int8 need not tell lower ones apart."""
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from facenas.architecture import parse_detector, resolve_detector
+from facenas.architecture import parse_architecture, resolve_architecture
 from facenas.errors import InputError
 from facenas.scoring.ddsar import ScoreSettings, ddsar_score, sar_scores
 from facenas.searching.result import SearchResult
@@ -45,13 +45,13 @@ def gather_contenders(search: Path | None, top: int, architectures: Sequence[str
             found = read_file(SearchResult, path, "search result")
         except InputError as error:
             raise InputError(f"{path} is no search result of facenas ({error}); write one: search --out") from error
-        entries = [Contender(str(parse_detector(c.architecture)), c.ddsar, c.latency_ms) for c in found.top]
+        entries = [Contender(str(parse_architecture(c.architecture)), c.ddsar, c.latency_ms) for c in found.top]
         settings, provenance, input_size = found.score, found.provenance, parse_size(found.input)
         if not 1 <= top <= len(entries):
             raise InputError(f"{path} lists {len(entries)} candidates, not {top}; search again with --top {top}")
         entries = entries[:top]
     for text in architectures:
-        detector = resolve_detector(text)
+        detector = resolve_architecture(text)
         ddsar = round(ddsar_score(sar_scores(detector.backbone, settings), settings.stage_weights), 9)
         entries.append(Contender(str(detector), ddsar))
     first_of = {entry.architecture: entry for entry in reversed(entries)}

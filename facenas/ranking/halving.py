@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from facenas.architecture import parse_detector
+from facenas.architecture import parse_architecture
 from facenas.devices.cpu import cores
 from facenas.errors import InputError, TrainingError
 from facenas.files import read_json, write_json
@@ -27,7 +27,7 @@ from facenas.training.photos import TrainingPhotos
 from facenas.training.recipe import Pace, Recipe
 from facenas.units import Size
 
-MOST_CONTENDERS = 64
+MAX_CONTENDERS = 64
 
 
 @dataclass(frozen=True)
@@ -178,8 +178,8 @@ def _in_words(results: Sequence[RungResult]) -> str:
 
 def plan_rungs(contenders: int, first_epochs: int) -> tuple[tuple[int, int], ...]:
     """Candidates and epochs of each rung; the last one holds two. Raises InputError where there is nothing to compare."""
-    if not 2 <= contenders <= MOST_CONTENDERS:
-        raise InputError(f"{contenders} candidates to rank; give 2 to {MOST_CONTENDERS} of them (--top, --arch)")
+    if not 2 <= contenders <= MAX_CONTENDERS:
+        raise InputError(f"{contenders} candidates to rank; give 2 to {MAX_CONTENDERS} of them (--top, --arch)")
     if first_epochs < 1:
         raise InputError(f"--epochs {first_epochs} must be at least 1")
     rungs = [(contenders, first_epochs)]
@@ -340,7 +340,7 @@ def train_rung(
     from facenas.training.session import validate
 
     task.folder.mkdir(parents=True, exist_ok=True)
-    detector = parse_detector(task.architecture)
+    detector = parse_architecture(task.architecture)
     trainer = Trainer(detector, task.input_size, task.recipe, task.folder, photos.train.name)
     if side_by_side:
         torch.set_num_threads(1)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from facenas.architecture import Detector
+from facenas.architecture import Architecture
 from facenas.devices.fingerprint import Fingerprint
 from facenas.devices.host import Transport
 from facenas.devices.own_devices import PRECISIONS
@@ -23,7 +23,7 @@ from facenas.on_device.frames import VERSION, Message
 from facenas.remote.agent_session import PATIENCE_S, Session, words_for_exit
 from facenas.remote.device_state import StateWatch, fingerprint_of_facts
 from facenas.runtimes.compiled_model import LayerTimes
-from facenas.runtimes.local_agent import TIMEOUT_S, Sample
+from facenas.runtimes.local_agent import TIMEOUT_S, Measurement
 from facenas.runtimes.runtime import runtime_of
 from facenas.units import Size
 
@@ -70,7 +70,7 @@ class RemoteAgent:
         self._leftovers: tuple[str, ...] = ()
         self._timing_cache = b""
         self._fingerprint: Fingerprint | None = None
-        self._networks: dict[tuple[Detector, Size], _Network] = {}
+        self._networks: dict[tuple[Architecture, Size], _Network] = {}
         self._layers_of_nodes: dict[str, Mapping[str, str]] = {}
         self._watch = StateWatch(transport.host, self._note)
 
@@ -99,7 +99,7 @@ class RemoteAgent:
         """What was noticed on the device that makes its times doubtful: throttling, low clocks."""
         return self._watch.warnings
 
-    def measure(self, detector: Detector, input_size: Size, *, runs: int, layers: bool) -> Sample:
+    def measure(self, detector: Architecture, input_size: Size, *, runs: int, layers: bool) -> Measurement:
         """One visit. Raises AgentError where the runtime refuses the network, crashes on it or hangs."""
         losses: list[ConnectionLostError] = []
         while True:
@@ -125,7 +125,7 @@ class RemoteAgent:
             self._note(f"{losses[-1]}; connecting again")
             time.sleep(self._retry_delays_s[len(losses) - 1])
 
-    def _visit(self, detector: Detector, input_size: Size, runs: int, layers: bool) -> Sample:
+    def _visit(self, detector: Architecture, input_size: Size, runs: int, layers: bool) -> Measurement:
         session = self._session or self.connect()
         network = self._network(detector, input_size)
         graph_wanted = layers and network.key not in self._layers_of_nodes
@@ -143,9 +143,9 @@ class RemoteAgent:
                 times = self._layer_times(network, reply, data, runs)
                 self._watch.check_layers(times, runs, elapsed_ns)
                 rows = {name: times.times_ns[:, index].tolist() for index, name in enumerate(times.names)}
-                sample = Sample((), rows, tuple(times.overhead_ns.tolist()))
+                sample = Measurement((), rows, tuple(times.overhead_ns.tolist()))
             else:
-                sample = Sample(self._watch.check_times(reply["times_ns"], runs, elapsed_ns), {}, ())
+                sample = Measurement(self._watch.check_times(reply["times_ns"], runs, elapsed_ns), {}, ())
             self._watch.see(reply["state"])
         except InputError as error:  # a runtime that tells no times of layers
             raise AgentError(f"{self._transport}: {error}") from error
@@ -155,7 +155,7 @@ class RemoteAgent:
             ) from error
         return sample
 
-    def _network(self, detector: Detector, input_size: Size) -> _Network:
+    def _network(self, detector: Architecture, input_size: Size) -> _Network:
         found = self._networks.get((detector, input_size))
         if found is None:
             graph = build_graph(detector, input_size)

@@ -14,7 +14,7 @@ from facenas.report.verdict import gate_word, predicted_latency
 from facenas.run_folder import Curve, RunFolder
 from facenas.units import in_ms, in_percent
 
-MOST_PHOTOS = 12
+MAX_PHOTOS = 12
 _CURVE_POINTS = 150
 
 
@@ -124,9 +124,9 @@ def photo_section(folder: RunFolder) -> Html:
         return section("photos", title, paragraph(f"No photos: {folder.missing['photos']}.", kind="missing"))
     kind = "Synthetic photos" if folder.synthetic else "Photos"
     count = len(folder.photos)
-    shown = f", {MOST_PHOTOS} of {count} shown" if count > MOST_PHOTOS else ""
+    shown = f", {MAX_PHOTOS} of {count} shown" if count > MAX_PHOTOS else ""
     figures, unread = [], []
-    for path in folder.photos[:MOST_PHOTOS]:
+    for path in folder.photos[:MAX_PHOTOS]:
         try:
             image = element("img", src=as_data_uri(read_image(path)), alt=f"faces found in {path.name}")
         except InputError as error:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from facenas.architecture import Detector, Family, Stage, parse_detector
+from facenas.architecture import Architecture, Family, Stage, parse_architecture
 from facenas.cost import FLOPS, LAYERS, MEMORY, PARAMS, Cost, cost_of, latency_cost
 from facenas.errors import InputError
 from facenas.graph import build_graph
@@ -83,7 +83,7 @@ def _figure_rows(search: SearchResult) -> list[tuple[str, str, str, str]]:
 
 def _stage_table(architecture: str) -> Html:
     try:
-        detector = parse_detector(architecture)
+        detector = parse_architecture(architecture)
     except InputError as error:
         return paragraph(str(error), kind="missing")
     rows = [(f"stage {number}", *_stage_cells(stage)) for number, stage in enumerate(detector.backbone.stages, 1)]
@@ -247,7 +247,7 @@ def _parts_of_network(folder: RunFolder, operators: Sequence[OperatorCost]) -> l
     if search is None or not search.input:
         return None
     try:
-        detector: Detector = parse_detector(search.best.architecture)
+        detector: Architecture = parse_architecture(search.best.architecture)
         layers = build_graph(detector, parse_size(search.input)).layers
     except InputError:
         return None

@@ -1,6 +1,6 @@
 """The agent: a process of its own that measures one network after another, so that a runtime's crash ends only it.
 
-`Agent` is the side that asks; `local_agent_process` is what it starts.
+`LocalAgent` is the side that asks; `local_agent_process` is what it starts.
 """
 
 import json
@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import Self
 
-from facenas.architecture import Detector
+from facenas.architecture import Architecture
 from facenas.devices.target import Target
 from facenas.errors import AgentError
 from facenas.quiet import Waiting
@@ -37,7 +37,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Sample:
+class Measurement:
     """What one visit to one network gave, in nanoseconds: runs end to end, or times by layer and those of no layer.
 
     `waited_share`: for what share of the visit the agent waited for a core that other work had; `reference_ns`: what the
@@ -53,7 +53,7 @@ class Sample:
     least_reference_ns: int = 0
 
 
-class Agent:
+class LocalAgent:
     """A running agent for one target, pinned to as many cores as the target has threads. Use it in a `with` block."""
 
     def __init__(self, target: Target, timeout_s: float = TIMEOUT_S) -> None:
@@ -69,7 +69,9 @@ class Agent:
     ) -> None:
         self._stop()
 
-    def measure(self, detector: Detector, input_size: Size, *, runs: int, layers: bool, quiet_ns: int = 0) -> Sample:
+    def measure(
+        self, detector: Architecture, input_size: Size, *, runs: int, layers: bool, quiet_ns: int = 0
+    ) -> Measurement:
         """One visit. Raises AgentError where the runtime refuses the network, crashes on it or hangs."""
         request = Request(str(detector), detector.landmarks, str(input_size), runs, layers, quiet_ns)
         process = self._process or self._start()
@@ -92,7 +94,7 @@ class Agent:
         reply = json.loads(line)
         if "error" in reply:
             raise AgentError(reply["error"])
-        return Sample(
+        return Measurement(
             tuple(reply["end_to_end_ns"]),
             reply["layers_ns"],
             tuple(reply["overhead_ns"]),

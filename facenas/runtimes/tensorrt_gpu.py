@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
 
+from facenas.arrays import FloatArray, IntArray
 from facenas.devices.target import Target
 from facenas.errors import InputError
 from facenas.exporters.formats import format_of
@@ -14,7 +15,7 @@ from facenas.exporters.tensorrt import build_plan, precision_of, read_engine, re
 from facenas.graph import build_graph
 from facenas.on_device.cuda_driver import Cuda, CudaError
 from facenas.on_device.tensorrt_engine import Engine, Package, TensorRtError
-from facenas.runtimes.compiled_model import CompiledModel, FloatArray, IntArray, LayerTimes, example_image
+from facenas.runtimes.compiled_model import CompiledModel, LayerTimes, example_image
 from facenas.runtimes.tensorrt_layers import times_by_layer
 from facenas.units import Size
 

@@ -19,9 +19,10 @@ from pathlib import Path
 
 import numpy as np
 
+from facenas.arrays import FloatArray, IntArray
 from facenas.devices.target import Target
 from facenas.errors import InputError
-from facenas.runtimes.compiled_model import CompiledModel, FloatArray, IntArray, LayerTimes
+from facenas.runtimes.compiled_model import CompiledModel, LayerTimes
 from facenas.units import Size
 
 _CUSTOM_OPERATOR = "ethos-u"

@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import partial
 from statistics import median
 
-from facenas.architecture import Detector, parse_detector
+from facenas.architecture import Architecture, parse_architecture
 from facenas.devices.targets import resolve_target
 from facenas.errors import BudgetError, InputError
 from facenas.graph import build_graph
@@ -30,7 +30,7 @@ Load = Callable[..., CompiledModel]
 Measure = Callable[..., list[Latency]]
 
 ROUNDS = 4
-_LEAST_TIGHTENING = 0.99
+_MIN_TIGHTENING = 0.99
 
 
 def confirm(
@@ -104,15 +104,15 @@ def _tightened(
     for name, budget_ms in budgets_ms.items():
         if any(candidate.found_ms[name] > budget_ms for candidate in top):
             ratio = median(candidate.latency_ms[name] / candidate.found_ms[name] for candidate in top)
-            tightened[name] = round(min(_LEAST_TIGHTENING * limits_ms[name], budget_ms * ratio), 6)
+            tightened[name] = round(min(_MIN_TIGHTENING * limits_ms[name], budget_ms * ratio), 6)
     return tightened
 
 
 def _measured(
-    result: SearchResult, latencies_of: Callable[[Sequence[Detector], str], Sequence[Latency]]
+    result: SearchResult, latencies_of: Callable[[Sequence[Architecture], str], Sequence[Latency]]
 ) -> list[Candidate]:
     top = result.top
-    detectors = [parse_detector(candidate.architecture) for candidate in top]
+    detectors = [parse_architecture(candidate.architecture) for candidate in top]
     found = {}
     for name in top[0].latency_ms:
         latencies = latencies_of(detectors, name)
@@ -127,7 +127,7 @@ def _measured(
 
 
 def _measure(
-    detectors: Sequence[Detector], name: str, input_size: Size, progress: Progress, load: Load, measure: Measure
+    detectors: Sequence[Architecture], name: str, input_size: Size, progress: Progress, load: Load, measure: Measure
 ) -> list[Latency]:
     """The latency of each detector on one target."""
     from facenas.exporters.onnx_graph import build_onnx, random_weights

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from facenas.architecture import Detector, resolve_detector
+from facenas.architecture import Architecture, resolve_architecture
 from facenas.devices.host import transport_for
 from facenas.devices.own_devices import load_devices
 from facenas.devices.target import MODELLED_NAMES, Target
@@ -18,9 +18,10 @@ from facenas.latency.table import LatencyTable, save_table
 from facenas.progress import SILENT, Progress
 from facenas.quiet import Patience
 from facenas.remote.remote_agent import RemoteAgent
-from facenas.runtimes.local_agent import Agent
+from facenas.runtimes.local_agent import LocalAgent
 from facenas.shown import Rows, Shown
-from facenas.spaces.named import DEFAULT_SPACE, load_space
+from facenas.spaces import DEFAULT_SPACE
+from facenas.spaces.named import load_space
 from facenas.units import DEFAULT_INPUT, Size, as_size
 
 
@@ -33,7 +34,7 @@ class ProfileSettings:
 
     host: str | None = None
     python: str | None = None
-    also: Sequence[str | Detector] = ()
+    also: Sequence[str | Architecture] = ()
     seconds: float | None = None
     resume: bool = False
     even_if_busy: bool = False
@@ -99,14 +100,14 @@ def profile(
         raise InputError(
             f"--out {path} is a folder, and the table is one file; give {path / table_file_name(target, size)}"
         )
-    further = tuple(resolve_detector(text) for text in settings.also)
+    further = tuple(resolve_architecture(text) for text in settings.also)
     remote = _remote_agent(target, settings, progress)
     if remote is None and target.name in MODELLED_NAMES:
         table = modelled_table(target, load_space(space), size, also=further)
         save_table(table, path)
     else:
         plan = replace(profiler.default_plan(target), also=further)
-        with remote or Agent(target) as agent:
+        with remote or LocalAgent(target) as agent:
             table = profiler.profile(
                 agent,
                 load_space(space),

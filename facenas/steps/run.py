@@ -40,7 +40,8 @@ from facenas.scoring.ddsar import DEFAULT_ALPHA, ScoreSettings
 from facenas.searching.budgets import Budgets
 from facenas.searching.result import SearchResult
 from facenas.shown import Rows, Shown
-from facenas.spaces.named import DEFAULT_SPACE, load_space
+from facenas.spaces import DEFAULT_SPACE
+from facenas.spaces.named import load_space
 from facenas.steps.export import ExportSettings, export
 from facenas.steps.predict import predict
 from facenas.steps.search import SearchSettings, search

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from facenas.architecture import Detector, resolve_detector
+from facenas.architecture import Architecture, resolve_architecture
 from facenas.errors import InputError
 from facenas.progress import SILENT, Progress
 from facenas.spaces.elastic_space import ElasticSpace
@@ -33,7 +33,7 @@ class TrainingSettings:
 
 
 def train(
-    architecture: str | Detector | ElasticSpace,
+    architecture: str | Architecture | ElasticSpace,
     data: Path | str,
     *,
     val: Path | str | None = None,
@@ -49,7 +49,7 @@ def train(
     unusable photos or words, or where `out` already holds a training and is not to be resumed, TrainingError where the
     loss is no longer finite.
     """
-    subject = architecture if isinstance(architecture, ElasticSpace) else resolve_detector(architecture)
+    subject = architecture if isinstance(architecture, ElasticSpace) else resolve_architecture(architecture)
     out = Path(out)
     progress = progress if is_main_process() else SILENT
     photos = training_photos(Path(data), None if val is None else Path(val), strict=settings.strict)

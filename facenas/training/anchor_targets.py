@@ -4,14 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
-import numpy.typing as npt
 
+from facenas.arrays import BoolArray, FloatArray
 from facenas.data.labels import Labels
 from facenas.graph import ANCHORS_PER_CELL, STRIDES
 from facenas.training.assigner import IGNORED, anchor_centres, assign
-
-FloatArray = npt.NDArray[np.float32]
-BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from facenas.architecture import Detector, Family
+from facenas.architecture import Architecture, Family
 from facenas.checkpoint import Checkpoint, TrainedSpace, save_checkpoint
 from facenas.data.annotations import Dataset
 from facenas.devices.cpu import BFLOAT16_FLAGS, cores, cpu_flags
@@ -98,7 +98,7 @@ class Trainer:
 
     def __init__(
         self,
-        subject: Detector | ElasticSpace,
+        subject: Architecture | ElasticSpace,
         input_size: Size,
         recipe: Recipe,
         out: Path,
@@ -301,11 +301,11 @@ def goodness(figures: Mapping[str, float | None]) -> float:
     return sum(values) / len(values) if values else -1.0
 
 
-def _network_of(subject: Detector | ElasticSpace, norm: type[nn.BatchNorm2d]) -> DetectorNetwork:
+def _network_of(subject: Architecture | ElasticSpace, norm: type[nn.BatchNorm2d]) -> DetectorNetwork:
     return ElasticNetwork(subject, norm) if isinstance(subject, ElasticSpace) else DetectorNetwork(subject, norm)
 
 
-def _bfloat16_is_faster(detector: Detector, device: torch.device) -> bool:
+def _bfloat16_is_faster(detector: Architecture, device: torch.device) -> bool:
     """On a GPU that has it; on a CPU that has it, for plain convolutions (1.4 times as fast), while the gradients of
     depthwise ones have no fast kernel there (up to 5 times slower)."""
     if device.type == "cuda":

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from facenas.architecture import Detector
+from facenas.architecture import Architecture
 from facenas.checkpoint import Checkpoint
+from facenas.data.face_sizes import LONG_SIDE_PX
 from facenas.detector.face_detector import FaceDetector
 from facenas.evaluation.evaluation_set import EvaluationSet
 from facenas.evaluation.protocols import evaluate
@@ -22,7 +23,6 @@ from facenas.units import Size
 
 VALIDATIONS = 6
 SUPERNET_VALIDATIONS = 20
-_LONG_SIDE_PX = 640
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class SessionSettings:
 
 
 def train_detector(
-    subject: Detector | ElasticSpace,
+    subject: Architecture | ElasticSpace,
     input_size: Size,
     recipe: Recipe,
     photos: TrainingPhotos,
@@ -84,6 +84,6 @@ def validate(photos: EvaluationSet, out: Path, checkpoint: Checkpoint) -> dict[s
     """Average precisions of a checkpoint by setting, protocol `vga`; the exported file stands in `out` meanwhile."""
     path = out / "validation.onnx"
     export_checkpoint(checkpoint, path, dynamic=False)
-    face_detector = FaceDetector(path, long_side_px=_LONG_SIDE_PX)
+    face_detector = FaceDetector(path, long_side_px=LONG_SIDE_PX)
     path.unlink()
     return evaluate(face_detector, photos).average_precisions

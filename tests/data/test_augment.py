@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from facenas.arrays import BoolArray, FloatArray
 from facenas.data.augment import Sample, augment, flip
 from facenas.data.labels import Labels
 
@@ -13,17 +14,17 @@ NO_LANDMARKS = np.zeros((1, 5, 3), dtype=np.float32)
 FACE = np.array([False])
 
 
-def floats(values: object) -> NDArray[np.float32]:
+def floats(values: object) -> FloatArray:
     return np.array(values, dtype=np.float32)
 
 
 def sample(
     image: NDArray[np.uint8],
-    boxes: NDArray[np.float32],
+    boxes: FloatArray,
     seed: int,
     scales: tuple[float, ...],
-    landmarks: NDArray[np.float32] | None = None,
-    ignore: NDArray[np.bool_] | None = None,
+    landmarks: FloatArray | None = None,
+    ignore: BoolArray | None = None,
     size_px: int = 128,
 ) -> Sample:
     count = len(boxes)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
+from facenas.arrays import FloatArray
 from facenas.data.annotations import LabelledPhoto
 from facenas.data.face_sizes import face_size_distribution, face_sizes_px
 from facenas.data.labels import Labels
@@ -13,7 +13,7 @@ from facenas.data.labelv2 import read_labelv2
 from facenas.errors import InputError
 
 
-def floats(values: object) -> NDArray[np.float32]:
+def floats(values: object) -> FloatArray:
     return np.array(values, dtype=np.float32)
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
+from facenas.arrays import FloatArray
 from facenas.data.annotations import join_datasets, require_clean, split_dataset
 from facenas.data.image import encode_jpeg
 from facenas.data.labelv2 import parse_labelv2, read_labelv2
@@ -15,7 +15,7 @@ from facenas.errors import InputError
 LANDMARKS = "10 11 1 20 12 0 15 18 1.0 -1 -1 -1 -1 -1 0"
 
 
-def floats(values: object) -> NDArray[np.float32]:
+def floats(values: object) -> FloatArray:
     return np.array(values, dtype=np.float32)
 
 

@@ -8,7 +8,7 @@ from facenas.exporters.onnx import export_checkpoint
 from helpers.random_networks import TINY, confident_checkpoint
 
 from facenas.devices.targets import resolve_target
-from facenas.evaluation.gates import Limits, latency_gates
+from facenas.evaluation.gates import Tolerances, latency_gates
 from facenas.evaluation.latency_check import PAUSES_S, check_latency
 from facenas.runtimes.timing import Latency
 from facenas.units import LatencyBudget, Size
@@ -44,4 +44,4 @@ def test_bursts_are_waited_for(
     assert not left
     assert tuple(slept) == tuple(pauses_s)
     assert check.measured_ms == min(passes_ms)
-    assert latency_gates(check, Limits())[1].passed is passed
+    assert latency_gates(check, Tolerances())[1].passed is passed

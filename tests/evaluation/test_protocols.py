@@ -11,6 +11,7 @@ from facenas.exporters.onnx import export_checkpoint
 from helpers.random_networks import TINY, confident_checkpoint
 from helpers.told import Told
 
+from facenas.arrays import FloatArray
 from facenas.data.synthetic import write_synthetic_set
 from facenas.detector.face_detector import FaceDetector
 from facenas.errors import InputError
@@ -21,7 +22,7 @@ from facenas.evaluation.protocols import (
     evaluate,
     open_detector,
 )
-from facenas.pipeline.faces import Faces, FloatArray
+from facenas.pipeline.faces import Faces
 from facenas.pipeline.pipeline import Pipeline, Runner
 from facenas.units import Size
 

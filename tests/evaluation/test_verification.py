@@ -24,7 +24,7 @@ from facenas.detector.face_detector import FaceDetector
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.evaluation.evaluation_set import EvaluationSet, GroundTruth, load_evaluation_set
-from facenas.evaluation.gates import LatencyCheck, Limits, latency_gates
+from facenas.evaluation.gates import LatencyCheck, Tolerances, latency_gates
 from facenas.evaluation.verification import Verification, verify
 from facenas.units import Size
 
@@ -59,7 +59,7 @@ def photos(folder: Path) -> EvaluationSet:
 
 def verified(folder: Path, photos: EvaluationSet, name: str = "good.onnx", reference: str = "") -> Verification:
     path = folder / (reference or "checkpoint.safetensors")
-    return verify(folder / name, path, photos, NO_LATENCY, Limits())
+    return verify(folder / name, path, photos, NO_LATENCY, Tolerances())
 
 
 def failed(verification: Verification) -> set[str]:
@@ -210,7 +210,7 @@ def test_photos_without_faces_leave_the_average_precision_unmeasured(folder: Pat
     ],
 )
 def test_latency_gates(check: LatencyCheck, as_predicted: bool | None, within_budget: bool | None) -> None:
-    predicted, budget = latency_gates(check, Limits())
+    predicted, budget = latency_gates(check, Tolerances())
     assert (predicted.passed, budget.passed) == (as_predicted, within_budget)
     assert ("not measured" in predicted.note) == (as_predicted is None)
     assert ("not measured" in budget.note) == (within_budget is None)
@@ -250,7 +250,7 @@ def test_a_stale_export_is_caught_by_the_tensors(folder: Path, photos: Evaluatio
 def test_a_drop_of_precision_may_be_set(folder: Path, photos: EvaluationSet) -> None:
     name = broken_copy(folder, "lax2.onnx", lambda model: redescribe(model, nms_iou=0.9))
     path = folder / "checkpoint.safetensors"
-    assert verify(folder / name, path, photos, NO_LATENCY, Limits(ap_drop=0.9)).passed
+    assert verify(folder / name, path, photos, NO_LATENCY, Tolerances(ap_drop=0.9)).passed
 
 
 def test_a_target_that_is_not_here_leaves_every_gate_unmeasured(
@@ -259,7 +259,7 @@ def test_a_target_that_is_not_here_leaves_every_gate_unmeasured(
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
     bf16 = resolve_target("cpu-openvino-bf16")
     checkpoint = folder / "checkpoint.safetensors"
-    verification = verify(folder / "good.onnx", checkpoint, photos, NO_LATENCY, Limits(), target=bf16)
+    verification = verify(folder / "good.onnx", checkpoint, photos, NO_LATENCY, Tolerances(), target=bf16)
     assert {gate.passed for gate in verification.gates} == {None}
     assert "bfloat16" in verification.gates[0].note
     assert not verification.all_measured
@@ -269,7 +269,7 @@ def test_a_target_that_is_not_here_leaves_every_gate_unmeasured(
 
 def test_a_gate_that_was_not_tried_is_neither_passed_nor_failed(folder: Path, photos: EvaluationSet) -> None:
     check = LatencyCheck("cpu", 5.0, 9.0, 5.0)
-    slow = verify(folder / "good.onnx", folder / "good.onnx", photos, check, Limits())
+    slow = verify(folder / "good.onnx", folder / "good.onnx", photos, check, Tolerances())
     assert failed(slow) == {"latency as predicted", "latency within budget"}
     assert slow.all_measured
     assert not slow.passed

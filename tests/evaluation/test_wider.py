@@ -9,16 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from facenas.arrays import FloatArray
 from facenas.data.image import encode_jpeg
 from facenas.data.synthetic import write_synthetic_set
 from facenas.errors import InputError
 from facenas.evaluation.wider import EvaluationSet, GroundTruth, evaluate_detections, load_evaluation_set
 
-Detections = dict[str, NDArray[np.float32]]
+Detections = dict[str, FloatArray]
 OFFICIAL = ("easy", "medium", "hard")
 
 
-def floats(values: object) -> NDArray[np.float32]:
+def floats(values: object) -> FloatArray:
     return np.array(values, dtype=np.float32)
 
 

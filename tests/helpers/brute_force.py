@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
-from facenas.architecture import DEFAULT_NECK_AND_HEAD, Backbone, Detector, Family, NeckAndHead, Stage
+from facenas.architecture import DEFAULT_NECK_AND_HEAD, Architecture, Backbone, Family, NeckAndHead, Stage
+from facenas.arrays import BoolArray, Float64Array, IntArray
 from facenas.cost import count_flops, count_parameters, detector_costs
 from facenas.errors import InputError
 from facenas.graph import IMAGE, Graph, Layer, backbone_layers, build_graph, inventory
@@ -22,8 +22,6 @@ from facenas.spaces.space import Space
 from facenas.units import Size
 
 SIZE = Size(64, 64)
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.intp]
 
 
 class RandomTable:
@@ -145,7 +143,7 @@ class Everything:
     space: Space
     tables: Mapping[str, LatencyModel]
     settings: ScoreSettings = field(default_factory=ScoreSettings)
-    end_values: FloatArray | None = None
+    end_values: Float64Array | None = None
 
     @cached_property
     def stages(self) -> list[list[Stage]]:
@@ -172,14 +170,14 @@ class Everything:
         row, index = np.nonzero(goes_with)
         return np.concatenate([chains[row], index[:, None]], axis=1)
 
-    def detector(self, row: int) -> Detector:
+    def detector(self, row: int) -> Architecture:
         """The detector of a row."""
         *stages, end = self.choices[row]
         backbone = Backbone(tuple(self.stages[position][index] for position, index in enumerate(stages)))
-        return Detector(backbone, self.ends[end])
+        return Architecture(backbone, self.ends[end])
 
     @cached_property
-    def score(self) -> FloatArray:
+    def score(self) -> Float64Array:
         """DDSAR, and what ends add to it."""
         total = np.zeros(len(self.choices))
         for position in range(5):
@@ -192,7 +190,7 @@ class Everything:
         return total if self.end_values is None else total + self.end_values[self.choices[:, 5]]
 
     @cached_property
-    def costs(self) -> dict[str, FloatArray]:
+    def costs(self) -> dict[str, Float64Array]:
         """Latencies by target, flops, params, layers and peak memory."""
         widths = np.stack(
             [
@@ -250,7 +248,7 @@ class Everything:
             "layers": detector.backbone.layers,
         }
 
-    def feasible(self, budgets: Budgets, lifted: str = "") -> npt.NDArray[np.bool_]:
+    def feasible(self, budgets: Budgets, lifted: str = "") -> BoolArray:
         """[n]: whether a network is within all budgets but the one that is `lifted`."""
         limits = {f"latency {name}": limit for name, limit in budgets.latency_ms.items()}
         for name, limit in (

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from facenas.architecture import parse_detector
+from facenas.architecture import parse_architecture
 from facenas.data.source import open_dataset
 from facenas.training import loop
 from facenas.training.distributed import joined_processes
@@ -14,7 +14,7 @@ from facenas.training.recipe import Pace, Recipe
 from facenas.units import Size
 
 DETECTOR = replace(
-    parse_detector(
+    parse_architecture(
         "SuperConvK3BNRELU(3,8,2,1)SuperResK3K3(8,8,2,8,1)SuperConvK3BNRELU(8,8,2,1)"
         "SuperResIDWE1K3(8,8,2,8,1)SuperConvK3BNRELU(8,8,2,1)PAFPN(8)HeadDW(8,1)"
     ),

@@ -5,7 +5,7 @@ import textwrap
 import time
 from pathlib import Path
 
-from facenas.architecture import parse_detector
+from facenas.architecture import parse_architecture
 from facenas.devices.host import transport_for
 from facenas.devices.target import Target
 from facenas.devices.targets import resolve_target
@@ -15,7 +15,7 @@ from facenas.units import Size
 
 SIZE = Size(64, 64)
 CPU = resolve_target("cpu")
-DETECTOR = parse_detector(
+DETECTOR = parse_architecture(
     "SuperConvK3BNRELU(3,16,2,1)SuperConvK3BNRELU(16,16,2,1)SuperConvK3BNRELU(16,16,2,1)"
     "SuperConvK3BNRELU(16,16,2,1)SuperConvK3BNRELU(16,16,2,1)PAFPN(16)HeadDW(16,1)"
 )

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from helpers.tiny_tables import TINY_INPUT, made_up_cost_ns, tiny_space
 
-from facenas.architecture import Detector, published_detector
+from facenas.architecture import Architecture, published_detector
 from facenas.devices.targets import resolve_target
 from facenas.errors import AgentError, BusyMachineError, InputError, TableError
 from facenas.graph import build_graph, inventory
@@ -20,7 +20,7 @@ from facenas.latency import profiler
 from facenas.latency.profiler import Plan, profile
 from facenas.latency.table import load_table
 from facenas.quiet import PAUSES_S, Patience
-from facenas.runtimes.local_agent import Agent, Sample
+from facenas.runtimes.local_agent import LocalAgent, Measurement
 from facenas.units import Size
 
 CPU = resolve_target("cpu")
@@ -34,20 +34,22 @@ def planned_visits() -> int:
     return QUICK.least_rounds * (len(networks) - carriers) + QUICK.least_rounds * carriers // 2
 
 
-class FakeAgent(Agent):
+class FakeAgent(LocalAgent):
     """Answers with made-up times, and counts its visits."""
 
     visits = 0
     refused: str | None = None
 
-    def measure(self, detector: Detector, input_size: Size, *, runs: int, layers: bool, quiet_ns: int = 0) -> Sample:
+    def measure(
+        self, detector: Architecture, input_size: Size, *, runs: int, layers: bool, quiet_ns: int = 0
+    ) -> Measurement:
         type(self).visits += 1
         if str(detector) == self.refused:
             raise AgentError("the runtime onnxruntime crashed with signal SIGSEGV")
         graph = build_graph(detector, input_size)
         times = {layer.name: [made_up_cost_ns(layer.operator)] * runs for layer in graph.layers}
         total = sum(made_up_cost_ns(operator) for operator in graph.operators)
-        return Sample((), times, (0,) * runs) if layers else Sample((total + 10_000,) * runs, {}, ())
+        return Measurement((), times, (0,) * runs) if layers else Measurement((total + 10_000,) * runs, {}, ())
 
 
 @pytest.fixture
@@ -95,7 +97,7 @@ def test_a_carrier_that_crashes_the_runtime_is_kept_out_and_named(tmp_path: Path
 
 
 def test_a_runtime_that_refuses_everything_is_one_line(tmp_path: Path, fake_agent: type[FakeAgent]) -> None:
-    def refuse(self: FakeAgent, detector: Detector, input_size: Size, **_: Any) -> Sample:
+    def refuse(self: FakeAgent, detector: Architecture, input_size: Size, **_: Any) -> Measurement:
         raise AgentError("the runtime onnxruntime ended with exit code 1")
 
     fake_agent.measure = refuse  # type: ignore[method-assign]
@@ -124,10 +126,12 @@ def test_an_operator_whose_samples_disagree_is_measured_again_and_flagged(
 ) -> None:
     honest = FakeAgent.measure
 
-    def drifting(self: FakeAgent, detector: Detector, input_size: Size, *, runs: int, layers: bool) -> Sample:
+    def drifting(self: FakeAgent, detector: Architecture, input_size: Size, *, runs: int, layers: bool) -> Measurement:
         sample = honest(self, detector, input_size, runs=runs, layers=layers)
         factor = 1 + type(self).visits // 8
-        return Sample(sample.end_to_end_ns, {n: [20_000 * factor] * runs for n in sample.layers_ns}, sample.overhead_ns)
+        return Measurement(
+            sample.end_to_end_ns, {n: [20_000 * factor] * runs for n in sample.layers_ns}, sample.overhead_ns
+        )
 
     fake_agent.measure = drifting  # type: ignore[method-assign,assignment]
     anything = Patience(judges=False)
@@ -142,11 +146,11 @@ from pathlib import Path
 from facenas.devices.targets import resolve_target
 from facenas.latency.profiler import Plan, profile
 from facenas.quiet import Patience
-from facenas.runtimes.local_agent import Agent
+from facenas.runtimes.local_agent import LocalAgent
 from helpers.tiny_tables import TINY_INPUT, tiny_space
 plan = Plan(carriers_per_operator=1, calibration_networks=3, seconds=0.0, least_rounds=200, published=False)
 profile(
-    Agent(resolve_target("cpu")), tiny_space(), TINY_INPUT, Path(sys.argv[1]), plan=plan, patience=Patience(judges=False)
+    LocalAgent(resolve_target("cpu")), tiny_space(), TINY_INPUT, Path(sys.argv[1]), plan=plan, patience=Patience(judges=False)
 )
 """
 
@@ -169,7 +173,9 @@ def test_kill_9_loses_one_visit_at_most_and_a_real_resume_makes_the_table(tmp_pa
 
     plan = Plan(carriers_per_operator=1, calibration_networks=3, seconds=0.0, least_rounds=2, published=False)
     patience = Patience(judges=False)
-    table = profile(Agent(CPU), tiny_space(), TINY_INPUT, out, plan=plan, resume=True, progress=read, patience=patience)
+    table = profile(
+        LocalAgent(CPU), tiny_space(), TINY_INPUT, out, plan=plan, resume=True, progress=read, patience=patience
+    )
     assert not journal.exists()
     assert lines[: len(before)] == before
     visits = [(line["round"], line["network"]) for line in lines[1:]]
@@ -181,7 +187,7 @@ def test_kill_9_loses_one_visit_at_most_and_a_real_resume_makes_the_table(tmp_pa
 def test_a_profile_that_other_work_spoilt_is_not_kept(tmp_path: Path, fake_agent: type[FakeAgent]) -> None:
     honest, generator = FakeAgent.measure, np.random.default_rng(0)
 
-    def disturbed(self: FakeAgent, detector: Detector, input_size: Size, *, runs: int, layers: bool) -> Sample:
+    def disturbed(self: FakeAgent, detector: Architecture, input_size: Size, *, runs: int, layers: bool) -> Measurement:
         sample = honest(self, detector, input_size, runs=runs, layers=layers)
         factor = float(generator.uniform(1.0, 3.0))
         return replace(sample, end_to_end_ns=tuple(round(factor * ns) for ns in sample.end_to_end_ns))
@@ -197,7 +203,7 @@ def test_a_busy_machine_is_waited_for_and_what_was_measured_is_kept(
 ) -> None:
     honest = FakeAgent.measure
 
-    def waiting(self: FakeAgent, detector: Detector, input_size: Size, *, runs: int, layers: bool) -> Sample:
+    def waiting(self: FakeAgent, detector: Architecture, input_size: Size, *, runs: int, layers: bool) -> Measurement:
         sample = honest(self, detector, input_size, runs=runs, layers=layers)
         return replace(sample, waited_share=0.6 if type(self).visits > 5 else 0.0)
 
@@ -221,7 +227,7 @@ def test_a_machine_that_was_busy_from_the_start_leaves_nothing_behind(
 ) -> None:
     honest = FakeAgent.measure
 
-    def waiting(self: FakeAgent, detector: Detector, input_size: Size, *, runs: int, layers: bool) -> Sample:
+    def waiting(self: FakeAgent, detector: Architecture, input_size: Size, *, runs: int, layers: bool) -> Measurement:
         return replace(honest(self, detector, input_size, runs=runs, layers=layers), waited_share=0.6)
 
     fake_agent.measure = waiting  # type: ignore[method-assign,assignment]

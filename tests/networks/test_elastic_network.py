@@ -9,7 +9,7 @@ from helpers.tiny_elastic import TINY_SPACE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facenas.architecture import Detector, parse_detector
+from facenas.architecture import Architecture, parse_architecture
 from facenas.errors import InputError
 from facenas.networks.elastic_network import ElasticNetwork
 from facenas.networks.network import DetectorNetwork
@@ -29,7 +29,7 @@ def supernet(seed: int = 0) -> ElasticNetwork:
     return network
 
 
-def alone(network: ElasticNetwork, member: Detector) -> DetectorNetwork:
+def alone(network: ElasticNetwork, member: Architecture) -> DetectorNetwork:
     """The member built by itself, with the first channels of the supernet's tensors."""
     result = DetectorNetwork(member).train()
     with torch.no_grad():
@@ -91,7 +91,7 @@ def test_a_slice_moves_nothing_outside_of_it() -> None:
 
 
 def test_what_is_no_member_does_not_run() -> None:
-    other = parse_detector(str(TINY_SPACE.smallest).replace("PAFPN(8)", "PAFPN(12)"))
+    other = parse_architecture(str(TINY_SPACE.smallest).replace("PAFPN(8)", "PAFPN(12)"))
     with pytest.raises(InputError, match="a neck of width 12; space 'tiny' has 8, 16"):
         supernet().run(other, torch.randn(1, 3, 64, 64))
 

@@ -14,7 +14,7 @@ import pytest
 from facenas.exporters.onnx_graph import build_onnx, random_weights
 from facenas.exporters.tensorrt import build_plan, timing_cache_path
 
-from facenas.architecture import parse_detector
+from facenas.architecture import parse_architecture
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.graph import build_graph
@@ -27,7 +27,7 @@ from facenas.units import Size
 
 SIZE = Size(128, 96)
 GRAPH = build_graph(
-    parse_detector(
+    parse_architecture(
         "SuperConvK3BNRELU(3,16,2,1)SuperResK3K3(16,32,2,16,1)SuperResK3K3(32,48,2,32,1)"
         "SuperResK3K3(48,64,2,32,1)SuperResK3K3(64,80,2,32,1)PAFPN(16)HeadDW(32,1)"
     ),

@@ -210,7 +210,7 @@ def test_equals_stay_in_the_order_of_the_search(data: Path, tmp_path: Path) -> N
     assert ranking.kendall_tau is None
 
 
-@given(st.integers(2, rank.MOST_CONTENDERS), st.integers(1, 10))
+@given(st.integers(2, rank.MAX_CONTENDERS), st.integers(1, 10))
 def test_rungs_halve_the_candidates_and_double_the_epochs(count: int, epochs: int) -> None:
     rungs = plan_rungs(count, epochs)
     assert rungs[0] == (count, epochs)

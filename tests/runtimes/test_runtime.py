@@ -7,7 +7,7 @@ import pytest
 from facenas.exporters.onnx_graph import build_onnx, random_weights
 from onnx import TensorProto, helper
 
-from facenas.architecture import parse_detector, published_detector
+from facenas.architecture import parse_architecture, published_detector
 from facenas.devices.own_devices import PRECISIONS
 from facenas.devices.target import TARGET_NAMES
 from facenas.devices.targets import resolve_target
@@ -29,7 +29,7 @@ COUNTING = [name for name in TARGETS if runtime_of(resolve_target(name)).tells_l
 
 
 def _graph(text: str = NARROW) -> Graph:
-    return build_graph(parse_detector(text), SIZE)
+    return build_graph(parse_architecture(text), SIZE)
 
 
 def _load(graph: Graph, target_name: str = "cpu", *, dynamic: bool = False) -> CompiledModel:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facenas.architecture import Family, parse_detector, published_detector
+from facenas.architecture import Family, parse_architecture, published_detector
 from facenas.errors import InputError
 from facenas.scoring.ddsar import ScoreSettings
 from facenas.scoring.released import released_flops
@@ -33,7 +33,7 @@ RELEASED = {
 
 @pytest.mark.parametrize("name", RELEASED)
 def test_released_accounting_to_the_last_digit(name: str) -> None:
-    backbone = (parse_detector(name) if "(" in name else published_detector(name)).backbone
+    backbone = (parse_architecture(name) if "(" in name else published_detector(name)).backbone
     assert released_flops(backbone) == RELEASED[name]
 
 
@@ -51,7 +51,7 @@ def test_the_figures_are_those_of_the_golden_file(shared_dir: Path) -> None:
     ],
 )
 def test_the_published_networks_are_in_their_spaces(space: str, architecture: str) -> None:
-    detector = parse_detector(architecture)
+    detector = parse_architecture(architecture)
     assert load_space(space).holds(detector)
 
 
@@ -64,7 +64,7 @@ def test_every_space_keeps_its_limits(name: str, least_size: int) -> None:
     assert all(len(set(choices)) == len(choices) for choices in space.stages)
     assert all(stage.out_channels >= stage.in_channels for choices in space.stages for stage in choices)
     for detector in islice(space.random_detectors(np.random.default_rng(0)), 50):
-        assert parse_detector(str(detector)) == detector
+        assert parse_architecture(str(detector)) == detector
 
 
 def test_the_default_space_leaves_out_what_the_score_overrates() -> None:
@@ -92,7 +92,7 @@ def test_the_released_budget_is_met_and_reported() -> None:
     problem = Problem(load_space("damofd-0.5g"), ScoreSettings(alpha=0.25), Size(640, 480), {}, budgets)
     result = run_search(problem, top=1, provenance={})
     best = result.best
-    assert best.released_flops == released_flops(parse_detector(best.architecture).backbone) <= 65e6
+    assert best.released_flops == released_flops(parse_architecture(best.architecture).backbone) <= 65e6
     assert best.layers <= 14
     assert best.ddsar > 13.18  # the published network
     assert result.certificate.bound == pytest.approx(best.ddsar, abs=1e-8)

@@ -17,7 +17,7 @@ from helpers import tiny_training
 from helpers.random_networks import TINY, with_landmarks
 from helpers.told import Told
 
-from facenas.architecture import Detector
+from facenas.architecture import Architecture
 from facenas.checkpoint import Checkpoint, load_checkpoint
 from facenas.data.annotations import Dataset
 from facenas.data.source import open_dataset
@@ -46,13 +46,13 @@ def dataset(data: Path) -> Dataset:
     return open_dataset(data)
 
 
-def trainer_in(out: Path, detector: Detector = TINY, recipe: Recipe = RECIPE) -> loop.Trainer:
+def trainer_in(out: Path, detector: Architecture = TINY, recipe: Recipe = RECIPE) -> loop.Trainer:
     out.mkdir(exist_ok=True)
     return loop.Trainer(detector, SIZE, recipe, out, "tiny")
 
 
 def train(
-    out: Path, dataset: Dataset, detector: Detector = TINY, recipe: Recipe = RECIPE, pace: Pace = Pace()
+    out: Path, dataset: Dataset, detector: Architecture = TINY, recipe: Recipe = RECIPE, pace: Pace = Pace()
 ) -> Mapping[str, np.ndarray]:
     """The weights after a whole training."""
     trainer = trainer_in(out, detector, recipe)
@@ -83,7 +83,7 @@ def test_equal_seeds_give_equal_weights(tmp_path: Path, dataset: Dataset, optimi
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 @pytest.mark.parametrize("detector", [TINY, with_landmarks(TINY)], ids=["boxes", "landmarks"])
 def test_stopping_and_going_on_changes_nothing(
-    tmp_path: Path, dataset: Dataset, optimizer: str, detector: Detector
+    tmp_path: Path, dataset: Dataset, optimizer: str, detector: Architecture
 ) -> None:
     pace = Pace(save_seconds=0.0, log_steps=1)
     recipe = replace(RECIPE, optimizer=optimizer)  # type: ignore[arg-type]
