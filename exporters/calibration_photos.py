@@ -4,7 +4,6 @@ They come from the user's folder, chosen with a seed and without regard to the o
 stored in the artefact. Without a folder they are drawn, and called synthetic.
 """
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,8 @@ import numpy as np
 from facenas.exporters.artefact import Description
 
 from facenas.arrays import FloatArray
-from facenas.data.image import PHOTO_SUFFIXES, read_image
+from facenas.data.folder import photos_below
+from facenas.data.image import read_image
 from facenas.data.synthetic import draw_photo
 from facenas.errors import InputError
 
@@ -61,17 +61,9 @@ def choose_calibration(folder: Path | None, count: int = DEFAULT_COUNT, seed: in
         return CalibrationPhotos(None, (), count, seed)
     if not folder.is_dir():
         raise InputError(f"no folder {folder}; give a folder of photos for calibration")
-    photos = sorted(_photos_below(folder))
+    photos = photos_below(folder)
     if len(photos) < count:
         cure = f", or ask for fewer with --calibration-count {len(photos)}" if len(photos) >= MIN_COUNT else ""
         raise InputError(f"{folder} holds {len(photos)} photos, calibration needs {count}; add photos{cure}")
     chosen = np.random.default_rng(seed).choice(len(photos), count, replace=False)
     return CalibrationPhotos(folder, tuple(photos[index] for index in sorted(chosen.tolist())), count, seed)
-
-
-def _photos_below(folder: Path) -> Iterator[str]:
-    for place, _, names in os.walk(folder):
-        for name in names:
-            path = Path(place, name)
-            if path.suffix.lower() in PHOTO_SUFFIXES:
-                yield path.relative_to(folder).as_posix()

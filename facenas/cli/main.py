@@ -4,6 +4,7 @@ import sys
 
 import typer
 
+from facenas.cli.appraise import appraise
 from facenas.cli.bench import bench
 from facenas.cli.calibrate import calibrate
 from facenas.cli.detect import detect
@@ -18,6 +19,7 @@ from facenas.cli.report import report
 from facenas.cli.run import run
 from facenas.cli.score import score
 from facenas.cli.search import search
+from facenas.cli.slice import slice
 from facenas.cli.train import train
 from facenas.cli.verify import verify
 from facenas.errors import FacenasError
@@ -33,7 +35,7 @@ app = typer.Typer(
 )
 VERBS = (
     *(run, devices, profile, calibrate, predict, score, search, rank),
-    *(train, export, verify, evaluate, detect, bench),
+    *(train, slice, appraise, export, verify, evaluate, detect, bench),
 )
 for verb in VERBS:
     app.command()(verb)
@@ -54,7 +56,7 @@ def main() -> None:
             raise
         print(
             "facenas: stopped; finished work is kept; the same command goes on "
-            "(train, rank, profile and search --algorithm evolution: with --resume)",
+            "(train, rank, profile, appraise and search --algorithm evolution: with --resume)",
             file=sys.stderr,
         )
         sys.exit(INTERRUPTED)

@@ -15,7 +15,6 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from facenas.errors import InputError
 
 Photo = NDArray[np.uint8]
-PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 
 _ENDINGS = (b"\xff\xd9", b"IEND\xaeB`\x82")  # JPEG end-of-image marker, PNG end chunk
 _LONGEST_ENDING = 8
