@@ -4,7 +4,6 @@ They come from the user's folder, chosen with a seed and without regard to the o
 stored in the artefact. Without a folder they are drawn, and called synthetic.
 """
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from facenas.exporters.artefact import Description
 
+from facenas.data.folder import photos_below
 from facenas.data.image import read_image
 from facenas.data.synthetic import draw_photo
 from facenas.errors import InputError
@@ -21,7 +21,6 @@ from facenas.errors import InputError
 SYNTHETIC = "synthetic"
 DEFAULT_COUNT = 128
 LEAST_COUNT = 8
-_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 
 
 @dataclass(frozen=True)
@@ -62,17 +61,9 @@ def choose_calibration(folder: Path | None, count: int = DEFAULT_COUNT, seed: in
         return Calibration(None, (), count, seed)
     if not folder.is_dir():
         raise InputError(f"no folder {folder}; give a folder of photos for calibration")
-    photos = sorted(_photos_below(folder))
+    photos = photos_below(folder)
     if len(photos) < count:
         cure = f", or ask for fewer with --calibration-count {len(photos)}" if len(photos) >= LEAST_COUNT else ""
         raise InputError(f"{folder} holds {len(photos)} photos, calibration needs {count}; add photos{cure}")
     chosen = np.random.default_rng(seed).choice(len(photos), count, replace=False)
     return Calibration(folder, tuple(photos[index] for index in sorted(chosen.tolist())), count, seed)
-
-
-def _photos_below(folder: Path) -> Iterator[str]:
-    for place, _, names in os.walk(folder):
-        for name in names:
-            path = Path(place, name)
-            if path.suffix.lower() in _SUFFIXES:
-                yield path.relative_to(folder).as_posix()

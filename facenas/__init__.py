@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from facenas.steps.run import RunSettings, run
     from facenas.steps.score import score
     from facenas.steps.search import SearchSettings, search
+    from facenas.steps.slice import slice
     from facenas.steps.train import TrainingSettings, train
     from facenas.steps.verify import VerifySettings, verify
     from facenas.training.recipe import Recipe
@@ -52,6 +53,7 @@ __all__ = [
     "run",
     "score",
     "search",
+    "slice",
     "train",
     "verify",
 ]

@@ -5,7 +5,7 @@ Tensor names are the graph's (`backbone.stage1.0.conv.weight`), so an exporter f
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from facenas.units import Size, parse_size
 
 SCHEMA = 1
 _METADATA_KEY = "facenas"
+_AVERAGE = "average/"
 
 
 @dataclass(frozen=True)
@@ -83,10 +84,21 @@ def load_checkpoint(path: Path, *, supernet: bool = False) -> Checkpoint:
         space = TrainedSpace(**header["space"]) if "space" in header else None
         if space is not None and not supernet:
             raise InputError(
-                f"{path} is a supernet of space '{space.name}', no single detector; give another checkpoint"
+                f"{path} is a supernet of space '{space.name}', no single detector; cut one out with `facenas slice"
+                f" --supernet {path} --arch ARCH` and give that"
             )
         return Checkpoint(detector, parse_size(header["input"]), tensors, header["origin"], space)
     except SafetensorError as error:
         raise InputError(f"checkpoint {path} is no whole safetensors file ({error}); copy or train it again") from error
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
         raise InputError(f"checkpoint {path} was not written by facenas (no readable header); train one") from error
+
+
+def without_state(checkpoint: Checkpoint) -> Checkpoint:
+    """The weights to use of a training's last state, which are their running average; any other checkpoint as it is."""
+    average = {
+        name.removeprefix(_AVERAGE): tensor
+        for name, tensor in checkpoint.tensors.items()
+        if name.startswith(_AVERAGE)
+    }
+    return replace(checkpoint, tensors=average) if average else checkpoint

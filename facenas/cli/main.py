@@ -18,6 +18,7 @@ from facenas.cli.report import report
 from facenas.cli.run import run
 from facenas.cli.score import score
 from facenas.cli.search import search
+from facenas.cli.slice import slice
 from facenas.cli.train import train
 from facenas.cli.verify import verify
 from facenas.errors import FacenasError
@@ -33,7 +34,7 @@ app = typer.Typer(
 )
 VERBS = (
     *(run, devices, profile, calibrate, predict, score, search, rank),
-    *(train, export, verify, evaluate, detect, bench),
+    *(train, slice, export, verify, evaluate, detect, bench),
 )
 for verb in VERBS:
     app.command()(verb)

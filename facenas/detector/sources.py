@@ -4,11 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from facenas.data.folder import PHOTO_SUFFIXES
 from facenas.data.image import Photo, read_image
 from facenas.data.video import VIDEO_SUFFIXES, read_frames
 from facenas.errors import InputError
-
-PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,33 +3,38 @@
 The architecture may be another: a layer is taken where all its tensors (weights and norm) have the shapes of the layer
 of the same name; the others start at random. So a network with more landmarks, another head or a wider last stage
 still starts from what its lower stages know.
+
+Of a supernet's checkpoint a member takes its slice, which is all of its layers; their norms have no moments there, so these
+have to be estimated (`Initial.moments`).
 """
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from facenas.checkpoint import load_checkpoint
+from facenas.checkpoint import Checkpoint, load_checkpoint, without_state
 from facenas.errors import InputError
 from facenas.files import sha256_of
-from facenas.networks.elastic_network import ElasticNetwork
+from facenas.networks.elastic_network import ElasticNetwork, slices
+from facenas.networks.network import DetectorNetwork
+from facenas.networks.slices import space_of_supernet
+from facenas.spaces.elastic_space import ElasticSpace
 from facenas.training.optimization import floats_of
-
-_AVERAGE = "average/"
 
 
 @dataclass(frozen=True)
 class Initial:
-    """What was taken: `taken` of `layers` layers of the file, which is named with its SHA-256."""
+    """What was taken: `taken` of `layers` layers of the file, which is named with its SHA-256; `moments`: whether the
+    moments of norms were among it."""
 
     file: str
     sha256: str
     taken: int
     layers: int
+    moments: bool = True
 
     @property
     def summary(self) -> str:
@@ -38,15 +43,17 @@ class Initial:
         return f"{self.taken} of {self.layers} layers start from {self.file}{rest}"
 
 
-def initialise(network: nn.Module, path: Path) -> Initial:
-    """Copy what fits of the checkpoint at `path` into the network.
+def initialise(network: DetectorNetwork, path: Path, space: ElasticSpace | None = None) -> Initial:
+    """Copy what fits of the checkpoint at `path` into the network; a member of a supernet's space takes its slice.
 
-    Raises InputError where the file is no checkpoint, a supernet though the network is none, or nothing in it fits.
+    `space`: what a supernet is of (default: the space of the name that its file gives). Raises InputError where the file
+    is no checkpoint, the network no member of its space, or nothing in it fits.
     """
-    checkpoint = load_checkpoint(path, supernet=isinstance(network, ElasticNetwork))
-    tensors: dict[str, Any] = dict(checkpoint.tensors)
-    if any(name.startswith(_AVERAGE) for name in tensors):
-        tensors = {name.removeprefix(_AVERAGE): array for name, array in tensors.items() if name.startswith(_AVERAGE)}
+    checkpoint = without_state(load_checkpoint(path, supernet=True))
+    tensors = {name: torch.from_numpy(np.array(tensor)) for name, tensor in checkpoint.tensors.items()}
+    is_slice = checkpoint.space is not None and not isinstance(network, ElasticNetwork)
+    if is_slice:
+        tensors = _slice(network, tensors, checkpoint, path, space)
     layers: dict[str, list[str]] = {}
     targets = floats_of(network)
     for name in targets:
@@ -54,16 +61,24 @@ def initialise(network: nn.Module, path: Path) -> Initial:
     taken = 0
     with torch.no_grad():
         for names in layers.values():
-            if all(name in tensors and tensors[name].shape == tuple(targets[name].shape) for name in names):
+            if all(name in tensors and tensors[name].shape == targets[name].shape for name in names):
                 taken += 1
                 for name in names:
-                    targets[name].copy_(torch.from_numpy(np.array(tensors[name])))
+                    targets[name].copy_(tensors[name])
     if not taken:
         raise InputError(
             f"no layer of '{checkpoint.detector}' in {path} has the shape of its namesake in this architecture;"
             " start from a checkpoint of a similar one, or without --init"
         )
-    return Initial(path.name, sha256_of(path), taken, len(layers))
+    return Initial(path.name, sha256_of(path), taken, len(layers), moments=not is_slice)
+
+
+def _slice(
+    network: DetectorNetwork, tensors: dict[str, Tensor], supernet: Checkpoint, path: Path, space: ElasticSpace | None
+) -> dict[str, Tensor]:
+    """The network's slice of a supernet's tensors; moments of norms as they are, for the supernet has none."""
+    space_of_supernet(supernet, path, space).require(network.detector)
+    return {**floats_of(network), **slices(tensors, network)}
 
 
 def _layer_of(name: str) -> str:

@@ -6,7 +6,7 @@ The exported weights are the running average, which at equal steps is worth a lo
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from facenas.devices.cpu import BFLOAT16_FLAGS, cores, cpu_flags
 from facenas.errors import InputError, TrainingError
 from facenas.networks.elastic_network import ElasticNetwork
 from facenas.networks.network import DetectorNetwork, preprocessed
+from facenas.networks.norms import estimate_norms
 from facenas.progress import SILENT, Progress
 from facenas.shown import Rows, Shown, figures
 from facenas.spaces.elastic_space import ElasticSpace
@@ -285,12 +286,17 @@ class Trainer:
             save_state(self.out / "last.safetensors", of, self.recipe, self.data_name, self.reached)
         self.saved_step = self.step
 
+    def estimate_norms(self, batches: Iterable[Tensor]) -> None:
+        """Give the norms moments of preprocessed crops, where the weights that it starts from came without."""
+        estimate_norms(self.network, (images.to(self.device) for images in batches))
+        self.average = {name: tensor.detach().clone() for name, tensor in self._floats().items()}
+
     def resume(self) -> None:
         """Go on from `last.safetensors` if it exists. Raises InputError where it is of another network or recipe."""
         path = self.out / "last.safetensors"
         if path.exists():
             reached, arrays = load_state(path, self.network.detector, self.space, self.recipe, self.network)
-            if self.init is not None and reached.init != asdict(self.init):
+            if self.init is not None and (reached.init is None or Initial(**reached.init) != self.init):
                 raise InputError(f"{path} did not start from {self.init.file}; choose another --out, or no --init")
             restore_arrays(arrays, self.network, self.average, self.optimizer)
             self.reached, self.step, self.best = reached, reached.step, dict(reached.best)

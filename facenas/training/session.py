@@ -15,7 +15,7 @@ from facenas.training.distributed import joined_processes
 from facenas.training.loop import Trainer, TrainingResult, Validate
 from facenas.training.photos import TrainingPhotos
 from facenas.training.recipe import Recipe
-from facenas.training.sandwich import SliceValidation
+from facenas.training.sandwich import SliceValidation, norm_batches
 from facenas.training.teacher import Teacher
 from facenas.units import Size
 
@@ -50,6 +50,8 @@ def train_detector(
         trainer.resume()
         if trainer.init is not None and trainer.step == 0:
             progress.note(trainer.init.summary)
+            if not trainer.init.moments:
+                trainer.estimate_norms(norm_batches(photos.train, recipe))
         judge: Validate = partial(validate, photos.validation, out)
         every = max(1, recipe.epochs // VALIDATIONS)
         if isinstance(subject, ElasticSpace):

@@ -1,0 +1,66 @@
+"""Slice: one detector of a supernet as a checkpoint of its own, without training."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from facenas.architecture import Detector, resolve_detector
+from facenas.checkpoint import save_checkpoint
+from facenas.files import sha256_of
+from facenas.networks.norm_photos import NORM_CROPS, choose_norm_photos
+from facenas.networks.slices import open_supernet
+from facenas.progress import SILENT, Progress
+from facenas.shown import Rows, Shown, figures
+from facenas.spaces.elastic_space import ElasticSpace
+
+
+@dataclass(frozen=True, repr=False)
+class Slice(Shown):
+    """`checkpoint`: the file, which every other verb takes like a training's; `photos`: what the norms are of."""
+
+    checkpoint: Path
+    architecture: str
+    sha256: str
+    supernet: str
+    photos: str
+    crops: int
+
+    def line(self) -> str:
+        """The file and what it holds."""
+        return f"{self.checkpoint}: {self.architecture} of {self.supernet}"
+
+    def tables(self) -> tuple[Rows, ...]:
+        """All figures."""
+        return (figures("cut", tuple((name, str(value)) for name, value in self.to_json().items())),)
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields of the command line's contract."""
+        return {**asdict(self), "checkpoint": str(self.checkpoint)}
+
+
+def slice(  # the verb's name; the builtin is not needed here
+    supernet: Path | str,
+    architecture: str | Detector,
+    *,
+    photos: Path | str | None = None,
+    crops: int = NORM_CROPS,
+    out: Path | str = "slice.safetensors",
+    space: ElasticSpace | None = None,
+    progress: Progress = SILENT,
+) -> Slice:
+    """Cut `architecture` (a block string, a file holding one) out of the checkpoint `supernet`, its norms estimated on
+    `crops` crops of the photos below the folder `photos`: no labels are needed; without it, synthetic ones.
+
+    `space`: what the supernet is of (default: the space of the name that it gives). Raises InputError where the
+    architecture is no member of it, the file no supernet, or the photos are too few.
+    """
+    source = open_supernet(Path(supernet), space)
+    member = resolve_detector(architecture)
+    source.space.require(member)  # before any photo is read
+    chosen = choose_norm_photos(None if photos is None else Path(photos), crops)
+    if chosen.folder is None:
+        progress.note("norms from synthetic photos cost .05 of AP and more; for real faces give real ones with --photos")
+    checkpoint = source.slice(member, chosen.batches(), chosen.to_json())
+    out = Path(out)
+    save_checkpoint(out, checkpoint)
+    return Slice(out, str(member), sha256_of(out), source.file, chosen.to_json()["photos"], crops)
