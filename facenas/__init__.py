@@ -14,6 +14,7 @@ from facenas.version import __version__
 
 if TYPE_CHECKING:
     from facenas.detector.face_detector import FaceDetector
+    from facenas.steps.appraise import AppraiseSettings, appraise
     from facenas.steps.calibrate import calibrate
     from facenas.steps.devices import list_devices
     from facenas.steps.evaluate import evaluate
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     Detector = FaceDetector
 
 __all__ = [
+    "AppraiseSettings",
     "Detector",
     "ExportSettings",
     "FaceDetector",
@@ -43,6 +45,7 @@ __all__ = [
     "TrainingSettings",
     "VerifySettings",
     "__version__",
+    "appraise",
     "calibrate",
     "evaluate",
     "export",
@@ -59,6 +62,7 @@ __all__ = [
 ]
 # Imported when they are asked for, so that `facenas --help` stays quick.
 _PLACES = {
+    "AppraiseSettings": "facenas.steps.appraise",
     "Detector": "facenas.detector.face_detector",
     "ExportSettings": "facenas.steps.export",
     "FaceDetector": "facenas.detector.face_detector",

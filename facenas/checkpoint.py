@@ -97,8 +97,6 @@ def load_checkpoint(path: Path, *, supernet: bool = False) -> Checkpoint:
 def without_state(checkpoint: Checkpoint) -> Checkpoint:
     """The weights to use of a training's last state, which are their running average; any other checkpoint as it is."""
     average = {
-        name.removeprefix(_AVERAGE): tensor
-        for name, tensor in checkpoint.tensors.items()
-        if name.startswith(_AVERAGE)
+        name.removeprefix(_AVERAGE): tensor for name, tensor in checkpoint.tensors.items() if name.startswith(_AVERAGE)
     }
     return replace(checkpoint, tensors=average) if average else checkpoint

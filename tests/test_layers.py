@@ -19,7 +19,7 @@ import facenas
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = (  # the ground first; rooms of one floor do not know each other
     ("errors", "version", "cgroup", "shown", "progress"),
-    ("units", "files", "locks", "quiet", "on_device"),
+    ("units", "files", "line_journal", "locks", "quiet", "on_device"),
     ("typed_json",),
     ("architecture", "operators"),
     ("graph",),
@@ -34,6 +34,7 @@ FLOORS = (  # the ground first; rooms of one floor do not know each other
     ("networks",),
     ("scoring",),
     ("evaluation",),
+    ("accuracy",),
     ("searching",),
     ("training",),
     ("ranking",),

@@ -4,6 +4,7 @@ import sys
 
 import typer
 
+from facenas.cli.appraise import appraise
 from facenas.cli.bench import bench
 from facenas.cli.calibrate import calibrate
 from facenas.cli.detect import detect
@@ -34,7 +35,7 @@ app = typer.Typer(
 )
 VERBS = (
     *(run, devices, profile, calibrate, predict, score, search, rank),
-    *(train, slice, export, verify, evaluate, detect, bench),
+    *(train, slice, appraise, export, verify, evaluate, detect, bench),
 )
 for verb in VERBS:
     app.command()(verb)
@@ -55,7 +56,7 @@ def main() -> None:
             raise
         print(
             "facenas: stopped; finished work is kept; the same command goes on "
-            "(train, rank, profile and search --algorithm evolution: with --resume)",
+            "(train, rank, profile, appraise and search --algorithm evolution: with --resume)",
             file=sys.stderr,
         )
         sys.exit(INTERRUPTED)

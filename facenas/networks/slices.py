@@ -5,7 +5,8 @@
 How good a slice is depends on what its norms saw: `facenas.networks.norms` has the figures.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -43,12 +44,24 @@ class Supernet:
         member, which names the choice that makes it none.
         """
         self.space.require(member)
-        network = network_of_slice(self._tensors, member, batches)
+        with _one_thread():
+            network = network_of_slice(self._tensors, member, batches)
         arrays = {name: tensor.numpy() for name, tensor in network.state_dict().items() if tensor.is_floating_point()}
         trained = {key: value for key, value in self.checkpoint.origin.items() if key in ("data", "recipe", "step")}
         supernet = {"file": self.file, "sha256": self.sha256, "space": self.space.name}
         origin = {**trained, "supernet": supernet, "norms": dict(norms)}
         return Checkpoint(member, self.checkpoint.input_size, arrays, origin)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Sums of several threads differ in their last bits, and equal slices are to have equal bytes."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def open_supernet(path: Path, space: ElasticSpace | None = None) -> Supernet:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from facenas.checkpoint import Checkpoint, load_checkpoint, without_state
 from facenas.errors import InputError

@@ -1,0 +1,130 @@
+"""Appraise: a few hundred slices of a supernet judged on labelled photos, and what that says of all others."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facenas.accuracy.accuracy_table import (
+    SCHEMA,
+    AccuracyTable,
+    PhotoFacts,
+    SupernetFacts,
+    fit_figures,
+    save_accuracy_table,
+)
+from facenas.accuracy.appraisal import JudgedSlice, SliceJudge, random_members
+from facenas.data.face_sizes import OCTAVE_EDGES_PX, face_sizes_px
+from facenas.errors import InputError
+from facenas.evaluation.evaluation_set import EvaluationSet, load_evaluation_set
+from facenas.line_journal import LineJournal
+from facenas.locks import only_one
+from facenas.networks.norm_photos import NORM_CROPS, NormPhotos, choose_norm_photos
+from facenas.networks.slices import Supernet, open_supernet
+from facenas.progress import SILENT, Progress
+from facenas.spaces.elastic_space import ElasticSpace
+from facenas.typed_json import read_as
+from facenas.units import DEFAULT_INPUT, Size, as_size
+
+MIN_SLICES = 10
+_PROTOCOL = "photos scaled to the long side of the input, scores from 0.02, WIDER FACE's average precision"
+
+
+@dataclass(frozen=True)
+class AppraiseSettings:
+    """`inputs`: sizes whose long side photos are scaled to; `photos`: folder for the slices' norms (default: the photos
+    judged on, whose labels take no part in that), `crops` crops of them; `seed` of the slices' choice; `resume`: keep what
+    was judged before a stop."""
+
+    inputs: Sequence[str | Size] = (DEFAULT_INPUT,)
+    photos: Path | str | None = None
+    crops: int = NORM_CROPS
+    seed: int = 0
+    resume: bool = False
+
+
+def appraise(
+    supernet: Path | str,
+    data: Path | str,
+    *,
+    slices: int = 200,
+    settings: AppraiseSettings = AppraiseSettings(),
+    out: Path | str | None = None,
+    space: ElasticSpace | None = None,
+    progress: Progress = SILENT,
+) -> AccuracyTable:
+    """Judge `slices` random slices of the checkpoint `supernet` on the labelled photos of `data`, which should have taken
+    no part in its training, and write the accuracy table to `out` (default: `<supernet>.accuracy.json` beside it).
+
+    `space`: what the supernet is of (default: the space of the name that it gives). Raises InputError for unusable files
+    or words, and where the slices are too few for what is fitted to them.
+    """
+    if slices < MIN_SLICES:
+        raise InputError(f"of {slices} slices no error can be told; ask for 200, at least {MIN_SLICES}")
+    source, photos = open_supernet(Path(supernet), space), load_evaluation_set(Path(data))
+    out = Path(supernet).with_suffix(".accuracy.json") if out is None else Path(out)
+    norms = choose_norm_photos(Path(settings.photos or data), settings.crops)
+    facts = SupernetFacts(source.file, source.sha256, source.space.name, source.space.digest)
+    photo_facts = _facts_of(photos)
+    for name, count in photo_facts.faces.items():
+        if not count:
+            progress.note(f"no face of {name} counts in {photos.name}: of that size the table will say nothing")
+    inputs = [as_size(size) for size in settings.inputs]
+    plan = {
+        "supernet": asdict(facts),
+        "photos": asdict(photo_facts),
+        "inputs": [str(size) for size in inputs],
+        "norms": norms.to_json(),
+        "seed": settings.seed,
+    }
+    with only_one(out.with_name(f"{out.name}.lock"), f"an appraisal into {out}"):
+        journal = LineJournal(out.with_name(f"{out.name}.journal"), plan, "appraisal", resume=settings.resume)
+        judged = _judge(source, SliceJudge(photos, inputs), norms, slices, settings.seed, journal, progress)
+        figures = fit_figures(judged, source.space)
+        table = AccuracyTable(
+            SCHEMA, facts, photo_facts, _PROTOCOL, norms.to_json(), settings.seed, figures, tuple(judged)
+        )
+        save_accuracy_table(table, out)
+        journal.remove()
+    return table
+
+
+def _judge(
+    supernet: Supernet,
+    judge: SliceJudge,
+    norms: NormPhotos,
+    count: int,
+    seed: int,
+    journal: LineJournal,
+    progress: Progress,
+) -> list[JudgedSlice]:
+    """The first `count` random slices, those in the journal as they stand there."""
+    judged = [read_as(JudgedSlice, entry, "the journal of the appraisal") for entry in journal.entries[:count]]
+    batches = list(norms.batches())
+    for index, member in enumerate(random_members(supernet.space, count, seed)):
+        if index >= len(judged):
+            judged.append(judge(supernet.slice(member, batches, norms.to_json())))
+            journal.append(asdict(judged[-1]))
+        progress(index + 1, count, "judging slices")
+    return judged
+
+
+def _facts_of(photos: EvaluationSet) -> PhotoFacts:
+    digest = hashlib.sha256()
+    sizes: list[Any] = [np.zeros(0)]
+    for truth in photos.ground_truth:
+        counted = truth.counted[photos.settings[-1]]
+        digest.update(truth.name.encode() + truth.boxes.tobytes() + counted.tobytes())
+        sizes.append(face_sizes_px(truth.boxes[counted], truth.width_px, truth.height_px))
+    counts = np.histogram(np.concatenate(sizes), bins=np.array(OCTAVE_EDGES_PX))[0].tolist()
+    names = [f"{low:g}-{high:g} px" if np.isfinite(high) else f"{low:g} px and more" for low, high in _octaves()]
+    faces = dict(zip(names, counts, strict=True))
+    return PhotoFacts(photos.name, digest.hexdigest(), len(photos.photos), faces)
+
+
+def _octaves() -> list[tuple[float, float]]:
+    return list(pairwise(OCTAVE_EDGES_PX))
