@@ -17,7 +17,7 @@ from facenas.accuracy.accuracy_table import (
     fit_figures,
     save_accuracy_table,
 )
-from facenas.accuracy.appraisal import JudgedSlice, SliceJudge, random_members
+from facenas.accuracy.appraisal import MIN_SCORE, JudgedSlice, SliceJudge, random_members
 from facenas.data.face_sizes import OCTAVE_EDGES_PX, face_sizes_px
 from facenas.errors import InputError
 from facenas.evaluation.evaluation_set import EvaluationSet, load_evaluation_set
@@ -31,7 +31,7 @@ from facenas.typed_json import read_as
 from facenas.units import DEFAULT_INPUT, Size, as_size
 
 MIN_SLICES = 10
-_PROTOCOL = "photos scaled to the long side of the input, scores from 0.02, WIDER FACE's average precision"
+_PROTOCOL = f"photos scaled to the long side of the input, scores from {MIN_SCORE}, WIDER FACE's average precision"
 
 
 @dataclass(frozen=True)
