@@ -14,6 +14,7 @@ from facenas.errors import InputError
 
 LONG_SIDE_PX = 640
 OCTAVE_EDGES_PX = (0.0, 6.0, 12.0, 24.0, 48.0, float("inf"))
+OCTAVE_NAMES = ("0-6 px", "6-12 px", "12-24 px", "24-48 px", "48 px and more")
 
 
 def face_sizes_px(
@@ -33,7 +34,13 @@ def face_size_distribution(photos: Iterable[LabelledPhoto], long_side_px: int = 
     sizes = [
         face_sizes_px(photo.boxes[~photo.ignore], photo.width_px, photo.height_px, long_side_px) for photo in photos
     ]
-    counts = np.histogram(np.concatenate([*sizes, np.zeros(0)]), bins=np.array(OCTAVE_EDGES_PX))[0]
+    counts = octave_counts(np.concatenate([*sizes, np.zeros(0)]))
     if not counts.sum():
         raise InputError("no face to take a size distribution of; give labelled photos with faces")
     return tuple((counts / counts.sum()).tolist())
+
+
+def octave_counts(sizes_px: NDArray[np.float64]) -> NDArray[np.int64]:
+    """How many faces of sizes [n] are in each of the five octave bins."""
+    counts: NDArray[np.int64] = np.histogram(sizes_px, bins=np.array(OCTAVE_EDGES_PX))[0]
+    return counts

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facenas.data.face_sizes import OCTAVE_EDGES_PX, face_sizes_px
+from facenas.data.face_sizes import OCTAVE_EDGES_PX, OCTAVE_NAMES, face_sizes_px
 from facenas.errors import InputError
 from facenas.evaluation.evaluation_set import EvaluationSet, GroundTruth, load_evaluation_set
 from facenas.shown import Rows, Shown, figures
@@ -203,9 +203,8 @@ def _area_under_envelope(curve: NDArray[np.float64]) -> float:
 
 def _by_size(matches: _Matches, counted: NDArray[np.bool_]) -> dict[str, float | None]:
     figures: dict[str, float | None] = {}
-    for low, high in pairwise(OCTAVE_EDGES_PX):
+    for name, (low, high) in zip(OCTAVE_NAMES, pairwise(OCTAVE_EDGES_PX), strict=True):
         in_bin = counted & (matches.face_size_px >= low) & (matches.face_size_px < high)
         other_size = (matches.face < 0) & ((matches.size_px < low) | (matches.size_px >= high))
-        name = f"{low:g}-{high:g} px" if np.isfinite(high) else f"{low:g} px and more"
         figures[name] = _average_precision(matches, in_bin, other_size)[1]
     return figures

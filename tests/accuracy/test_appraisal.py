@@ -5,6 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from facenas.exporters.onnx import export_checkpoint
+from helpers.random_networks import TINY, confident_checkpoint
+from helpers.tiny_elastic import TINY_SPACE
+
 from facenas.accuracy.accuracy_table import (
     SCHEMA,
     AccuracyTable,
@@ -15,10 +19,6 @@ from facenas.accuracy.accuracy_table import (
     save_accuracy_table,
 )
 from facenas.accuracy.appraisal import MIN_SCORE, JudgedSlice, SliceJudge, random_members
-from facenas.exporters.onnx import export_checkpoint
-from helpers.random_networks import TINY, confident_checkpoint
-from helpers.tiny_elastic import TINY_SPACE
-
 from facenas.data.synthetic import write_synthetic_set
 from facenas.detector.face_detector import FaceDetector
 from facenas.errors import InputError

@@ -4,15 +4,15 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from facenas.accuracy.additive_model import choices_of, coded, fit_additive, free_numbers, open_choices
-from facenas.accuracy.appraisal import random_members
-from facenas.accuracy.left_out import judge_model, kendall_tau
-from facenas.accuracy.stage_weights import SAR_SETTINGS, fit_stage_weights
 from helpers.tiny_elastic import TINY_SPACE
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import kendalltau
 
+from facenas.accuracy.additive_model import choices_of, coded, fit_additive, free_numbers, open_choices
+from facenas.accuracy.appraisal import random_members
+from facenas.accuracy.left_out import judge_model, kendall_tau
+from facenas.accuracy.stage_weights import SAR_SETTINGS, fit_stage_weights
 from facenas.architecture import Detector
 from facenas.scoring.ddsar import sar_scores
 from facenas.spaces.elastic_space import elastic_space

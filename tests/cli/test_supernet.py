@@ -72,9 +72,7 @@ def test_the_best_of_a_search_is_cut_and_synthetic_photos_are_called_that(
     assert load_checkpoint(out).origin["norms"]["photos"] == "synthetic"
 
 
-def test_unusable_words_are_one_line_with_the_cure(
-    facenas: Run, tmp_path: Path, supernet: Path, photos: Path
-) -> None:
+def test_unusable_words_are_one_line_with_the_cure(facenas: Run, tmp_path: Path, supernet: Path, photos: Path) -> None:
     few = write_photos(tmp_path / "few", 3)
     small = tmp_path / "zoo.safetensors"
     save_checkpoint(small, load_checkpoint(zoo_model().with_suffix(".safetensors")))
@@ -91,7 +89,17 @@ def test_unusable_words_are_one_line_with_the_cure(
         ("appraise", *of, "--data", data, "--slices", "3"): "of 3 slices no error can be told",
         ("appraise", *of, "--data", photos): "no labels in",
         ("export", "--checkpoint", supernet): "cut one out with `facenas slice --supernet",
-        ("train", "--arch", narrower, "--init", supernet, "--data", data, "--out", tmp_path / "out"): "a neck of width 24",
+        (
+            "train",
+            "--arch",
+            narrower,
+            "--init",
+            supernet,
+            "--data",
+            data,
+            "--out",
+            tmp_path / "out",
+        ): "a neck of width 24",
     }
     for words, reason in refused.items():
         done = facenas(*words)

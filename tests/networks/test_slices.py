@@ -102,13 +102,13 @@ def test_what_is_no_slice_is_refused_with_the_choice(path: Path, crops: list[tor
 def test_a_supernet_of_other_choices_is_refused(path: Path) -> None:
     with pytest.raises(InputError, match="space 'tiny' with other choices than 'changed' has now; train it again"):
         open_supernet(path, replace(TINY_SPACE, name="changed", head_convs=(2,)))
-    with pytest.raises(InputError, match="no elastic space 'tiny'.*there is facenas-elastic"):
+    with pytest.raises(InputError, match=r"no elastic space 'tiny'.*there is facenas-elastic"):
         open_supernet(path)
 
 
 def test_a_single_detectors_checkpoint_is_no_supernet(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "alone.safetensors", checkpoint_of(random_network(TINY), SIZE))
-    with pytest.raises(InputError, match="single detector 'SuperConv.*no supernet; give .*train --space"):
+    with pytest.raises(InputError, match=r"single detector 'SuperConv.*no supernet; give .*train --space"):
         open_supernet(tmp_path / "alone.safetensors", TINY_SPACE)
 
 

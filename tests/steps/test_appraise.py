@@ -8,14 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from facenas.accuracy.accuracy_table import load_accuracy_table
-from facenas.steps.appraise import AppraiseSettings, appraise
 from helpers import tiny_appraisal
 from helpers.random_supernet import write_supernet
 from helpers.tiny_elastic import TINY_SPACE
 
+from facenas.accuracy.accuracy_table import load_accuracy_table
 from facenas.data.synthetic import write_synthetic_set
 from facenas.errors import InputError
+from facenas.steps.appraise import AppraiseSettings, appraise
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
 
@@ -57,7 +57,7 @@ def test_killed_and_resumed_it_writes_the_same_table(tmp_path: Path, supernet: P
 
 def test_too_few_slices_are_kept_for_more(tmp_path: Path, supernet: Path, data: Path) -> None:
     out = tmp_path / "few.json"
-    with pytest.raises(InputError, match="12 slices are too few for the 14 numbers of space 'tiny'.*--resume"):
+    with pytest.raises(InputError, match=r"12 slices are too few for the 14 numbers of space 'tiny'.*--resume"):
         tiny_appraisal.run(supernet, data, out, slices=12)
     assert len((tmp_path / "few.json.journal").read_text().splitlines()) == 13
     assert len(tiny_appraisal.run(supernet, data, out, slices=14, resume=True).slices) == 14
