@@ -30,6 +30,7 @@ from facenas.typed_json import read_as
 from facenas.units import DEFAULT_INPUT, Size, as_size
 
 MIN_SLICES = 10
+_PROBLEMS_SHOWN = 5
 _PROTOCOL = f"photos scaled to the long side of the input, scores from {MIN_SCORE}, WIDER FACE's average precision"
 
 
@@ -69,6 +70,8 @@ def appraise(
     norms = choose_norm_photos(Path(settings.photos or data), settings.crops)
     facts = SupernetFacts(source.file, source.sha256, source.space.name, source.space.digest)
     photo_facts = _facts_of(photos)
+    for problem in photos.problems[:_PROBLEMS_SHOWN]:
+        progress.note(f"left out: {problem}")
     for name, count in photo_facts.faces.items():
         if not count:
             progress.note(f"no face of {name} counts in {photos.name}: of that size the table will say nothing")
