@@ -17,9 +17,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import onnxruntime
 
+from facenas.arrays import FloatArray
 from facenas.detector.face_detector import DEFAULT_MIN_SCORE, FaceDetector
 from facenas.detector.many_photos import detect_files
 from facenas.errors import InputError
@@ -29,7 +29,6 @@ from facenas.pipeline.postprocess import NMS_IOU
 from facenas.zoo import zoo_model
 
 BAR = 1.5
-FloatArray = npt.NDArray[np.float32]
 
 
 class PlainDetector:

@@ -27,7 +27,7 @@ from facenas.cli.bar import progress_bar
 from facenas.cli.output import print_table
 from facenas.devices.targets import resolve_target
 from facenas.evaluation.evaluation_set import EvaluationSet, load_evaluation_set
-from facenas.evaluation.gates import VERDICTS, Gate, Limits
+from facenas.evaluation.gates import VERDICTS, Gate, Tolerances
 from facenas.evaluation.latency_check import check_latency
 from facenas.evaluation.verification import Verification, verify
 from facenas.files import write_json
@@ -99,7 +99,7 @@ def prove(
     target = resolve_target(_NPU if artefact.format == "tflite" else artefact.target)
     table = table_of_this_machine(TableRequest(target, INPUT), progress)
     check = check_latency(artefact.path, target, table, budget, progress)
-    return verify(artefact.path, reference, photos, check, Limits(), progress)
+    return verify(artefact.path, reference, photos, check, Tolerances(), progress)
 
 
 def row_of(name: str, artefact: Artefact, latency: Latency, proof: Verification) -> dict[str, Any]:

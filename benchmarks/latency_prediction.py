@@ -19,14 +19,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import typer
 from onnx import TensorProto, helper, numpy_helper
 from prediction_figures import Bars, Compared, summary
 from script import about_this_run, run_script
 
-from facenas.architecture import PUBLISHED_NAMES, Detector, published_detector
+from facenas.architecture import PUBLISHED_NAMES, Architecture, published_detector
+from facenas.arrays import IntArray
 from facenas.cli.bar import progress_bar
 from facenas.cli.output import note, print_table
 from facenas.devices.cpu import pin_to_cores
@@ -44,7 +44,7 @@ from facenas.latency.short_profile import short_profile
 from facenas.latency.table import LatencyTable, find_table, load_table
 from facenas.operators import Kind, Operator
 from facenas.quiet import Patience
-from facenas.runtimes.local_agent import Agent
+from facenas.runtimes.local_agent import LocalAgent
 from facenas.runtimes.runtime import load_model, read_fingerprint
 from facenas.runtimes.timing import latency_of, low_quantile
 from facenas.spaces.named import load_space
@@ -52,7 +52,7 @@ from facenas.units import Size, parse_size
 
 SEED = 2  # a profile draws its calibration networks with another
 RUNS_PER_VISIT = 4
-LEAST_ROUNDS = 5
+MIN_ROUNDS = 5
 
 
 def main(
@@ -110,7 +110,7 @@ def main(
         sys.exit(1)
 
 
-def networks_to_compare(table: LatencyTable, count: int, *, published: bool) -> dict[str, Detector]:
+def networks_to_compare(table: LatencyTable, count: int, *, published: bool) -> dict[str, Architecture]:
     """Random networks of the table's space and those published detectors that the table reaches to, by name."""
     random = random_networks(load_space(table.space), count, seed=SEED)
     detectors = {str(detector): detector for detector in random}
@@ -125,15 +125,15 @@ def networks_to_compare(table: LatencyTable, count: int, *, published: bool) -> 
 
 
 def measure(
-    target: Target, size: Size, detectors: Sequence[Detector], seconds: float, report: Any
-) -> tuple[list[npt.NDArray[np.int64]], int]:
+    target: Target, size: Size, detectors: Sequence[Architecture], seconds: float, report: Any
+) -> tuple[list[IntArray], int]:
     """Nanoseconds of the runs of each network while the machine was quiet, in turns for `seconds`; and the rounds."""
     networks = [network_to_visit(detector, size, layers=False) for detector in detectors]
     visits: list[Visit] = []
     patience = Patience(note)
     start, rounds = time.monotonic(), 0
-    with Agent(target) as agent:
-        while rounds < LEAST_ROUNDS or time.monotonic() - start < seconds:
+    with LocalAgent(target) as agent:
+        while rounds < MIN_ROUNDS or time.monotonic() - start < seconds:
             for index in np.random.default_rng(rounds).permutation(len(networks)):
                 measure = partial(agent.measure, detectors[index], size, runs=RUNS_PER_VISIT, layers=False)
                 visits.append(undisturbed_visit(measure, networks[index], rounds, patience))
@@ -144,7 +144,7 @@ def measure(
 
 
 def p90_off_percent(
-    table: LatencyTable, detectors: dict[str, Detector], samples: Sequence[npt.NDArray[np.int64]]
+    table: LatencyTable, detectors: dict[str, Architecture], samples: Sequence[IntArray]
 ) -> list[float]:
     """By how many percent the 90th percentile of each network is off the prediction of the calibrated table."""
     costs, ratio, off_percent = OperatorCosts(table), table.calibration.p90_ratio or 1.0, []
@@ -205,8 +205,8 @@ def lone_operator(operator: Operator) -> onnx.ModelProto:
 def compare(
     table: LatencyTable,
     calibrated: LatencyTable,
-    detectors: dict[str, Detector],
-    samples: Sequence[npt.NDArray[np.int64]],
+    detectors: dict[str, Architecture],
+    samples: Sequence[IntArray],
     alone: dict[Operator, float],
 ) -> list[Compared]:
     """Prediction and measurement of every network."""
@@ -234,7 +234,7 @@ def compare(
     return compared
 
 
-def disagreement_percent(one: LatencyTable, other: LatencyTable, detectors: Iterable[Detector]) -> float:
+def disagreement_percent(one: LatencyTable, other: LatencyTable, detectors: Iterable[Architecture]) -> float:
     """Median over the networks of how far two tables' predictions are apart."""
     pairs = [[predict(entry, table, one.input_size).latency_ms for table in (one, other)] for entry in detectors]
     return float(np.median([100 * abs(first / second - 1) for first, second in pairs]))

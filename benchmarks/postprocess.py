@@ -3,15 +3,15 @@
 from collections.abc import Callable, Mapping
 
 import numpy as np
-import numpy.typing as npt
 
+from facenas.arrays import FloatArray
 from facenas.graph import BOX_CHANNELS, SCORE_CHANNELS, STRIDES
 from facenas.pipeline.postprocess import find_faces
 
 WIDTH_PX, HEIGHT_PX = 640, 480
 
 
-def output_maps(face_cells: int) -> dict[str, npt.NDArray[np.float32]]:
+def output_maps(face_cells: int) -> dict[str, FloatArray]:
     """Output maps of a 640x480 image in which `face_cells` cells of each level fire, the rest do not."""
     generator = np.random.default_rng(0)
     outputs = {}

@@ -19,7 +19,7 @@ import typer
 from latency_prediction import measure
 from script import about_this_run, run_script
 
-from facenas.architecture import Detector, parse_detector, published_detector
+from facenas.architecture import Architecture, parse_architecture, published_detector
 from facenas.cli.bar import progress_bar
 from facenas.cli.output import note, print_table
 from facenas.cost import detector_costs
@@ -133,13 +133,13 @@ def equally_fast(count: int, seconds: float) -> list[dict[str, Any]]:
     table = find_table(target, SIZE)
     costs = OperatorCosts(table)
 
-    def predicted_ms(detector: Detector) -> float:
+    def predicted_ms(detector: Architecture) -> float:
         return predict(detector, table, SIZE, costs).latency_ms
 
     published, space = published_detector(PUBLISHED), load_space(SPACE)
     budget_ms = predicted_ms(published)
     problem = Problem(space, ScoreSettings(), SIZE, {"cpu": TableModel(table)}, Budgets({"cpu": budget_ms}))
-    choice = parse_detector(run_search(problem, top=1, provenance={}).best.architecture)
+    choice = parse_architecture(run_search(problem, top=1, provenance={}).best.architecture)
     drawn = [
         detector
         for detector in random_networks(space, space.size, seed=DRAWN_SEED)
@@ -166,7 +166,7 @@ def described(entry: Mapping[str, Any], results: Sequence[RungResult]) -> Traine
     for result in results:
         if result.problem is not None:
             note(f"{entry['architecture']}: {result.problem}")
-    detector, settings = parse_detector(entry["architecture"]), ScoreSettings()
+    detector, settings = parse_architecture(entry["architecture"]), ScoreSettings()
     costs = detector_costs(detector, SIZE)
     return Trained(
         entry["what"],

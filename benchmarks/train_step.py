@@ -19,10 +19,10 @@ import torch
 import typer
 from script import run_script
 
-from facenas.architecture import Detector, resolve_detector
+from facenas.architecture import Architecture, resolve_architecture
 from facenas.cli.output import print_table
 from facenas.data.annotations import Dataset
-from facenas.data.augment import Sample
+from facenas.data.labels import Labels
 from facenas.data.source import open_dataset
 from facenas.data.synthetic import write_synthetic_set
 from facenas.training.anchor_targets import make_targets, stack_targets
@@ -41,15 +41,14 @@ def random_batch(size_px: int, count: int) -> Batch:
     generator = np.random.default_rng(0)
     images = generator.integers(0, 255, (count, size_px, size_px, 3), dtype=np.uint8)
     targets = []
-    for image in images:
+    for _ in images:
         corner, side = generator.uniform(0, size_px * 0.8, (8, 2)), generator.uniform(6, 60, (8, 1))
         boxes = np.concatenate([corner, np.minimum(corner + side, size_px)], axis=1).astype(np.float32)
-        sample = Sample(image, boxes, np.zeros((8, 5, 3), np.float32), np.zeros(8, bool))
-        targets.append(make_targets(sample, size_px))
+        targets.append(make_targets(Labels(boxes, np.zeros((8, 5, 3), np.float32), np.zeros(8, bool)), size_px))
     return Batch(images, stack_targets(targets), (0,) * count)
 
 
-def make_step(detector: Detector, size_px: int) -> Callable[[], object]:
+def make_step(detector: Architecture, size_px: int) -> Callable[[], object]:
     """One optimiser step of a trainer on the same batch again and again."""
     with tempfile.TemporaryDirectory() as folder:
         recipe = Recipe(size_px=size_px, batch_size=BATCH)
@@ -75,7 +74,7 @@ def samples_per_s(count: int = 40 * BATCH) -> float:
 def workloads(quick: bool) -> Mapping[str, Callable[[], object]]:
     """What `facenas bench` times."""
     sizes = (320,) if quick else (320, 640)
-    detector = resolve_detector("damofd-0.5g")
+    detector = resolve_architecture("damofd-0.5g")
     return {f"train step of 16 images, {size} px": make_step(detector, size) for size in sizes}
 
 
@@ -96,7 +95,7 @@ def main(
     steps: Annotated[int, typer.Option(help="steps timed, the fastest counts")] = 6,
 ) -> None:
     """Measure and compare with the bar."""
-    detector, rows, best = resolve_detector(arch), [], 0.0
+    detector, rows, best = resolve_architecture(arch), [], 0.0
     for size_px in (320, 640):
         step = make_step(detector, size_px)
         for count in threads or [1, 2]:

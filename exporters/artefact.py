@@ -13,10 +13,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from facenas.architecture import Detector, parse_detector
+from facenas.architecture import Architecture, parse_architecture
+from facenas.arrays import FloatArray
 from facenas.data.image import Photo
 from facenas.errors import InputError
 from facenas.files import read_json, sha256_of, write_json
@@ -41,7 +39,7 @@ class Description:
     calibration: the photos that the ranges of an int8 file come from, and how they were chosen.
     """
 
-    detector: Detector
+    detector: Architecture
     input_size: Size
     dynamic: bool
     precision: str
@@ -56,7 +54,7 @@ class Description:
         """A photo's way to faces as the file says, with `runner` for its network; photos are letterboxed into the input."""
         return Pipeline(runner, Letterbox(self.input_size), self.preprocessing, self.nms_iou)
 
-    def network_input(self, photo: Photo) -> npt.NDArray[np.float32]:
+    def network_input(self, photo: Photo) -> FloatArray:
         """What that pipeline feeds the network, float32 [1, 3, height, width]."""
         return self.preprocessing.normalise(Letterbox(self.input_size)(photo).picture)
 
@@ -99,7 +97,7 @@ class Description:
         )
 
 
-def describe(detector: Detector, input_size: Size, *, dynamic: bool, origin: Mapping[str, Any]) -> Description:
+def describe(detector: Architecture, input_size: Size, *, dynamic: bool, origin: Mapping[str, Any]) -> Description:
     """The description of an fp32 artefact with the usual preprocessing."""
     return Description(detector, input_size, dynamic, "fp32", Preprocessing(), NMS_IOU, origin)
 
@@ -124,9 +122,9 @@ def description_from_json(value: Any, path: Path) -> Description:
             raise InputError(
                 f"{path} has description schema {value['schema']}, this facenas reads {SCHEMA}; export again"
             )
-        bare = parse_detector(value["architecture"])
+        bare = parse_architecture(value["architecture"])
         return Description(
-            Detector(bare.backbone, bare.neck_and_head, bool(value["landmarks"])),
+            Architecture(bare.backbone, bare.neck_and_head, bool(value["landmarks"])),
             parse_size(value["input"]),
             bool(value["dynamic"]),
             str(value["precision"]),

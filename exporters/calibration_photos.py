@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from facenas.exporters.artefact import Description
 
+from facenas.arrays import FloatArray
 from facenas.data.folder import photos_below
 from facenas.data.image import read_image
 from facenas.data.synthetic import draw_photo
@@ -20,11 +20,11 @@ from facenas.errors import InputError
 
 SYNTHETIC = "synthetic"
 DEFAULT_COUNT = 128
-LEAST_COUNT = 8
+MIN_COUNT = 8
 
 
 @dataclass(frozen=True)
-class Calibration:
+class CalibrationPhotos:
     """Photos by their path below `folder`; without a folder, `count` drawn ones."""
 
     folder: Path | None
@@ -32,7 +32,7 @@ class Calibration:
     count: int
     seed: int
 
-    def images(self, description: Description) -> Iterator[npt.NDArray[np.float32]]:
+    def images(self, description: Description) -> Iterator[FloatArray]:
         """What the network is fed for each photo: float32 [1, 3, height, width]. Raises InputError for an unusable photo."""
         size = description.input_size
         for index in range(self.count):
@@ -48,22 +48,22 @@ class Calibration:
         return {"source": source, "seed": self.seed, "count": self.count, "photos": list(self.photos)}
 
 
-def choose_calibration(folder: Path | None, count: int = DEFAULT_COUNT, seed: int = 0) -> Calibration:
+def choose_calibration(folder: Path | None, count: int = DEFAULT_COUNT, seed: int = 0) -> CalibrationPhotos:
     """`count` photos of `folder` and its folders, chosen with `seed`, or as many synthetic ones where it is None.
 
     Raises InputError where the folder is absent or holds too few photos.
     """
-    if count < LEAST_COUNT:
+    if count < MIN_COUNT:
         raise InputError(
-            f"{count} calibration photos are too few for the ranges of an int8 network; ask for {LEAST_COUNT}"
+            f"{count} calibration photos are too few for the ranges of an int8 network; ask for {MIN_COUNT}"
         )
     if folder is None:
-        return Calibration(None, (), count, seed)
+        return CalibrationPhotos(None, (), count, seed)
     if not folder.is_dir():
         raise InputError(f"no folder {folder}; give a folder of photos for calibration")
     photos = photos_below(folder)
     if len(photos) < count:
-        cure = f", or ask for fewer with --calibration-count {len(photos)}" if len(photos) >= LEAST_COUNT else ""
+        cure = f", or ask for fewer with --calibration-count {len(photos)}" if len(photos) >= MIN_COUNT else ""
         raise InputError(f"{folder} holds {len(photos)} photos, calibration needs {count}; add photos{cure}")
     chosen = np.random.default_rng(seed).choice(len(photos), count, replace=False)
-    return Calibration(folder, tuple(photos[index] for index in sorted(chosen.tolist())), count, seed)
+    return CalibrationPhotos(folder, tuple(photos[index] for index in sorted(chosen.tolist())), count, seed)

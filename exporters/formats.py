@@ -12,7 +12,7 @@ from facenas.errors import InputError
 if TYPE_CHECKING:
     import onnx
     from facenas.exporters.artefact import Artefact, Description
-    from facenas.exporters.calibration_photos import Calibration
+    from facenas.exporters.calibration_photos import CalibrationPhotos
     from facenas.exporters.openvino import AccuracyControl
 
 
@@ -22,7 +22,7 @@ class ExportOptions:
     are taken back from int8 that cost too much."""
 
     precision: str = "fp32"
-    calibration: "Calibration | None" = None
+    calibration: "CalibrationPhotos | None" = None
     dialect: str = "onnxruntime"
     accuracy: "AccuracyControl | None" = None
 

@@ -13,7 +13,7 @@ from facenas.exporters.artefact import Artefact, Description, artefact_of, descr
 from facenas.exporters.executed import executed_by_onnxruntime
 from facenas.exporters.onnx_graph import FoldedConv, build_onnx, fold, random_weights
 
-from facenas.architecture import Detector
+from facenas.architecture import Architecture
 from facenas.checkpoint import Checkpoint
 from facenas.errors import InputError
 from facenas.files import write_atomic
@@ -30,14 +30,14 @@ def onnx_of_checkpoint(checkpoint: Checkpoint, *, input_size: Size | None = None
     return _described(checkpoint.detector, weights, size, dynamic=dynamic, origin=dict(checkpoint.origin))
 
 
-def onnx_untrained(detector: Detector, *, input_size: Size, dynamic: bool) -> onnx.ModelProto:
+def onnx_untrained(detector: Architecture, *, input_size: Size, dynamic: bool) -> onnx.ModelProto:
     """The fp32 model of an architecture with random weights, good for latency only (and described so)."""
     weights = random_weights(build_graph(detector, input_size))
     return _described(detector, weights, input_size, dynamic=dynamic, origin={"weights": "random, for latency only"})
 
 
 def _described(
-    detector: Detector, weights: Mapping[str, FoldedConv], size: Size, *, dynamic: bool, origin: Mapping[str, Any]
+    detector: Architecture, weights: Mapping[str, FoldedConv], size: Size, *, dynamic: bool, origin: Mapping[str, Any]
 ) -> onnx.ModelProto:
     metadata = describe(detector, size, dynamic=dynamic, origin=origin).to_metadata()
     return simplify(build_onnx(build_graph(detector, size), weights, dynamic=dynamic, metadata=metadata))
@@ -46,11 +46,6 @@ def _described(
 def export_checkpoint(checkpoint: Checkpoint, out: Path, *, input_size: Size | None = None, dynamic: bool) -> Artefact:
     """Write the fp32 ONNX file of a checkpoint; as `onnx_of_checkpoint`, then `export_onnx`."""
     return export_onnx(onnx_of_checkpoint(checkpoint, input_size=input_size, dynamic=dynamic), out)
-
-
-def export_untrained(detector: Detector, out: Path, *, input_size: Size, dynamic: bool) -> Artefact:
-    """Write the fp32 ONNX file of an architecture with random weights; as `onnx_untrained`, then `export_onnx`."""
-    return export_onnx(onnx_untrained(detector, input_size=input_size, dynamic=dynamic), out)
 
 
 def why_not_onnx(model: onnx.ModelProto) -> str | None:

@@ -14,18 +14,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from facenas.arrays import Float64Array, FloatArray
 from facenas.errors import InputError
 from facenas.graph import BOX_CHANNELS, IMAGE, NORM_EPSILON, Graph, Layer
 from facenas.operators import Kind, Operator
 
 OPSET = 17
 IR_VERSION = 8
-
-FloatArray = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +51,7 @@ def fold(graph: Graph, state: Mapping[str, FloatArray]) -> dict[str, FoldedConv]
 def _fold_layer(layer: Layer, state: Mapping[str, FloatArray]) -> FoldedConv:
     channels = layer.operator.out_channels
 
-    def tensor(key: str, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
+    def tensor(key: str, shape: tuple[int, ...]) -> Float64Array:
         if key not in state or state[key].shape != shape:
             found = f"has shape {list(state[key].shape)}" if key in state else "is missing"
             raise InputError(f"checkpoint tensor '{key}' {found}, needs {list(shape)}; it is of another architecture")

@@ -21,23 +21,21 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import onnx
-from facenas.exporters.calibration_photos import Calibration
+from facenas.exporters.calibration_photos import CalibrationPhotos
 from facenas.exporters.onnx import IN_MEMORY, read_description, redescribe
 
+from facenas.arrays import FloatArray
 from facenas.errors import InputError
 from facenas.graph import IMAGE
 
-FloatArray = npt.NDArray[np.float32]
 INT8_TARGET = "cpu-int8"
 _STRIDE = 1  # photos at a time: all feature maps of each are in memory while histograms are made
 DIALECTS = ("onnxruntime", "tensorrt")
 
 
 def quantize_model(
-    model: onnx.ModelProto, calibration: Calibration, *, dialect: str = "onnxruntime"
+    model: onnx.ModelProto, calibration: CalibrationPhotos, *, dialect: str = "onnxruntime"
 ) -> onnx.ModelProto:
     """The int8 model of a described fp32 one. Raises InputError for an unknown dialect or an unusable photo."""
     description = read_description(model, IN_MEMORY)

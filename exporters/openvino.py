@@ -16,7 +16,6 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 from facenas.exporters.artefact import (
     METADATA_KEY,
@@ -25,10 +24,11 @@ from facenas.exporters.artefact import (
     artefact_of,
     description_from_metadata,
 )
-from facenas.exporters.calibration_photos import Calibration
+from facenas.exporters.calibration_photos import CalibrationPhotos
 from facenas.exporters.executed import executed_by_openvino
 from facenas.exporters.onnx import read_description as read_onnx_description
 
+from facenas.arrays import FloatArray
 from facenas.devices.cpu import why_no_bfloat16
 from facenas.errors import InputError, MissingPackageError
 from facenas.files import write_atomic
@@ -38,7 +38,6 @@ TARGETS = {"fp32": "cpu-openvino", "bf16": "cpu-openvino-bf16", "int8": "cpu-ope
 WEIGHTS_KEY = "facenas_weights_sha256"
 _RUN_TIME_INFORMATION = "rt_info"
 
-FloatArray = npt.NDArray[np.float32]
 Run = Callable[[FloatArray], dict[str, FloatArray]]
 
 
@@ -73,7 +72,7 @@ def export_openvino(
     out: Path,
     *,
     precision: str,
-    calibration: Calibration | None = None,
+    calibration: CalibrationPhotos | None = None,
     accuracy: AccuracyControl | None = None,
 ) -> Artefact:
     """Write `out` (.xml) and the weights beside it (.bin) of a described fp32 model; int8 needs a calibration.

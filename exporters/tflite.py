@@ -9,7 +9,7 @@ from pathlib import Path
 
 import onnx
 from facenas.exporters.artefact import Artefact, Description, artefact_of, description_from_metadata
-from facenas.exporters.calibration_photos import Calibration
+from facenas.exporters.calibration_photos import CalibrationPhotos
 from facenas.exporters.onnx import read_description as read_onnx_description
 from facenas.exporters.tflite_file import TfliteFile, read_tflite
 from facenas.exporters.tflite_graph import build_tflite, quantized_tensors, why_not_convertible
@@ -27,7 +27,7 @@ def why_not_tflite(model: onnx.ModelProto) -> str | None:
     return why_not_convertible(model)
 
 
-def export_tflite(model: onnx.ModelProto, out: Path, calibration: Calibration) -> Artefact:
+def export_tflite(model: onnx.ModelProto, out: Path, calibration: CalibrationPhotos) -> Artefact:
     """Write a described fp32 model as int8 TensorFlow Lite, with the ranges of `calibration`.
 
     The file has one input size, the description's, also where the model leaves it open. Raises InputError where the

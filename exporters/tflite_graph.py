@@ -23,6 +23,7 @@ import onnx
 from facenas.exporters.tflite_schema import flatbuffers, schema
 from onnx import numpy_helper
 
+from facenas.arrays import FloatArray
 from facenas.errors import InputError
 from facenas.units import Size
 
@@ -54,7 +55,7 @@ class Quantization(NamedTuple):
     zero_point: int
 
 
-def fold_image(image: npt.NDArray[np.float32]) -> npt.NDArray[np.int8]:
+def fold_image(image: FloatArray) -> npt.NDArray[np.int8]:
     """float32 [1, 3, height, width] in -1..1 -> int8 [1, height / 2, width / 2, 16]: what the model is fed.
 
     Channel 6 row + 3 column + colour holds the pixel at that row and column of the 2x2; the last four are zero.

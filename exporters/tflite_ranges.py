@@ -7,17 +7,14 @@ nobody asks for are left out of an output's range, so that its boxes get finer s
 
 from collections.abc import Iterable, Sequence
 
-import numpy as np
-import numpy.typing as npt
 import onnx
 from facenas.exporters.tflite_graph import Range
 
+from facenas.arrays import FloatArray
 from facenas.graph import SCORE_CHANNELS
-from facenas.pipeline.postprocess import LEAST_LOGIT
+from facenas.pipeline.postprocess import MIN_LOGIT
 
 _ERROR_LEVEL = 3
-
-FloatArray = npt.NDArray[np.float32]
 
 
 def activation_ranges(model: onnx.ModelProto, names: Sequence[str], images: Iterable[FloatArray]) -> dict[str, Range]:
@@ -47,7 +44,7 @@ def activation_ranges(model: onnx.ModelProto, names: Sequence[str], images: Iter
 
 
 def _output_range(values: FloatArray) -> Range:
-    """That of an output's values as they are, but for logits below LEAST_LOGIT."""
+    """That of an output's values as they are, but for logits below MIN_LOGIT."""
     logits, others = values[:, SCORE_CHANNELS], values[:, SCORE_CHANNELS.stop :]
-    low = min(max(float(logits.min()), LEAST_LOGIT), float(others.min()))
+    low = min(max(float(logits.min()), MIN_LOGIT), float(others.min()))
     return Range(low, max(float(logits.max()), float(others.max())))

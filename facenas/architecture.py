@@ -12,7 +12,7 @@ A detector is a backbone with a neck and a head. These follow the backbone as a 
     PAFPN(channels)Head(channels,convs) or PAFPN(channels)HeadDW(channels,convs)
 
 which is left out where it is the one that a bare backbone stands for: the published one for a published backbone,
-`DEFAULT_NECK_AND_HEAD` for every other. So `str(parse_detector(text)) == text` for every canonical text.
+`DEFAULT_NECK_AND_HEAD` for every other. So `str(parse_architecture(text)) == text` for every canonical text.
 """
 
 import re
@@ -156,7 +156,7 @@ class NeckAndHead:
 
 
 @dataclass(frozen=True, order=True)
-class Detector:
+class Architecture:
     """A face detector: backbone, neck and head, with or without the five-landmark outputs."""
 
     backbone: Backbone
@@ -210,7 +210,7 @@ def parse_neck_and_head(text: str) -> NeckAndHead:
     return NeckAndHead(int(match[1]), int(match[3]), int(match[4]), bool(match[2]))
 
 
-def parse_detector(text: str) -> Detector:
+def parse_architecture(text: str) -> Architecture:
     """A detector from its string; without a PAFPN...Head... suffix, the one that the bare backbone stands for.
 
     Raises InputError that shows where the string stops making sense.
@@ -230,8 +230,8 @@ def parse_detector(text: str) -> Detector:
         )
     backbone = Backbone(tuple(stages))
     if suffix is None:
-        return Detector(backbone, _neck_and_head_of(backbone))
-    return Detector(backbone, parse_neck_and_head(rest))
+        return Architecture(backbone, _neck_and_head_of(backbone))
+    return Architecture(backbone, parse_neck_and_head(rest))
 
 
 DEFAULT_NECK_AND_HEAD = NeckAndHead(neck_channels=16, head_channels=64, head_convs=2, depthwise=True)
@@ -267,16 +267,16 @@ def _neck_and_head_of(backbone: Backbone) -> NeckAndHead:
     return next((suffix for published, suffix in _PUBLISHED.values() if published == text), DEFAULT_NECK_AND_HEAD)
 
 
-def published_detector(name: str) -> Detector:
+def published_detector(name: str) -> Architecture:
     """One of the four published detectors: `damofd-0.5g`, `-2.5g`, `-10g`, `-34g`. Raises InputError for other names."""
     if name not in _PUBLISHED:
         raise InputError(f"no published detector '{name}'; there are {', '.join(PUBLISHED_NAMES)}")
-    return parse_detector(_PUBLISHED[name][0])
+    return parse_architecture(_PUBLISHED[name][0])
 
 
-def resolve_detector(text: str | Detector) -> Detector:
+def resolve_architecture(text: str | Architecture) -> Architecture:
     """ARCH of the command line: a published name, a block string, or the path of a file that holds a block string."""
-    if isinstance(text, Detector):
+    if isinstance(text, Architecture):
         return text
     if text in _PUBLISHED:
         return published_detector(text)
@@ -290,4 +290,4 @@ def resolve_detector(text: str | Detector) -> Detector:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"cannot read an architecture from {path}: {error}; it must be a text file") from error
-    return parse_detector(text)
+    return parse_architecture(text)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from facenas.architecture import Detector, parse_detector
+from facenas.architecture import Architecture, parse_architecture
 from facenas.errors import InputError
 from facenas.files import write_atomic
 from facenas.units import Size, parse_size
@@ -37,7 +37,7 @@ class Checkpoint:
     `space`: of a supernet; the detector then is the largest of it, and its norms have no moments.
     """
 
-    detector: Detector
+    detector: Architecture
     input_size: Size
     tensors: Mapping[str, npt.NDArray[Any]]
     origin: Mapping[str, Any]
@@ -79,8 +79,8 @@ def load_checkpoint(path: Path, *, supernet: bool = False) -> Checkpoint:
             raise InputError(
                 f"checkpoint {path} has schema {header['schema']}, this facenas reads {SCHEMA}; train again"
             )
-        detector = parse_detector(header["architecture"])
-        detector = Detector(detector.backbone, detector.neck_and_head, bool(header["landmarks"]))
+        detector = parse_architecture(header["architecture"])
+        detector = Architecture(detector.backbone, detector.neck_and_head, bool(header["landmarks"]))
         space = TrainedSpace(**header["space"]) if "space" in header else None
         if space is not None and not supernet:
             raise InputError(

@@ -7,7 +7,7 @@ them: the head's norms once (not once a level) and without the three level scale
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from facenas.architecture import IMAGE_CHANNELS, Detector
+from facenas.architecture import IMAGE_CHANNELS, Architecture
 from facenas.graph import IMAGE, Graph, Layer, build_graph
 from facenas.units import MEGABYTES, MILLIONS, MILLISECONDS, ONES, Size, Unit
 
@@ -89,7 +89,7 @@ def peak_memory_bytes(graph: Graph) -> int:
     return BYTES_PER_VALUE * peak_values(graph.layers, {IMAGE: image}, graph.outputs)
 
 
-def detector_costs(detector: Detector, input_size: Size) -> Costs:
+def detector_costs(detector: Architecture, input_size: Size) -> Costs:
     """FLOPs, parameters and peak activation memory of the whole detector at one input size."""
     graph = build_graph(detector, input_size)
     return Costs(count_flops(graph.layers), count_parameters(graph.layers), peak_memory_bytes(graph))

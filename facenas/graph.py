@@ -14,9 +14,9 @@ takes as long for 2 or 8 channels as for 16.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from facenas.architecture import Backbone, Detector, Family, NeckAndHead, Stage
+from facenas.architecture import Architecture, Backbone, Family, NeckAndHead, Stage
 from facenas.operators import Kind, Operator
 from facenas.units import Size
 
@@ -77,6 +77,22 @@ class _Feature:
     width_px: int
 
 
+@dataclass(frozen=True)
+class _Traits:
+    """Of a convolution: what follows it, and under which names its tensors are kept ("": its own, or none)."""
+
+    depthwise: bool = False
+    norm: bool = True
+    bias: bool = False
+    relu: bool = True
+    weight: str = ""
+    scale: str = ""
+
+
+_PROJECTION = _Traits(bias=True, relu=False)
+_LINEAR = _Traits(norm=False, bias=True, relu=False)
+
+
 @dataclass
 class _Builder:
     layers: list[Layer] = field(default_factory=list)
@@ -87,23 +103,26 @@ class _Builder:
         x: _Feature,
         out_channels: int,
         kernel_size: int,
+        traits: _Traits = _Traits(),
         *,
         stride: int = 1,
-        depthwise: bool = False,
-        norm: bool = True,
-        bias: bool = False,
-        relu: bool = True,
         residual: _Feature | None = None,
-        weight: str = "",
-        scale: str = "",
     ) -> _Feature:
-        kind = Kind.DEPTHWISE if depthwise else Kind.CONV
         operator = Operator(
-            kind, x.channels, out_channels, kernel_size, stride, x.height_px, x.width_px, residual is not None, relu
+            kind=Kind.DEPTHWISE if traits.depthwise else Kind.CONV,
+            in_channels=x.channels,
+            out_channels=out_channels,
+            kernel_size=kernel_size,
+            stride=stride,
+            height_px=x.height_px,
+            width_px=x.width_px,
+            add=residual is not None,
+            relu=traits.relu,
         )
         inputs = (x.name,) if residual is None else (x.name, residual.name)
-        norm_name = f"{name}.norm" if norm else ""
-        self.layers.append(Layer(name, operator, inputs, weight or f"{name}.conv", norm_name, bias, scale))
+        norm_name = f"{name}.norm" if traits.norm else ""
+        weight = traits.weight or f"{name}.conv"
+        self.layers.append(Layer(name, operator, inputs, weight, norm_name, traits.bias, traits.scale))
         return _Feature(name, out_channels, operator.out_height_px, operator.out_width_px)
 
     def upsample(self, name: str, x: _Feature) -> _Feature:
@@ -115,7 +134,7 @@ class _Builder:
         """The identity, or a 1x1 projection in a stage's first residual and wherever channels or stride change."""
         if not first and x.channels == out_channels and stride == 1:
             return x
-        return self.conv(name, x, out_channels, 1, stride=stride, bias=True, relu=False)
+        return self.conv(name, x, out_channels, 1, _PROJECTION, stride=stride)
 
 
 def _residual(build: _Builder, name: str, x: _Feature, stage: Stage, stride: int, *, first: bool) -> _Feature:
@@ -137,7 +156,7 @@ def _inverted(
     expanded_channels, out_channels = widths
     shortcut = build.shortcut(f"{name}.shortcut", x, out_channels, stride, first=first)
     y = build.conv(f"{name}.expand", x, expanded_channels, 1)
-    y = build.conv(f"{name}.depthwise", y, expanded_channels, kernel_size, stride=stride, depthwise=True)
+    y = build.conv(f"{name}.depthwise", y, expanded_channels, kernel_size, _Traits(depthwise=True), stride=stride)
     return build.conv(f"{name}.project", y, out_channels, 1, residual=shortcut)
 
 
@@ -173,17 +192,7 @@ def _neck(build: _Builder, features: list[_Feature], channels: int) -> list[_Fea
     """PAFPN: top-down with nearest upsampling, then bottom-up with strided convolutions; biases, no norm, no ReLU."""
 
     def conv(name: str, x: _Feature, kernel_size: int, stride: int = 1, residual: _Feature | None = None) -> _Feature:
-        return build.conv(
-            f"neck.{name}",
-            x,
-            channels,
-            kernel_size,
-            stride=stride,
-            norm=False,
-            bias=True,
-            relu=False,
-            residual=residual,
-        )
+        return build.conv(f"neck.{name}", x, channels, kernel_size, _LINEAR, stride=stride, residual=residual)
 
     p3, p4, p5 = features
     top = conv("lateral.32", p5, 1)
@@ -201,21 +210,19 @@ def _head(build: _Builder, level: _Feature, stride: int, design: NeckAndHead, *,
     for index in range(design.head_convs):
         if design.depthwise:
             name = f"head.{index}.depthwise"
-            x = build.conv(f"{name}.{stride}", x, x.channels, 3, depthwise=True, weight=f"{name}.conv")
+            x = build.conv(f"{name}.{stride}", x, x.channels, 3, _Traits(depthwise=True, weight=f"{name}.conv"))
             name = f"head.{index}.pointwise"
-            x = build.conv(f"{name}.{stride}", x, design.head_channels, 1, weight=f"{name}.conv")
+            x = build.conv(f"{name}.{stride}", x, design.head_channels, 1, _Traits(weight=f"{name}.conv"))
         else:
             name = f"head.{index}"
-            x = build.conv(f"{name}.{stride}", x, design.head_channels, 3, weight=f"{name}.conv")
+            x = build.conv(f"{name}.{stride}", x, design.head_channels, 3, _Traits(weight=f"{name}.conv"))
     name = f"output_{stride}"
     channels = output_channels(landmarks=landmarks)
-    build.conv(
-        name, x, channels, 3, norm=False, bias=True, relu=False, weight="head.output.conv", scale=f"head.scale.{stride}"
-    )
+    build.conv(name, x, channels, 3, replace(_LINEAR, weight="head.output.conv", scale=f"head.scale.{stride}"))
     return name
 
 
-def build_graph(detector: Detector, input_size: Size) -> Graph:
+def build_graph(detector: Architecture, input_size: Size) -> Graph:
     """The whole detector at one input size, with the outputs `output_8`, `output_16` and `output_32`."""
     build = _Builder()
     image = _Feature(IMAGE, 3, input_size.height_px, input_size.width_px)
@@ -249,7 +256,7 @@ def neck_and_head_layers(
     return tuple(build.layers)
 
 
-def inventory(detector: Detector, input_size: Size) -> tuple[Operator, ...]:
+def inventory(detector: Architecture, input_size: Size) -> tuple[Operator, ...]:
     """The fused operators of the whole detector at one input size, in execution order, with repetitions."""
     return build_graph(detector, input_size).operators
 

@@ -34,6 +34,18 @@ class Operator:
     add: bool = False
     relu: bool = False
 
+    @classmethod
+    def from_text(cls, text: str) -> "Operator":
+        """The operator that `str` printed as `text`, for example `conv+relu 3->32 k3s2 640x480`. Raises InputError."""
+        match = _OPERATOR.fullmatch(text)
+        if match is None:
+            raise InputError(f"'{text}' is no operator; one reads for example conv+relu 3->32 k3s2 640x480")
+        kind, add, relu, *numbers = match.groups()
+        in_channels, out_channels, kernel_size, stride, width_px, height_px = map(int, numbers)
+        return cls(
+            Kind(kind), in_channels, out_channels, kernel_size, stride, height_px, width_px, bool(add), bool(relu)
+        )
+
     @property
     def out_height_px(self) -> int:
         """Height of the feature map that the operator writes."""
@@ -79,15 +91,3 @@ class Operator:
 
 
 _OPERATOR = re.compile(r"(conv|depthwise|upsample)(\+add)?(\+relu)? (\d+)->(\d+) k(\d+)s(\d+) (\d+)x(\d+)", re.ASCII)
-
-
-def parse_operator(text: str) -> Operator:
-    """The operator that `str` printed as `text`, for example `conv+relu 3->32 k3s2 640x480`. Raises InputError."""
-    match = _OPERATOR.fullmatch(text)
-    if match is None:
-        raise InputError(f"'{text}' is no operator; one reads for example conv+relu 3->32 k3s2 640x480")
-    kind, add, relu, *numbers = match.groups()
-    in_channels, out_channels, kernel_size, stride, width_px, height_px = map(int, numbers)
-    return Operator(
-        Kind(kind), in_channels, out_channels, kernel_size, stride, height_px, width_px, bool(add), bool(relu)
-    )

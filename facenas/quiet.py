@@ -27,7 +27,7 @@ _PROC = Path("/proc")
 _WORTH_NAMING_CORES = 0.1
 
 
-MOST_ERROR_PERCENT = 5.0
+MAX_ERROR_PERCENT = 5.0
 """A measured table with a larger cross-validated error was spoilt by other work."""
 
 
@@ -140,9 +140,9 @@ class Patience:
 
     def check(self, error_percent: float, what: str) -> None:
         """Raises BusyMachineError where a table came out with an error that only other work explains."""
-        if self.judges and error_percent > MOST_ERROR_PERCENT:
+        if self.judges and error_percent > MAX_ERROR_PERCENT:
             raise BusyMachineError(
-                f"{what} came out with a mean error of {error_percent:.0f} %, more than {MOST_ERROR_PERCENT:g} %, and is not "
+                f"{what} came out with a mean error of {error_percent:.0f} %, more than {MAX_ERROR_PERCENT:g} %, and is not "
                 f"kept: something else uses this machine's cores or memory (now {self._other_work.words()}), perhaps another "
                 "tenant of its processor; wait until that is over, then give the same command again"
             )

@@ -1,21 +1,25 @@
-"""A run folder, read: every piece as data, and for a piece that is absent or damaged the reason in words."""
+"""A run folder: the names of its files, and every piece read as data, by the types that wrote it; for a piece that is absent
+or damaged the reason in words."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from facenas.cost import latency_cost
 from facenas.errors import InputError
-from facenas.evaluation.gates import Gate, LatencyCheck
-from facenas.evaluation.parity import BoxParity, TensorParity
+from facenas.evaluation.verification import Verification
 from facenas.files import read_json
+from facenas.latency.predictor import Prediction
 from facenas.latency.provenance import TableFacts
-from facenas.scoring.ddsar import ScoreSettings
-from facenas.searching.result import Candidate, Certificate, CostRange
+from facenas.searching.result import SearchResult
 from facenas.typed_json import read_as
+from facenas.units import LOW_PERCENTILE
 
+RUN, TABLE, SEARCH, PREDICTION = "run.json", "table.json", "search.json", "prediction.json"
+VERIFICATION, EVALUATION, CURVE = "verify.json", "evaluation.json", "training/training.jsonl"
+WEIGHTS, REPORT = "training/best.safetensors", "report.html"
 SYNTHETIC = "synthetic"
 Curve = tuple[tuple[float, float], ...]
 T = TypeVar("T")
@@ -32,52 +36,17 @@ class Step:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """run.json: what was asked for. `data`: `synthetic`, or where the photos are; `budgets` by cost (`latency cpu`)."""
+    """run.json: what was asked for, and the finished steps. `data`: `synthetic`, or where the photos are; `budgets` by cost
+    (`latency cpu`), at this `percentile` of the runs; `settings`: all that decides the result."""
 
     device: str
     budgets: Mapping[str, float]
     data: str
     input: str
     passed: bool
+    settings: Mapping[str, Any] = field(default_factory=dict)
     steps: tuple[Step, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class SearchRecord(Candidate):
-    """search.json: the chosen candidate with the certificate and all that it was chosen from."""
-
-    certificate: Certificate
-    provenance: Mapping[str, str]
-    budgets: Mapping[str, float] = field(default_factory=dict)
-    space: str = ""
-    input: str = ""
-    score: ScoreSettings | None = None
-    ranges: tuple[CostRange, ...] = ()
-    top: tuple[Candidate, ...] = ()
-    frontier: tuple[Candidate, ...] = ()
-    tables: Mapping[str, TableFacts] = field(default_factory=dict)
-    percentiles: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class OperatorShare:
-    """What one operator takes of a predicted latency, and where its cost comes from."""
-
-    operator: str
-    latency_us: float
-    source: str
-
-
-@dataclass(frozen=True)
-class PredictionRecord:
-    """prediction.json: a predicted latency with its 90 % interval, and its operators in execution order."""
-
-    latency_ms: float
-    low_ms: float
-    high_ms: float
-    provenance: str
-    operators: tuple[OperatorShare, ...]
-    table: TableFacts | None = None
+    percentile: int = LOW_PERCENTILE
 
 
 @dataclass(frozen=True)
@@ -113,48 +82,15 @@ class TrainingRecord:
 
 
 @dataclass(frozen=True)
-class PrecisionRecord:
-    """Average precision by setting, before export and after; None where a setting has no faces."""
-
-    reference: Mapping[str, float | None]
-    artefact: Mapping[str, float | None]
-    drop: float | None
-
-
-@dataclass(frozen=True)
-class LatencyRecord(LatencyCheck):
-    """`within_percent`: by how much the measured latency differs from the predicted one."""
-
-    within_percent: float | None = None
-
-
-@dataclass(frozen=True)
-class VerificationRecord:
-    """verify.json: the gates and what they were decided on."""
-
-    passed: bool
-    artefact: str
-    reference: str
-    data: str
-    photos: int
-    tensor: Mapping[str, TensorParity]
-    boxes: BoxParity | None
-    ap: PrecisionRecord
-    latency: LatencyRecord
-    gates: tuple[Gate, ...]
-    first_departure: str | None = None
-
-
-@dataclass(frozen=True)
 class RunFolder:
     """All pieces of a run. `missing`: by file name, why a piece that is None could not be used."""
 
     path: Path
     run: RunRecord | None
-    search: SearchRecord | None
-    prediction: PredictionRecord | None
+    search: SearchResult | None
+    prediction: Prediction | None
     training: TrainingRecord | None
-    verification: VerificationRecord | None
+    verification: Verification | None
     curves: Mapping[str, Curve] | None
     photos: tuple[Path, ...]
     missing: Mapping[str, str]
@@ -181,7 +117,7 @@ class RunFolder:
             return self.run.device
         if self.verification is not None:
             return self.verification.latency.target
-        return next(iter(self.search.latency_ms), None) if self.search is not None else None
+        return next(iter(self.search.best.latency_ms), None) if self.search is not None else None
 
     @property
     def budgets(self) -> Mapping[str, float]:
@@ -212,29 +148,27 @@ def read_run_folder(path: Path) -> RunFolder:
             missing[name] = str(error)
             return None
 
-    search, verification = piece(SearchRecord, "search.json"), piece(VerificationRecord, "verify.json")
+    search, verification = piece(SearchResult, SEARCH), piece(Verification, VERIFICATION)
     if search is None and verification is None:
-        raise InputError(
-            f"{path} is no run folder: {missing['search.json']}; {missing['verify.json']}; search or verify first"
-        )
+        raise InputError(f"{path} is no run folder: {missing[SEARCH]}; {missing[VERIFICATION]}; search or verify first")
     photos = tuple(sorted((path / "photos").glob("*.jpg")))
     if not photos:
         missing["photos"] = "photos/ holds no .jpg"
     return RunFolder(
         path,
-        piece(RunRecord, "run.json"),
+        piece(RunRecord, RUN),
         search,
-        piece(PredictionRecord, "prediction.json"),
+        piece(Prediction, PREDICTION),
         _read_training(path, missing),
         verification,
-        piece(Mapping[str, Curve], "evaluation.json"),  # type: ignore[type-abstract]
+        piece(Mapping[str, Curve], EVALUATION),  # type: ignore[type-abstract]
         photos,
         missing,
     )
 
 
 def _read_training(path: Path, missing: dict[str, str]) -> TrainingRecord | None:
-    name = "training/training.jsonl"
+    name = CURVE
     try:
         lines = (path / name).read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:

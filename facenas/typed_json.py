@@ -1,24 +1,36 @@
-"""JSON into frozen dataclasses, by their annotations: what is missing or of another kind is named with its place."""
+"""JSON into frozen dataclasses, by their annotations: what is missing or of another kind is named with its place.
+
+So the type that wrote a file reads it.
+"""
 
 import math
 import types
 import typing
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
+from enum import StrEnum
+from pathlib import Path
 from typing import Any, TypeVar
 
 from facenas.errors import InputError
+from facenas.files import read_json
 
 T = TypeVar("T")
 
 
 def read_as(kind: type[T], value: object, where: str) -> T:
-    """`value`, as parsed from JSON, as a `kind`: a dataclass, number, text, tuple, mapping by text, or a union of these.
+    """`value`, as parsed from JSON, as a `kind`: a dataclass, number, text, path, word of a StrEnum, tuple, mapping by text,
+    or a union of these; a class with a method `from_text` is read from text.
 
     Keys that the dataclass does not know are passed over; fields with a default may be missing. Raises InputError that
     names the place within `where`.
     """
     return typing.cast(T, _read(kind, value, where))
+
+
+def read_file(kind: type[T], path: Path, what: str) -> T:
+    """The JSON file at `path`, called `what` in errors, as a `kind`. Raises InputError."""
+    return read_as(kind, read_json(path, what), str(path))
 
 
 def _read(kind: Any, value: object, where: str) -> Any:
@@ -29,6 +41,8 @@ def _read(kind: Any, value: object, where: str) -> Any:
         if value is None and type(None) in arguments:
             return None
         return _read(next(option for option in arguments if option is not type(None)), value, where)
+    if hasattr(kind, "from_text") and isinstance(value, str):
+        return kind.from_text(value)
     if is_dataclass(kind):
         return _read_dataclass(kind, value, where)
     if origin is tuple:
@@ -68,6 +82,10 @@ def _read_plain(kind: Any, value: object, where: str) -> Any:
         return float(value)
     if kind is not float and type(value) is kind:
         return value
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    if isinstance(kind, type) and issubclass(kind, StrEnum) and isinstance(value, str) and value in list(kind):
+        return kind(value)
     names = {float: "a finite number", int: "a whole number", str: "text", bool: "true or false"}
     raise _unlike(names.get(kind, str(kind)), value, where)
 

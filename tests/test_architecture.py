@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from facenas.architecture import (
     DEFAULT_NECK_AND_HEAD,
     PUBLISHED_NAMES,
+    Architecture,
     Backbone,
-    Detector,
     Family,
     NeckAndHead,
     Stage,
-    parse_detector,
+    parse_architecture,
     parse_stage,
     published_detector,
-    resolve_detector,
+    resolve_architecture,
     round_to_multiple_of_8,
 )
 from facenas.errors import InputError
@@ -40,20 +40,20 @@ def test_stages_print_and_parse_back(stage: Stage) -> None:
 
 
 @given(detectors())
-def test_detectors_print_and_parse_back(detector: Detector) -> None:
+def test_detectors_print_and_parse_back(detector: Architecture) -> None:
     text = str(detector)
-    assert parse_detector(text) == replace(detector, landmarks=False)
-    assert str(parse_detector(text)) == text
+    assert parse_architecture(text) == replace(detector, landmarks=False)
+    assert str(parse_architecture(text)) == text
 
 
 @given(backbones(), necks_and_heads(), st.integers(0, 40))
 def test_white_space_does_not_matter(backbone: Backbone, suffix: NeckAndHead, position: int) -> None:
     text = f"{backbone}{suffix}"
-    assert parse_detector(f" {text[:position]} \n\t{text[position:]}\n") == parse_detector(text)
+    assert parse_architecture(f" {text[:position]} \n\t{text[position:]}\n") == parse_architecture(text)
 
 
 def test_the_families_of_a_string() -> None:
-    detector = parse_detector(WHOLE)
+    detector = parse_architecture(WHOLE)
     assert [stage.family for stage in detector.backbone.stages] == [
         Family.CONV,
         Family.INVERTED,
@@ -68,15 +68,15 @@ def test_the_families_of_a_string() -> None:
 
 
 def test_a_bare_backbone_stands_for_one_neck_and_head() -> None:
-    assert parse_detector(WHOLE).neck_and_head == DEFAULT_NECK_AND_HEAD
-    assert str(parse_detector(f"{WHOLE}PAFPN(16)HeadDW(64,2)")) == WHOLE
-    assert str(parse_detector(f"{WHOLE}PAFPN(16)Head(64,2)")) == f"{WHOLE}PAFPN(16)Head(64,2)"
+    assert parse_architecture(WHOLE).neck_and_head == DEFAULT_NECK_AND_HEAD
+    assert str(parse_architecture(f"{WHOLE}PAFPN(16)HeadDW(64,2)")) == WHOLE
+    assert str(parse_architecture(f"{WHOLE}PAFPN(16)Head(64,2)")) == f"{WHOLE}PAFPN(16)Head(64,2)"
     published = published_detector("damofd-10g")
     assert published.neck_and_head == NeckAndHead(56, 80, 3, depthwise=False)
-    assert parse_detector(str(published)) == published
+    assert parse_architecture(str(published)) == published
     with_default_neck = replace(published, neck_and_head=DEFAULT_NECK_AND_HEAD)
     assert str(with_default_neck).endswith("PAFPN(16)HeadDW(64,2)")
-    assert parse_detector(str(with_default_neck)) == with_default_neck
+    assert parse_architecture(str(with_default_neck)) == with_default_neck
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_a_bare_backbone_stands_for_one_neck_and_head() -> None:
 )
 def test_a_broken_string_is_refused_with_the_part_that_breaks_it(text: str, words: str) -> None:
     with pytest.raises(InputError) as raised:
-        parse_detector(text)
+        parse_architecture(text)
     message = str(raised.value)
     assert words in message
     assert "\n" not in message
@@ -138,11 +138,11 @@ def test_a_broken_string_is_refused_with_the_part_that_breaks_it(text: str, word
 def test_any_text_gives_a_detector_or_one_line(text: str, position: int) -> None:
     broken = WHOLE[:position] + text + WHOLE[position:]
     try:
-        detector = parse_detector(broken)
+        detector = parse_architecture(broken)
     except InputError as error:
         assert "\n" not in str(error)  # noqa: PT017 (either outcome is right)
     else:
-        assert parse_detector(str(detector)) == detector
+        assert parse_architecture(str(detector)) == detector
 
 
 @pytest.mark.parametrize("text", ["", "SuperConvK3BNRELU", f"{FIRST}{FIRST}", f" {FIRST}"])
@@ -165,8 +165,8 @@ def test_widened_channels_are_rounded_to_the_nearest_multiple_of_8() -> None:
 @pytest.mark.parametrize("name", PUBLISHED_NAMES)
 def test_published_detectors_are_there_by_name(name: str) -> None:
     detector = published_detector(name)
-    assert resolve_detector(name) == detector
-    assert resolve_detector(str(detector)) == detector
+    assert resolve_architecture(name) == detector
+    assert resolve_architecture(str(detector)) == detector
     assert "PAFPN" not in str(detector)
 
 
@@ -179,19 +179,19 @@ def test_the_names_of_the_published_detectors() -> None:
 def test_a_file_can_hold_the_string(tmp_path: Path) -> None:
     file = tmp_path / "architecture.txt"
     file.write_text("\n".join([FIRST, *REST]) + "\n")
-    assert resolve_detector(str(file)) == parse_detector(WHOLE)
+    assert resolve_architecture(str(file)) == parse_architecture(WHOLE)
 
 
 def test_an_architecture_that_is_neither_string_nor_file_nor_name(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"'damofd-0.4g' is no block string, no file and none of damofd-0\.5g"):
-        resolve_detector("damofd-0.4g")
+        resolve_architecture("damofd-0.4g")
     binary = tmp_path / "binary"
     binary.write_bytes(b"\xff\xfe\x00\x01")
     with pytest.raises(InputError, match=r"cannot read an architecture from .*binary"):
-        resolve_detector(str(binary))
+        resolve_architecture(str(binary))
     empty = tmp_path / "empty"
     empty.write_text("")
     with pytest.raises(InputError, match="architecture string breaks"):
-        resolve_detector(str(empty))
+        resolve_architecture(str(empty))
     with pytest.raises(InputError, match="is no block string, no file"):
-        resolve_detector(str(tmp_path))
+        resolve_architecture(str(tmp_path))

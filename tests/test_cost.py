@@ -8,7 +8,7 @@ from helpers.random_architectures import small_detectors
 from hypothesis import given, settings
 from onnx import numpy_helper
 
-from facenas.architecture import PUBLISHED_NAMES, Detector, parse_detector, published_detector
+from facenas.architecture import PUBLISHED_NAMES, Architecture, parse_architecture, published_detector
 from facenas.cost import count_flops, count_parameters, detector_costs, peak_memory_bytes, peak_values
 from facenas.graph import IMAGE, Graph, Layer, backbone_layers, build_graph
 from facenas.operators import Kind, Operator
@@ -46,11 +46,11 @@ def test_published_detectors_equal_their_exported_convolutions(name: str) -> Non
 
 @settings(max_examples=25)
 @given(small_detectors())
-def test_any_detector_equals_its_exported_convolutions(detector: Detector) -> None:
+def test_any_detector_equals_its_exported_convolutions(detector: Architecture) -> None:
     _assert_counts_equal_the_exported(detector, SMALL)
 
 
-def _assert_counts_equal_the_exported(detector: Detector, size: Size) -> None:
+def _assert_counts_equal_the_exported(detector: Architecture, size: Size) -> None:
     graph = build_graph(detector, size)
     model = onnx.shape_inference.infer_shapes(build_onnx(graph, random_weights(graph)), strict_mode=True)
     costs = detector_costs(detector, size)
@@ -110,7 +110,7 @@ def test_peak_memory_by_hand() -> None:
 
 @settings(max_examples=25)
 @given(small_detectors())
-def test_peak_memory_equals_a_literal_simulation(detector: Detector) -> None:
+def test_peak_memory_equals_a_literal_simulation(detector: Architecture) -> None:
     graph = build_graph(detector, SMALL)
     values = {layer.name: layer.operator.out_values for layer in graph.layers}
     values[IMAGE] = 3 * SMALL.width_px * SMALL.height_px
@@ -124,7 +124,7 @@ def test_peak_memory_equals_a_literal_simulation(detector: Detector) -> None:
 
 
 def test_costs_grow_with_the_input_but_parameters_do_not() -> None:
-    detector = parse_detector(str(published_detector("damofd-0.5g")))
+    detector = parse_architecture(str(published_detector("damofd-0.5g")))
     small, large = (detector_costs(detector, size) for size in (Size(320, 256), Size(640, 512)))
     assert large.flops == 4 * small.flops
     assert large.peak_memory_bytes == 4 * small.peak_memory_bytes

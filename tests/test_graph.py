@@ -3,7 +3,7 @@
 from helpers.random_architectures import small_detectors
 from hypothesis import given, settings
 
-from facenas.architecture import Detector, parse_detector, published_detector
+from facenas.architecture import Architecture, parse_architecture, published_detector
 from facenas.graph import (
     IMAGE,
     STRIDES,
@@ -25,7 +25,7 @@ SHORTCUTS = (
 
 @settings(max_examples=50)
 @given(small_detectors())
-def test_layers_come_in_an_order_that_can_run_and_fit_each_other(detector: Detector) -> None:
+def test_layers_come_in_an_order_that_can_run_and_fit_each_other(detector: Architecture) -> None:
     graph = build_graph(detector, SIZE)
     shapes = {IMAGE: (3, SIZE.height_px, SIZE.width_px)}
     weights: dict[str, tuple[object, ...]] = {}
@@ -47,7 +47,7 @@ def test_layers_come_in_an_order_that_can_run_and_fit_each_other(detector: Detec
 
 @settings(max_examples=25)
 @given(small_detectors())
-def test_stages_neck_and_head_alone_hold_the_operators_of_the_whole(detector: Detector) -> None:
+def test_stages_neck_and_head_alone_hold_the_operators_of_the_whole(detector: Architecture) -> None:
     parts = [
         layer.operator
         for position, stage in enumerate(detector.backbone.stages)
@@ -59,7 +59,7 @@ def test_stages_neck_and_head_alone_hold_the_operators_of_the_whole(detector: De
 
 
 def test_a_projection_stands_in_a_stages_first_residual_and_where_the_width_changes() -> None:
-    graph = build_graph(parse_detector(SHORTCUTS), SIZE)
+    graph = build_graph(parse_architecture(SHORTCUTS), SIZE)
     projections = [layer.name for layer in graph.layers if layer.name.endswith(".shortcut")]
     assert projections == [
         "backbone.stage2.0.shortcut",

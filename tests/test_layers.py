@@ -18,7 +18,7 @@ import facenas
 
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = (  # the ground first; rooms of one floor do not know each other
-    ("errors", "version", "cgroup", "shown", "progress"),
+    ("errors", "version", "cgroup", "shown", "progress", "arrays"),
     ("units", "files", "line_journal", "locks", "quiet", "on_device"),
     ("typed_json",),
     ("architecture", "operators"),

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facenas.errors import InputError
-from facenas.operators import Kind, Operator, parse_operator
+from facenas.operators import Kind, Operator
 
 COUNTS = st.integers(1, 5000)
 OPERATORS = st.builds(
@@ -15,7 +15,7 @@ OPERATORS = st.builds(
 
 @given(OPERATORS)
 def test_operators_print_and_parse_back(operator: Operator) -> None:
-    assert parse_operator(str(operator)) == operator
+    assert Operator.from_text(str(operator)) == operator
 
 
 @given(OPERATORS, OPERATORS)
@@ -45,7 +45,7 @@ def test_the_printed_form() -> None:
 )
 def test_a_key_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="is no operator; one reads for example") as raised:
-        parse_operator(text)
+        Operator.from_text(text)
     assert f"'{text}'" in str(raised.value)
 
 

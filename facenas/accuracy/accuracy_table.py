@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from facenas.accuracy.additive_model import AdditiveModel, fit_additive, free_numbers
 from facenas.accuracy.appraisal import JudgedSlice
 from facenas.accuracy.left_out import LeftOut, judge_model
 from facenas.accuracy.stage_weights import StageWeights, fit_stage_weights
-from facenas.architecture import parse_detector
+from facenas.architecture import parse_architecture
+from facenas.arrays import Float64Array
 from facenas.cost import detector_costs
 from facenas.errors import InputError
 from facenas.files import read_json, write_atomic
@@ -29,7 +29,6 @@ from facenas.typed_json import read_as
 from facenas.units import DEFAULT_INPUT
 
 SCHEMA = 1
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -116,11 +115,11 @@ def fit_figures(slices: Sequence[JudgedSlice], space: ElasticSpace) -> dict[str,
 
     Raises InputError where there are fewer slices than the additive model has numbers, with the error that it would have.
     """
-    detectors = [parse_detector(each.architecture) for each in slices]
+    detectors = [parse_architecture(each.architecture) for each in slices]
     flops = np.array([detector_costs(detector, DEFAULT_INPUT).flops for detector in detectors], float)
     additive = partial(fit_additive, space=space)
 
-    def fit(precision: FloatArray) -> Figure:
+    def fit(precision: Float64Array) -> Figure:
         return Figure(
             round(float(precision.mean()), 5),
             round(float(precision.std()), 5),

@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from math import fsum
 
 import numpy as np
-from numpy.typing import NDArray
 
-from facenas.architecture import Detector
+from facenas.architecture import Architecture
+from facenas.arrays import Float64Array
 from facenas.spaces.elastic_space import ElasticSpace
 
-FloatArray = NDArray[np.float64]
 _RIDGES = np.geomspace(0.03, 300, 17)
 _DIGITS = 6
 
@@ -30,13 +29,13 @@ class AdditiveModel:
     base: float
     values: Mapping[str, Mapping[str, float]]
 
-    def __call__(self, detector: Detector) -> float:
+    def __call__(self, detector: Architecture) -> float:
         """The AP of a member of the space."""
         had = choices_of(detector)
         return self.base + fsum(values[str(had[name])] for name, values in self.values.items())
 
 
-def choices_of(detector: Detector) -> dict[str, int]:
+def choices_of(detector: Architecture) -> dict[str, int]:
     """What a network has of each choice, by the choice's name."""
     had = {}
     for number, stage in enumerate(detector.backbone.stages, 1):
@@ -63,14 +62,14 @@ def free_numbers(space: ElasticSpace) -> int:
     return 1 + sum(len(values) - 1 for values in open_choices(space).values())
 
 
-def coded(detectors: Sequence[Detector], space: ElasticSpace) -> FloatArray:
+def coded(detectors: Sequence[Architecture], space: ElasticSpace) -> Float64Array:
     """[detectors, numbers but the base]: for every value of every choice but its least, 1 where there is that or more."""
     steps = [(name, value) for name, values in open_choices(space).items() for value in values[1:]]
     had = [choices_of(detector) for detector in detectors]
     return np.array([[float(each[name] >= value) for name, value in steps] for each in had])
 
 
-def ridge(x: FloatArray, y: FloatArray) -> tuple[float, FloatArray]:
+def ridge(x: Float64Array, y: Float64Array) -> tuple[float, Float64Array]:
     """Intercept and coefficients [columns] of y [n] on x [n, columns]; the ridge is the one of least left-out error."""
     mean, level = x.mean(axis=0), float(y.mean())
     u, s, vt = np.linalg.svd(x - mean, full_matrices=False)
@@ -81,11 +80,11 @@ def ridge(x: FloatArray, y: FloatArray) -> tuple[float, FloatArray]:
         rest = (y - level - u @ (kept * along)) / (1 - 1 / len(y) - (u**2 @ kept))
         errors.append(np.square(rest).mean())
     strength = _RIDGES[int(np.argmin(errors))]
-    coefficients: FloatArray = vt.T @ (s / (s**2 + strength) * along)
+    coefficients: Float64Array = vt.T @ (s / (s**2 + strength) * along)
     return level - float(mean @ coefficients), coefficients
 
 
-def fit_additive(detectors: Sequence[Detector], precision: FloatArray, space: ElasticSpace) -> AdditiveModel:
+def fit_additive(detectors: Sequence[Architecture], precision: Float64Array, space: ElasticSpace) -> AdditiveModel:
     """The model of AP [detectors] of members of a space."""
     base, coefficients = ridge(coded(detectors, space), precision)
     steps = iter(coefficients.tolist())

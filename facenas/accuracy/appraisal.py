@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from facenas.architecture import Detector
+from facenas.architecture import Architecture
+from facenas.arrays import FloatArray
 from facenas.checkpoint import Checkpoint
 from facenas.data.image import read_image
 from facenas.devices.cpu import cores
@@ -22,7 +23,6 @@ from facenas.evaluation.evaluation_set import EvaluationSet
 from facenas.evaluation.wider import evaluate_detections
 from facenas.exporters.onnx_graph import build_onnx, fold
 from facenas.graph import build_graph
-from facenas.pipeline.faces import FloatArray
 from facenas.pipeline.fit import Fitted, LongSide
 from facenas.pipeline.pipeline import Pipeline
 from facenas.pipeline.preprocess import Preprocessing
@@ -43,12 +43,12 @@ class JudgedSlice:
     precision: Mapping[str, Mapping[str, float | None]]
 
 
-def random_members(space: ElasticSpace, count: int, seed: int) -> Iterator[Detector]:
+def random_members(space: ElasticSpace, count: int, seed: int) -> Iterator[Architecture]:
     """`count` members, none twice; fewer are the first of more. Raises InputError where the space has not as many."""
     if count > space.size:
         raise InputError(f"space '{space.name}' has {space.size} networks, not {count}; ask for fewer slices")
     generator = np.random.default_rng(seed)
-    drawn: set[Detector] = set()
+    drawn: set[Architecture] = set()
     while len(drawn) < count:
         member = space.random_member(generator)
         if member not in drawn:

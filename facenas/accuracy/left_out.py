@@ -10,12 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from facenas.architecture import Detector
+from facenas.architecture import Architecture
+from facenas.arrays import BoolArray, Float64Array
 
-FloatArray = NDArray[np.float64]
-Model = Callable[[Detector], float]
+Model = Callable[[Architecture], float]
 EQUAL_COST = 1.05
 _FOLDS = 10
 _DRAWS = 1000
@@ -43,10 +42,10 @@ class LeftOut:
 
 
 def judge_model(
-    fit: Callable[[Sequence[Detector], FloatArray], Model],
-    detectors: Sequence[Detector],
-    precision: FloatArray,
-    flops: FloatArray,
+    fit: Callable[[Sequence[Architecture], Float64Array], Model],
+    detectors: Sequence[Architecture],
+    precision: Float64Array,
+    flops: Float64Array,
 ) -> LeftOut:
     """Of models fitted on nine tenths of the slices, what they say of the others; AP and FLOPs by slice [detectors]."""
     folds = np.random.default_rng(0).permutation(len(detectors)) % _FOLDS
@@ -67,7 +66,7 @@ def judge_model(
     )
 
 
-def kendall_tau(one: FloatArray, other: FloatArray, pairs: NDArray[np.bool_]) -> Tau:
+def kendall_tau(one: Float64Array, other: Float64Array, pairs: BoolArray) -> Tau:
     """Of two orders [n] over the pairs [n, n] that count."""
     signs = np.triu(np.sign(one[:, None] - one) * np.sign(other[:, None] - other) * pairs, 1)
     differ = (signs != 0).astype(float)

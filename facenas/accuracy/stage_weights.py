@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from facenas.architecture import STAGE_COUNT, Detector
+from facenas.architecture import STAGE_COUNT, Architecture
+from facenas.arrays import Float64Array
 from facenas.scoring.ddsar import ScoreSettings, ddsar_score, sar_scores
 
-FloatArray = NDArray[np.float64]
 SAR_SETTINGS = ScoreSettings(alpha=0.0)
 _DIGITS = 6
 
@@ -29,12 +28,12 @@ class StageWeights:
     gain: float
     weights: tuple[float, ...]
 
-    def __call__(self, detector: Detector) -> float:
+    def __call__(self, detector: Architecture) -> float:
         """The AP of a network by its score."""
         return self.intercept + self.gain * ddsar_score(sar_scores(detector.backbone, SAR_SETTINGS), self.weights)
 
 
-def fit_stage_weights(detectors: Sequence[Detector], precision: FloatArray) -> StageWeights:
+def fit_stage_weights(detectors: Sequence[Architecture], precision: Float64Array) -> StageWeights:
     """The weights by AP [detectors]."""
     from scipy.optimize import nnls
 

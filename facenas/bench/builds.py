@@ -19,7 +19,7 @@ from typing import Any, Self
 import numpy as np
 
 from facenas.bench.record import Timing
-from facenas.bench.regression import LEAST_VISITS, is_quiet
+from facenas.bench.regression import MIN_VISITS, is_quiet
 from facenas.errors import InputError
 from facenas.progress import Progress
 
@@ -103,7 +103,7 @@ class Builds:
     ) -> list[dict[str, Timing]]:
         """Timings of each build by workload, all visited in turns, in an order drawn anew each round.
 
-        A workload that is long gets fewer than `visits` (at least `LEAST_VISITS`), so that it stays within about
+        A workload that is long gets fewer than `visits` (at least `MIN_VISITS`), so that it stays within about
         `seconds_each` for each build. One that was hardly ever visited while the machine was quiet gets up to
         `PATIENCE` times as much of both.
         """
@@ -124,9 +124,9 @@ class Builds:
             left = [
                 name
                 for name in left
-                if done < LEAST_VISITS
+                if done < MIN_VISITS
                 or share[name] < 1
-                or (share[name] < PATIENCE and min(_quiet_count(build[name]) for build in taken) < LEAST_VISITS)
+                or (share[name] < PATIENCE and min(_quiet_count(build[name]) for build in taken) < MIN_VISITS)
             ]
             if not left:
                 break

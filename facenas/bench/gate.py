@@ -4,7 +4,7 @@ Noise that survives the comparison's reference comes in bursts of seconds to min
 repeats: up to `LOOKS` times the suspects are visited anew, all their visits are put together, and a workload stays
 under suspicion only while it looks slower on all of them. The verdict is on all visits, and so is the record. So a slow
 minute is outvoted, and a true regression, there each time, becomes the more certain. Where the machine stays busy, or was
-while the baseline was made, there is no verdict (`Outcome.not_judged`), and that is said.
+while the baseline was made, there is no verdict (`BenchResult.not_judged`), and that is said.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from facenas.bench.builds import Builds, tree_of_checkout
 from facenas.bench.record import Record, new_record, require_comparable
-from facenas.bench.regression import LEAST_VISITS, Comparison, compare_records, compare_timings
+from facenas.bench.regression import MIN_VISITS, Comparison, compare_records, compare_timings
 from facenas.progress import Progress
 
 LOOKS = 3
@@ -33,7 +33,7 @@ FULL = Extent(visits=40, seconds_each=15.0)
 
 
 @dataclass(frozen=True)
-class Outcome:
+class BenchResult:
     """A record, and where there was something to compare with, the comparisons and how often suspects were looked at."""
 
     record: Record
@@ -52,7 +52,7 @@ class Outcome:
     def not_judged(self) -> str:
         """Why there is no verdict on some workload, and what to do; empty where there is one on each."""
         undecided = [comparison for comparison in self.comparisons if not comparison.decided]
-        before = [comparison.name for comparison in undecided if comparison.quiet_before < LEAST_VISITS]
+        before = [comparison.name for comparison in undecided if comparison.quiet_before < MIN_VISITS]
         if before:
             words = "the machine was busier when the baseline was made, so there is no verdict on"
             return f"{words}: {', '.join(before)}; make it again"
@@ -70,7 +70,7 @@ def run_bench(
     progress: Progress,
     baseline: Record | None = None,
     checkout: Path | None = None,
-) -> Outcome:
+) -> BenchResult:
     """Measure this build, against a `baseline` record or, in turns, against the build of another `checkout`.
 
     Raises InputError where the baseline does not compare with this machine or extent.
@@ -89,7 +89,7 @@ def run_bench(
         elif other:
             against, before = f"the checkout {checkout}, in turns", other[0]
         else:
-            return Outcome(record)
+            return BenchResult(record)
 
         def compare(name: str) -> Comparison:
             return compare_timings(name, before[name], here[name], in_turns=checkout is not None)
@@ -106,4 +106,4 @@ def run_bench(
                 if other:
                     before[name] += other[0][name]
                 comparisons[name], looks[name] = compare(name), look
-    return Outcome(replace(record, timings=here), against, tuple(comparisons.values()), looks)
+    return BenchResult(replace(record, timings=here), against, tuple(comparisons.values()), looks)

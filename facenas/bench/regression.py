@@ -3,7 +3,7 @@
 Every visit i to a workload gave the least time x_i of a few runs, and the time r_i of a fixed reference workload run right
 before and after. A machine whose other tenants come and go has states: where another thread shares the core, everything
 takes 1.3 to 1.6 times as long, for seconds or minutes, and no ratio to a reference takes that out. So only *quiet* visits
-count, whose r_i is within `QUIET` of the least of both sessions. Where a session has fewer than `LEAST_VISITS` of them, it
+count, whose r_i is within `QUIET` of the least of both sessions. Where a session has fewer than `MIN_VISITS` of them, it
 was in another state than the one it is compared with, and nothing is said of the build: `decided` is False. Only two
 builds that were visited in turns were in the same states, and then compare by all visits.
 
@@ -29,6 +29,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from facenas.arrays import BoolArray, Float64Array
 from facenas.bench.record import Record, Timing, require_comparable
 from facenas.errors import InputError
 
@@ -38,7 +39,7 @@ CERTAIN = 1.03
 QUIET = 1.12  # times the least reference; on a quiet machine most are within 1.05, on a busy one few below 1.15
 SUSPICIOUS_P, SUSPICIOUS_RATIO = 0.05, 1.05
 _Z = 2.326  # of a 98 % interval: both ends at SIGNIFICANCE
-LEAST_VISITS = 10  # five in a half; below, no arrangement of the samples is rare enough to mean anything
+MIN_VISITS = 10  # five in a half; below, no arrangement of the samples is rare enough to mean anything
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Comparison:
     def suspicious(self) -> bool:
         """Whether it may be slower, or cannot be told as the machine was busy: more visits must tell."""
         if not self.decided:
-            return self.quiet_before >= LEAST_VISITS
+            return self.quiet_before >= MIN_VISITS
         return self.p < SUSPICIOUS_P and self.ratio > SUSPICIOUS_RATIO
 
     @property
@@ -83,14 +84,14 @@ class Comparison:
 
 
 def compare_timings(name: str, before: Timing, after: Timing, *, in_turns: bool = False) -> Comparison:
-    """`in_turns`: both were taken in one session. Raises InputError where either has fewer than `LEAST_VISITS` visits."""
+    """`in_turns`: both were taken in one session. Raises InputError where either has fewer than `MIN_VISITS` visits."""
     fewest = min(len(before.samples_ns), len(after.samples_ns))
-    if fewest < LEAST_VISITS:
-        raise InputError(f"'{name}' was visited {fewest} times; a comparison needs {LEAST_VISITS}: measure again")
+    if fewest < MIN_VISITS:
+        raise InputError(f"'{name}' was visited {fewest} times; a comparison needs {MIN_VISITS}: measure again")
     least_reference_ns = min(*before.reference_ns, *after.reference_ns)
     first, second = (_visits(timing) for timing in (before, after))
     quiet = [visits[is_quiet(visits[:, 1], least_reference_ns)] for visits in (first, second)]
-    enough = min(map(len, quiet)) >= LEAST_VISITS
+    enough = min(map(len, quiet)) >= MIN_VISITS
     if enough:
         first, second = quiet
     nearest = min(
@@ -111,17 +112,17 @@ def compare_timings(name: str, before: Timing, after: Timing, *, in_turns: bool 
     )
 
 
-def is_quiet(reference_ns: npt.ArrayLike, least_reference_ns: float) -> npt.NDArray[np.bool_]:
+def is_quiet(reference_ns: npt.ArrayLike, least_reference_ns: float) -> BoolArray:
     """Which visits were made while the machine was about as quiet as when the reference took its least."""
     return np.asarray(reference_ns) <= QUIET * least_reference_ns
 
 
-def _visits(timing: Timing) -> npt.NDArray[np.float64]:
+def _visits(timing: Timing) -> Float64Array:
     """One row a visit: its time, the reference's."""
     return np.array([timing.samples_ns, timing.reference_ns], np.float64).T
 
 
-def _quick_half(visits: npt.NDArray[np.float64], over_reference: bool) -> npt.NDArray[np.float64]:
+def _quick_half(visits: Float64Array, over_reference: bool) -> Float64Array:
     """Logarithms of the shorter half of the visits, by themselves or over the reference, in rising order."""
     values = visits[:, 0] / visits[:, 1] if over_reference else visits[:, 0]
     return np.asarray(np.log(np.sort(values)[: (len(values) + 1) // 2]), np.float64)
@@ -135,7 +136,7 @@ class _Ratio:
     high: float
 
 
-def _ratio_of_medians(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> _Ratio:
+def _ratio_of_medians(first: Float64Array, second: Float64Array) -> _Ratio:
     from scipy.stats import mannwhitneyu
 
     p = float(mannwhitneyu(second, first, alternative="greater").pvalue)

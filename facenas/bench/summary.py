@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from facenas.bench.gate import Outcome
+from facenas.bench.gate import BenchResult
 from facenas.bench.record import Record
 from facenas.bench.regression import SIGNIFICANCE, TOLERATED, Comparison
 from facenas.units import in_ms
@@ -42,7 +42,7 @@ def comparison_rows(comparisons: Sequence[Comparison]) -> list[tuple[str, ...]]:
     ]
 
 
-def verdict(outcome: Outcome) -> str:
+def verdict(outcome: BenchResult) -> str:
     """One line."""
     slower = [each.name for each in outcome.comparisons if each.regression]
     if slower:
@@ -52,7 +52,7 @@ def verdict(outcome: Outcome) -> str:
     return f"nothing is slower beyond noise than {outcome.against}"
 
 
-def markdown(outcome: Outcome) -> str:
+def markdown(outcome: BenchResult) -> str:
     """The whole outcome as Markdown."""
     record = outcome.record
     extent = "quick" if record.quick else "full"

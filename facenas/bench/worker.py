@@ -24,7 +24,7 @@ from facenas.quiet import reference_workload
 
 _SCHEDULED = Path("/proc/thread-self/schedstat")
 VISIT_NS = 100_000_000
-MOST_RUNS = 40
+MAX_RUNS = 40
 _REFERENCE_SHARE = 0.1  # of the visit's own time
 
 
@@ -57,7 +57,7 @@ def _children_ns() -> int:
     return round((used.ru_utime + used.ru_stime) * 1e9)
 
 
-def least_ns(workload: Workload, within_ns: float, most_runs: int = MOST_RUNS) -> int:
+def least_ns(workload: Workload, within_ns: float, most_runs: int = MAX_RUNS) -> int:
     """The least duration of runs for about `within_ns`, at least one."""
     least, spent, runs = 1 << 62, 0, 0
     while runs == 0 or (runs < most_runs and spent + least <= within_ns):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from facenas.bench.gate import BenchResult
     from facenas.bench.record import Record
 
 
@@ -37,16 +38,9 @@ def bench(
     from facenas.bench.folder import benchmarks_folder
     from facenas.bench.gate import run_bench
     from facenas.bench.record import read_record, require_new, write_record
-    from facenas.bench.summary import (
-        COMPARISON_COLUMNS,
-        TIMING_COLUMNS,
-        comparison_rows,
-        markdown,
-        timing_rows,
-        verdict,
-    )
+    from facenas.bench.summary import markdown
     from facenas.cli.bar import progress_bar
-    from facenas.cli.output import note, print_json, print_table
+    from facenas.cli.output import note
     from facenas.errors import InputError
     from facenas.files import write_atomic
 
@@ -66,9 +60,22 @@ def bench(
     write_record(outcome.record, path)
     if summary is not None:
         write_atomic(summary, markdown(outcome))
-    if json:
-        from dataclasses import asdict
+    _tell(outcome, path, json)
+    note(f"record: {path}")
+    if outcome.passed is False:
+        raise typer.Exit(1)
+    if outcome.not_judged:
+        raise InputError(outcome.not_judged)
 
+
+def _tell(outcome: "BenchResult", path: Path, json: bool) -> None:
+    """The timings, and how they compare."""
+    from dataclasses import asdict
+
+    from facenas.bench.summary import COMPARISON_COLUMNS, TIMING_COLUMNS, comparison_rows, timing_rows, verdict
+    from facenas.cli.output import print_json, print_table
+
+    if json:
         comparisons = [
             asdict(each) | {"regression": each.regression, "verdict": each.verdict} for each in outcome.comparisons
         ]
@@ -82,19 +89,14 @@ def bench(
             }
             | outcome.record.to_json()
         )
-    else:
-        print_table("benchmarks", TIMING_COLUMNS, timing_rows(outcome.record))
-        for name, value in outcome.record.figures.items():
-            print(f"{name}: {value:.4g}")
-        if outcome.against:
-            print_table(f"against {outcome.against}", COMPARISON_COLUMNS, comparison_rows(outcome.comparisons))
-            if outcome.passed is not None:
-                print(verdict(outcome))
-    note(f"record: {path}")
-    if outcome.passed is False:
-        raise typer.Exit(1)
-    if outcome.not_judged:
-        raise InputError(outcome.not_judged)
+        return
+    print_table("benchmarks", TIMING_COLUMNS, timing_rows(outcome.record))
+    for name, value in outcome.record.figures.items():
+        print(f"{name}: {value:.4g}")
+    if outcome.against:
+        print_table(f"against {outcome.against}", COMPARISON_COLUMNS, comparison_rows(outcome.comparisons))
+        if outcome.passed is not None:
+            print(verdict(outcome))
 
 
 def compare_detectors(models: Path | None, own: list[Path], data: Path | None, out: Path, json: bool) -> None:

@@ -5,11 +5,14 @@ from typing import Annotated
 
 import typer
 
+from facenas.spaces import DEFAULT_SPACE
+from facenas.units import DEFAULT_INPUT
+
 
 def calibrate(
     device: Annotated[list[str] | None, typer.Option(help="target, repeatable (default: cpu)")] = None,
-    space: Annotated[str, typer.Option(help="search space whose operators are measured")] = "facenas-edge",
-    input: Annotated[str, typer.Option(help="network input, WIDTHxHEIGHT")] = "640x480",
+    space: Annotated[str, typer.Option(help="search space whose operators are measured")] = DEFAULT_SPACE,
+    input: Annotated[str, typer.Option(help="network input, WIDTHxHEIGHT")] = str(DEFAULT_INPUT),
     table: Annotated[
         list[Path] | None,
         typer.Option(help="latency table that stands beside the measurement, repeatable (default: the shipped one)"),

@@ -30,7 +30,7 @@ def export(
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """Export a detector for a runtime."""
-    from facenas.architecture import resolve_detector
+    from facenas.architecture import resolve_architecture
     from facenas.cli.bar import progress_bar
     from facenas.cli.output import print_result
     from facenas.errors import InputError
@@ -40,7 +40,7 @@ def export(
     if (checkpoint is None) == (arch is None):
         raise InputError("export needs either --checkpoint FILE or --arch ARCH")
     settings = ExportSettings(input_size, dynamic, calibration, calibration_count, seed, labelled, dialect)
-    model = resolve_detector(arch or "") if checkpoint is None else checkpoint
+    model = resolve_architecture(arch or "") if checkpoint is None else checkpoint
     with progress_bar() as progress:
         artefact = run_export(model, file_format, precision, settings=settings, out=out, progress=progress)
     print_result(artefact, json)

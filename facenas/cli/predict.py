@@ -6,13 +6,14 @@ from typing import Annotated
 import typer
 
 from facenas.cli.calibration_option import CalibrateOption, calibration_asked
+from facenas.units import DEFAULT_INPUT
 
 
 def predict(
     arch: Annotated[str, typer.Argument(help="block string, file holding one, or published name")],
     device: Annotated[str, typer.Option(help="target, for example cpu")],
     table: Annotated[Path | None, typer.Option(help="latency table (default: the shipped one)")] = None,
-    input: Annotated[str, typer.Option(help="network input, WIDTHxHEIGHT")] = "640x480",
+    input: Annotated[str, typer.Option(help="network input, WIDTHxHEIGHT")] = str(DEFAULT_INPUT),
     calibrate: CalibrateOption = None,
     landmarks: Annotated[bool, typer.Option("--landmarks", help="with the outputs for five landmarks")] = False,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,

@@ -5,6 +5,9 @@ from typing import Annotated
 
 import typer
 
+from facenas.spaces import DEFAULT_SPACE
+from facenas.units import DEFAULT_INPUT
+
 
 def profile(
     device: Annotated[str, typer.Option(help="target to measure, for example cpu")],
@@ -12,10 +15,13 @@ def profile(
         str | None, typer.Option(help="where it is: user@host, ssh://user@host:port, adb, adb:SERIAL (default: here)")
     ] = None,
     python: Annotated[str | None, typer.Option(help="Python of the host (default: python3)")] = None,
-    space: Annotated[str, typer.Option(help="search space whose operators the table shall hold")] = "facenas-edge",
-    input: Annotated[str, typer.Option(help="network input, WIDTHxHEIGHT")] = "640x480",
+    space: Annotated[str, typer.Option(help="search space whose operators the table shall hold")] = DEFAULT_SPACE,
+    input: Annotated[str, typer.Option(help="network input, WIDTHxHEIGHT")] = str(DEFAULT_INPUT),
     also: Annotated[
         list[str] | None, typer.Option(help="further architecture whose operators the table shall hold; repeatable")
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(help="how long to measure, beyond a least number of rounds (default: 150)", min=0)
     ] = None,
     out: Annotated[Path | None, typer.Option(help="table file (default: latency_tables/DEVICE.json)")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="continue a profile that was stopped")] = False,
@@ -35,7 +41,7 @@ def profile(
     from facenas.steps.profile import ProfileSettings
     from facenas.steps.profile import profile as run_profile
 
-    settings = ProfileSettings(host, python, also or (), resume=resume, even_if_busy=even_if_busy)
+    settings = ProfileSettings(host, python, also or (), seconds=seconds, resume=resume, even_if_busy=even_if_busy)
     with progress_bar() as progress:
         result = run_profile(device, space=space, input_size=input, out=out, settings=settings, progress=progress)
     print_result(result, json)

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from facenas.units import DEFAULT_INPUT
+
 report = typer.Typer(help="Write a page about what was measured.", no_args_is_help=True, rich_markup_mode=None)
 
 
@@ -16,9 +18,9 @@ def _report() -> None:
 @report.command("table")
 def report_table(
     table: Annotated[str, typer.Argument(help="device whose table is drawn, for example cpu, or a table file (.json)")],
-    input_size: Annotated[
-        str, typer.Option("--input", help="network input of a device's table, WIDTHxHEIGHT")
-    ] = "640x480",
+    input_size: Annotated[str, typer.Option("--input", help="network input of a device's table, WIDTHxHEIGHT")] = str(
+        DEFAULT_INPUT
+    ),
     out: Annotated[Path | None, typer.Option(help="page to write (default: latency-table-DEVICE.html)")] = None,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:

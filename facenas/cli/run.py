@@ -6,6 +6,9 @@ from typing import Annotated
 import typer
 
 from facenas.cli.calibration_option import CalibrateOption, calibration_asked
+from facenas.scoring.ddsar import DEFAULT_ALPHA
+from facenas.spaces import DEFAULT_SPACE
+from facenas.units import DEFAULT_INPUT
 
 
 def run(
@@ -14,9 +17,9 @@ def run(
     data: Annotated[Path | None, typer.Option(help="labelled photos (default: a synthetic set)")] = None,
     val: Annotated[Path | None, typer.Option(help="labelled photos to verify on (default: a part of --data)")] = None,
     epochs: Annotated[int | None, typer.Option(help="training length (default: 90 synthetic, 12 on photos)")] = None,
-    space: Annotated[str, typer.Option(help="search space")] = "facenas-edge",
-    input_size: Annotated[str, typer.Option("--input", help="input size, WIDTHxHEIGHT")] = "640x480",
-    alpha: Annotated[float, typer.Option(help="weight of the kernel sizes in the score")] = 0.25,
+    space: Annotated[str, typer.Option(help="search space")] = DEFAULT_SPACE,
+    input_size: Annotated[str, typer.Option("--input", help="input size, WIDTHxHEIGHT")] = str(DEFAULT_INPUT),
+    alpha: Annotated[float, typer.Option(help="weight of the kernel sizes in the score")] = DEFAULT_ALPHA,
     table: Annotated[Path | None, typer.Option(help="latency table (default: the shipped one)")] = None,
     calibrate: CalibrateOption = None,
     seed: Annotated[int, typer.Option(help="seed of the training")] = 0,

@@ -6,6 +6,9 @@ from typing import Annotated
 import typer
 
 from facenas.cli.calibration_option import CalibrateOption, calibration_asked
+from facenas.scoring.ddsar import DEFAULT_ALPHA
+from facenas.spaces import DEFAULT_SPACE
+from facenas.units import DEFAULT_INPUT
 
 
 def search(
@@ -29,12 +32,12 @@ def search(
     ] = None,
     space: Annotated[
         str, typer.Option(help="facenas-edge, facenas-elastic, damofd-0.5g, damofd-2.5g, or a space file (.json)")
-    ] = "facenas-edge",
+    ] = DEFAULT_SPACE,
     kernels: Annotated[
         str | None, typer.Option(help="only kernels of these sizes, for example 3,5: those that the devices run well")
     ] = None,
-    input_size: Annotated[str, typer.Option("--input", help="input size, WIDTHxHEIGHT")] = "640x480",
-    alpha: Annotated[float, typer.Option(help="weight of the kernel sizes in the score")] = 0.25,
+    input_size: Annotated[str, typer.Option("--input", help="input size, WIDTHxHEIGHT")] = str(DEFAULT_INPUT),
+    alpha: Annotated[float, typer.Option(help="weight of the kernel sizes in the score")] = DEFAULT_ALPHA,
     stage_weights: Annotated[
         str, typer.Option(help="paper, or from:DIR: the face sizes of the labelled photos in DIR")
     ] = "paper",
@@ -44,7 +47,9 @@ def search(
     resume: Annotated[
         bool, typer.Option("--resume", help="go on with the evolution that was stopped in --out")
     ] = False,
-    top: Annotated[int, typer.Option(help="how many of the best to list; they differ in more than kernel sizes")] = 5,
+    top: Annotated[
+        int, typer.Option(help="how many of the best to list; they differ in more than kernel sizes, neck and head")
+    ] = 5,
     table: Annotated[
         list[Path] | None,
         typer.Option(help="latency table, repeatable (default: the one in ./latency_tables, else the shipped one)"),
@@ -70,9 +75,9 @@ def search(
     from facenas.cli.results import print_ranges, print_search
     from facenas.files import write_json
     from facenas.scoring.ddsar import ScoreSettings
-    from facenas.scoring.zero_cost import Measure
+    from facenas.scoring.zero_cost import ZeroCostProxy
     from facenas.searching.budgets import parse_budgets
-    from facenas.searching.objective import Ranking
+    from facenas.searching.objective import Objective
     from facenas.steps.search import Algorithm, SearchSettings
     from facenas.steps.search import search as run_search
     from facenas.units import parse_size
@@ -82,12 +87,12 @@ def search(
     budgets = parse_budgets(latency or [], devices, flops, params, memory, layers, released_flops)
     settings = SearchSettings(
         ScoreSettings(alpha, stage_weights=options.parse_stage_weights(stage_weights, size)),
-        options.parse_choice(Ranking, rank_by, "--rank-by"),
+        options.parse_choice(Objective, rank_by, "--rank-by"),
         top,
         None if kernels is None else options.parse_kernels(kernels),
         options.parse_choice(Algorithm, algorithm, "--algorithm"),
         confirm=confirm,
-        rerank=None if rerank is None else options.parse_choice(Measure, rerank, "--rerank"),
+        rerank=None if rerank is None else options.parse_choice(ZeroCostProxy, rerank, "--rerank"),
         seed=seed,
         calibrate=calibration_asked(calibrate),
         state_folder=out,

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from facenas.units import DEFAULT_INPUT
+
 if TYPE_CHECKING:
-    from facenas.architecture import Detector
+    from facenas.architecture import Architecture
     from facenas.spaces.elastic_space import ElasticSpace
 
 
@@ -19,7 +21,7 @@ def train(
     val: Annotated[Path | None, typer.Option(help="labelled photos to validate on (default: a part of --data)")] = None,
     epochs: Annotated[int, typer.Option(help="how often every photo is shown, each time as another crop")] = 12,
     out: Annotated[Path, typer.Option(help="folder for checkpoints and the curve")] = Path("runs/train"),
-    input_size: Annotated[str, typer.Option("--input", help="input size that it is meant for")] = "640x480",
+    input_size: Annotated[str, typer.Option("--input", help="input size that it is meant for")] = str(DEFAULT_INPUT),
     crop: Annotated[int, typer.Option(help="side of the training crops in pixels, a multiple of 32")] = 256,
     batch: Annotated[int, typer.Option(help="crops in an optimiser step, of all processes together")] = 16,
     optimizer: Annotated[str, typer.Option(help="adamw or sgd")] = "adamw",
@@ -85,16 +87,16 @@ def train(
         print_result(result, json)
 
 
-def _subject(arch: str | None, space: str | None, *, landmarks: bool) -> "Detector | ElasticSpace":
+def _subject(arch: str | None, space: str | None, *, landmarks: bool) -> "Architecture | ElasticSpace":
     """What is to be trained. Raises InputError where not exactly one of both is given, or a supernet with landmarks."""
     from dataclasses import replace
 
-    from facenas.architecture import resolve_detector
+    from facenas.architecture import resolve_architecture
     from facenas.errors import InputError
     from facenas.spaces.elastic_space import elastic_space
 
     if arch is not None and space is None:
-        return replace(resolve_detector(arch), landmarks=landmarks)
+        return replace(resolve_architecture(arch), landmarks=landmarks)
     if space is None or arch is not None:
         given = "neither" if arch is None else f"'{arch}' and '{space}'"
         raise InputError(f"train takes --arch or --space, one of them, not {given}")

@@ -34,14 +34,14 @@ def verify(
     from facenas.cli.bar import progress_bar
     from facenas.cli.output import print_result
     from facenas.errors import InputError
-    from facenas.evaluation.gates import Limits
+    from facenas.evaluation.gates import Tolerances
     from facenas.files import write_json
     from facenas.steps.verify import VerifySettings
     from facenas.steps.verify import verify as run_verify
 
     if require not in (None, "measured"):
         raise InputError(f"--require '{require}' is unknown; there is: measured")
-    settings = VerifySettings(Limits(ap_drop=ap_drop), calibration_asked(calibrate))
+    settings = VerifySettings(Tolerances(ap_drop=ap_drop), calibration_asked(calibrate))
     with progress_bar() as progress:
         verification = run_verify(
             artefact, reference, data, device=device, latency=latency, table=table, settings=settings, progress=progress

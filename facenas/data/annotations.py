@@ -6,34 +6,25 @@ is normal (faces are cut by the border) and is clipped.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from facenas.arrays import IntArray
 from facenas.data.image import photo_size
+from facenas.data.labels import Labels
 from facenas.errors import InputError
-
-LANDMARKS = 5
-"""Left eye, right eye, nose, left and right mouth corner; left and right as seen in the image."""
 
 
 @dataclass(frozen=True, eq=False)
 class LabelledPhoto:
-    """One photo and its faces.
-
-    boxes: float32 [n, 4], x1 y1 x2 y2 in pixels of the photo as shown (EXIF orientation applied).
-    landmarks: float32 [n, 5, 3], x, y in pixels and 1 where the point is known, 0 where not (x and y are then 0).
-    ignore: bool [n], true for a region that is neither face nor background (left out of losses and figures).
-    """
+    """One photo and its faces."""
 
     path: Path
     width_px: int
     height_px: int
-    boxes: NDArray[np.float32]
-    landmarks: NDArray[np.float32]
-    ignore: NDArray[np.bool_]
+    labels: Labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,27 +38,25 @@ class Dataset:
     @property
     def faces(self) -> int:
         """The number of faces that are not ignored."""
-        return sum(int(np.count_nonzero(~photo.ignore)) for photo in self.photos)
+        return sum(len(photo.labels.face_boxes) for photo in self.photos)
 
 
 @dataclass(frozen=True, eq=False)
 class RawLabels:
-    """What a label file says, unchecked. Row i of the arrays is one box; `photo[i]` is the index of its photo.
+    """What a label file says, unchecked. `photo[i]` is the index of the photo of face i.
 
     names: the photos as the file names them; name_lines: line of each name; sizes: (width, height) in pixels of each,
     or None where the format does not state it.
-    photo, lines: int64 [n]; boxes: float32 [n, 4] x1 y1 x2 y2; landmarks: float32 [n, 5, 3]; ignore: bool [n].
+    photo, lines: int64 [n].
     """
 
     source: Path
     names: tuple[str, ...]
     name_lines: tuple[int, ...]
     sizes: tuple[tuple[int, int], ...] | None
-    photo: NDArray[np.int64]
-    lines: NDArray[np.int64]
-    boxes: NDArray[np.float32]
-    landmarks: NDArray[np.float32]
-    ignore: NDArray[np.bool_]
+    photo: IntArray
+    lines: IntArray
+    labels: Labels
 
 
 def check_labels(raw: RawLabels, images: Path | None, name: str) -> Dataset:
@@ -81,7 +70,7 @@ def check_labels(raw: RawLabels, images: Path | None, name: str) -> Dataset:
     usable = np.array([not isinstance(size, str) for size in found], dtype=bool)
     sizes = np.array([(0, 0) if isinstance(size, str) else size for size in found], dtype=np.float32).reshape(-1, 2)
 
-    low, high = raw.boxes[:, :2], raw.boxes[:, 2:]
+    low, high = raw.labels.boxes[:, :2], raw.labels.boxes[:, 2:]
     limit = sizes[raw.photo]  # [n, 2] width and height of the box's photo
     empty = np.any(high <= low, axis=1)
     outside = np.any((high <= 0) | (low >= limit), axis=1) & ~empty
@@ -90,23 +79,21 @@ def check_labels(raw: RawLabels, images: Path | None, name: str) -> Dataset:
     for row in np.flatnonzero(usable[raw.photo] & (empty | outside)):
         width, height = limit[row].astype(int)
         fault = "without area" if empty[row] else f"wholly outside its {width}x{height} photo"
-        box = " ".join(f"{value:g}" for value in raw.boxes[row])
+        box = " ".join(f"{value:g}" for value in raw.labels.boxes[row])
         line = int(raw.lines[row])
         problems.append((line, f"{raw.source}:{line}: face {fault} ({box}); correct or delete the line"))
 
+    labels = replace(raw.labels, boxes=clipped)
     ends = np.searchsorted(raw.photo, np.arange(len(raw.names) + 1))
     photos = []
     for index in np.flatnonzero(usable):
         rows = slice(int(ends[index]), int(ends[index + 1]))
-        kept = keep[rows]
         photos.append(
             LabelledPhoto(
                 path=Path(raw.names[index]) if images is None else images / raw.names[index],
                 width_px=int(sizes[index, 0]),
                 height_px=int(sizes[index, 1]),
-                boxes=clipped[rows][kept],
-                landmarks=raw.landmarks[rows][kept],
-                ignore=raw.ignore[rows][kept],
+                labels=labels.take(rows).take(keep[rows]),
             )
         )
     return Dataset(name, tuple(photos), tuple(text for _, text in sorted(problems)))

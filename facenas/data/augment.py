@@ -10,9 +10,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from facenas.arrays import FloatArray
 from facenas.data.image import Photo, decode_image, encode_jpeg, scale_image
+from facenas.data.labels import Labels
 
 CROP_SCALES = (0.3, 0.45, 0.6, 0.8, 1.0, 1.2, 1.5, 2.0)
 """Default sides of the crop as multiples of the photo's short side."""
@@ -25,23 +26,15 @@ _YIQ_TO_RGB = np.linalg.inv(_RGB_TO_YIQ)
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One training picture.
-
-    image: uint8 RGB [size, size, 3]; boxes: float32 [n, 4] x1 y1 x2 y2 in its pixels; landmarks: float32 [n, 5, 3],
-    x, y, known; ignore: bool [n].
-    """
+    """One training picture, uint8 RGB [size, size, 3], and the labels in its pixels."""
 
     image: Photo
-    boxes: NDArray[np.float32]
-    landmarks: NDArray[np.float32]
-    ignore: NDArray[np.bool_]
+    labels: Labels
 
 
 def augment(
     image: Photo,
-    boxes: NDArray[np.float32],
-    landmarks: NDArray[np.float32],
-    ignore: NDArray[np.bool_],
+    labels: Labels,
     size_px: int,
     rng: np.random.Generator,
     crop_scales: tuple[float, ...] = CROP_SCALES,
@@ -53,26 +46,28 @@ def augment(
     smaller than `min_face_px` (geometric mean of its sides in the sample), becomes an ignore box.
     """
     side_px = max(2, round(float(rng.choice(crop_scales)) * min(image.shape[:2])))
-    left, top = _choose_corner(image.shape[1], image.shape[0], side_px, boxes[~ignore], rng)
+    left, top = _choose_corner(image.shape[1], image.shape[0], side_px, labels.face_boxes, rng)
     crop = _cut(image, left, top, side_px, size_px)
     visible = _damage(_distort_colours(crop.visible, rng), rng)
     picture = _place(visible, crop.column, crop.row, size_px)
-    sample = _follow(picture, crop, boxes, landmarks, ignore, min_face_px)
+    sample = Sample(picture, _follow(labels, crop, size_px, min_face_px))
     return flip(sample) if rng.random() < 0.5 else sample
 
 
 def flip(sample: Sample) -> Sample:
     """The mirror image, left to right; left and right landmarks change places."""
     width_px = sample.image.shape[1]
-    boxes = sample.boxes.copy()
-    boxes[:, [0, 2]] = width_px - sample.boxes[:, [2, 0]]
-    landmarks = sample.landmarks[:, _FLIPPED_LANDMARKS, :].copy()
+    labels = sample.labels
+    boxes = labels.boxes.copy()
+    boxes[:, [0, 2]] = width_px - labels.boxes[:, [2, 0]]
+    landmarks = labels.landmarks[:, _FLIPPED_LANDMARKS, :].copy()
     landmarks[:, :, 0] = np.where(landmarks[:, :, 2] > 0, width_px - landmarks[:, :, 0], 0)
-    return Sample(cv2.flip(sample.image, 1).astype(np.uint8, copy=False), boxes, landmarks, sample.ignore)
+    mirrored = cv2.flip(sample.image, 1).astype(np.uint8, copy=False)
+    return Sample(mirrored, Labels(boxes, landmarks, labels.ignore))
 
 
 def _choose_corner(
-    width_px: int, height_px: int, side_px: int, faces: NDArray[np.float32], rng: np.random.Generator
+    width_px: int, height_px: int, side_px: int, faces: FloatArray, rng: np.random.Generator
 ) -> tuple[int, int]:
     """Left and top of the crop: at random, the first of several draws that holds the centre of a face.
 
@@ -99,8 +94,8 @@ class _Crop:
     visible: Photo
     column: int
     row: int
-    scale: NDArray[np.float32]
-    shift: NDArray[np.float32]
+    scale: FloatArray
+    shift: FloatArray
 
 
 def _cut(image: Photo, left: int, top: int, side_px: int, size_px: int) -> _Crop:
@@ -126,29 +121,21 @@ def _place(visible: Photo, column: int, row: int, size_px: int) -> Photo:
     return picture
 
 
-def _follow(
-    picture: Photo,
-    crop: _Crop,
-    boxes: NDArray[np.float32],
-    landmarks: NDArray[np.float32],
-    ignore: NDArray[np.bool_],
-    min_face_px: float,
-) -> Sample:
+def _follow(labels: Labels, crop: _Crop, size_px: int, min_face_px: float) -> Labels:
     """The labels after the crop: moved, clipped, and demoted to ignore where too little of the face is left."""
-    size_px = picture.shape[0]
-    moved = boxes.reshape(-1, 2, 2) * crop.scale + crop.shift  # [n, 2 corners, xy]
+    moved = labels.boxes.reshape(-1, 2, 2) * crop.scale + crop.shift  # [n, 2 corners, xy]
     centre = moved.mean(axis=1)
     clipped = np.clip(moved, 0, size_px)
     sides = clipped[:, 1] - clipped[:, 0]
     visible = (sides >= 1).all(axis=1)
     inside = ((centre >= 0) & (centre < size_px)).all(axis=1)
     too_small = np.sqrt(np.maximum(sides, 0).prod(axis=1)) < min_face_px
-    points = landmarks.copy()
+    points = labels.landmarks.copy()
     points[:, :, :2] = points[:, :, :2] * crop.scale + crop.shift
     known = (points[:, :, 2] > 0) & ((points[:, :, :2] >= 0) & (points[:, :, :2] < size_px)).all(axis=2)
     points[:, :, 2] = known
     points[~known] = 0
-    return Sample(picture, clipped.reshape(-1, 4)[visible], points[visible], (ignore | ~inside | too_small)[visible])
+    return Labels(clipped.reshape(-1, 4), points, labels.ignore | ~inside | too_small).take(visible)
 
 
 def _distort_colours(image: Photo, rng: np.random.Generator) -> Photo:

@@ -8,16 +8,17 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from facenas.arrays import FloatArray
 from facenas.data.annotations import LabelledPhoto
 from facenas.data.augment import Sample
 from facenas.data.image import Photo, scale_image
+from facenas.data.labels import LANDMARKS, Labels, join_labels
 
 PASTED_PX = (6.0, 28.0)
 """Least and greatest side (geometric mean) of a pasted face in the sample, drawn log-uniformly."""
 
-_LEAST_DONOR_PX = 24  # smaller faces hold too little to be shrunk
+_MIN_DONOR_PX = 24  # smaller faces hold too little to be shrunk
 _CONTEXT = 0.3  # of the face's sides around it: hair and neck belong to what is seen
 _TRIES = 10
 
@@ -27,29 +28,28 @@ def mosaic(samples: Sequence[Sample]) -> Sample:
     side = samples[0].image.shape[0]
     images = [sample.image for sample in samples]
     image = np.concatenate([np.concatenate(images[:2], axis=1), np.concatenate(images[2:], axis=1)])
-    boxes, landmarks = [], []
+    parts = []
     for index, sample in enumerate(samples):
         shift = np.array([index % 2 * side, index // 2 * side], np.float32)
-        boxes.append(sample.boxes + np.tile(shift, 2))
-        moved = sample.landmarks.copy()
+        moved = sample.labels.landmarks.copy()
         moved[:, :, :2] += shift * (moved[:, :, 2:] > 0)
-        landmarks.append(moved)
-    ignore = np.concatenate([sample.ignore for sample in samples])
-    return Sample(image, np.concatenate(boxes), np.concatenate(landmarks), ignore)
+        parts.append(Labels(sample.labels.boxes + np.tile(shift, 2), moved, sample.labels.ignore))
+    return Sample(image, join_labels(parts))
 
 
 def paste_faces(sample: Sample, image: Photo, photo: LabelledPhoto, count: int, rng: np.random.Generator) -> Sample:
     """The sample with up to `count` faces of a photo (its pixels: `image`) shrunk and pasted in."""
-    sides = np.sqrt(np.prod(photo.boxes[:, 2:] - photo.boxes[:, :2], axis=1))
-    donors = np.flatnonzero(~photo.ignore & (sides >= _LEAST_DONOR_PX))
+    given = photo.labels
+    sides = np.sqrt(np.prod(given.boxes[:, 2:] - given.boxes[:, :2], axis=1))
+    donors = np.flatnonzero(~given.ignore & (sides >= _MIN_DONOR_PX))
     if not len(donors):
         return sample
     picture, size_px = sample.image.copy(), sample.image.shape[0]
-    boxes, landmarks = list(sample.boxes), list(sample.landmarks)
+    boxes, landmarks = list(sample.labels.boxes), list(sample.labels.landmarks)
     for _ in range(int(rng.integers(1, count + 1))):
         donor = int(rng.choice(donors))
         shrunk = min(1.0, float(np.exp(rng.uniform(*np.log(PASTED_PX)))) / float(sides[donor]))
-        patch, corner, scale = _cut_face(image, photo.boxes[donor], shrunk)
+        patch, corner, scale = _cut_face(image, given.boxes[donor], shrunk)
         height, width = patch.shape[:2]
         if max(height, width) >= size_px // 2:
             continue
@@ -57,23 +57,17 @@ def paste_faces(sample: Sample, image: Photo, photo: LabelledPhoto, count: int, 
             place = rng.integers(0, (size_px - width, size_px - height)).astype(np.float32)
             if not _overlaps(np.concatenate([place, place + np.array(patch.shape[1::-1])]), np.reshape(boxes, (-1, 4))):
                 _blend(picture, patch, int(place[0]), int(place[1]))
-                boxes.append(((np.reshape(photo.boxes[donor], (2, 2)) - corner) * scale + place).ravel())
-                points = photo.landmarks[donor].copy()
+                boxes.append(((np.reshape(given.boxes[donor], (2, 2)) - corner) * scale + place).ravel())
+                points = given.landmarks[donor].copy()
                 points[:, :2] = ((points[:, :2] - corner) * scale + place) * (points[:, 2:] > 0)
                 landmarks.append(points)
                 break
-    ignore = np.append(sample.ignore, np.zeros(len(boxes) - len(sample.boxes), bool))
-    return Sample(
-        picture,
-        np.reshape(np.array(boxes, np.float32), (-1, 4)),
-        np.reshape(np.array(landmarks, np.float32), (-1, 5, 3)),
-        ignore,
-    )
+    ignore = np.append(sample.labels.ignore, np.zeros(len(boxes) - len(sample.labels), bool))
+    points = np.reshape(np.array(landmarks, np.float32), (-1, LANDMARKS, 3))
+    return Sample(picture, Labels(np.reshape(np.array(boxes, np.float32), (-1, 4)), points, ignore))
 
 
-def _cut_face(
-    image: Photo, box: NDArray[np.float32], scale: float
-) -> tuple[Photo, NDArray[np.float32], NDArray[np.float32]]:
+def _cut_face(image: Photo, box: FloatArray, scale: float) -> tuple[Photo, FloatArray, FloatArray]:
     """The face with its surroundings, scaled, the corner in the photo that it was cut at, and the scale after rounding."""
     margin = _CONTEXT * (box[2:] - box[:2])
     low = np.floor(np.maximum(box[:2] - margin, 0)).astype(int)
@@ -83,7 +77,7 @@ def _cut_face(
     return patch, low.astype(np.float32), (size / (high - low)).astype(np.float32)
 
 
-def _overlaps(patch: NDArray[np.float32], boxes: NDArray[np.float32]) -> bool:
+def _overlaps(patch: FloatArray, boxes: FloatArray) -> bool:
     low, high = np.maximum(patch[:2], boxes[:, :2]), np.minimum(patch[2:], boxes[:, 2:])
     return bool(((high - low) > 0).all(axis=1).any())
 

@@ -7,8 +7,8 @@ The size of a face is sqrt(area) in pixels after its photo is scaled to a long s
 from collections.abc import Iterable
 
 import numpy as np
-from numpy.typing import NDArray
 
+from facenas.arrays import Float64Array, FloatArray, IntArray
 from facenas.data.annotations import LabelledPhoto
 from facenas.errors import InputError
 
@@ -17,12 +17,10 @@ OCTAVE_EDGES_PX = (0.0, 6.0, 12.0, 24.0, 48.0, float("inf"))
 OCTAVE_NAMES = ("0-6 px", "6-12 px", "12-24 px", "24-48 px", "48 px and more")
 
 
-def face_sizes_px(
-    boxes: NDArray[np.float32], width_px: int, height_px: int, long_side_px: int = LONG_SIDE_PX
-) -> NDArray[np.float64]:
+def face_sizes_px(boxes: FloatArray, width_px: int, height_px: int, long_side_px: int = LONG_SIDE_PX) -> Float64Array:
     """sqrt(area) of boxes [n, 4] (x1 y1 x2 y2) of a photo, in pixels after scaling its long side; float64 [n]."""
     sides = np.maximum(boxes[:, 2:].astype(np.float64) - boxes[:, :2], 0)
-    sizes: NDArray[np.float64] = np.sqrt(sides.prod(axis=1)) * (long_side_px / max(width_px, height_px))
+    sizes: Float64Array = np.sqrt(sides.prod(axis=1)) * (long_side_px / max(width_px, height_px))
     return sizes
 
 
@@ -31,16 +29,14 @@ def face_size_distribution(photos: Iterable[LabelledPhoto], long_side_px: int = 
 
     Raises InputError where there is no face.
     """
-    sizes = [
-        face_sizes_px(photo.boxes[~photo.ignore], photo.width_px, photo.height_px, long_side_px) for photo in photos
-    ]
+    sizes = [face_sizes_px(photo.labels.face_boxes, photo.width_px, photo.height_px, long_side_px) for photo in photos]
     counts = octave_counts(np.concatenate([*sizes, np.zeros(0)]))
     if not counts.sum():
         raise InputError("no face to take a size distribution of; give labelled photos with faces")
     return tuple((counts / counts.sum()).tolist())
 
 
-def octave_counts(sizes_px: NDArray[np.float64]) -> NDArray[np.int64]:
+def octave_counts(sizes_px: Float64Array) -> IntArray:
     """How many faces of sizes [n] are in each of the five octave bins."""
-    counts: NDArray[np.int64] = np.histogram(sizes_px, bins=np.array(OCTAVE_EDGES_PX))[0]
+    counts: IntArray = np.histogram(sizes_px, bins=np.array(OCTAVE_EDGES_PX))[0]
     return counts

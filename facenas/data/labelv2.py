@@ -8,9 +8,10 @@ A header without face lines is a photo without faces.
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from facenas.arrays import FloatArray
 from facenas.data.annotations import Dataset, RawLabels, check_labels
+from facenas.data.labels import Labels
 from facenas.errors import InputError
 
 _ROW_LENGTHS = (4, 19, 20)
@@ -53,9 +54,7 @@ def parse_labelv2(labels: Path) -> RawLabels:
         sizes=tuple(sizes),
         photo=np.array(photo, dtype=np.int64),
         lines=np.array(lines, dtype=np.int64),
-        boxes=table[:, :4],
-        landmarks=_known_landmarks(table[:, 4:19].reshape(-1, 5, 3)),
-        ignore=table[:, 19] == 1,
+        labels=Labels(table[:, :4], _known_landmarks(table[:, 4:19].reshape(-1, 5, 3)), table[:, 19] == 1),
     )
 
 
@@ -76,7 +75,7 @@ def _parse_header(line: str, labels: Path, number: int) -> tuple[str, int, int]:
     raise InputError(f"{labels}:{number}: '{line.strip()[:80]}' is no header; write '# file width height' in pixels")
 
 
-def _parse_faces(faces: list[str], lines: list[int], labels: Path) -> NDArray[np.float32]:
+def _parse_faces(faces: list[str], lines: list[int], labels: Path) -> FloatArray:
     """The face lines as float32 [n, 20], filled up where they have fewer numbers."""
     if not faces:
         return np.zeros((0, 20), dtype=np.float32)
@@ -93,7 +92,7 @@ def _parse_faces(faces: list[str], lines: list[int], labels: Path) -> NDArray[np
     return _fill(table)
 
 
-def _parse_face(line: str, labels: Path, number: int) -> NDArray[np.float32]:
+def _parse_face(line: str, labels: Path, number: int) -> FloatArray:
     """The numbers of one face line, filled up to 20."""
     try:
         row = np.array(line.split(), dtype=np.float32)
@@ -101,11 +100,11 @@ def _parse_face(line: str, labels: Path, number: int) -> NDArray[np.float32]:
         raise _not_a_face(line, labels, number) from None
     if row.size not in _ROW_LENGTHS:
         raise _not_a_face(line, labels, number)
-    filled: NDArray[np.float32] = _fill(row[None])[0]
+    filled: FloatArray = _fill(row[None])[0]
     return filled
 
 
-def _fill(table: NDArray[np.float32]) -> NDArray[np.float32]:
+def _fill(table: FloatArray) -> FloatArray:
     """Rows of 4, 19 or 20 numbers as 20: landmarks unknown, not ignored."""
     filled = np.full((len(table), 20), -1, dtype=np.float32)
     filled[:, 19] = 0
@@ -120,7 +119,7 @@ def _not_a_face(line: str, labels: Path, number: int) -> InputError:
     )
 
 
-def _known_landmarks(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
+def _known_landmarks(landmarks: FloatArray) -> FloatArray:
     """From x, y, flag as written to x, y, known (0 or 1) with zeros for unknown points."""
     unknown = (landmarks[:, :, 2] < 0) | (landmarks[:, :, :2] == -1).all(axis=2)
     known = landmarks.copy()

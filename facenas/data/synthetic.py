@@ -22,7 +22,7 @@ from facenas.files import write_atomic
 from facenas.progress import SILENT, Progress
 
 MIN_FACE_PX, MAX_FACE_PX = 8.0, 200.0
-_MOST_FACES = 12
+_MAX_FACES = 12
 _WITHOUT_FACES = 0.08  # share of photos that show none
 _LETTERS = "ABCDEFGHKLMNOPRSTUVXYZaeioknrst0123456789!?&"
 
@@ -61,7 +61,7 @@ def draw_photo(width_px: int, height_px: int, rng: np.random.Generator) -> tuple
     picture = _background(width_px, height_px, rng)
     faces: list[Face] = []
     if rng.random() >= _WITHOUT_FACES:
-        for _ in range(int(rng.integers(1, _MOST_FACES + 1))):
+        for _ in range(int(rng.integers(1, _MAX_FACES + 1))):
             face = _free_place(width_px, height_px, faces, rng)
             if face is not None:
                 faces.append(face)

@@ -18,7 +18,7 @@ Colour = tuple[int, int, int]
 _SKINS = ((255, 224, 196), (241, 194, 160), (224, 172, 125), (198, 134, 90), (141, 85, 55), (96, 60, 42), (70, 45, 35))
 _HAIRS = ((25, 20, 18), (60, 40, 25), (110, 70, 40), (180, 140, 80), (120, 120, 120), (215, 210, 200), (120, 45, 25))
 _PATCH = 3.0  # side of the patch in heights of the head: hair and shoulders fit in
-_LEAST_HEAD_PX = 48.0  # smaller heads are drawn at this height and shrunk, so that features blend as in a photo
+_MIN_HEAD_PX = 48.0  # smaller heads are drawn at this height and shrunk, so that features blend as in a photo
 _FRACTION_BITS = 4  # OpenCV draws at 1/16 of a pixel
 
 _EYE_U, _EYE_V = 0.40, -0.10
@@ -104,7 +104,7 @@ class _Pen:
 
     def __init__(self, face: Face) -> None:
         self.face = face
-        self.head_px = max(_LEAST_HEAD_PX, face.height_px)
+        self.head_px = max(_MIN_HEAD_PX, face.height_px)
         self.half_height = self.head_px / 2
         self.half_width = self.half_height * face.width_px / face.height_px
         side_px = math.ceil(self.head_px * _PATCH)

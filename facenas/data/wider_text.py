@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from facenas.data.annotations import LANDMARKS, Dataset, RawLabels, check_labels
+from facenas.data.annotations import Dataset, RawLabels, check_labels
+from facenas.data.labels import LANDMARKS, Labels
 from facenas.data.labelv2 import read_lines
 from facenas.errors import InputError
 
@@ -51,6 +52,8 @@ def parse_wider_text(labels: Path) -> RawLabels:
             at += 1
     values = np.array(rows, dtype=np.int64).reshape(-1, 10)
     corner, size = values[:, :2], values[:, 2:4]
+    boxes = np.concatenate([corner, corner + size], axis=1).astype(np.float32)
+    unknown = np.zeros((len(values), LANDMARKS, 3), dtype=np.float32)
     return RawLabels(
         source=labels,
         names=tuple(names),
@@ -58,9 +61,7 @@ def parse_wider_text(labels: Path) -> RawLabels:
         sizes=None,
         photo=np.array(photo, dtype=np.int64),
         lines=np.array(lines, dtype=np.int64),
-        boxes=np.concatenate([corner, corner + size], axis=1).astype(np.float32),
-        landmarks=np.zeros((len(values), LANDMARKS, 3), dtype=np.float32),
-        ignore=values[:, _INVALID_COLUMN] != 0,
+        labels=Labels(boxes, unknown, values[:, _INVALID_COLUMN] != 0),
     )
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from facenas.arrays import FloatArray
 from facenas.detector.published_decoders import Decoder, decode_retinaface, decode_scrfd, decode_ultra, decode_yunet
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
@@ -28,7 +29,7 @@ from facenas.units import Size
 
 _SIZES_AND_VERSIONS = re.compile("_640_640|-version|_FaceDetector")
 _OPEN_SIZE = Size(640, 640)
-_MOST_CANDIDATES = 5000  # as facenas' own decoder keeps
+_MAX_CANDIDATES = 5000  # as facenas' own decoder keeps
 
 
 @dataclass(frozen=True)
@@ -67,10 +68,10 @@ class Baseline:
         return self.pipeline(photo, min_score)
 
 
-def _decode(decoder: Decoder, size: Size, outputs: Mapping[str, NDArray[np.float32]], min_score: float) -> Faces:
+def _decode(decoder: Decoder, size: Size, outputs: Mapping[str, FloatArray], min_score: float) -> Faces:
     boxes, scores = decoder(list(outputs.values()), size)
     likely = np.flatnonzero(scores >= min_score)
-    order = likely[np.argsort(-scores[likely], kind="stable")][:_MOST_CANDIDATES]
+    order = likely[np.argsort(-scores[likely], kind="stable")][:_MAX_CANDIDATES]
     return Faces(boxes[order], scores[order], None)
 
 

@@ -7,11 +7,10 @@ pixels of the network's input) and scores float32 [n] in 0..1, of all candidates
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from facenas.arrays import FloatArray
 from facenas.units import Size
 
-FloatArray = NDArray[np.float32]
 Candidates = tuple[FloatArray, FloatArray]
 Decoder = Callable[[Sequence[FloatArray], Size], Candidates]
 

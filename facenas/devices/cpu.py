@@ -53,9 +53,9 @@ def cpu_flags() -> frozenset[str]:
     return kernel_flags(_cpuinfo())
 
 
-def why_no_bfloat16() -> str | None:
-    """None where this CPU computes in bfloat16, else the reason in words."""
-    if not BFLOAT16_FLAGS & cpu_flags():
+def why_no_bfloat16(flags: frozenset[str] | None = None) -> str | None:
+    """None where a CPU with these instruction sets (default: this one) computes in bfloat16, else the reason in words."""
+    if not BFLOAT16_FLAGS & (cpu_flags() if flags is None else flags):
         return "this CPU computes no bfloat16 (it has neither avx512_bf16 nor amx_bf16)"
     if (most := os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper()) in _WITHOUT_BFLOAT16:
         return f"ONEDNN_MAX_CPU_ISA={most} keeps OpenVINO from computing in bfloat16; unset it"
@@ -68,7 +68,7 @@ def kernel_flags(fields: Mapping[str, str]) -> frozenset[str]:
     return frozenset(flags & set(_KERNEL_FLAGS))
 
 
-def limits_of(environment: Mapping[str, str]) -> frozenset[str]:
+def tolerances_of(environment: Mapping[str, str]) -> frozenset[str]:
     """What keeps a runtime from instruction sets that the CPU has: to it that is another machine."""
     return frozenset(f"{name}={environment[name]}" for name in _LIMITING_VARIABLES if environment.get(name))
 

@@ -1,11 +1,12 @@
 """Average precision as the judge of a quantiser that tries which layers int8 costs too much."""
 
+from facenas.arrays import FloatArray
 from facenas.data.image import read_image
 from facenas.evaluation.evaluation_set import EvaluationSet
 from facenas.evaluation.gates import AP_DROPS
 from facenas.evaluation.protocols import evaluate
 from facenas.exporters.artefact import Description
-from facenas.exporters.openvino import AccuracyControl, FloatArray, Run
+from facenas.exporters.openvino import AccuracyControl, Run
 
 
 class _Network:

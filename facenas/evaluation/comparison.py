@@ -2,12 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from facenas.errors import InputError
-from facenas.files import read_json
-from facenas.typed_json import read_as
 
 SCHEMA = 1
 Setting = Literal["easy", "medium", "hard"]
@@ -49,16 +46,6 @@ class DetectorComparison:
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
         return asdict(self)
-
-
-def read_comparison(path: Path) -> DetectorComparison:
-    """Raises InputError for another file or schema."""
-    comparison = read_as(DetectorComparison, read_json(path, "comparison of detectors"), str(path))
-    if comparison.schema != SCHEMA:
-        raise InputError(
-            f"{path} is of schema {comparison.schema}, not {SCHEMA}; make it again: facenas bench --report"
-        )
-    return comparison
 
 
 def pareto_front(detectors: Sequence[DetectorResult], setting: Setting) -> list[DetectorResult]:

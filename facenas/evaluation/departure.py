@@ -12,10 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import onnx
 
+from facenas.arrays import FloatArray
 from facenas.devices.target import Target
 from facenas.devices.targets import resolve_target
 from facenas.evaluation.parity import relative_difference
@@ -24,7 +23,6 @@ from facenas.exporters.onnx import with_layers
 from facenas.graph import IMAGE, build_graph
 from facenas.runtimes.runtime import load_model
 
-FloatArray = npt.NDArray[np.float32]
 RunLayers = Callable[[FloatArray], dict[str, FloatArray]]
 
 

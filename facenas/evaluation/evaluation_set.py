@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from facenas.arrays import BoolArray, FloatArray
 from facenas.data.annotations import Dataset
 from facenas.data.image import photo_size
 from facenas.data.source import open_dataset
@@ -34,8 +34,8 @@ class GroundTruth:
     name: str
     width_px: int
     height_px: int
-    boxes: NDArray[np.float32]
-    counted: Mapping[str, NDArray[np.bool_]]
+    boxes: FloatArray
+    counted: Mapping[str, BoolArray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,8 +83,8 @@ def evaluation_set_of(dataset: Dataset, folder: Path) -> EvaluationSet:
             name=photo.path.relative_to(folder).as_posix(),
             width_px=photo.width_px,
             height_px=photo.height_px,
-            boxes=photo.boxes,
-            counted={"all": ~photo.ignore},
+            boxes=photo.labels.boxes,
+            counted={"all": ~photo.labels.ignore},
         )
         for photo in dataset.photos
     )

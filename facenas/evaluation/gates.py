@@ -21,7 +21,7 @@ AP_DROPS = {"fp32": 0.005, "fp16": 0.005, "bf16": 0.005, "int8": 0.015}
 
 
 @dataclass(frozen=True)
-class Limits:
+class Tolerances:
     """What the gates allow. None: by the precision of the artefact, as the tables above have it. `latency_percent`:
     measured against predicted; `budget_percent`: the measuring tolerance by which the measured latency may stand above
     the budget."""
@@ -104,10 +104,10 @@ def gate_rows(gates: Sequence[Gate]) -> Rows:
     return Rows("gates", ("gate", "verdict", "value", "limit", "what"), tuple(rows))
 
 
-def limits_of(precision: str, limits: Limits) -> tuple[float, float]:
+def tolerances_of(precision: str, tolerances: Tolerances) -> tuple[float, float]:
     """Least share of matched boxes and largest drop of average precision for an artefact of that precision."""
-    matched = BOXES_MATCHED[precision] if limits.boxes_matched is None else limits.boxes_matched
-    return matched, AP_DROPS[precision] if limits.ap_drop is None else limits.ap_drop
+    matched = BOXES_MATCHED[precision] if tolerances.boxes_matched is None else tolerances.boxes_matched
+    return matched, AP_DROPS[precision] if tolerances.ap_drop is None else tolerances.ap_drop
 
 
 def tensor_gate(parities: Mapping[str, TensorParity], precision: str) -> Gate:
@@ -124,42 +124,42 @@ def tensor_gate(parities: Mapping[str, TensorParity], precision: str) -> Gate:
     return Gate("tensors", worst <= limit, worst, limit, f"largest {what} difference; least cosine {cosine:.6f}")
 
 
-def latency_gates(latency: LatencyCheck, limits: Limits) -> tuple[Gate, Gate]:
+def latency_gates(latency: LatencyCheck, tolerances: Tolerances) -> tuple[Gate, Gate]:
     """Measured against predicted latency, and against the budget; or, where there is only that, the estimate."""
-    return _prediction_gate(latency, limits), _budget_gate(latency, limits)
+    return _prediction_gate(latency, tolerances), _budget_gate(latency, tolerances)
 
 
 def _is_estimate(latency: LatencyCheck) -> bool:
     return latency.measured_ms is None and latency.estimated_ms is not None
 
 
-def _prediction_gate(latency: LatencyCheck, limits: Limits) -> Gate:
+def _prediction_gate(latency: LatencyCheck, tolerances: Tolerances) -> Gate:
     """Slower than predicted fails. Faster is no fault of the file: within its budget it passes, and the table is named."""
     name, off_percent = "latency as predicted", latency.off_percent
     if off_percent is None:
         return Gate(
-            name, None, None, limits.latency_percent, f"not measured: {latency.why_unpredicted or 'no measurement'}"
+            name, None, None, tolerances.latency_percent, f"not measured: {latency.why_unpredicted or 'no measurement'}"
         )
     how = "the compiler's estimate" if _is_estimate(latency) else "measured"
     note = f"{how} against predicted, percent"
-    passed = off_percent <= limits.latency_percent
-    if off_percent < -limits.latency_percent:
-        passed = _budget_gate(latency, limits).passed is not False
+    passed = off_percent <= tolerances.latency_percent
+    if off_percent < -tolerances.latency_percent:
+        passed = _budget_gate(latency, tolerances).passed is not False
         note += f"; faster than the table says: it is off for this machine, facenas calibrate --device {latency.target}"
-    return Gate(name, passed, off_percent, limits.latency_percent, note + _disturbance(latency, passed))
+    return Gate(name, passed, off_percent, tolerances.latency_percent, note + _disturbance(latency, passed))
 
 
-def _budget_gate(latency: LatencyCheck, limits: Limits) -> Gate:
+def _budget_gate(latency: LatencyCheck, tolerances: Tolerances) -> Gate:
     name = "latency within budget"
     if latency.judged_ms is None or latency.budget_ms is None:
         return Gate(name, None, None, None, "not measured")
     if _is_estimate(latency):  # the same each time, so it is allowed no tolerance
         passed = latency.judged_ms <= latency.budget_ms
         return Gate(name, passed, latency.judged_ms, latency.budget_ms, "ms, the compiler's estimate, not measured")
-    over_ms = latency.budget_ms * (1 + limits.budget_percent / 100)
+    over_ms = latency.budget_ms * (1 + tolerances.budget_percent / 100)
     passed = latency.judged_ms <= over_ms
     what = "" if latency.percentile == LOW_PERCENTILE else f" at the {latency.percentile}th percentile"
-    note = f"ms{what}; budget and {limits.budget_percent:g} % for measuring"
+    note = f"ms{what}; budget and {tolerances.budget_percent:g} % for measuring"
     return Gate(name, passed, latency.judged_ms, over_ms, note + _disturbance(latency, passed))
 
 

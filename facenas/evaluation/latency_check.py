@@ -2,12 +2,13 @@
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from facenas.devices.target import Target
 from facenas.errors import TableError
-from facenas.evaluation.gates import LatencyCheck, Limits, latency_gates
+from facenas.evaluation.gates import LatencyCheck, Tolerances, latency_gates
 from facenas.exporters.artefact import Description
 from facenas.exporters.formats import description_of
 from facenas.latency.predictor import predict
@@ -16,14 +17,14 @@ from facenas.latency.this_machine import facts_of_table
 from facenas.progress import SILENT, Progress
 from facenas.quiet import DISTURBED_SHARE, OtherWork, Waiting
 from facenas.runtimes.runtime import load_model, runtime_of
-from facenas.runtimes.timing import measure_latency
+from facenas.runtimes.timing import Latency, measure_latency
 from facenas.units import LatencyBudget
 
 PAUSES_S = (0.0, 2.0, 6.0, 20.0)
 """Before each pass: another tenant's burst of work lasts for seconds to a minute."""
 
 _ROUNDS = 12
-_MOST_BURST = 2.0  # other work on a core makes a run at most about so many times as long
+_MAX_BURST = 2.0  # other work on a core makes a run at most about so many times as long
 
 
 def check_latency(
@@ -32,12 +33,16 @@ def check_latency(
     table: LatencyTable | None,
     budget: LatencyBudget | None,
     progress: Progress = SILENT,
+    *,
+    tolerances: Tolerances = Tolerances(),
+    measure: Callable[..., list[Latency]] = measure_latency,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> LatencyCheck:
     """Predict and measure an exported file.
 
-    Other work on the machine only ever lengthens a run, so where that may be why a gate would fail the file is measured
-    again, after ever longer pauses (`PAUSES_S`), and the least of the passes counts. Raises InputError or TableError for
-    unusable files.
+    Other work on the machine only ever lengthens a run, so where that may be why a gate would fail, by these `tolerances`,
+    the file is measured again, after ever longer pauses (`PAUSES_S`), and the least of the passes counts. Raises InputError
+    or TableError for unusable files.
     """
     description = description_of(artefact)
     check = _predicted(description, target, table)
@@ -50,9 +55,9 @@ def check_latency(
         what = "measuring latency" if number == 0 else f"measuring latency again ({number + 1} of {len(PAUSES_S)})"
         if pause_s:
             progress(0, _ROUNDS, f"{what}, in {pause_s:g} s")
-            time.sleep(pause_s)
+            sleep(pause_s)
         other_work, waiting = OtherWork(), Waiting(os.getpid(), target.threads)
-        latency = measure_latency(
+        latency = measure(
             [model],
             rounds=_ROUNDS,
             input_size=description.input_size,
@@ -67,7 +72,7 @@ def check_latency(
             p90_ms=_least(check.p90_ms, latency.p90_ms),
             other_work=other_work.words() if disturbed else "",
         )
-        if all(gate.passed is not False for gate in latency_gates(check, Limits())) or not _may_be_noise(check):
+        if all(gate.passed is not False for gate in latency_gates(check, tolerances)) or not _may_be_noise(check):
             break
     return check
 
@@ -95,4 +100,4 @@ def _least(before_ms: float | None, now_ms: float) -> float:
 def _may_be_noise(check: LatencyCheck) -> bool:
     """Whether other work may have made the measurement longer than it should be."""
     meant_ms = [value for value in (check.predicted_ms, check.budget_ms) if value is not None]
-    return check.judged_ms is not None and min(meant_ms) < check.judged_ms <= _MOST_BURST * min(meant_ms)
+    return check.judged_ms is not None and min(meant_ms) < check.judged_ms <= _MAX_BURST * min(meant_ms)

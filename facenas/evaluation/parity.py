@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from facenas.arrays import FloatArray
 from facenas.graph import SCORE_CHANNELS
 from facenas.pipeline.faces import Faces, pairwise_iou
 
-FloatArray = npt.NDArray[np.float32]
 PARTNER_IOU = 0.9
 REFERENCE_MIN_SCORE = 0.3
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from facenas.data.face_sizes import LONG_SIDE_PX
 from facenas.data.image import read_image
 from facenas.detector.face_detector import FaceDetector
 from facenas.errors import InputError
@@ -20,7 +21,6 @@ from facenas.pipeline.fit import Unscaled
 from facenas.progress import SILENT, Progress
 
 PROTOCOLS = ("vga", "original", "own")
-_VGA_LONG_SIDE_PX = 640
 EVALUATION_MIN_SCORE = 0.02
 
 Detect = Callable[[npt.NDArray[np.uint8], float], Faces]
@@ -32,7 +32,7 @@ def open_detector(path: Path, protocol: str) -> Detect:
         raise InputError(f"no protocol '{protocol}'; there are {', '.join(PROTOCOLS)}")
     if protocol == "own":
         return FaceDetector(path)
-    detector = FaceDetector(path, long_side_px=_VGA_LONG_SIDE_PX)
+    detector = FaceDetector(path, long_side_px=LONG_SIDE_PX)
     return detector if protocol == "vga" else replace(detector.pipeline, fit=Unscaled())
 
 

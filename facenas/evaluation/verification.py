@@ -7,13 +7,11 @@ output departs is named.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
+from facenas.arrays import FloatArray
 from facenas.data.image import Photo, read_image
 from facenas.detector.face_detector import FaceDetector
 from facenas.devices.target import Target
@@ -33,11 +31,11 @@ from facenas.evaluation.gates import (
     RELATIVE,
     Gate,
     LatencyCheck,
-    Limits,
+    Tolerances,
     gate_rows,
     latency_gates,
-    limits_of,
     tensor_gate,
+    tolerances_of,
 )
 from facenas.evaluation.parity import (
     REFERENCE_MIN_SCORE,
@@ -53,33 +51,43 @@ from facenas.evaluation.wider import Evaluation
 from facenas.exporters.artefact import Description
 from facenas.exporters.formats import description_of
 from facenas.pipeline.faces import Faces
-from facenas.pipeline.pipeline import Runner
-from facenas.pipeline.postprocess import LEAST_LOGIT
+from facenas.pipeline.pipeline import Pipeline, Runner
+from facenas.pipeline.postprocess import MIN_LOGIT
 from facenas.progress import SILENT, Progress
 from facenas.runtimes.runtime import why_unavailable
 from facenas.shown import Rows, Shown
 
-FloatArray = npt.NDArray[np.float32]
 PARITY_PHOTOS = 32
+
+
+@dataclass(frozen=True)
+class Precision:
+    """Average precision by setting, of the reference and of the artefact; None where a setting has no faces. `drop`: the
+    largest."""
+
+    reference: Mapping[str, float | None]
+    artefact: Mapping[str, float | None]
+    drop: float | None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Verification(Shown):
-    """All gates and what they were decided on."""
+    """All gates and what they were decided on: parity of the tensors and boxes on so many `photos` of `data`.
+
+    `first_departure`: words for the first layer whose output departs. `evaluation` stays out of verify.json.
+    """
 
     artefact: Path
     reference: Path
-    gates: tuple[Gate, ...]
-    tensors: Mapping[str, TensorParity]
-    boxes: BoxParity | None
-    reference_ap: Mapping[str, float | None]
-    artefact_ap: Mapping[str, float | None]
-    ap_drop: float | None
-    latency: LatencyCheck
-    photos: int
-    evaluation: Evaluation | None
     data: str
-    departure: Departure | None = None
+    photos: int
+    tensor: Mapping[str, TensorParity]
+    boxes: BoxParity | None
+    ap: Precision
+    latency: LatencyCheck
+    gates: tuple[Gate, ...]
+    first_departure: str | None = None
+    evaluation: Evaluation | None = None
 
     @property
     def passed(self) -> bool:
@@ -106,8 +114,8 @@ class Verification(Shown):
     @property
     def words(self) -> str:
         """Below the gates: the first layer that departs, the average precisions, and the verdict."""
-        lines = [] if self.departure is None else [str(self.departure)]
-        for name, figures in (("reference", self.reference_ap), ("artefact", self.artefact_ap)):
+        lines = [] if self.first_departure is None else [self.first_departure]
+        for name, figures in (("reference", self.ap.reference), ("artefact", self.ap.artefact)):
             text = "  ".join(f"{setting} {value:.4f}" for setting, value in figures.items() if value is not None)
             if text:
                 lines.append(f"average precision of the {name} on {self.data}: {text}")
@@ -122,12 +130,12 @@ class Verification(Shown):
             "reference": str(self.reference),
             "data": self.data,
             "photos": self.photos,
-            "tensor": {name: asdict(parity) for name, parity in self.tensors.items()},
+            "tensor": {name: asdict(parity) for name, parity in self.tensor.items()},
             "boxes": None if self.boxes is None else asdict(self.boxes),
-            "ap": {"reference": dict(self.reference_ap), "artefact": dict(self.artefact_ap), "drop": self.ap_drop},
+            "ap": asdict(self.ap),
             "latency": latency | {"within_percent": self.latency.off_percent},
             "gates": [asdict(gate) for gate in self.gates],
-            "first_departure": None if self.departure is None else str(self.departure),
+            "first_departure": self.first_departure,
         }
 
 
@@ -136,7 +144,7 @@ def verify(
     reference: Path,
     photos: EvaluationSet,
     latency: LatencyCheck,
-    limits: Limits,
+    tolerances: Tolerances,
     progress: Progress = SILENT,
     target: Target | None = None,
 ) -> Verification:
@@ -145,69 +153,82 @@ def verify(
     Where this machine cannot run it, every gate is *not measured* and says why. Raises InputError for unusable files.
     """
     target = target or resolve_target(description_of(artefact).target)
-    reason = why_unavailable(target)
-    if reason is not None:
-        return _unmeasured(artefact, reference, photos, latency, limits, f"device {target}: {reason}")
+    if (reason := why_unavailable(target)) is not None:
+        return _unmeasured(artefact, reference, photos, latency, tolerances, f"device {target}: {reason}")
     detector = FaceDetector(artefact, target)
     description = detector.description
     runner, reference_description = _open_reference(reference, description)
-    expected_pipeline = reference_description.pipeline(runner)
-    found_pipeline = description.pipeline(detector.model)
+    expected_pipeline, found_pipeline = reference_description.pipeline(runner), description.pipeline(detector.model)
 
-    expected_outputs: list[Mapping[str, FloatArray]] = []
-    found_outputs: list[Mapping[str, FloatArray]] = []
-    expected_faces: list[Faces] = []
-    found_faces: list[Faces] = []
     some = photos.photos[:: max(1, len(photos.photos) // PARITY_PHOTOS)][:PARITY_PHOTOS]
+    expected, found = (
+        _Answers(expected_pipeline, REFERENCE_MIN_SCORE),
+        _Answers(found_pipeline, REFERENCE_MIN_SCORE * 0.9),
+    )
     for index, path in enumerate(some):
         photo = read_image(path)
-        for each, outputs, faces, least in (
-            (expected_pipeline, expected_outputs, expected_faces, REFERENCE_MIN_SCORE),
-            (found_pipeline, found_outputs, found_faces, REFERENCE_MIN_SCORE * 0.9),
-        ):
-            tensors, fitted = each.outputs(photo)
-            outputs.append(tensors)
-            faces.append(each.faces(tensors, fitted, least))
+        expected.add(photo)
+        found.add(photo)
         progress(index + 1, len(some), "comparing tensors and faces")
-    tensors_parity = compare_tensors(*_comparable(expected_outputs, found_outputs, description.precision))
-    boxes = compare_faces(expected_faces, found_faces)
+    tensors = compare_tensors(*_comparable(expected.outputs, found.outputs, description.precision))
+    boxes = compare_faces(expected.faces, found.faces)
 
     reference_ap = evaluate(expected_pipeline, photos, progress).average_precisions
     evaluation = evaluate(found_pipeline, photos, progress)
     artefact_ap = evaluation.average_precisions
-    drops = [before - (artefact_ap[name] or 0.0) for name, before in reference_ap.items() if before is not None]
-    drop = round(max(drops), 5) if drops else None
+    drop = _largest_drop(reference_ap, artefact_ap)
 
-    precision = description.precision
-    least_matched, most_drop = limits_of(precision, limits)
-    scores = f"share with a partner; scores of partners differ by {boxes.max_score_difference:.2g} at most"
-    parity_gates = (
-        tensor_gate(tensors_parity, precision),
-        Gate("boxes", boxes.matched >= least_matched, boxes.matched, least_matched, scores),
-        Gate("average precision", None if drop is None else drop <= most_drop, drop, most_drop, "largest drop"),
-    )
+    gates = _parity_gates(tensors, boxes, drop, description.precision, tolerances)
     departure = None
-    if any(gate.passed is False for gate in parity_gates):
-        worst = read_image(some[_worst_photo(expected_outputs, found_outputs)])
+    if any(gate.passed is False for gate in gates):
+        worst = read_image(some[_worst_photo(expected.outputs, found.outputs)])
         departure = _find_departure(artefact, reference, worst, (reference_description, description))
+    loads = Gate("loads", True, None, None, f"input {description.input_size}, {len(tensors)} outputs")
     return Verification(
         artefact,
         reference,
-        (
-            Gate("loads", True, None, None, f"input {description.input_size}, {len(tensors_parity)} outputs"),
-            *parity_gates,
-            *latency_gates(latency, limits),
-        ),
-        tensors_parity,
-        boxes,
-        reference_ap,
-        artefact_ap,
-        drop,
-        latency,
-        len(some),
-        evaluation,
         photos.name,
-        departure,
+        len(some),
+        tensors,
+        boxes,
+        Precision(reference_ap, artefact_ap, drop),
+        latency,
+        (loads, *gates, *latency_gates(latency, tolerances)),
+        None if departure is None else str(departure),
+        evaluation,
+    )
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """What one side says about some photos: its raw outputs, and the faces with scores >= `least_score` in them."""
+
+    pipeline: Pipeline
+    least_score: float
+    outputs: list[Mapping[str, FloatArray]] = field(default_factory=list)
+    faces: list[Faces] = field(default_factory=list)
+
+    def add(self, photo: Photo) -> None:
+        outputs, fitted = self.pipeline.outputs(photo)
+        self.outputs.append(outputs)
+        self.faces.append(self.pipeline.faces(outputs, fitted, self.least_score))
+
+
+def _largest_drop(reference_ap: Mapping[str, float | None], artefact_ap: Mapping[str, float | None]) -> float | None:
+    """Of the average precisions that the reference has, by how much the artefact's are lower at most."""
+    drops = [before - (artefact_ap[name] or 0.0) for name, before in reference_ap.items() if before is not None]
+    return round(max(drops), 5) if drops else None
+
+
+def _parity_gates(
+    tensors: Mapping[str, TensorParity], boxes: BoxParity, drop: float | None, precision: str, tolerances: Tolerances
+) -> tuple[Gate, ...]:
+    least_matched, most_drop = tolerances_of(precision, tolerances)
+    scores = f"share with a partner; scores of partners differ by {boxes.max_score_difference:.2g} at most"
+    return (
+        tensor_gate(tensors, precision),
+        Gate("boxes", boxes.matched >= least_matched, boxes.matched, least_matched, scores),
+        Gate("average precision", None if drop is None else drop <= most_drop, drop, most_drop, "largest drop"),
     )
 
 
@@ -217,21 +238,21 @@ def _comparable(
     """int8 spends no steps on the logits of scores that nobody asks for, so they are not compared either."""
     if precision != "int8":
         return expected, found
-    return with_logits_from(expected, LEAST_LOGIT), with_logits_from(found, LEAST_LOGIT)
+    return with_logits_from(expected, MIN_LOGIT), with_logits_from(found, MIN_LOGIT)
 
 
 def _unmeasured(
-    artefact: Path, reference: Path, photos: EvaluationSet, latency: LatencyCheck, limits: Limits, reason: str
+    artefact: Path, reference: Path, photos: EvaluationSet, latency: LatencyCheck, tolerances: Tolerances, reason: str
 ) -> Verification:
-    least_matched, most_drop = limits_of(description_of(artefact).precision, limits)
+    least_matched, most_drop = tolerances_of(description_of(artefact).precision, tolerances)
     gates = (
         Gate("loads", None, None, None, f"not measured: {reason}"),
         Gate("tensors", None, None, None, "not measured"),
         Gate("boxes", None, None, least_matched, "not measured"),
         Gate("average precision", None, None, most_drop, "not measured"),
-        *latency_gates(latency, limits),
+        *latency_gates(latency, tolerances),
     )
-    return Verification(artefact, reference, gates, {}, None, {}, {}, None, latency, 0, None, photos.name)
+    return Verification(artefact, reference, photos.name, 0, {}, None, Precision({}, {}, None), latency, gates)
 
 
 def _worst_photo(expected: Sequence[Mapping[str, FloatArray]], found: Sequence[Mapping[str, FloatArray]]) -> int:

@@ -18,8 +18,8 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from facenas.arrays import BoolArray, Float64Array, FloatArray, IntArray
 from facenas.data.face_sizes import OCTAVE_EDGES_PX, OCTAVE_NAMES, face_sizes_px
 from facenas.errors import InputError
 from facenas.evaluation.evaluation_set import EvaluationSet, GroundTruth, load_evaluation_set
@@ -48,7 +48,7 @@ class Evaluation(Shown):
     hard: float | None
     all: float | None
     by_size: Mapping[str, float | None]
-    curves: Mapping[str, NDArray[np.float64]]
+    curves: Mapping[str, Float64Array]
 
     @property
     def average_precisions(self) -> dict[str, float | None]:
@@ -90,13 +90,13 @@ class _Matches:
     else -1; size_px: float64 [d], and face_size_px: float64 [f], at a long side of 640.
     """
 
-    score: NDArray[np.float64]
-    face: NDArray[np.int64]
-    size_px: NDArray[np.float64]
-    face_size_px: NDArray[np.float64]
+    score: Float64Array
+    face: IntArray
+    size_px: Float64Array
+    face_size_px: Float64Array
 
 
-def evaluate_detections(detections: Mapping[str, NDArray[np.float32]], evaluation_set: EvaluationSet) -> Evaluation:
+def evaluate_detections(detections: Mapping[str, FloatArray], evaluation_set: EvaluationSet) -> Evaluation:
     """Judge detections, float32 [n, 5] (x1 y1 x2 y2 in pixels of the photo, score) by the photo's ground-truth name.
 
     Every photo of the set needs an entry, of zero rows where nothing was found. Raises InputError where one is missing,
@@ -126,7 +126,7 @@ def evaluate_detections(detections: Mapping[str, NDArray[np.float32]], evaluatio
     )
 
 
-def _check(detections: Mapping[str, NDArray[np.float32]], truths: tuple[GroundTruth, ...]) -> None:
+def _check(detections: Mapping[str, FloatArray], truths: tuple[GroundTruth, ...]) -> None:
     missing = [truth.name for truth in truths if truth.name not in detections]
     if missing:
         raise InputError(f"no detections for {len(missing)} of {len(truths)} photos (first {missing[0]}); run them all")
@@ -138,7 +138,7 @@ def _check(detections: Mapping[str, NDArray[np.float32]], truths: tuple[GroundTr
             )
 
 
-def _match(detections: Mapping[str, NDArray[np.float32]], evaluation_set: EvaluationSet) -> _Matches:
+def _match(detections: Mapping[str, FloatArray], evaluation_set: EvaluationSet) -> _Matches:
     truths = evaluation_set.ground_truth
     scores = np.concatenate([np.zeros(0), *(detections[truth.name][:, 4] for truth in truths)])
     least, spread = (scores.min(), np.ptp(scores)) if scores.size else (0.0, 0.0)
@@ -158,7 +158,7 @@ def _match(detections: Mapping[str, NDArray[np.float32]], evaluation_set: Evalua
     return _Matches(np.concatenate(score), np.concatenate(face), np.concatenate(size), np.concatenate(face_size))
 
 
-def _best_face(boxes: NDArray[np.float32], faces: NDArray[np.float32], first_face: int) -> NDArray[np.int64]:
+def _best_face(boxes: FloatArray, faces: FloatArray, first_face: int) -> IntArray:
     """For each box [d, 4] the face [f, 4] it overlaps most, counted from `first_face`; -1 where by less than IOU."""
     if not len(boxes) or not len(faces):
         return np.full(len(boxes), -1, dtype=np.int64)
@@ -172,8 +172,8 @@ def _best_face(boxes: NDArray[np.float32], faces: NDArray[np.float32], first_fac
 
 
 def _average_precision(
-    matches: _Matches, counted: NDArray[np.bool_], left_out: NDArray[np.bool_] | None = None
-) -> tuple[NDArray[np.float64], float | None]:
+    matches: _Matches, counted: BoolArray, left_out: BoolArray | None = None
+) -> tuple[Float64Array, float | None]:
     """The curve [1000, 2] and its AP for the faces `counted` [f], without the detections `left_out` [d]."""
     matched = matches.face >= 0
     hits = np.zeros(len(matched), dtype=bool)
@@ -196,12 +196,12 @@ def _average_precision(
     return curve, _area_under_envelope(curve) if faces else None
 
 
-def _area_under_envelope(curve: NDArray[np.float64]) -> float:
+def _area_under_envelope(curve: Float64Array) -> float:
     envelope = np.maximum.accumulate(curve[::-1, 0])[::-1]
     return float(np.sum(np.diff(curve[:, 1], prepend=0.0) * envelope))
 
 
-def _by_size(matches: _Matches, counted: NDArray[np.bool_]) -> dict[str, float | None]:
+def _by_size(matches: _Matches, counted: BoolArray) -> dict[str, float | None]:
     figures: dict[str, float | None] = {}
     for name, (low, high) in zip(OCTAVE_NAMES, pairwise(OCTAVE_EDGES_PX), strict=True):
         in_bin = counted & (matches.face_size_px >= low) & (matches.face_size_px < high)

@@ -10,20 +10,20 @@ predicted by the fit to the networks of the other folds.
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from facenas.arrays import Float64Array, IntArray
 from facenas.errors import TableError
 from facenas.latency.table import Calibration
 from facenas.runtimes.timing import low_quantile
 
 FOLDS = 10
-LEAST_NETWORKS = 3
+MIN_NETWORKS = 3
 _INTERVAL = (0.05, 0.95)
 # Relative errors beyond this weigh less: they are disturbances rather than the operators' doing.
 _ROBUST_SCALE = 0.03
 
-FloatVector = npt.NDArray[np.float64]
-Samples = npt.NDArray[np.int64]
+FloatVector = Float64Array
+Samples = IntArray
 
 
 def fit(sums_ns: FloatVector, latencies_ns: FloatVector) -> tuple[float, float]:
@@ -61,8 +61,8 @@ def calibration_of(sums_ns: FloatVector, samples_ns: Sequence[Samples], drift: f
     it is that of the latencies of the earlier and of the later two thirds of the samples, as two measurements of each
     network, and wider by `drift`, that of whole sessions. Raises TableError for fewer than 3 networks.
     """
-    if len(sums_ns) < LEAST_NETWORKS:
-        raise TableError(f"only {len(sums_ns)} networks could be measured, {LEAST_NETWORKS} are needed to calibrate")
+    if len(sums_ns) < MIN_NETWORKS:
+        raise TableError(f"only {len(sums_ns)} networks could be measured, {MIN_NETWORKS} are needed to calibrate")
     latencies_ns = np.array([low_quantile(samples) for samples in samples_ns])
     scale, offset_ns = fit(sums_ns, latencies_ns)
     predictions_ns = held_out_predictions(sums_ns, latencies_ns)

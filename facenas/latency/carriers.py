@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from facenas.architecture import PUBLISHED_NAMES, Backbone, Detector, NeckAndHead, published_detector
+from facenas.architecture import PUBLISHED_NAMES, Architecture, Backbone, NeckAndHead, published_detector
 from facenas.graph import inventory
 from facenas.operators import Operator
 from facenas.spaces.space import Space
@@ -24,7 +24,7 @@ _RANDOM_POOL = 1500
 
 def space_carriers(
     space: Space, input_size: Size, *, carriers_per_operator: int = CARRIERS_PER_OPERATOR, seed: int = 0
-) -> tuple[Detector, ...]:
+) -> tuple[Architecture, ...]:
     """Detectors of the space such that every operator it can hold is in `carriers_per_operator` of them.
 
     An operator that fewer detectors of the pool hold is in all of those. Equal arguments give equal carriers.
@@ -54,7 +54,7 @@ def _cover(inventories: Sequence[frozenset[Operator]], macs: np.ndarray, carrier
     return chosen
 
 
-def published_carriers() -> tuple[Detector, ...]:
+def published_carriers() -> tuple[Architecture, ...]:
     """The published detectors with at most two sub-layers a stage: all their operators, in less time.
 
     Two, because the first differs from the second (stride, projection) and all that follow are like the second.
@@ -67,9 +67,9 @@ def published_carriers() -> tuple[Detector, ...]:
     return tuple(carriers)
 
 
-def landmark_carriers(space: Space, count: int) -> tuple[Detector, ...]:
+def landmark_carriers(space: Space, count: int) -> tuple[Architecture, ...]:
     """For every width of the head, which is what the outputs read, `count` small detectors with five landmarks."""
-    carriers: list[Detector] = []
+    carriers: list[Architecture] = []
     first_of_width: dict[int, NeckAndHead] = {}
     for _, design in space.necks_and_heads:
         first_of_width.setdefault(design.head_channels, design)
@@ -79,10 +79,10 @@ def landmark_carriers(space: Space, count: int) -> tuple[Detector, ...]:
     return tuple(carriers)
 
 
-def random_networks(space: Space, count: int, *, seed: int) -> tuple[Detector, ...]:
+def random_networks(space: Space, count: int, *, seed: int) -> tuple[Architecture, ...]:
     """Different random detectors of the space, for calibration and for tests of predictions."""
     generator = np.random.default_rng(seed)
-    found: dict[Detector, None] = {}
+    found: dict[Architecture, None] = {}
     for detector in space.random_detectors(generator):
         found[detector] = None
         if len(found) == min(count, space.size):

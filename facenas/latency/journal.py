@@ -6,7 +6,7 @@ from typing import Any
 
 from facenas.errors import InputError
 from facenas.line_journal import LineJournal
-from facenas.runtimes.local_agent import Sample
+from facenas.runtimes.local_agent import Measurement
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Visit:
     round: int
     network: str
     seconds: float
-    sample: Sample | None
+    sample: Measurement | None
     failure: str = ""
 
 
@@ -54,7 +54,7 @@ def _visit_from_json(path: Path, value: Any) -> Visit:
             layers = {str(name): [int(time) for time in times] for name, times in value["layers_ns"].items()}
             end_to_end, overhead = tuple(map(int, value["end_to_end_ns"])), tuple(map(int, value["overhead_ns"]))
             references = int(value.get("reference_ns", 0)), int(value.get("least_reference_ns", 0))
-            sample = Sample(end_to_end, layers, overhead, 0.0, *references)
+            sample = Measurement(end_to_end, layers, overhead, 0.0, *references)
         return Visit(value["round"], value["network"], value["seconds"], sample, value.get("failure", ""))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"the journal {path} holds a line that is no visit ({error}); delete that file") from error

@@ -20,12 +20,12 @@ from dataclasses import dataclass
 from math import log, sqrt
 
 import numpy as np
-import numpy.typing as npt
 
+from facenas.arrays import Float64Array
 from facenas.latency.calibration import fit
 from facenas.operators import Kind, Operator
 
-FloatVector = npt.NDArray[np.float64]
+FloatVector = Float64Array
 
 CONTEXT_DOUBT = 0.05
 """An operator's time depends on its neighbours by about so much (relative standard deviation)."""
@@ -33,9 +33,9 @@ CONTEXT_DOUBT = 0.05
 END_TO_END_NOISE = 0.015
 """Of a network's latency, a low quantile of a dozen runs (relative standard deviation)."""
 
-_LEAST_DOUBT = 0.01
+_MIN_DOUBT = 0.01
 _RIDGE = 1.0
-_LEAST_COMMON = 20
+_MIN_COMMON = 20
 _UNCARRIED_DOUBT = 0.7  # where next to nothing was measured at both: another machine is half to twice as fast
 
 
@@ -50,14 +50,14 @@ class Time:
 def carried_over(there_ns: Mapping[Operator, float], here: Mapping[Operator, Time]) -> dict[Operator, Time]:
     """What the operators of another table cost here, from the ratios of those that were measured at both."""
     common = [operator for operator in there_ns if operator in here and there_ns[operator] > 0 < here[operator].time_ns]
-    if len(common) < _LEAST_COMMON:
+    if len(common) < _MIN_COMMON:
         ratio = float(np.median([here[entry].time_ns / there_ns[entry] for entry in common])) if common else 1.0
         return {operator: Time(ratio * time_ns, _UNCARRIED_DOUBT) for operator, time_ns in there_ns.items()}
     ratios = np.log([here[operator].time_ns / there_ns[operator] for operator in common])
     features = _features(common)
     center, spread = features.mean(0), features.std(0) + 1e-9
 
-    def standardised(operators: Sequence[Operator]) -> npt.NDArray[np.float64]:
+    def standardised(operators: Sequence[Operator]) -> Float64Array:
         return np.column_stack([np.ones(len(operators)), (_features(operators) - center) / spread])
 
     x = standardised(common)
@@ -68,7 +68,7 @@ def carried_over(there_ns: Mapping[Operator, float], here: Mapping[Operator, Tim
     # Left out in turn, in closed form: the residual over one minus the leverage.
     left_out = (ratios - x @ weights) / (1 - np.einsum("ij,jk,ik->i", x, inverse, x))
     measuring = float(np.median([here[operator].doubt for operator in common]))
-    doubt = sqrt(max(_LEAST_DOUBT**2, float(np.mean(left_out**2)) - measuring**2))
+    doubt = sqrt(max(_MIN_DOUBT**2, float(np.mean(left_out**2)) - measuring**2))
     operators = list(there_ns)
     factors = np.exp(standardised(operators) @ weights)
     return {
@@ -77,7 +77,7 @@ def carried_over(there_ns: Mapping[Operator, float], here: Mapping[Operator, Tim
     }
 
 
-def _features(operators: Sequence[Operator]) -> npt.NDArray[np.float64]:
+def _features(operators: Sequence[Operator]) -> Float64Array:
     """What the ratio of two machines may depend on: [operators, features]."""
     return np.array(
         [

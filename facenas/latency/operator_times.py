@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from statistics import median
 
 import numpy as np
-import numpy.typing as npt
 
-from facenas.architecture import Detector
+from facenas.architecture import Architecture
+from facenas.arrays import IntArray
 from facenas.errors import AgentError
 from facenas.graph import Graph, build_graph
 from facenas.latency.journal import Visit
 from facenas.latency.table import OperatorTime
 from facenas.operators import Operator
 from facenas.quiet import QUIET, Patience
-from facenas.runtimes.local_agent import Sample
+from facenas.runtimes.local_agent import Measurement
 from facenas.runtimes.timing import low_quantile
 from facenas.units import Size
 
@@ -23,7 +23,7 @@ UNSTABLE_PERCENT = 10.0
 # Counters resolve microseconds, so two samples of a short operator may differ by that without being disturbed.
 COUNTER_RESOLUTION_NS = 2000
 
-Samples = npt.NDArray[np.int64]
+Samples = IntArray
 
 
 @dataclass(frozen=True)
@@ -31,18 +31,18 @@ class Network:
     """A network to visit. `layers`: its layer counters are read (a carrier), else it is timed end to end."""
 
     key: str
-    detector: Detector
+    detector: Architecture
     graph: Graph
     layers: bool
 
 
-def network_to_visit(detector: Detector, input_size: Size, *, layers: bool) -> Network:
+def network_to_visit(detector: Architecture, input_size: Size, *, layers: bool) -> Network:
     """A detector as a network to visit, by a name that tells all that it is."""
     key = f"{detector}{' with landmarks' if detector.landmarks else ''}{'' if layers else ' end to end'}"
     return Network(key, detector, build_graph(detector, input_size), layers)
 
 
-def undisturbed_visit(measure: Callable[[], Sample], network: Network, number: int, patience: Patience) -> Visit:
+def undisturbed_visit(measure: Callable[[], Measurement], network: Network, number: int, patience: Patience) -> Visit:
     """The visit of a round to a network, measured again where other work disturbed it; a failure is a visit, too.
 
     Raises BusyMachineError where the patience ends.
@@ -57,12 +57,12 @@ def undisturbed_visit(measure: Callable[[], Sample], network: Network, number: i
         return Visit(number, network.key, time.monotonic() - start, None, str(error))
 
 
-def samples_by_network(visits: Sequence[Visit]) -> dict[str, list[Sample]]:
+def samples_by_network(visits: Sequence[Visit]) -> dict[str, list[Measurement]]:
     """The samples of a network's visits by its key, in their order: those taken while the machine was quiet.
 
     A network that was never visited then has those of its quietest visit.
     """
-    found: dict[str, list[Sample]] = {}
+    found: dict[str, list[Measurement]] = {}
     for visit in visits:
         if visit.sample is not None:
             found.setdefault(visit.network, []).append(visit.sample)

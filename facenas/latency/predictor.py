@@ -15,10 +15,7 @@ from enum import StrEnum
 from math import exp, fsum, log
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from facenas.architecture import Detector
+from facenas.architecture import Architecture
 from facenas.errors import TableError
 from facenas.graph import inventory
 from facenas.latency.provenance import TableFacts
@@ -160,10 +157,6 @@ class OperatorCosts:
             return False
         return True
 
-    def latencies_ms(self, operators: Iterable[Operator]) -> npt.NDArray[np.float64]:
-        """Calibrated costs in milliseconds, one for each operator given: what a search adds up."""
-        return np.array([self.cost(operator).latency_us / 1e3 for operator in operators])
-
     def _measured_us(self, operator: Operator) -> float:
         return self.table.calibration.scale * self.table.operators[operator].low_ns / 1e3
 
@@ -204,7 +197,7 @@ def _shape_distance(one: Operator, other: Operator) -> float:
 
 
 def predict(
-    detector: Detector, table: LatencyTable, input_size: Size, costs: OperatorCosts | None = None
+    detector: Architecture, table: LatencyTable, input_size: Size, costs: OperatorCosts | None = None
 ) -> Prediction:
     """Predict the latency of a detector on the table's target. Raises TableError where the table cannot tell.
 

@@ -5,7 +5,7 @@ to end. Visits are short and rounds many, so that a burst of disturbance, second
 network's samples. Every visit goes to a journal at once.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from facenas.architecture import Detector
+from facenas.architecture import Architecture
+from facenas.devices.fingerprint import Fingerprint
 from facenas.devices.target import Target
 from facenas.errors import BusyMachineError, TableError
 from facenas.latency.calibration import calibration_of
@@ -37,7 +38,7 @@ from facenas.locks import only_one
 from facenas.operators import Operator
 from facenas.quiet import Patience
 from facenas.remote.remote_agent import RemoteAgent
-from facenas.runtimes.local_agent import Agent
+from facenas.runtimes.local_agent import LocalAgent
 from facenas.runtimes.runtime import read_fingerprint, require_available, runtime_of
 from facenas.runtimes.timing import halves_differ_percent
 from facenas.spaces.space import Space
@@ -53,7 +54,8 @@ Progress = Callable[[int, int], None]
 class Plan:
     """How much to measure: rounds until `seconds` are over, but at least `least_rounds` on slow devices.
 
-    A round visits every other carrier and all calibration networks.
+    A round visits every other carrier and all calibration networks. The table holds the operators of the space, those of
+    the published detectors where `published`, and those of the detectors in `also`.
     """
 
     carriers_per_operator: int = 2
@@ -62,6 +64,7 @@ class Plan:
     least_rounds: int = 6
     runs_per_visit: int = 3
     published: bool = True
+    also: tuple[Architecture, ...] = ()
 
 
 # A compiler's estimate is the same each time, so each carrier is visited once (two rounds) and there can be more of them:
@@ -69,13 +72,18 @@ class Plan:
 ESTIMATES = Plan(carriers_per_operator=6, seconds=0.0, least_rounds=2, runs_per_visit=1)
 
 
-def networks_to_visit(space: Space, input_size: Size, plan: Plan, also: Iterable[Detector] = ()) -> list[Network]:
-    """Carriers of the space, of the published detectors and of `also`, and random networks for calibration."""
+def default_plan(target: Target) -> Plan:
+    """How much to measure on a target where nobody says otherwise."""
+    return ESTIMATES if runtime_of(target).estimates else Plan()
+
+
+def networks_to_visit(space: Space, input_size: Size, plan: Plan) -> list[Network]:
+    """Carriers of the space, of the published detectors and of `plan.also`, and random networks for calibration."""
     carriers = [
         *space_carriers(space, input_size, carriers_per_operator=plan.carriers_per_operator),
         *landmark_carriers(space, plan.carriers_per_operator),
         *(published_carriers() if plan.published else ()),
-        *also,
+        *plan.also,
     ]
     calibration = random_networks(space, plan.calibration_networks, seed=_CALIBRATION_SEED)
     return [
@@ -86,35 +94,32 @@ def networks_to_visit(space: Space, input_size: Size, plan: Plan, also: Iterable
 
 
 def profile(
-    target: Target,
+    agent: LocalAgent | RemoteAgent,
     space: Space,
     input_size: Size,
     out: Path,
     *,
     plan: Plan | None = None,
-    also: Sequence[Detector] = (),
     resume: bool = False,
     progress: Progress | None = None,
-    remote: RemoteAgent | None = None,
     patience: Patience | None = None,
 ) -> LatencyTable:
-    """Measure and write the table to `out`; until then all that was measured is in `<out>.journal`.
+    """Measure the agent's target and write the table to `out`; until then all that was measured is in `<out>.journal`.
 
-    `remote` measures on a device elsewhere, else an agent on this machine does. `also` are further detectors whose
-    operators the table shall hold. `progress` is told percent done, of 100. `patience`: with other work on this machine.
-    Raises InputError or MissingPackageError where the target cannot run here, DeviceError where `remote` fails for good,
-    TableError where too little could be measured, BusyMachineError where other work on this machine does not end (what was
-    measured is then in the journal) or has spoilt the table (which is then not kept).
+    `progress` is told percent done, of 100. `patience`: with other work on this machine.
+    Raises InputError or MissingPackageError where the target cannot run here, DeviceError where a device elsewhere fails
+    for good, TableError where too little could be measured, BusyMachineError where other work on this machine does not
+    end (what was measured is then in the journal) or has spoilt the table (which is then not kept).
     """
-    if remote is None:
+    target, here = agent.target, isinstance(agent, LocalAgent)
+    if here:
         require_available(target)
-    runtime = runtime_of(target)
     # Other work does not change an estimate.
-    patience = Patience(judges=False) if runtime.estimates else patience or Patience()
-    plan = plan or (ESTIMATES if runtime.estimates else Plan())
-    networks = networks_to_visit(space, input_size, plan, also)
+    patience = Patience(judges=False) if runtime_of(target).estimates else patience or Patience()
+    plan = plan or default_plan(target)
+    networks = networks_to_visit(space, input_size, plan)
     with only_one(out.with_name(f"{out.name}.lock"), f"a profile into {out}"):
-        fingerprint = read_fingerprint(target) if remote is None else remote.fingerprint
+        fingerprint = read_fingerprint(target) if isinstance(agent, LocalAgent) else agent.fingerprint
         described: dict[str, Any] = {
             "device": target.name,
             "space": space.name,
@@ -125,30 +130,14 @@ def profile(
         }
         journal = Journal(out.with_name(f"{out.name}.journal"), described, resume=resume)
         try:
-            _measure(journal, networks, remote or Agent(target), input_size, plan, (patience, progress))
+            _measure(journal, networks, agent, input_size, plan, (patience, progress))
         except BusyMachineError as error:
             if journal.visits:
                 raise BusyMachineError(f"{error}, with --resume") from error
             journal.remove()
             raise
-        places = samples_by_operator(journal.visits, networks)
-        if not places:
-            failures = _failures(journal.visits) or ("no network was measured",)
-            raise TableError(f"nothing could be measured on {target.name}: {failures[0]}")
-        operators = {operator: operator_time(samples) for operator, samples in places.items()}
-        table = LatencyTable(
-            target=target.name,
-            provenance="vendor-estimated" if runtime.estimates else "measured",
-            date=datetime.now(UTC).isoformat(timespec="seconds"),
-            space=space.name,
-            input_size=input_size,
-            fingerprint=fingerprint,
-            calibration=_calibration(journal.visits, networks, operators, runtime.session_drift[target.precision]),
-            operators=operators,
-            seconds=sum(visit.seconds for visit in journal.visits),
-            failures=_failures(journal.visits),
-        )
-        if remote is None:
+        table = _table_of(journal.visits, networks, target, fingerprint, space.name, input_size)
+        if here:
             try:
                 patience.check(table.calibration.error_percent, f"the profile of {target}")
             except BusyMachineError:
@@ -159,10 +148,39 @@ def profile(
     return table
 
 
+def _table_of(
+    visits: Sequence[Visit],
+    networks: Sequence[Network],
+    target: Target,
+    fingerprint: Fingerprint,
+    space: str,
+    input_size: Size,
+) -> LatencyTable:
+    """The table of what was measured. Raises TableError where that is nothing or too little."""
+    places = samples_by_operator(visits, networks)
+    if not places:
+        failures = _failures(visits) or ("no network was measured",)
+        raise TableError(f"nothing could be measured on {target.name}: {failures[0]}")
+    operators = {operator: operator_time(samples) for operator, samples in places.items()}
+    runtime = runtime_of(target)
+    return LatencyTable(
+        target=target.name,
+        provenance="vendor-estimated" if runtime.estimates else "measured",
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        space=space,
+        input_size=input_size,
+        fingerprint=fingerprint,
+        calibration=_calibration(visits, networks, operators, runtime.session_drift[target.precision]),
+        operators=operators,
+        seconds=sum(visit.seconds for visit in visits),
+        failures=_failures(visits),
+    )
+
+
 def _measure(
     journal: Journal,
     networks: Sequence[Network],
-    agent: Agent | RemoteAgent,
+    agent: LocalAgent | RemoteAgent,
     input_size: Size,
     plan: Plan,
     watched: tuple[Patience, Progress | None],
@@ -210,7 +228,7 @@ def _percent_done(visits: Sequence[Visit], networks: int, plan: Plan) -> int:
 
 
 def _visit(
-    agent: Agent | RemoteAgent, network: Network, number: int, input_size: Size, runs: int, patience: Patience
+    agent: LocalAgent | RemoteAgent, network: Network, number: int, input_size: Size, runs: int, patience: Patience
 ) -> Visit:
     measure = partial(agent.measure, network.detector, input_size, runs=runs, layers=network.layers)
     return undisturbed_visit(measure, network, number, patience)

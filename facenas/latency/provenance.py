@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from facenas.devices.fingerprint import Fingerprint, differences
 from facenas.latency.table import LatencyTable, ShortProfile
-from facenas.quiet import MOST_ERROR_PERCENT
+from facenas.quiet import MAX_ERROR_PERCENT
 
-MOST_UNSTABLE_SHARE = 0.2
+MAX_UNSTABLE_SHARE = 0.2
 _NOT_MEASURED: Mapping[str, str] = {
     "vendor-estimated": "by its compiler, not measured",
     "modelled": "from published figures, not measured",
@@ -72,9 +72,9 @@ class TableFacts:
     def doubts(self) -> tuple[str, ...]:
         """Reasons to measure anew."""
         found = []
-        if self.provenance == "measured" and self.error_percent > MOST_ERROR_PERCENT:
-            found.append(f"an error above {MOST_ERROR_PERCENT:g} % means that other work disturbed it: profile again")
-        if self.unstable > MOST_UNSTABLE_SHARE * self.operators:
+        if self.provenance == "measured" and self.error_percent > MAX_ERROR_PERCENT:
+            found.append(f"an error above {MAX_ERROR_PERCENT:g} % means that other work disturbed it: profile again")
+        if self.unstable > MAX_UNSTABLE_SHARE * self.operators:
             found.append(f"{self.unstable} of {self.operators} operators are flagged unstable: profile again")
         return tuple(found)
 

@@ -18,9 +18,9 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from facenas.architecture import Detector
+from facenas.architecture import Architecture
+from facenas.arrays import Float64Array
 from facenas.devices.fingerprint import Fingerprint
 from facenas.devices.target import Target
 from facenas.errors import InputError
@@ -90,14 +90,14 @@ class Roofline:
         """Milliseconds of a whole network."""
         return float(self._times_ns(_work(operators), board).sum() / 1e6)
 
-    def _times_ns(self, work: npt.NDArray[np.float64], board: Board) -> npt.NDArray[np.float64]:
+    def _times_ns(self, work: Float64Array, board: Board) -> Float64Array:
         cycles, size_bytes = work
         compute_s = cycles / (board.multiprocessors * board.clock_hz * self.compute_share)
         memory_s = size_bytes / (board.bandwidth_bytes_s * self.bandwidth_share)
         return np.asarray(1e9 * (np.maximum(compute_s, memory_s) + self.launch_cycles / board.clock_hz))
 
 
-def _work(operators: Sequence[Operator]) -> npt.NDArray[np.float64]:
+def _work(operators: Sequence[Operator]) -> Float64Array:
     """float64 [2, operators]: cycles of one multiprocessor at its peak, and bytes read and written once."""
     return np.array([(_peak_cycles(operator), _bytes(operator)) for operator in operators], np.float64).T
 
@@ -153,7 +153,7 @@ def fit(published: Published, figures: Iterable[Figure]) -> Roofline:
     figures = tuple(figures)
     works = [_work(network_operators(figure.network)) for figure in figures]
 
-    def errors(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def errors(values: Float64Array) -> Float64Array:
         roofline = Roofline(*map(float, values))
         return np.array(
             [
@@ -189,7 +189,7 @@ def modelled_table(
     space: Space,
     input_size: Size,
     *,
-    also: Iterable[Detector] = (),
+    also: Iterable[Architecture] = (),
     published: Published | None = None,
 ) -> LatencyTable:
     """The modelled table of a target that is a board of the published figures: all operators of the space, of the

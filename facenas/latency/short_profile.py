@@ -21,7 +21,7 @@ import numpy as np
 
 from facenas.devices.target import Target
 from facenas.errors import TableError
-from facenas.latency.calibration import LEAST_NETWORKS
+from facenas.latency.calibration import MIN_NETWORKS
 from facenas.latency.carriers import random_networks, space_carriers
 from facenas.latency.journal import Visit
 from facenas.latency.operator_fit import (
@@ -49,7 +49,7 @@ from facenas.latency.operator_times import (
 from facenas.latency.table import Calibration, LatencyTable, OperatorTime, ShortProfile
 from facenas.operators import Operator
 from facenas.quiet import Patience
-from facenas.runtimes.local_agent import Agent
+from facenas.runtimes.local_agent import LocalAgent
 from facenas.runtimes.runtime import read_fingerprint, require_available
 from facenas.runtimes.timing import low_quantile
 from facenas.spaces.space import Space
@@ -57,9 +57,9 @@ from facenas.units import Size, significant
 
 _SEED = 3
 _POOL = 200
-_MOST_TIMES_AS_LONG = 5.0  # where other tenants keep the machine busy
-_LEAST_VISITS = 10  # before it is known how quiet the machine can be
-_LEAST_MEASURING_DOUBT = 0.02
+_MAX_TIMES_AS_LONG = 5.0  # where other tenants keep the machine busy
+_MIN_VISITS = 10  # before it is known how quiet the machine can be
+_MIN_MEASURING_DOUBT = 0.02
 
 Progress = Callable[[int, int], None]
 
@@ -83,7 +83,7 @@ def short_profile(
     *,
     plan: ShortPlan = ShortPlan(),
     patience: Patience | None = None,
-    agent: Agent | None = None,
+    agent: LocalAgent | None = None,
     progress: Progress = lambda done, total: None,
 ) -> LatencyTable:
     """The table of `target` for networks of `space` on this machine, now; `prior`: a table of another machine or time.
@@ -94,11 +94,11 @@ def short_profile(
     require_available(target)
     networks = _networks(space, input_size, plan)
     patience = patience or Patience()
-    visits = _measure(networks, agent or Agent(target), input_size, plan, patience, progress)
+    visits = _measure(networks, agent or LocalAgent(target), input_size, plan, patience, progress)
     places = samples_by_operator(visits, networks)
     timed = end_to_end_samples(visits, networks)
     failures = tuple(f"{visit.network}: {visit.failure}" for visit in visits if visit.sample is None)
-    if len(timed) < LEAST_NETWORKS or not places:
+    if len(timed) < MIN_NETWORKS or not places:
         raise TableError(f"too little could be measured on {target}: {(*failures, 'no network ran')[0]}")
     times = _operator_times(places, prior)
     corrected, calibration = _calibrated(times, timed)
@@ -142,7 +142,7 @@ def _networks(space: Space, input_size: Size, plan: ShortPlan) -> list[Network]:
 
 def _measure(
     networks: Sequence[Network],
-    agent: Agent,
+    agent: LocalAgent,
     input_size: Size,
     plan: ShortPlan,
     patience: Patience,
@@ -159,11 +159,11 @@ def _measure(
             spent = time.monotonic() - start
             in_time = rounds < plan.least_rounds or spent + round_seconds <= plan.seconds
             wanted = _lacking(networks, visits, rounds + 1 if in_time else plan.least_rounds)
-            if not in_time and (not wanted or spent > _MOST_TIMES_AS_LONG * plan.seconds):
+            if not in_time and (not wanted or spent > _MAX_TIMES_AS_LONG * plan.seconds):
                 break
             order = np.random.default_rng(rounds).permutation(len(wanted))
             for network in sorted((wanted[place] for place in order), key=lambda network: not network.layers):
-                quiet_ns = int(quiet_limit_ns(visits)) if len(visits) >= _LEAST_VISITS else 0
+                quiet_ns = int(quiet_limit_ns(visits)) if len(visits) >= _MIN_VISITS else 0
                 visits.append(_visit(agent, network, (rounds, quiet_ns), input_size, plan, patience))
                 visit_share = len(visits) / (plan.least_rounds * len(networks))
                 time_share = (time.monotonic() - start) / plan.seconds if plan.seconds else visit_share
@@ -182,7 +182,7 @@ def _lacking(networks: Sequence[Network], visits: Sequence[Visit], count: int) -
 
 
 def _visit(
-    agent: Agent, network: Network, when: tuple[int, int], input_size: Size, plan: ShortPlan, patience: Patience
+    agent: LocalAgent, network: Network, when: tuple[int, int], input_size: Size, plan: ShortPlan, patience: Patience
 ) -> Visit:
     """A visit in a round, as soon as the machine is as quiet as in `when`: (round, nanoseconds of the reference)."""
     number, quiet_ns = when
@@ -216,7 +216,7 @@ def _measured(places: Sequence[Samples]) -> Time:
     time_ns = float(operator_time(places).low_ns)
     if not time_ns:
         return Time(0.0, 0.0)
-    return Time(time_ns, max(_LEAST_MEASURING_DOUBT, abs(late - early) / (2 * time_ns)))
+    return Time(time_ns, max(_MIN_MEASURING_DOUBT, abs(late - early) / (2 * time_ns)))
 
 
 def _calibrated(
@@ -227,8 +227,8 @@ def _calibrated(
     known = [
         (network, samples) for network, samples in timed if all(entry in times for entry in network.graph.operators)
     ]
-    if len(known) < LEAST_NETWORKS:
-        raise TableError(f"only {len(known)} networks could be measured, {LEAST_NETWORKS} are needed to calibrate")
+    if len(known) < MIN_NETWORKS:
+        raise TableError(f"only {len(known)} networks could be measured, {MIN_NETWORKS} are needed to calibrate")
     counts = np.zeros((len(known), len(columns)))
     for row, (network, _) in enumerate(known):
         for operator in network.graph.operators:

@@ -22,7 +22,7 @@ from facenas.devices.target import Target
 from facenas.errors import InputError, TableError
 from facenas.files import read_json, write_atomic
 from facenas.latency.shipped import shipped_table_path, table_file_name
-from facenas.operators import Operator, parse_operator
+from facenas.operators import Operator
 from facenas.runtimes.runtime import runtime_of
 from facenas.units import Size, parse_size, significant
 
@@ -242,7 +242,7 @@ def _table_from_json(value: Any) -> LatencyTable:
     rows = value["operators"]
     if not isinstance(rows, list) or not rows:
         raise TableError("latency table holds no operators; profile the device again")
-    operators = {parse_operator(_text(row, "operator")): _operator_time(row) for row in rows}
+    operators = {Operator.from_text(_text(row, "operator")): _operator_time(row) for row in rows}
     if len(operators) != len(rows):
         raise TableError("latency table lists an operator twice; profile the device again")
     failures = value["failures"]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from facenas.architecture import Detector
+from facenas.architecture import Architecture
 from facenas.devices.fingerprint import Fingerprint, differences
 from facenas.devices.target import Target
 from facenas.devices.targets import resolve_target
@@ -26,7 +26,8 @@ from facenas.latency.table import LatencyTable, find_table
 from facenas.progress import SILENT, Progress
 from facenas.quiet import Patience
 from facenas.runtimes.runtime import read_fingerprint, require_available, runtime_of, why_unavailable
-from facenas.spaces.named import DEFAULT_SPACE, SPACE_NAMES, load_space
+from facenas.spaces import DEFAULT_SPACE
+from facenas.spaces.named import SPACE_NAMES, load_space
 from facenas.spaces.space import Space
 from facenas.units import LOW_PERCENTILE, Size
 
@@ -52,13 +53,14 @@ def is_measured_here(target: Target) -> bool:
 class TableRequest:
     """Which table is wanted: the one at `path`, else the one in ./latency_tables, else the one that ships.
 
-    `subject`: the space that is searched or the detector that is predicted; measured here are the operators of that space,
-    else of the table's own, else of one that holds the detector. `percentile` of the runs that the table must tell.
+    `subject`: the space that is searched or the detector that is predicted. Measured here are the operators of that space,
+    or of one that holds the detector where the table lacks some of its, else of the table's own. `percentile` of the runs
+    that the table must tell.
     """
 
     target: Target
     input_size: Size
-    subject: Space | Detector | None = None
+    subject: Space | Architecture | None = None
     path: Path | None = None
     percentile: int = LOW_PERCENTILE
     calibrate: Calibrate = Calibrate.ONCE
@@ -131,12 +133,12 @@ def table_as_known(request: TableRequest) -> LatencyTable:
 
 
 def _wanted(request: TableRequest, prior: LatencyTable | None) -> Space | None:
-    """The space whose operators are asked for: the one that is searched, or one that holds a detector out of the table's
-    reach; None where any will do."""
+    """The space whose operators are asked for: the one that is searched, or for a detector with operators that the table
+    lacks one that holds it, so that it is predicted as it was searched; None where any will do."""
     detector = request.subject
     if detector is None or isinstance(detector, Space):
         return detector
-    if prior is not None and OperatorCosts(prior).reaches(inventory(detector, request.input_size)):
+    if prior is not None and prior.operators.keys() >= set(inventory(detector, request.input_size)):
         return None
     return next((space for space in map(load_space, SPACE_NAMES) if space.holds(detector)), None)
 

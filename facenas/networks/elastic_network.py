@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from facenas.architecture import Detector
+from facenas.architecture import Architecture
 from facenas.networks.network import DetectorNetwork
 from facenas.spaces.elastic_space import ElasticSpace
 
@@ -34,12 +34,12 @@ class ElasticNetwork(DetectorNetwork):
         # The two members that every step of a training runs.
         self._known = {member: self._layers_of(member) for member in (space.largest, space.smallest)}
 
-    def _layers_of(self, member: Detector) -> DetectorNetwork:
+    def _layers_of(self, member: Architecture) -> DetectorNetwork:
         """The member's own network without memory for its parameters."""
         with torch.device("meta"):
             return DetectorNetwork(member, self._norm_of_batch)
 
-    def run(self, member: Detector, images: Tensor) -> tuple[Tensor, ...]:
+    def run(self, member: Architecture, images: Tensor) -> tuple[Tensor, ...]:
         """The output maps of a member of the space for float images [n, 3, height, width], normalised by their moments.
 
         Raises InputError where the detector is no member.

@@ -13,7 +13,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from facenas.architecture import Detector
+from facenas.architecture import Architecture
 from facenas.graph import BOX_CHANNELS, IMAGE, NORM_EPSILON, SCORE_CHANNELS, Layer, build_graph
 from facenas.operators import Kind
 from facenas.pipeline.preprocess import MEAN, STANDARD_DEVIATION
@@ -29,7 +29,7 @@ class DetectorNetwork(nn.Module):
     `facenas.graph.output_channels`.
     """
 
-    def __init__(self, detector: Detector, norm_type: Callable[..., nn.BatchNorm2d] = nn.BatchNorm2d) -> None:
+    def __init__(self, detector: Architecture, norm_type: Callable[..., nn.BatchNorm2d] = nn.BatchNorm2d) -> None:
         super().__init__()
         self.detector, self._norm_type = detector, norm_type
         graph = build_graph(detector, Size(64, 64))  # parameters do not depend on the size

@@ -13,6 +13,7 @@ from torch import Tensor
 from facenas.data.augment import augment
 from facenas.data.folder import photos_below
 from facenas.data.image import Photo, read_image
+from facenas.data.labels import LANDMARKS, Labels
 from facenas.data.synthetic import draw_photo
 from facenas.errors import InputError
 from facenas.networks.network import preprocessed
@@ -45,8 +46,8 @@ class NormPhotos:
             photo, _, _ = draw_photo(640, 480, np.random.default_rng([self.seed, number]))
         else:
             photo = read_image(self.folder / self.photos[number % len(self.photos)])
-        none = np.zeros((0, 4), np.float32), np.zeros((0, 5, 3), np.float32), np.zeros(0, bool)
-        return augment(photo, *none, _CROP_PX, np.random.default_rng((self.seed, number))).image
+        none = Labels(np.zeros((0, 4), np.float32), np.zeros((0, LANDMARKS, 3), np.float32), np.zeros(0, bool))
+        return augment(photo, none, _CROP_PX, np.random.default_rng((self.seed, number))).image
 
     def to_json(self) -> dict[str, Any]:
         """What a slice's origin keeps of it."""

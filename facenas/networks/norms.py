@@ -10,12 +10,12 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from facenas.architecture import Detector
+from facenas.architecture import Architecture
 from facenas.networks.elastic_network import slices
 from facenas.networks.network import DetectorNetwork
 
 
-def network_of_slice(tensors: dict[str, Tensor], member: Detector, batches: Iterable[Tensor]) -> DetectorNetwork:
+def network_of_slice(tensors: dict[str, Tensor], member: Architecture, batches: Iterable[Tensor]) -> DetectorNetwork:
     """A member's network with its slice of the largest network's tensors and moments from preprocessed images.
 
     `batches`: float [n, 3, height, width] each. Raises ValueError where there is none.

@@ -1,15 +1,13 @@
 """The reference that an artefact must answer like: the checkpoint itself, in torch, fp32, not folded, not simplified."""
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from facenas.arrays import FloatArray
 from facenas.checkpoint import Checkpoint
 from facenas.errors import InputError
 from facenas.graph import build_graph
 from facenas.networks.network import DetectorNetwork
-
-FloatArray = npt.NDArray[np.float32]
 
 
 class TorchReference:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from facenas.architecture import Detector
+from facenas.architecture import Architecture
 from facenas.checkpoint import Checkpoint, load_checkpoint, without_state
 from facenas.errors import InputError
 from facenas.files import sha256_of
@@ -37,7 +37,7 @@ class Supernet:
     def _tensors(self) -> dict[str, Tensor]:
         return {name: torch.from_numpy(np.array(tensor)) for name, tensor in self.checkpoint.tensors.items()}
 
-    def slice(self, member: Detector, batches: Iterable[Tensor], norms: Mapping[str, Any]) -> Checkpoint:
+    def slice(self, member: Architecture, batches: Iterable[Tensor], norms: Mapping[str, Any]) -> Checkpoint:
         """A member's own checkpoint, with norms estimated on `batches` (preprocessed crops, float [n, 3, s, s] each).
 
         `norms`: where the crops come from, for the checkpoint's origin. Raises InputError for a detector that is no

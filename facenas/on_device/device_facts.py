@@ -12,7 +12,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-_LEAST_FREE_BYTES = 2 << 30
+_MIN_FREE_BYTES = 2 << 30
 _GPUS = "class/devfreq/*.g[pav]*"  # 17000000.gpu, and on older boards .ga10b, .gv11b, .gp10b
 
 
@@ -77,4 +77,4 @@ def memory_is_short() -> bool:
     """Whether less than 2 GiB, or on a small device less than a quarter of its memory, is free."""
     fields = dict(line.split()[:2] for line in _read_text("/proc/meminfo").splitlines() if len(line.split()) > 1)
     free, total = (1024 * int(fields.get(name, "0")) for name in ("MemAvailable:", "MemTotal:"))
-    return 0 < free < min(_LEAST_FREE_BYTES, total // 4)
+    return 0 < free < min(_MIN_FREE_BYTES, total // 4)

@@ -19,7 +19,7 @@ from facenas.on_device.cuda_driver import Cuda, CudaError
 
 PACKAGES = ("tensorrt", "tensorrt_rtx", "tensorrt_rtx_bindings")
 WORKSPACE_BYTES = 1 << 30
-_LEAST_VERSION = (8, 6)
+_MIN_VERSION = (8, 6)
 
 
 class TensorRtError(Exception):
@@ -51,7 +51,7 @@ def find_package() -> Package | None:
         flavour = "tensorrt" if name == "tensorrt" else "tensorrt_rtx"
         version = str(module.__version__)
         numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
-        if flavour == "tensorrt" and numbers < _LEAST_VERSION:
+        if flavour == "tensorrt" and numbers < _MIN_VERSION:
             raise TensorRtError(f"TensorRT {version} is too old; 8.6 or later is needed (JetPack 6 has 10)")
         return Package(module, flavour, version)
     return None

@@ -1,12 +1,10 @@
 """Drawing boxes, scores and landmarks on photos; `Faces.draw` calls it."""
 
 import cv2
-import numpy as np
-import numpy.typing as npt
 
+from facenas.arrays import FloatArray
 from facenas.data.image import Photo
 
-FloatArray = npt.NDArray[np.float32]
 FOUND = (40, 200, 80)
 MISSED = (230, 60, 60)
 

@@ -4,13 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from facenas.arrays import FloatArray, IndexArray
 from facenas.data.image import Photo
 from facenas.pipeline.draw import draw_faces
 from facenas.pipeline.fit import Fitted
 
-FloatArray = npt.NDArray[np.float32]
 _SHOWN = 3  # faces in a line; the rest is counted
 
 
@@ -65,7 +64,7 @@ class Faces:
         red."""
         return draw_faces(photo, self.boxes, self.scores, self.landmarks, missed)
 
-    def take(self, index: npt.NDArray[np.intp]) -> "Faces":
+    def take(self, index: IndexArray) -> "Faces":
         """The faces at `index`, in that order."""
         landmarks = None if self.landmarks is None else self.landmarks[index]
         return Faces(self.boxes[index], self.scores[index], landmarks)

@@ -8,8 +8,9 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from facenas.arrays import FloatArray
 from facenas.data.image import Photo
-from facenas.pipeline.faces import Faces, FloatArray
+from facenas.pipeline.faces import Faces
 from facenas.pipeline.fit import Fitted
 from facenas.pipeline.postprocess import NMS_IOU, Decode, decode, find_faces
 from facenas.pipeline.preprocess import Preprocessing

@@ -11,8 +11,8 @@ and landmark i at (x s + u_i s, y s + v_i s).
 from collections.abc import Callable, Mapping
 
 import numpy as np
-import numpy.typing as npt
 
+from facenas.arrays import BoolArray, FloatArray
 from facenas.graph import (
     ANCHORS_PER_CELL,
     BOX_CHANNELS,
@@ -21,13 +21,13 @@ from facenas.graph import (
     SCORE_CHANNELS,
     STRIDES,
 )
-from facenas.pipeline.faces import Faces, FloatArray
+from facenas.pipeline.faces import Faces
 
 Decode = Callable[[Mapping[str, FloatArray], float], Faces]
 """All candidates with at least a score, best first, from a network's outputs."""
 
 NMS_IOU = 0.45
-LEAST_LOGIT = -6.0
+MIN_LOGIT = -6.0
 """A score of 0.0025, an eighth of the least that evaluations look at: int8 need not tell lower ones apart."""
 
 _FEW = 32
@@ -91,7 +91,7 @@ def suppress(faces: Faces, iou: float = NMS_IOU) -> Faces:
     return faces.take(np.concatenate(kept))
 
 
-def _overlap(one: FloatArray, other: FloatArray, iou: float) -> npt.NDArray[np.bool_]:
+def _overlap(one: FloatArray, other: FloatArray, iou: float) -> BoolArray:
     """Whether boxes overlap by more than `iou`, bool [n, m], of two arrays of corners and area [5, n] and [5, m]."""
     one = one[:, :, None]
     common = np.minimum(one[2], other[2])
@@ -103,7 +103,7 @@ def _overlap(one: FloatArray, other: FloatArray, iou: float) -> npt.NDArray[np.b
     union = np.add(one[4], other[4], out=height)
     union -= common
     union *= np.float32(iou)
-    overlapping: npt.NDArray[np.bool_] = common > union
+    overlapping: BoolArray = common > union
     return overlapping
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from facenas.arrays import FloatArray
 from facenas.errors import InputError
 
 MEAN = 127.5
@@ -31,7 +32,7 @@ class Preprocessing:
         if not self.standard_deviation > 0:
             raise InputError(f"standard deviation {self.standard_deviation} must be more than zero")
 
-    def normalise(self, picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def normalise(self, picture: npt.NDArray[np.uint8]) -> FloatArray:
         """uint8 RGB [height, width, 3] of the input's size -> float32 [1, 3, height, width]."""
         height, width, channels = picture.shape
         planes = np.empty((1, channels, height, width), np.float32)

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from facenas.architecture import resolve_detector
+from facenas.architecture import parse_architecture, resolve_architecture
 from facenas.errors import InputError
-from facenas.files import read_json
 from facenas.scoring.ddsar import ScoreSettings, ddsar_score, sar_scores
+from facenas.searching.result import SearchResult
+from facenas.typed_json import read_file
 from facenas.units import Size, parse_size
 
 
@@ -37,30 +37,23 @@ def gather_contenders(search: Path | None, top: int, architectures: Sequence[str
     search result or it lists fewer than `top`, or an architecture cannot be read.
     """
     entries: list[Contender] = []
-    settings, provenance, input_size = ScoreSettings(), {}, None
+    settings, input_size = ScoreSettings(), None
+    provenance: Mapping[str, str] = {}
     if search is not None:
         path = search / "search.json" if search.is_dir() else search
-        value = read_json(path, "search result")
         try:
-            entries = [_contender(candidate) for candidate in value["top"]]
-            provenance = {str(name): str(words) for name, words in value["provenance"].items()}
-            input_size = parse_size(value["input"])
-            score = value["score"]
-            settings = ScoreSettings(score["alpha"], score["resolution_px"], tuple(score["stage_weights"]))
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise InputError(f"{path} is no search result of facenas ({error!r}); write one: search --out") from error
+            found = read_file(SearchResult, path, "search result")
+        except InputError as error:
+            raise InputError(f"{path} is no search result of facenas ({error}); write one: search --out") from error
+        entries = [Contender(str(parse_architecture(c.architecture)), c.ddsar, c.latency_ms) for c in found.top]
+        settings, provenance, input_size = found.score, found.provenance, parse_size(found.input)
         if not 1 <= top <= len(entries):
             raise InputError(f"{path} lists {len(entries)} candidates, not {top}; search again with --top {top}")
         entries = entries[:top]
     for text in architectures:
-        detector = resolve_detector(text)
+        detector = resolve_architecture(text)
         ddsar = round(ddsar_score(sar_scores(detector.backbone, settings), settings.stage_weights), 9)
         entries.append(Contender(str(detector), ddsar))
     first_of = {entry.architecture: entry for entry in reversed(entries)}
     unique = tuple(entry for entry in entries if first_of[entry.architecture] is entry)
     return Contenders(unique, provenance, input_size)
-
-
-def _contender(candidate: Mapping[str, Any]) -> Contender:
-    latency_ms = {str(name): float(value) for name, value in candidate["latency_ms"].items()}
-    return Contender(str(resolve_detector(candidate["architecture"])), float(candidate["ddsar"]), latency_ms)

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from facenas.architecture import parse_detector
+from facenas.architecture import parse_architecture
 from facenas.devices.cpu import cores
 from facenas.errors import InputError, TrainingError
 from facenas.files import read_json, write_json
@@ -24,10 +24,21 @@ from facenas.progress import Called, Progress
 from facenas.ranking.contenders import Contender
 from facenas.shown import Rows, Shown
 from facenas.training.photos import TrainingPhotos
-from facenas.training.recipe import Recipe
+from facenas.training.recipe import Pace, Recipe
 from facenas.units import Size
 
-MOST_CONTENDERS = 64
+MAX_CONTENDERS = 64
+
+
+@dataclass(frozen=True)
+class HalvingSettings:
+    """How contenders are trained: the first rung's epochs (the recipe's own are set by the rungs), the input size that they
+    are meant for; `strict`: a photo that cannot be decoded is refused."""
+
+    recipe: Recipe
+    first_epochs: int
+    input_size: Size
+    strict: bool = False
 
 
 @dataclass(frozen=True)
@@ -167,8 +178,8 @@ def _in_words(results: Sequence[RungResult]) -> str:
 
 def plan_rungs(contenders: int, first_epochs: int) -> tuple[tuple[int, int], ...]:
     """Candidates and epochs of each rung; the last one holds two. Raises InputError where there is nothing to compare."""
-    if not 2 <= contenders <= MOST_CONTENDERS:
-        raise InputError(f"{contenders} candidates to rank; give 2 to {MOST_CONTENDERS} of them (--top, --arch)")
+    if not 2 <= contenders <= MAX_CONTENDERS:
+        raise InputError(f"{contenders} candidates to rank; give 2 to {MAX_CONTENDERS} of them (--top, --arch)")
     if first_epochs < 1:
         raise InputError(f"--epochs {first_epochs} must be at least 1")
     rungs = [(contenders, first_epochs)]
@@ -181,56 +192,32 @@ def plan_rungs(contenders: int, first_epochs: int) -> tuple[tuple[int, int], ...
 def rank(
     contenders: Sequence[Contender],
     photos: TrainingPhotos,
-    recipe: Recipe,
-    first_epochs: int,
-    input_size: Size,
+    settings: HalvingSettings,
     out: Path,
     run_tasks: RunTasks,
     progress: Progress,
     *,
     details: Mapping[str, Any],
-    strict: bool = False,
 ) -> Ranking:
     """Rank in folder `out`, or go on with what it holds; `rank.json` is written anew after every rung.
 
-    `recipe.epochs` is set by the rungs. `details` go into rank.json too.
+    `details` go into rank.json too.
     Raises InputError where `out` holds a ranking of something else, TrainingError where no candidate can be trained.
     """
-    rungs = plan_rungs(len(contenders), first_epochs)
-    recipe = replace(recipe, epochs=rungs[-1][1])
-    asked = {
-        "contenders": [asdict(contender) for contender in contenders],
-        "recipe": asdict(recipe),
-        "photos": {
-            "name": photos.train.name,
-            "train": len(photos.train.photos),
-            "validation": photos.validation.name,
-            "validated": len(photos.validation.photos),
-        },
-        "input": str(input_size),
-        "strict": strict,
-    }
+    rungs = plan_rungs(len(contenders), settings.first_epochs)
+    settings = replace(settings, recipe=replace(settings.recipe, epochs=rungs[-1][1]))
+    asked = _asked(contenders, photos, settings)
     _require_same(out, asked)
-
     folders = [out / "candidates" / f"{number:02d}" for number in range(1, len(contenders) + 1)]
     results: list[list[RungResult]] = [[] for _ in contenders]
 
-    def ranking(*, finished: bool) -> Ranking:
-        ranked = [
-            Ranked(number + 1, contenders[number], tuple(results[number]), folders[number] / "best.safetensors")
-            for number in sorted(range(len(contenders)), key=lambda number: _place(results[number]))
-        ]
-        firsts = [
-            (contender.ddsar, result[0].ap) for contender, result in zip(contenders, results, strict=True) if result
-        ]
-        return Ranking(tuple(ranked), rungs, kendall_tau(firsts), finished, details)
-
-    def save(state: Ranking) -> Ranking:
+    def save(*, finished: bool) -> Ranking:
+        state = _ranking(contenders, results, folders, rungs, details, finished=finished)
         write_json(out / "rank.json", {**state.to_json(), "asked": asked})
         return state
 
     if not (out / "rank.json").exists():
-        save(ranking(finished=False))
+        save(finished=False)
     going = list(range(len(contenders)))
     for rung, (count, epochs) in enumerate(rungs, 1):
         able = [number for number in going if not results[number] or results[number][-1].ap is not None]
@@ -242,19 +229,52 @@ def rank(
                 folders[number],
                 rung,
                 epochs,
-                recipe,
-                input_size,
-                strict,
+                settings.recipe,
+                settings.input_size,
+                settings.strict,
             )
             for number in sorted(going)
         }
         for number, result in run_unfinished(tasks, photos, run_tasks, progress).items():
             results[number].append(result)
-        save(ranking(finished=False))
+        save(finished=False)
         if all(results[number][-1].ap is None for number in going):
             reason = results[going[0]][-1].problem or "there is no face to find in the photos to validate on"
             raise TrainingError(f"no candidate of rung {rung} has an AP: {reason}")
-    return save(ranking(finished=True))
+    return save(finished=True)
+
+
+def _asked(contenders: Sequence[Contender], photos: TrainingPhotos, settings: HalvingSettings) -> dict[str, Any]:
+    """What rank.json says was asked for, so that another ranking is not taken for this one."""
+    return {
+        "contenders": [asdict(contender) for contender in contenders],
+        "recipe": asdict(settings.recipe),
+        "photos": {
+            "name": photos.train.name,
+            "train": len(photos.train.photos),
+            "validation": photos.validation.name,
+            "validated": len(photos.validation.photos),
+        },
+        "input": str(settings.input_size),
+        "strict": settings.strict,
+    }
+
+
+def _ranking(
+    contenders: Sequence[Contender],
+    results: Sequence[Sequence[RungResult]],
+    folders: Sequence[Path],
+    rungs: tuple[tuple[int, int], ...],
+    details: Mapping[str, Any],
+    *,
+    finished: bool,
+) -> Ranking:
+    ranked = [
+        Ranked(number + 1, contenders[number], tuple(results[number]), folders[number] / "best.safetensors")
+        for number in sorted(range(len(contenders)), key=lambda number: _place(results[number]))
+    ]
+    firsts = [(each.ddsar, result[0].ap) for each, result in zip(contenders, results, strict=True) if result]
+    return Ranking(tuple(ranked), rungs, kendall_tau(firsts), finished, details)
 
 
 def _require_same(out: Path, asked: Mapping[str, Any]) -> None:
@@ -304,7 +324,9 @@ def kendall_tau(pairs: Sequence[tuple[float, float | None]]) -> float | None:
     return round(float(kendalltau(scores, aps).statistic), 4)
 
 
-def train_rung(task: RungTask, photos: TrainingPhotos, progress: Progress, *, side_by_side: bool = False) -> RungResult:
+def train_rung(
+    task: RungTask, photos: TrainingPhotos, progress: Progress, *, side_by_side: bool = False, pace: Pace = Pace()
+) -> RungResult:
     """Train one contender to the end of a rung, going on from its last state, validate it, and write the result.
 
     `side_by_side`: others train on this machine at the same time, so that it takes one core and its share of memory.
@@ -318,7 +340,7 @@ def train_rung(task: RungTask, photos: TrainingPhotos, progress: Progress, *, si
     from facenas.training.session import validate
 
     task.folder.mkdir(parents=True, exist_ok=True)
-    detector = parse_detector(task.architecture)
+    detector = parse_architecture(task.architecture)
     trainer = Trainer(detector, task.input_size, task.recipe, task.folder, photos.train.name)
     if side_by_side:
         torch.set_num_threads(1)
@@ -326,10 +348,8 @@ def train_rung(task: RungTask, photos: TrainingPhotos, progress: Progress, *, si
     try:
         trained = trainer.run(
             photos.train,
-            validate=None,
-            validate_epochs=1,
             progress=Called(progress, task.name),
-            until_step=replace(task.recipe, epochs=task.epochs).steps(len(photos.train.photos)),
+            pace=replace(pace, until_step=replace(task.recipe, epochs=task.epochs).steps(len(photos.train.photos))),
             strict=task.strict,
             cache_bytes=CACHE_BYTES // cores() if side_by_side else CACHE_BYTES,
         )
@@ -345,6 +365,8 @@ def train_rung(task: RungTask, photos: TrainingPhotos, progress: Progress, *, si
     return result
 
 
-def one_after_another(tasks: Sequence[RungTask], photos: TrainingPhotos, progress: Progress) -> list[RungResult]:
+def one_after_another(
+    tasks: Sequence[RungTask], photos: TrainingPhotos, progress: Progress, pace: Pace = Pace()
+) -> list[RungResult]:
     """Run the tasks in this process."""
-    return [train_rung(task, photos, progress) for task in tasks]
+    return [train_rung(task, photos, progress, pace=pace) for task in tasks]

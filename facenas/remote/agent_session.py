@@ -66,9 +66,12 @@ def agent_file() -> bytes:
 class Session:
     """A running agent on a device. Every method raises ConnectionLostError, or DeviceError where trying again is vain."""
 
-    def __init__(self, transport: Transport, python: str, leftovers: tuple[str, ...] = ()) -> None:
-        """Copies the agent there and starts it; `leftovers` are folders of earlier sessions to remove."""
-        self._host, self._python = transport.host, python
+    def __init__(
+        self, transport: Transport, python: str, leftovers: tuple[str, ...] = (), patience_s: float = PATIENCE_S
+    ) -> None:
+        """Copies the agent there and starts it; `leftovers` are folders of earlier sessions to remove; `patience_s`: so much
+        later than the agent itself this side gives up on a reply."""
+        self._host, self._python, self._patience_s = transport.host, python, patience_s
         agent = agent_file()
         self._pipe = Pipe(transport, _command(transport, python, agent, leftovers))
         self._errors: str | None = None
@@ -83,7 +86,7 @@ class Session:
         """The reply to one message. Raises AgentEndedError where the agent's process ended before it replied."""
         # The agent ends itself where its runtime hangs; if it cannot, the pipe's own deadline comes a little later.
         frame = pack_frame(message | {"seconds": max(1, round(timeout_s))}, data)
-        patience_s = max(1, round(timeout_s)) + PATIENCE_S
+        patience_s = max(1, round(timeout_s)) + self._patience_s
         try:
             self._pipe.send(frame, patience_s)
             length, checksum = parse_header(self._pipe.receive(HEADER.size, patience_s))

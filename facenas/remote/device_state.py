@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from facenas.devices.cpu import describe_cpu, kernel_flags, limits_of
+from facenas.devices.cpu import describe_cpu, kernel_flags, tolerances_of
 from facenas.devices.fingerprint import Fingerprint
 from facenas.devices.target import Target
 from facenas.errors import DeviceError
@@ -32,7 +32,7 @@ def fingerprint_of_facts(facts: Any, target: Target, host: str) -> Fingerprint:
         driver = f", CUDA driver {facts['cuda_driver']}" if "cuda_driver" in facts else ""
         return Fingerprint(
             cpu=hardware if runtime_of(target).on_gpu and hardware else describe_cpu(cpuinfo, fallback),
-            instruction_sets=tuple(sorted(kernel_flags(cpuinfo) | limits_of(facts.get("environment", {})))),
+            instruction_sets=tuple(sorted(kernel_flags(cpuinfo) | tolerances_of(facts.get("environment", {})))),
             cores=int(facts["cores"]),
             governor=f"{facts['governor'] or 'unknown'}{f', power mode {mode}' if mode else ''}",
             operating_system=f"{system}{f', Jetson Linux {l4t[1]}.{l4t[2]}' if l4t else ''}{driver}",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from facenas.architecture import Detector
+from facenas.architecture import Architecture
 from facenas.devices.fingerprint import Fingerprint
 from facenas.devices.host import Transport
 from facenas.devices.own_devices import PRECISIONS
@@ -20,10 +20,10 @@ from facenas.devices.target import Target
 from facenas.errors import AgentEndedError, AgentError, ConnectionLostError, DeviceError, DeviceTimeoutError, InputError
 from facenas.graph import Graph, build_graph
 from facenas.on_device.frames import VERSION, Message
-from facenas.remote.agent_session import Session, words_for_exit
+from facenas.remote.agent_session import PATIENCE_S, Session, words_for_exit
 from facenas.remote.device_state import StateWatch, fingerprint_of_facts
 from facenas.runtimes.compiled_model import LayerTimes
-from facenas.runtimes.local_agent import TIMEOUT_S, Sample
+from facenas.runtimes.local_agent import TIMEOUT_S, Measurement
 from facenas.runtimes.runtime import runtime_of
 from facenas.units import Size
 
@@ -56,20 +56,21 @@ class RemoteAgent:
         python: str = "python3",
         timeout_s: float = TIMEOUT_S,
         retry_delays_s: tuple[float, ...] = RETRY_DELAYS_S,
+        patience_s: float = PATIENCE_S,
         note: Callable[[str], None] | None = None,
     ) -> None:
         elsewhere = runtime_of(target).elsewhere
         if elsewhere is None or target.precision not in PRECISIONS[target.runtime]:
             raise InputError(f"device '{target}' cannot be profiled through a host; profile it where it is")
         self._elsewhere = elsewhere
-        self._target, self._transport, self._python = target, transport, python
-        self._timeout_s, self._retry_delays_s = timeout_s, retry_delays_s
+        self.target, self._transport, self._python = target, transport, python
+        self._timeout_s, self._retry_delays_s, self._patience_s = timeout_s, retry_delays_s, patience_s
         self._note = note or (lambda text: None)
         self._session: Session | None = None
         self._leftovers: tuple[str, ...] = ()
         self._timing_cache = b""
         self._fingerprint: Fingerprint | None = None
-        self._networks: dict[tuple[Detector, Size], _Network] = {}
+        self._networks: dict[tuple[Architecture, Size], _Network] = {}
         self._layers_of_nodes: dict[str, Mapping[str, str]] = {}
         self._watch = StateWatch(transport.host, self._note)
 
@@ -98,7 +99,7 @@ class RemoteAgent:
         """What was noticed on the device that makes its times doubtful: throttling, low clocks."""
         return self._watch.warnings
 
-    def measure(self, detector: Detector, input_size: Size, *, runs: int, layers: bool) -> Sample:
+    def measure(self, detector: Architecture, input_size: Size, *, runs: int, layers: bool) -> Measurement:
         """One visit. Raises AgentError where the runtime refuses the network, crashes on it or hangs."""
         losses: list[ConnectionLostError] = []
         while True:
@@ -108,7 +109,7 @@ class RemoteAgent:
                 self._disconnect()
                 if error.code not in _AGENT_EXITS:
                     ended = f"{words_for_exit(error.code, self._timeout_s)}{f' ({error})' if str(error) else ''}"
-                    raise AgentError(f"the runtime {self._target.runtime} on {self._transport} {ended}") from error
+                    raise AgentError(f"the runtime {self.target.runtime} on {self._transport} {ended}") from error
                 losses.append(ConnectionLostError(f"the connection to {self._transport} was damaged"))
             except ConnectionLostError as error:
                 self._disconnect()
@@ -124,7 +125,7 @@ class RemoteAgent:
             self._note(f"{losses[-1]}; connecting again")
             time.sleep(self._retry_delays_s[len(losses) - 1])
 
-    def _visit(self, detector: Detector, input_size: Size, runs: int, layers: bool) -> Sample:
+    def _visit(self, detector: Architecture, input_size: Size, runs: int, layers: bool) -> Measurement:
         session = self._session or self.connect()
         network = self._network(detector, input_size)
         graph_wanted = layers and network.key not in self._layers_of_nodes
@@ -142,9 +143,9 @@ class RemoteAgent:
                 times = self._layer_times(network, reply, data, runs)
                 self._watch.check_layers(times, runs, elapsed_ns)
                 rows = {name: times.times_ns[:, index].tolist() for index, name in enumerate(times.names)}
-                sample = Sample((), rows, tuple(times.overhead_ns.tolist()))
+                sample = Measurement((), rows, tuple(times.overhead_ns.tolist()))
             else:
-                sample = Sample(self._watch.check_times(reply["times_ns"], runs, elapsed_ns), {}, ())
+                sample = Measurement(self._watch.check_times(reply["times_ns"], runs, elapsed_ns), {}, ())
             self._watch.see(reply["state"])
         except InputError as error:  # a runtime that tells no times of layers
             raise AgentError(f"{self._transport}: {error}") from error
@@ -154,7 +155,7 @@ class RemoteAgent:
             ) from error
         return sample
 
-    def _network(self, detector: Detector, input_size: Size) -> _Network:
+    def _network(self, detector: Architecture, input_size: Size) -> _Network:
         found = self._networks.get((detector, input_size))
         if found is None:
             graph = build_graph(detector, input_size)
@@ -166,7 +167,7 @@ class RemoteAgent:
         """The network with random weights, in the precision of the target."""
         from facenas.exporters.onnx_graph import build_onnx, random_weights
 
-        model = self._elsewhere.stand_in(build_onnx(graph, random_weights(graph)), self._target.precision)
+        model = self._elsewhere.stand_in(build_onnx(graph, random_weights(graph)), self.target.precision)
         return bytes(model.SerializeToString())
 
     def _layer_times(self, network: _Network, reply: dict[str, Any], data: bytes, runs: int) -> LayerTimes:
@@ -178,9 +179,9 @@ class RemoteAgent:
 
     def connect(self) -> Session:
         """Copy the agent there, start it, and hear what the device is."""
-        session = Session(self._transport, self._python, self._leftovers)
+        session = Session(self._transport, self._python, self._leftovers, self._patience_s)
         self._session, self._leftovers = session, ()
-        target = self._target
+        target = self.target
         hello = {"operation": "hello", "version": VERSION, "runtime": target.runtime, "precision": target.precision}
         reply, _ = self._request(session, hello | {"threads": target.threads}, self._timing_cache)
         fingerprint = fingerprint_of_facts(reply.get("facts"), target, self._transport.host)
@@ -215,7 +216,7 @@ class RemoteAgent:
             case None:
                 return
             case "model":
-                raise AgentError(f"{self._target.runtime} on {host}: {text}")
+                raise AgentError(f"{self.target.runtime} on {host}: {text}")
             case "memory":
                 raise AgentError(f"{host} is out of memory for this network")
             case "frame":

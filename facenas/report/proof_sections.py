@@ -4,16 +4,17 @@ from facenas.cost import latency_cost
 from facenas.data.image import read_image
 from facenas.errors import InputError
 from facenas.evaluation.gates import Gate
+from facenas.evaluation.verification import Precision, Verification
 from facenas.latency.provenance import ESTIMATED, predicted_from
 from facenas.report.axes import Axis
 from facenas.report.charts import Bar, Guide, Series, bar_chart, line_chart
 from facenas.report.images import as_data_uri
 from facenas.report.markup import Html, element, paragraph, section, table
 from facenas.report.verdict import gate_word, predicted_latency
-from facenas.run_folder import Curve, PrecisionRecord, RunFolder, VerificationRecord
+from facenas.run_folder import Curve, RunFolder
 from facenas.units import in_ms, in_percent
 
-MOST_PHOTOS = 12
+MAX_PHOTOS = 12
 _CURVE_POINTS = 150
 
 
@@ -93,7 +94,7 @@ def _thinned(curve: Curve) -> tuple[tuple[float, float], ...]:
     return (*found[:-1:step], found[-1])
 
 
-def _precision_table(ap: PrecisionRecord) -> Html:
+def _precision_table(ap: Precision) -> Html:
     def text(value: float | None) -> str:
         return "–" if value is None else f"{value:.4f}"
 
@@ -105,7 +106,7 @@ def _precision_table(ap: PrecisionRecord) -> Html:
     return table(("average precision", "before export", "exported file"), rows, {1, 2})
 
 
-def _precision_note(folder: RunFolder, verification: VerificationRecord) -> Html:
+def _precision_note(folder: RunFolder, verification: Verification) -> Html:
     photos = "synthetic photos" if folder.synthetic else "photos"
     drop = "no drop was measured" if verification.ap.drop is None else f"largest drop {verification.ap.drop:.4f}"
     official = verification.ap.artefact.get("all") is None
@@ -123,9 +124,9 @@ def photo_section(folder: RunFolder) -> Html:
         return section("photos", title, paragraph(f"No photos: {folder.missing['photos']}.", kind="missing"))
     kind = "Synthetic photos" if folder.synthetic else "Photos"
     count = len(folder.photos)
-    shown = f", {MOST_PHOTOS} of {count} shown" if count > MOST_PHOTOS else ""
+    shown = f", {MAX_PHOTOS} of {count} shown" if count > MAX_PHOTOS else ""
     figures, unread = [], []
-    for path in folder.photos[:MOST_PHOTOS]:
+    for path in folder.photos[:MAX_PHOTOS]:
         try:
             image = element("img", src=as_data_uri(read_image(path)), alt=f"faces found in {path.name}")
         except InputError as error:
@@ -183,8 +184,8 @@ def gate_section(folder: RunFolder) -> Html:
         element("h3", "Exported file against its reference"),
         table(("output", "largest difference", "mean difference", "least cosine"), tensors, {1, 2, 3}),
         paragraph(faces, kind="note"),
-        paragraph("Artefact ", element("code", verification.artefact), kind="note"),
-        paragraph("Reference ", element("code", verification.reference), kind="note"),
+        paragraph("Artefact ", element("code", str(verification.artefact)), kind="note"),
+        paragraph("Reference ", element("code", str(verification.reference)), kind="note"),
     )
 
 

@@ -59,7 +59,7 @@ def _provenance_section(folder: RunFolder) -> Html:
     """Every number that was measured or predicted, with where it comes from, and which pieces the run folder lacks."""
     rows: list[tuple[str, str, str]] = []
     if folder.search is not None:
-        for target, value in folder.search.latency_ms.items():
+        for target, value in folder.search.best.latency_ms.items():
             source = predicted_from(folder.search.provenance.get(target))
             rows.append((f"{latency_cost(target).label}, search", in_ms(value), source))
         rows.append(("score, FLOPs, parameters, layers, memory", "", "computed from the architecture"))

@@ -11,6 +11,7 @@ from facenas.report.charts import Point, responsive
 from facenas.report.markup import Html, element
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 50, 14, 26, 42
+_WIDE_PX = 470
 
 SCATTER_STYLE = """
 svg .points { fill: none; stroke: var(--accent); stroke-width: 4.5; stroke-linecap: round; stroke-opacity: 0.75; }
@@ -30,6 +31,13 @@ class Slope:
     edge: bool = False
 
 
+@dataclass(frozen=True)
+class Level:
+    """A dashed line at a value of y."""
+
+    y: float
+
+
 def scatter_chart(
     title: str,
     x: Axis,
@@ -38,15 +46,12 @@ def scatter_chart(
     *,
     doubtful: Sequence[Point] = (),
     behind: Sequence[Point] = (),
-    slopes: Sequence[Slope] = (),
-    levels: Sequence[float] = (),
-    wide_px: int = 470,
+    lines: Sequence[Slope | Level] = (),
     height_px: int = 300,
 ) -> Html:
     """Points, those in doubt in another colour, over those of other kinds and over lines.
 
-    `slopes` are lines of constant ratio y / x, straight where both axes are logarithmic or both linear; `levels` are
-    dashed lines at values of y.
+    Slopes are lines of constant ratio y / x, straight where both axes are logarithmic or both linear.
     """
 
     def draw(width_px: int) -> Html:
@@ -65,17 +70,19 @@ def scatter_chart(
             parts.append(element("line", x1=across, y1=bottom, x2=across, y2=bottom + 4, class_="ticks"))
             parts.append(_text(across, bottom + 18, tick_text(tick), "middle", "tick"))
         parts.append(element("line", x1=_LEFT, y1=bottom, x2=right, y2=bottom, class_="ticks"))
-        parts += [part for slope in slopes for part in _slope(slope, x, y, [place(end) for end in _ends(slope, x, y)])]
-        for level in levels:
-            height = place((x.low, level))[1]
-            parts.append(element("line", x1=_LEFT, y1=height, x2=right, y2=height, class_="slope edge"))
+        for line in lines:
+            if isinstance(line, Slope):
+                parts += _slope(line, x, y, [place(end) for end in _ends(line, x, y)])
+            else:
+                height = place((x.low, line.y))[1]
+                parts.append(element("line", x1=_LEFT, y1=height, x2=right, y2=height, class_="slope edge"))
         for kind, members in (("points behind", behind), ("points", points), ("points doubtful", doubtful)):
             if members:
                 parts.append(element("path", d=_dots(map(place, members)), class_=kind))
         box = f"0 0 {width_px} {height_px}"
         return element("svg", *parts, viewBox=box, width=width_px, height=height_px, role="img", aria_label=title)
 
-    return element("figure", responsive(draw, wide_px))
+    return element("figure", responsive(draw, _WIDE_PX))
 
 
 def _dots(places: Iterable[Point]) -> str:

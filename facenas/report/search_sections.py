@@ -3,17 +3,18 @@
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from facenas.architecture import Detector, Family, Stage, parse_detector
+from facenas.architecture import Architecture, Family, Stage, parse_architecture
 from facenas.cost import FLOPS, LAYERS, MEMORY, PARAMS, Cost, cost_of, latency_cost
 from facenas.errors import InputError
 from facenas.graph import build_graph
+from facenas.latency.predictor import OperatorCost, Prediction
 from facenas.latency.provenance import ESTIMATED, predicted_from
-from facenas.operators import Kind, parse_operator
+from facenas.operators import Kind, Operator
 from facenas.report.axes import axis_over
 from facenas.report.charts import Bar, Guide, Mark, Series, bar_chart, line_chart
 from facenas.report.markup import Html, element, paragraph, section, table
-from facenas.run_folder import OperatorShare, PredictionRecord, RunFolder, SearchRecord
-from facenas.searching.result import Candidate
+from facenas.run_folder import RunFolder
+from facenas.searching.result import Candidate, SearchResult
 from facenas.units import in_megabytes, in_millions, in_ms, in_percent, parse_size
 
 COSTLIEST = 12
@@ -38,19 +39,19 @@ def detector_section(folder: RunFolder) -> Html:
         paragraph(f"{proof} ({certificate.labels:,} partial networks were formed)."),
         table(("figure", "value", "limit in the search", "where it comes from"), _figure_rows(search), {1, 2}),
         element("h3", "Stage by stage"),
-        _stage_table(search.architecture),
-        element("code", search.architecture),
+        _stage_table(search.best.architecture),
+        element("code", search.best.architecture),
     )
 
 
-def _figure_rows(search: SearchRecord) -> list[tuple[str, str, str, str]]:
+def _figure_rows(search: SearchResult) -> list[tuple[str, str, str, str]]:
     def limit(cost: Cost) -> str:
         return cost.unit.text(search.budgets[cost.key]) if cost.key in search.budgets else ""
 
     score = f"alpha {search.score.alpha:g}, {search.score.resolution_px} px" if search.score is not None else ""
     size = f" at {search.input}" if search.input else ""
     return [
-        ("DDSAR score", f"{search.ddsar:.4f}", "", f"computed, {score}" if score else "computed"),
+        ("DDSAR score", f"{search.best.ddsar:.4f}", "", f"computed, {score}" if score else "computed"),
         *(
             (
                 latency_cost(target).label,
@@ -58,26 +59,31 @@ def _figure_rows(search: SearchRecord) -> list[tuple[str, str, str, str]]:
                 limit(latency_cost(target)),
                 predicted_from(search.provenance.get(target)),
             )
-            for target, value in search.latency_ms.items()
+            for target, value in search.best.latency_ms.items()
         ),
         *(
             (f"{latency_cost(target).label}, confirmed", in_ms(value), "", "measured, with untrained weights")
-            for target, value in search.measured_ms.items()
+            for target, value in search.best.measured_ms.items()
         ),
         *(
             (f"{latency_cost(target).label}, confirmed", in_ms(value), "", f"{ESTIMATED}, not measured")
-            for target, value in search.estimated_ms.items()
+            for target, value in search.best.estimated_ms.items()
         ),
-        ("FLOPs (multiply-accumulates)", in_millions(search.flops), limit(FLOPS), f"counted{size}"),
-        ("parameters", in_millions(search.params), limit(PARAMS), "counted"),
-        ("layers", str(search.layers), limit(LAYERS), "counted as the DamoFD release does"),
-        ("peak memory", in_megabytes(search.peak_memory_bytes), limit(MEMORY), f"counted{size}, activations at fp32"),
+        ("FLOPs (multiply-accumulates)", in_millions(search.best.flops), limit(FLOPS), f"counted{size}"),
+        ("parameters", in_millions(search.best.params), limit(PARAMS), "counted"),
+        ("layers", str(search.best.layers), limit(LAYERS), "counted as the DamoFD release does"),
+        (
+            "peak memory",
+            in_megabytes(search.best.peak_memory_bytes),
+            limit(MEMORY),
+            f"counted{size}, activations at fp32",
+        ),
     ]
 
 
 def _stage_table(architecture: str) -> Html:
     try:
-        detector = parse_detector(architecture)
+        detector = parse_architecture(architecture)
     except InputError as error:
         return paragraph(str(error), kind="missing")
     rows = [(f"stage {number}", *_stage_cells(stage)) for number, stage in enumerate(detector.backbone.stages, 1)]
@@ -105,14 +111,14 @@ def frontier_section(folder: RunFolder) -> Html:
         return section("frontier", title, paragraph(f"No frontier: {folder.missing['search.json']}.", kind="missing"))
     if not search.frontier:
         return section("frontier", title, paragraph("No frontier: search.json lists no points of it.", kind="missing"))
-    target = next(iter(search.latency_ms), None)
+    target = next(iter(search.best.latency_ms), None)
 
     def cost(candidate: Candidate) -> float:
         return candidate.flops / 1e6 if target is None else candidate.latency_ms[target]
 
     label = "FLOPs, millions" if target is None else f"{latency_cost(target).label}, ms"
     points = tuple(sorted((cost(candidate), candidate.ddsar) for candidate in search.frontier))
-    chosen = (cost(search), search.ddsar)
+    chosen = (cost(search.best), search.best.ddsar)
     limit = folder.budgets.get(FLOPS.key if target is None else latency_cost(target).key)
     if limit is not None and target is None:
         limit /= 1e6
@@ -151,7 +157,7 @@ def _reserve(folder: RunFolder, target: str | None) -> str | None:
     return f" The search was held to {in_ms(held_to)}: {kept} of the budget is kept for errors of prediction."
 
 
-def _frontier_details(search: SearchRecord) -> Html:
+def _frontier_details(search: SearchResult) -> Html:
     def rows(candidates: Iterable[Candidate]) -> list[tuple[str, ...]]:
         return [
             (
@@ -164,14 +170,14 @@ def _frontier_details(search: SearchRecord) -> Html:
             for candidate in candidates
         ]
 
-    latencies = [f"predicted latency on {name}" for name in search.latency_ms]
+    latencies = [f"predicted latency on {name}" for name in search.best.latency_ms]
     headers = ("score", *latencies, "FLOPs", "parameters", "architecture")
     numbers = range(len(headers) - 1)
     parts = [
         element("summary", f"The {len(search.frontier)} points of the frontier"),
         *(
             paragraph(f"Latency on {name}: {predicted_from(search.provenance.get(name))}.", kind="note")
-            for name in search.latency_ms
+            for name in search.best.latency_ms
         ),
         table(headers, rows(search.frontier), numbers),
     ]
@@ -216,10 +222,10 @@ def milliseconds_section(folder: RunFolder) -> Html:
     )
 
 
-def _costliest_table(prediction: PredictionRecord, parts: Sequence[str]) -> Html:
+def _costliest_table(prediction: Prediction, parts: Sequence[str]) -> Html:
     together: dict[tuple[str, str, str], list[float]] = {}
     for entry, part in zip(prediction.operators, parts, strict=True):
-        together.setdefault((entry.operator, part, entry.source), []).append(entry.latency_us / 1e3)
+        together.setdefault((str(entry.operator), part, entry.source), []).append(entry.latency_us / 1e3)
     costliest = sorted(together.items(), key=lambda item: -sum(item[1]))[:COSTLIEST]
     rows = [
         (
@@ -235,17 +241,17 @@ def _costliest_table(prediction: PredictionRecord, parts: Sequence[str]) -> Html
     return table(("operator", "part", "times", "together", "share", "source"), rows, {2, 3, 4})
 
 
-def _parts_of_network(folder: RunFolder, operators: Sequence[OperatorShare]) -> list[str] | None:
+def _parts_of_network(folder: RunFolder, operators: Sequence[OperatorCost]) -> list[str] | None:
     """For each operator its stage, `neck` or `head`; None where the operators are not those of the chosen detector."""
     search = folder.search
     if search is None or not search.input:
         return None
     try:
-        detector: Detector = parse_detector(search.architecture)
+        detector: Architecture = parse_architecture(search.best.architecture)
         layers = build_graph(detector, parse_size(search.input)).layers
     except InputError:
         return None
-    if [str(layer.operator) for layer in layers] != [entry.operator for entry in operators]:
+    if [layer.operator for layer in layers] != [entry.operator for entry in operators]:
         return None
     return [_part(layer.name) for layer in layers]
 
@@ -257,13 +263,9 @@ def _part(layer: str) -> str:
     return "neck" if first == "neck" else "head"
 
 
-def _kind(operator: str) -> str:
-    try:
-        parsed = parse_operator(operator)
-    except InputError:
-        return "other"
-    size = f"{parsed.kernel_size}×{parsed.kernel_size}"
-    match parsed.kind:
+def _kind(operator: Operator) -> str:
+    size = f"{operator.kernel_size}×{operator.kernel_size}"
+    match operator.kind:
         case Kind.CONV:
             return f"convolution {size}"
         case Kind.DEPTHWISE:
@@ -272,7 +274,7 @@ def _kind(operator: str) -> str:
             return "upsampling"
 
 
-def _share_chart(title: str, prediction: PredictionRecord, labels: Sequence[str], *, sort: bool = False) -> Html:
+def _share_chart(title: str, prediction: Prediction, labels: Sequence[str], *, sort: bool = False) -> Html:
     """Bars of the operators' summed latency under each label, in order of appearance or falling."""
     order = {label: index for index, label in enumerate(dict.fromkeys(labels))}
     pairs = sorted(zip(labels, prediction.operators, strict=True), key=lambda pair: order[pair[0]])

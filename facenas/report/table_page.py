@@ -14,7 +14,7 @@ from facenas.report.axes import axis_over
 from facenas.report.charts import Point
 from facenas.report.markup import Html, element, paragraph, section, table
 from facenas.report.page import page
-from facenas.report.scatter import SCATTER_STYLE, Slope, scatter_chart
+from facenas.report.scatter import SCATTER_STYLE, Level, Slope, scatter_chart
 from facenas.units import in_ms, in_percent, in_seconds
 from facenas.version import __version__
 
@@ -86,7 +86,7 @@ def _operator_section(latency_table: LatencyTable) -> Html:
         stable = [_point(operator, time) for operator, time in mine.items() if time.stable]
         doubtful = [_point(operator, time) for operator, time in mine.items() if not time.stable]
         name = f"{_NAMES[kind].capitalize()} {kernel_size}×{kernel_size}"
-        chart = scatter_chart(name, x, y, stable, doubtful=doubtful, behind=everything, slopes=slopes, height_px=280)
+        chart = scatter_chart(name, x, y, stable, doubtful=doubtful, behind=everything, lines=slopes, height_px=280)
         count = f"{len(mine)} operator{'s' * (len(mine) != 1)}"
         charts.append(element("div", element("h3", f"{name}: {count}"), chart))
     unstable = "Red points are flagged unstable: their early and late samples disagree. "
@@ -137,8 +137,8 @@ def _prediction_section(latency_table: LatencyTable) -> Html:
     surplus = [(predicted, 100 * (measured / predicted - 1)) for predicted, measured in pairs_ms]
     surplus_axis = axis_over("measured above predicted, %", [*interval, *(percent for _, percent in surplus), 0.0])
     charts = (
-        scatter_chart(title, x, y, list(pairs_ms), slopes=[Slope(1.0)]),
-        scatter_chart("Error of the predictions", x, surplus_axis, surplus, levels=interval),
+        scatter_chart(title, x, y, list(pairs_ms), lines=[Slope(1.0)]),
+        scatter_chart("Error of the predictions", x, surplus_axis, surplus, lines=[Level(value) for value in interval]),
     )
     errors = [abs(predicted / measured - 1) for predicted, measured in pairs_ms]
     within = ", ".join(f"{_share_within(errors, limit)} within {limit:.0%}".replace("%", " %") for limit in (0.05, 0.1))

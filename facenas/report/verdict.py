@@ -130,6 +130,6 @@ def predicted_latency(folder: RunFolder) -> tuple[float | None, str | None]:
         return verification.latency.predicted_ms, verification.latency.provenance
     if folder.prediction is not None:
         return folder.prediction.latency_ms, folder.prediction.provenance
-    if search is not None and target is not None and target in search.latency_ms:
-        return search.latency_ms[target], search.provenance.get(target)
+    if search is not None and target is not None and target in search.best.latency_ms:
+        return search.best.latency_ms[target], search.provenance.get(target)
     return None, None

@@ -4,7 +4,7 @@ import importlib.metadata
 import os
 import platform
 
-from facenas.devices.cpu import cores, cpu_flags, cpu_model, governor, limits_of
+from facenas.devices.cpu import cores, cpu_flags, cpu_model, governor, tolerances_of
 from facenas.devices.fingerprint import Fingerprint
 from facenas.devices.target import Target
 
@@ -13,7 +13,7 @@ def of_this_cpu(target: Target) -> Fingerprint:
     """The fingerprint of this machine's CPU."""
     return Fingerprint(
         cpu=cpu_model(),
-        instruction_sets=tuple(sorted(cpu_flags() | limits_of(os.environ))),
+        instruction_sets=tuple(sorted(cpu_flags() | tolerances_of(os.environ))),
         cores=cores(),
         governor=governor(),
         operating_system=f"{platform.system()} {platform.machine()}",

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
+from facenas.arrays import FloatArray
 from facenas.devices.target import Target
 from facenas.errors import InputError, MissingPackageError
 from facenas.exporters.tflite_graph import FILE_IDENTIFIER, fold_image
-from facenas.runtimes.compiled_model import CompiledModel, FloatArray, LayerTimes
+from facenas.runtimes.compiled_model import CompiledModel, LayerTimes
 from facenas.units import Size
 
 try:

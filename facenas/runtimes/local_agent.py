@@ -1,6 +1,6 @@
 """The agent: a process of its own that measures one network after another, so that a runtime's crash ends only it.
 
-`Agent` is the side that asks; `local_agent_process` is what it starts.
+`LocalAgent` is the side that asks; `local_agent_process` is what it starts.
 """
 
 import json
@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import Self
 
-from facenas.architecture import Detector
+from facenas.architecture import Architecture
 from facenas.devices.target import Target
 from facenas.errors import AgentError
 from facenas.quiet import Waiting
@@ -37,7 +37,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Sample:
+class Measurement:
     """What one visit to one network gave, in nanoseconds: runs end to end, or times by layer and those of no layer.
 
     `waited_share`: for what share of the visit the agent waited for a core that other work had; `reference_ns`: what the
@@ -53,11 +53,11 @@ class Sample:
     least_reference_ns: int = 0
 
 
-class Agent:
+class LocalAgent:
     """A running agent for one target, pinned to as many cores as the target has threads. Use it in a `with` block."""
 
     def __init__(self, target: Target, timeout_s: float = TIMEOUT_S) -> None:
-        self._target = target
+        self.target = target
         self._timeout_s = timeout_s
         self._process: subprocess.Popen[str] | None = None
 
@@ -69,7 +69,9 @@ class Agent:
     ) -> None:
         self._stop()
 
-    def measure(self, detector: Detector, input_size: Size, *, runs: int, layers: bool, quiet_ns: int = 0) -> Sample:
+    def measure(
+        self, detector: Architecture, input_size: Size, *, runs: int, layers: bool, quiet_ns: int = 0
+    ) -> Measurement:
         """One visit. Raises AgentError where the runtime refuses the network, crashes on it or hangs."""
         request = Request(str(detector), detector.landmarks, str(input_size), runs, layers, quiet_ns)
         process = self._process or self._start()
@@ -77,7 +79,7 @@ class Agent:
         assert process.stdout is not None
         timer = threading.Timer(self._timeout_s, process.kill)
         timer.start()
-        waiting = Waiting(process.pid, self._target.threads)
+        waiting = Waiting(process.pid, self.target.threads)
         try:
             process.stdin.write(json.dumps(asdict(request)) + "\n")
             process.stdin.flush()
@@ -88,11 +90,11 @@ class Agent:
             timer.cancel()
         if not line:
             code = self._stop()
-            raise AgentError(f"the runtime {self._target.runtime} {_words_for_exit(code, self._timeout_s)}")
+            raise AgentError(f"the runtime {self.target.runtime} {_words_for_exit(code, self._timeout_s)}")
         reply = json.loads(line)
         if "error" in reply:
             raise AgentError(reply["error"])
-        return Sample(
+        return Measurement(
             tuple(reply["end_to_end_ns"]),
             reply["layers_ns"],
             tuple(reply["overhead_ns"]),
@@ -103,7 +105,7 @@ class Agent:
 
     def _start(self) -> subprocess.Popen[str]:
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "facenas.runtimes.local_agent_process", self._target.name],
+            [sys.executable, "-P", "-m", "facenas.runtimes.local_agent_process", self.target.name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

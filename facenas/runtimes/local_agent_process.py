@@ -12,7 +12,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from facenas.architecture import parse_detector
+from facenas.architecture import parse_architecture
 from facenas.devices.cpu import free_memory_bytes, pin_to_cores
 from facenas.devices.target import Target
 from facenas.devices.targets import resolve_target
@@ -22,7 +22,7 @@ from facenas.runtimes.compiled_model import CompiledModel
 from facenas.runtimes.local_agent import Request
 from facenas.units import parse_size
 
-_LEAST_FREE_BYTES = 2 << 30
+_MIN_FREE_BYTES = 2 << 30
 _RUNS, _FIRST_RUNS = 2, 300  # of the reference workload, of about a millisecond
 _PATIENCE_S = 1.0
 
@@ -44,9 +44,9 @@ class Models:
 
         key = (request.architecture, request.landmarks, request.input_size)
         if key not in self._kept:
-            if free_memory_bytes() < _LEAST_FREE_BYTES:
+            if free_memory_bytes() < _MIN_FREE_BYTES:
                 self._kept.clear()
-            detector = replace(parse_detector(request.architecture), landmarks=request.landmarks)
+            detector = replace(parse_architecture(request.architecture), landmarks=request.landmarks)
             graph = build_graph(detector, parse_size(request.input_size))
             model = build_onnx(graph, random_weights(graph)).SerializeToString()
             self._kept[key] = load_model(model, self._target, timing_only=True)

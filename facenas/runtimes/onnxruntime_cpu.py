@@ -18,9 +18,10 @@ import onnxruntime
 from google.protobuf.message import DecodeError
 from onnxruntime.capi import onnxruntime_pybind11_state as runtime_errors
 
+from facenas.arrays import FloatArray
 from facenas.devices.target import Target
 from facenas.errors import InputError
-from facenas.runtimes.compiled_model import CompiledModel, FloatArray, LayerTimes, example_image
+from facenas.runtimes.compiled_model import CompiledModel, LayerTimes, example_image
 from facenas.units import Size
 
 # ONNX Runtime's errors share no base class.

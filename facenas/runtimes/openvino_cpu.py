@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import openvino
 
+from facenas.arrays import FloatArray
 from facenas.devices.target import Target
 from facenas.errors import InputError
 from facenas.graph import IMAGE
-from facenas.runtimes.compiled_model import CompiledModel, FloatArray, LayerTimes, example_image
+from facenas.runtimes.compiled_model import CompiledModel, LayerTimes, example_image
 from facenas.runtimes.fake_quantize import fake_quantize
 from facenas.units import Size
 

@@ -1,19 +1,21 @@
 """TensorRT on an NVIDIA GPU: compile, run, time between CUDA events, and read the times of layers from its profiler."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
 
+from facenas.arrays import FloatArray, IntArray
 from facenas.devices.target import Target
 from facenas.errors import InputError
 from facenas.exporters.formats import format_of
 from facenas.exporters.tensorrt import build_plan, precision_of, read_engine, require_package
 from facenas.graph import build_graph
 from facenas.on_device.cuda_driver import Cuda, CudaError
-from facenas.on_device.tensorrt_engine import Engine, TensorRtError
-from facenas.runtimes.compiled_model import CompiledModel, FloatArray, IntArray, LayerTimes, example_image
+from facenas.on_device.tensorrt_engine import Engine, Package, TensorRtError
+from facenas.runtimes.compiled_model import CompiledModel, LayerTimes, example_image
 from facenas.runtimes.tensorrt_layers import times_by_layer
 from facenas.units import Size
 
@@ -25,11 +27,19 @@ class TensorRtModel(CompiledModel):
     Raises InputError where there is no GPU, the engine is of another machine, or TensorRT refuses the model.
     """
 
-    def __init__(self, model: Path | bytes, target: Target, *, timing_only: bool = False) -> None:
+    def __init__(
+        self,
+        model: Path | bytes,
+        target: Target,
+        *,
+        timing_only: bool = False,
+        open_gpu: Callable[[], Cuda] = Cuda,
+        load_engine: Callable[[Package, bytes, Cuda], Engine] = Engine,
+    ) -> None:
         package = require_package()
         name = str(model) if isinstance(model, Path) else "the model"
         try:
-            cuda = Cuda()
+            cuda = open_gpu()
             if isinstance(model, Path) and format_of(model).name == "trt":
                 description, plan = read_engine(model, package, cuda.gpu())
                 graph = build_graph(description.detector, description.input_size)
@@ -41,7 +51,7 @@ class TensorRtModel(CompiledModel):
                 converted = stand_in(given, target.precision) if timing_only else given
                 _require_precision(precision_of(converted), target, name)
                 plan = build_plan(package, converted.SerializeToString(), target.precision)
-            self._engine = Engine(package, plan, cuda)
+            self._engine = load_engine(package, plan, cuda)
         except DecodeError as error:
             raise InputError(f"{name} is no whole ONNX file ({error}); export or copy it again") from error
         except (TensorRtError, CudaError) as error:

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from facenas.arrays import IntArray
 from facenas.progress import SILENT, Progress
 from facenas.runtimes.compiled_model import CompiledModel
 from facenas.units import Size
@@ -44,12 +44,12 @@ class Latency:
         return self.halves_differ_percent <= UNSTABLE_PERCENT
 
 
-def low_quantile(samples_ns: npt.NDArray[np.int64]) -> float:
+def low_quantile(samples_ns: IntArray) -> float:
     """The 20th percentile of samples in nanoseconds."""
     return float(np.quantile(samples_ns, LOW_QUANTILE))
 
 
-def halves_differ_percent(samples_ns: npt.NDArray[np.int64]) -> float:
+def halves_differ_percent(samples_ns: IntArray) -> float:
     """By how many percent the low quantiles of the earlier and the later half of the samples differ."""
     half = len(samples_ns) // 2
     if half == 0:
@@ -58,7 +58,7 @@ def halves_differ_percent(samples_ns: npt.NDArray[np.int64]) -> float:
     return 100 * abs(late - early) / min(early, late)
 
 
-def latency_of(samples_ns: npt.NDArray[np.int64]) -> Latency:
+def latency_of(samples_ns: IntArray) -> Latency:
     """The latency that samples, in the order in which they were taken, amount to."""
     quarter, median, three_quarters, p90 = np.quantile(samples_ns, (0.25, 0.5, 0.75, 0.9))
     return Latency(
@@ -85,7 +85,7 @@ def measure_latency(
 
     `input_size` is for models that leave theirs open; `progress` is told rounds done and rounds planned.
     """
-    samples: list[list[npt.NDArray[np.int64]]] = [[] for _ in models]
+    samples: list[list[IntArray]] = [[] for _ in models]
 
     def one_round(indices: Sequence[int]) -> None:
         for index in indices:

@@ -18,9 +18,10 @@ from google.protobuf.message import DecodeError
 from onnx import numpy_helper
 from torch.nn import functional
 
+from facenas.arrays import FloatArray, IntArray
 from facenas.devices.target import Target
 from facenas.errors import InputError
-from facenas.runtimes.compiled_model import CompiledModel, FloatArray, IntArray, LayerTimes, example_image
+from facenas.runtimes.compiled_model import CompiledModel, LayerTimes, example_image
 from facenas.units import Size
 
 _TYPES = {"fp32": torch.float32, "fp16": torch.float16}

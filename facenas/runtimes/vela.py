@@ -19,9 +19,10 @@ from pathlib import Path
 
 import numpy as np
 
+from facenas.arrays import FloatArray, IntArray
 from facenas.devices.target import Target
 from facenas.errors import InputError
-from facenas.runtimes.compiled_model import CompiledModel, FloatArray, IntArray, LayerTimes
+from facenas.runtimes.compiled_model import CompiledModel, LayerTimes
 from facenas.units import Size
 
 _CUSTOM_OPERATOR = "ethos-u"
@@ -56,12 +57,11 @@ def npu_of(target: Target) -> Npu:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What Vela says of a network: nanoseconds in all and by layer, the memory that features and weights take on the
-    chip, and the operators that it leaves to the CPU, whose time it does not know."""
+    """What Vela says of a network: nanoseconds in all and by layer, and the operators that it leaves to the CPU, whose
+    time it does not know."""
 
     latency_ns: int
     layers_ns: dict[str, int]
-    sram_bytes: int
     cpu_operators: tuple[str, ...]
 
 
@@ -97,7 +97,6 @@ def estimate(content: bytes, npu: Npu) -> Estimate:
     return Estimate(
         round(float(summary["cycles_total"]) * ns_per_cycle),
         {name: round(time_ns) for name, time_ns in layers.items()},
-        round(float(summary["sram_memory_used"]) * 1024),
         tuple(operator.kind for operator in compiled.operators if operator.custom != _CUSTOM_OPERATOR),
     )
 

@@ -34,11 +34,6 @@ def released_flops(backbone: Backbone) -> int:
     return released_flops_of(_layers(backbone))
 
 
-def released_params(backbone: Backbone) -> int:
-    """Parameters of a backbone as the release counts them."""
-    return sum(layer.operator.out_channels * (layer.operator.weights_per_output + 1) for layer in _layers(backbone))
-
-
 def _layers(backbone: Backbone) -> list[Layer]:
     return [
         layer

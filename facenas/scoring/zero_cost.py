@@ -23,7 +23,7 @@ from enum import StrEnum
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from facenas.architecture import IMAGE_CHANNELS, Detector
+from facenas.architecture import IMAGE_CHANNELS, Architecture
 from facenas.errors import MissingPackageError
 from facenas.graph import IMAGE, Layer, backbone_layers, build_graph
 from facenas.units import Size
@@ -37,7 +37,7 @@ ZEN_STEP = 0.01
 ZEN_REPEATS = 4
 
 
-class Measure(StrEnum):
+class ZeroCostProxy(StrEnum):
     """What puts the best candidates in a new order."""
 
     NASWOT = "naswot"
@@ -52,7 +52,7 @@ def require_torch() -> None:
         raise MissingPackageError("--rerank builds the networks in torch, which is not installed: pip install torch")
 
 
-def naswot_score(detector: Detector, side_px: int, seed: int) -> float:
+def naswot_score(detector: Architecture, side_px: int, seed: int) -> float:
     """ln |det K| of the activation codes of NASWOT_INPUTS inputs; seeds differ by about 0.02 of some 870."""
     import torch
 
@@ -68,7 +68,7 @@ def naswot_score(detector: Detector, side_px: int, seed: int) -> float:
         return float(torch.linalg.slogdet(kernel).logabsdet)
 
 
-def zen_score(detector: Detector, side_px: int, seed: int) -> float:
+def zen_score(detector: Architecture, side_px: int, seed: int) -> float:
     """The Zen-score over ZEN_INPUTS inputs, mean of ZEN_REPEATS drawings of weights and inputs; seeds differ by 0.1."""
     import torch
 
@@ -105,7 +105,7 @@ def _noise(count: int, side_px: int) -> "Tensor":
     return torch.randn(count, IMAGE_CHANNELS, side_px, side_px).contiguous(memory_format=torch.channels_last)
 
 
-def _convolutions(detector: Detector) -> dict[str, "nn.Conv2d"]:
+def _convolutions(detector: Architecture) -> dict[str, "nn.Conv2d"]:
     """An untrained network's convolutions by the name of their weight."""
     from torch import nn
 
@@ -115,7 +115,7 @@ def _convolutions(detector: Detector) -> dict[str, "nn.Conv2d"]:
     return {name: module for name, module in modules if isinstance(module, nn.Conv2d)}
 
 
-def _backbone_layers(detector: Detector, side_px: int) -> list[Layer]:
+def _backbone_layers(detector: Architecture, side_px: int) -> list[Layer]:
     return backbone_layers(build_graph(detector, Size(side_px, side_px)).layers)
 
 

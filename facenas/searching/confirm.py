@@ -11,22 +11,26 @@ Where all are over, the search goes again, a few times at most, for a latency th
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from statistics import median
 
-from facenas.architecture import Detector, parse_detector
+from facenas.architecture import Architecture, parse_architecture
 from facenas.devices.targets import resolve_target
 from facenas.errors import BudgetError, InputError
 from facenas.graph import build_graph
 from facenas.progress import SILENT, Progress
+from facenas.runtimes.compiled_model import CompiledModel
 from facenas.runtimes.runtime import load_model, require_available, runtime_of
 from facenas.runtimes.timing import Latency, measure_latency
 from facenas.searching.result import Candidate, SearchResult
 from facenas.units import LOW_PERCENTILE, Size
 
 Search = Callable[[Mapping[str, float]], SearchResult]
+Load = Callable[..., CompiledModel]
+Measure = Callable[..., list[Latency]]
 
 ROUNDS = 4
-_LEAST_TIGHTENING = 0.99
+_MIN_TIGHTENING = 0.99
 
 
 def confirm(
@@ -34,6 +38,9 @@ def confirm(
     budgets_ms: Mapping[str, float],
     input_size: Size,
     progress: Progress = SILENT,
+    *,
+    load: Load = load_model,
+    measure: Measure = measure_latency,
 ) -> SearchResult:
     """The result of `search(budgets_ms)` with `measured_ms` or `estimated_ms` of every candidate; those within their budgets
     come first.
@@ -46,7 +53,7 @@ def confirm(
     certified = result = search(budgets_ms)
     limits_ms = dict(budgets_ms)
     for number in range(1, ROUNDS + 1):
-        top = _measured(result, input_size, progress)
+        top = _measured(result, partial(_measure, input_size=input_size, progress=progress, load=load, measure=measure))
         confirmed = [candidate for candidate in top if _meets(candidate, budgets_ms)]
         if confirmed:
             others = [candidate for candidate in top if candidate not in confirmed]
@@ -97,16 +104,18 @@ def _tightened(
     for name, budget_ms in budgets_ms.items():
         if any(candidate.found_ms[name] > budget_ms for candidate in top):
             ratio = median(candidate.latency_ms[name] / candidate.found_ms[name] for candidate in top)
-            tightened[name] = round(min(_LEAST_TIGHTENING * limits_ms[name], budget_ms * ratio), 6)
+            tightened[name] = round(min(_MIN_TIGHTENING * limits_ms[name], budget_ms * ratio), 6)
     return tightened
 
 
-def _measured(result: SearchResult, input_size: Size, progress: Progress) -> list[Candidate]:
+def _measured(
+    result: SearchResult, latencies_of: Callable[[Sequence[Architecture], str], Sequence[Latency]]
+) -> list[Candidate]:
     top = result.top
-    detectors = [parse_detector(candidate.architecture) for candidate in top]
+    detectors = [parse_architecture(candidate.architecture) for candidate in top]
     found = {}
     for name in top[0].latency_ms:
-        latencies = _measure(detectors, name, input_size, progress)
+        latencies = latencies_of(detectors, name)
         found[name] = [latency.at(result.percentiles.get(name, LOW_PERCENTILE)) for latency in latencies]
     confirmed = []
     for index, candidate in enumerate(top):
@@ -117,7 +126,9 @@ def _measured(result: SearchResult, input_size: Size, progress: Progress) -> lis
     return confirmed
 
 
-def _measure(detectors: list[Detector], name: str, input_size: Size, progress: Progress) -> list[Latency]:
+def _measure(
+    detectors: Sequence[Architecture], name: str, input_size: Size, progress: Progress, load: Load, measure: Measure
+) -> list[Latency]:
     """The latency of each detector on one target."""
     from facenas.exporters.onnx_graph import build_onnx, random_weights
 
@@ -125,9 +136,9 @@ def _measure(detectors: list[Detector], name: str, input_size: Size, progress: P
     for detector in detectors:
         graph = build_graph(detector, input_size)
         onnx_bytes = build_onnx(graph, random_weights(graph)).SerializeToString()
-        models.append(load_model(onnx_bytes, target, timing_only=True))
+        models.append(load(onnx_bytes, target, timing_only=True))
     what = f"{'estimating' if runtime_of(target).estimates else 'measuring'} {len(models)} candidates on {name}"
-    return measure_latency(models, progress=progress, what=what)
+    return measure(models, progress=progress, what=what)
 
 
 def _missed(top: Sequence[Candidate], budgets_ms: Mapping[str, float]) -> str:

@@ -4,16 +4,15 @@ Points come best first, so that only an earlier one can beat a later one: by cos
 """
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
-IndexArray = npt.NDArray[np.intp]
+from facenas.arrays import BoolArray, Float64Array, IndexArray
+
 _CHUNK = 512
 _BLOCK = 4096
 _MAX_LEVELS = 64
 
 
-def pareto_front(cost: FloatArray, score: FloatArray) -> IndexArray:
+def pareto_front(cost: Float64Array, score: Float64Array) -> IndexArray:
     """Indices of the points with no cheaper and at least as good other, cost ascending and score strictly ascending."""
     order = np.lexsort((-score, cost))
     best = np.maximum.accumulate(score[order])
@@ -21,7 +20,7 @@ def pareto_front(cost: FloatArray, score: FloatArray) -> IndexArray:
     return np.asarray(order[first], np.intp)
 
 
-def unbeaten(costs: FloatArray) -> IndexArray:
+def unbeaten(costs: Float64Array) -> IndexArray:
     """Rows of `costs` [n, k] with no earlier row that is at most theirs in every column, ascending."""
     count, columns = costs.shape
     if columns == 0:
@@ -36,12 +35,12 @@ def unbeaten(costs: FloatArray) -> IndexArray:
     return _unbeaten_by_comparison(costs)
 
 
-def _least_before(cost: FloatArray) -> FloatArray:
+def _least_before(cost: Float64Array) -> Float64Array:
     """For every row the least of the rows before it."""
     return np.concatenate([[np.inf], np.minimum.accumulate(cost)[:-1]])
 
 
-def _unbeaten_by_level(by_level: FloatArray, levels: FloatArray, other: FloatArray) -> IndexArray:
+def _unbeaten_by_level(by_level: Float64Array, levels: Float64Array, other: Float64Array) -> IndexArray:
     """Two columns of which one takes few values (layers, say): one running minimum of the other for each of them."""
     keep = np.zeros(len(other), bool)
     for level in levels:
@@ -51,8 +50,8 @@ def _unbeaten_by_level(by_level: FloatArray, levels: FloatArray, other: FloatArr
     return np.flatnonzero(keep)
 
 
-def _unbeaten_by_comparison(costs: FloatArray) -> IndexArray:
-    kept: list[FloatArray] = []
+def _unbeaten_by_comparison(costs: Float64Array) -> IndexArray:
+    kept: list[Float64Array] = []
     indices = [np.zeros(0, np.intp)]
     for start in range(0, len(costs), _CHUNK):
         chunk = np.arange(start, min(start + _CHUNK, len(costs)))
@@ -70,7 +69,7 @@ def _unbeaten_by_comparison(costs: FloatArray) -> IndexArray:
     return np.concatenate(indices)
 
 
-def _beaten(costs: FloatArray, others: FloatArray) -> npt.NDArray[np.bool_]:
+def _beaten(costs: Float64Array, others: Float64Array) -> BoolArray:
     """[n, m]: whether row n of `costs` is at least row m of `others` in every column."""
     beaten = others[:, 0] <= costs[:, 0, None]
     for column in range(1, costs.shape[1]):

@@ -20,18 +20,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from facenas.architecture import STAGE_COUNT, Stage
+from facenas.arrays import Float64Array, IndexArray
 from facenas.errors import BudgetError, InputError
 from facenas.files import read_json, write_json
 from facenas.searching.budgets import Budgets
 from facenas.searching.exact import ExactSearch, without_kernels
-from facenas.searching.problem import POSITIONS, START, FloatArray, Problem
+from facenas.searching.problem import POSITIONS, START, Problem
 from facenas.searching.result import Certificate, SearchResult, compose_result, require_top
 from facenas.spaces.space import Space
 
-Genes = npt.NDArray[np.intp]
+Genes = IndexArray
 _SAVES = 20
 
 
@@ -59,7 +59,7 @@ class _Decoder:
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         self.gene_counts: list[int] = []
-        self._tables: list[tuple[Genes, Genes, FloatArray, FloatArray]] = []
+        self._tables: list[tuple[Genes, Genes, Float64Array, Float64Array]] = []
         states = [START]
         for position in range(POSITIONS):
             genes, count = _genes(problem, position)
@@ -79,7 +79,7 @@ class _Decoder:
                 self.gene_counts.append(count)
             states = following or [START]
 
-    def evaluate(self, genes: Genes) -> tuple[FloatArray, Genes]:
+    def evaluate(self, genes: Genes) -> tuple[Float64Array, Genes]:
         """Values [n] (-inf where the space or a budget rules a network out) and the indices of the choices [n, 6]."""
         count = len(genes)
         genes = np.concatenate([genes, np.zeros((count, 1), np.intp)], axis=1)
@@ -143,7 +143,7 @@ class _Evolution:
         genes[rows[two], second[two]] = drawn[rows[two], second[two]]
         return genes
 
-    def _keep(self, genes: Genes, values: FloatArray) -> None:
+    def _keep(self, genes: Genes, values: Float64Array) -> None:
         """The best distinct ones; of equals those that came first."""
         order = np.argsort(-values, kind="stable")
         _, first = np.unique(genes[order], axis=0, return_index=True)

@@ -19,8 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from facenas.architecture import STAGE_COUNT
+from facenas.arrays import BoolArray, Float64Array, IndexArray
 from facenas.searching.dominance import pareto_front, unbeaten
-from facenas.searching.problem import COMPLETE, POSITIONS, START, FloatArray, Problem, State
+from facenas.searching.problem import COMPLETE, POSITIONS, START, Problem, State
 
 _SCORE_TOLERANCE = 1e-9
 _BEAM_LABELS = 400
@@ -31,14 +32,14 @@ _MAX_ENUMERATED_LABELS = 4_000_000
 class PartialNetworks:
     """n partial networks at one state: score [n], costs [n, resources], and the indices of the choices [n, depth]."""
 
-    score: FloatArray
-    costs: FloatArray
+    score: Float64Array
+    costs: Float64Array
     path: npt.NDArray[np.int32]
 
     def __len__(self) -> int:
         return len(self.score)
 
-    def take(self, index: npt.NDArray[np.intp] | npt.NDArray[np.bool_]) -> "PartialNetworks":
+    def take(self, index: IndexArray | BoolArray) -> "PartialNetworks":
         """The labels at `index`."""
         return PartialNetworks(self.score[index], self.costs[index], self.path[index])
 
@@ -47,10 +48,10 @@ class PartialNetworks:
 class Completion:
     """How the score can still grow against one resource alone: `cost` ascending, `score` the best for at most it."""
 
-    cost: FloatArray
-    score: FloatArray
+    cost: Float64Array
+    score: Float64Array
 
-    def best(self, available: FloatArray) -> FloatArray:
+    def best(self, available: Float64Array) -> Float64Array:
         """The best completion score with `available` [n] of the resource left; -inf where nothing fits."""
         position = np.searchsorted(self.cost, available + 1e-9, side="right") - 1
         return np.asarray(np.where(position >= 0, self.score[np.maximum(position, 0)], -np.inf))
@@ -88,7 +89,7 @@ class ExactSearch:
         """Fill the completions of `state` and of all states after it; a state without any way to the end gets none."""
         if state in self._completions[position]:
             return
-        parts: list[list[tuple[FloatArray, FloatArray]]] = [[] for _ in self.limits]
+        parts: list[list[tuple[Float64Array, Float64Array]]] = [[] for _ in self.limits]
         for following, (chosen, costs) in self.problem.moves(position, state).items():
             scores = self.problem.scores[position][chosen]
             later = None
@@ -117,7 +118,7 @@ class ExactSearch:
                 completions.append(Completion(cost[keep], score[keep]))
             self._completions[position][state] = completions
 
-    def _bound(self, position: int, state: State, score: FloatArray, costs: FloatArray) -> FloatArray:
+    def _bound(self, position: int, state: State, score: Float64Array, costs: Float64Array) -> Float64Array:
         """Upper bound [n] of the final score of labels that stand at `state` before `position`; -inf if infeasible."""
         if state == COMPLETE:
             fits = (costs[:, self.active] <= self.limits[self.active] + 1e-9).all(axis=1)
@@ -180,7 +181,7 @@ class ExactSearch:
         choice = tuple(int(index) for index in best.path[order[0]])
         return Solution((choice,), float(best.score[order[0]]), self.labels_made)
 
-    def _order(self, labels: PartialNetworks) -> npt.NDArray[np.intp]:
+    def _order(self, labels: PartialNetworks) -> IndexArray:
         """Best first: score (equal within the tolerance), latency, FLOPs, string."""
         rounded = np.round(labels.score / _SCORE_TOLERANCE)
         keys: list[npt.NDArray[Any]] = [labels.path[:, index] for index in reversed(range(labels.path.shape[1]))]
@@ -188,7 +189,7 @@ class ExactSearch:
         return np.lexsort(keys)
 
     def enumerate_top(self, count: int, solution: Solution) -> Solution:
-        """The `count` best networks that differ in more than kernel sizes and ends, by enumeration below the optimum."""
+        """The `count` best networks that differ in more than kernel sizes, neck and head, by enumeration below the optimum."""
         if count <= 1:
             return solution
         margin, chosen = 0.002, list(solution.choices)
@@ -240,7 +241,7 @@ def _join(parts: list[PartialNetworks]) -> PartialNetworks:
     )
 
 
-def nondominated(labels: PartialNetworks, resources: list[int], tie_breakers: list[int]) -> npt.NDArray[np.intp]:
+def nondominated(labels: PartialNetworks, resources: list[int], tie_breakers: list[int]) -> IndexArray:
     """Indices of the labels that no other beats: none with at least the score and at most every cost of `resources`.
 
     A label of equal score beats another only if it is also before it in the order that breaks ties: the

@@ -10,15 +10,15 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 import numpy as np
-import numpy.typing as npt
 
 from facenas.architecture import STAGE_COUNT, NeckAndHead, Stage
+from facenas.arrays import Float64Array
 from facenas.cost import count_flops, count_parameters
 from facenas.graph import Layer
 from facenas.scoring.ddsar import ScoreSettings, sar_score
 
 
-class Ranking(StrEnum):
+class Objective(StrEnum):
     """What is maximised: DDSAR-Score, GFLOPs, millions of parameters, or a random value from 0 to 5 (to 6 with open ends)."""
 
     DDSAR = "ddsar"
@@ -28,29 +28,29 @@ class Ranking(StrEnum):
 
 
 def stage_values(
-    ranking: Ranking,
+    ranking: Objective,
     settings: ScoreSettings,
     position: int,
     stages: Sequence[Stage],
     layers: Sequence[Sequence[Layer]],
     seed: int,
-) -> npt.NDArray[np.float64]:
+) -> Float64Array:
     """What each of n `stages` at `position`, with their layers, adds to the ranking's value; float64 [n]."""
     match ranking:
-        case Ranking.DDSAR:
+        case Objective.DDSAR:
             side_px = settings.resolution_px >> position
             sar = np.array([sar_score(stage, side_px, settings.alpha) for stage in stages])
             return np.asarray(settings.stage_weights[position] * sar)
-        case Ranking.FLOPS:
+        case Objective.FLOPS:
             return np.array([count_flops(stage_layers) / 1e9 for stage_layers in layers])
-        case Ranking.PARAMS:
+        case Objective.PARAMS:
             return np.array([count_parameters(stage_layers) / 1e6 for stage_layers in layers])
-        case Ranking.RANDOM:
+        case Objective.RANDOM:
             return np.random.default_rng((seed, position)).random(len(stages))
 
 
-def end_values(ranking: Ranking, ends: Sequence[NeckAndHead], seed: int | None) -> npt.NDArray[np.float64]:
+def end_values(ranking: Objective, ends: Sequence[NeckAndHead], seed: int | None) -> Float64Array:
     """What each of n necks and heads adds to the ranking's value; float64 [n]. `seed`: None where they are no choice."""
-    if ranking is Ranking.RANDOM and seed is not None:
+    if ranking is Objective.RANDOM and seed is not None:
         return np.random.default_rng((seed, STAGE_COUNT)).random(len(ends))
     return np.zeros(len(ends))

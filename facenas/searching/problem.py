@@ -10,29 +10,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from facenas.architecture import (
     DEFAULT_NECK_AND_HEAD,
     IMAGE_CHANNELS,
     STAGE_COUNT,
+    Architecture,
     Backbone,
-    Detector,
     NeckAndHead,
 )
+from facenas.arrays import Float64Array, IndexArray
 from facenas.cost import BYTES_PER_VALUE, FLOPS, MEMORY, Cost, latency_cost, peak_values
 from facenas.errors import BudgetError, InputError, LatencyBudgetError
 from facenas.graph import IMAGE, STRIDES, Layer, neck_and_head_layers, stage_layers
 from facenas.scoring.ddsar import ScoreSettings
 from facenas.searching.budgets import Budgets
 from facenas.searching.costs import CostModel, LatencyModel, Part, cost_models
-from facenas.searching.objective import Ranking, end_values, stage_values
+from facenas.searching.objective import Objective, end_values, stage_values
 from facenas.spaces.space import Space
 from facenas.units import Size
 
-FloatArray = npt.NDArray[np.float64]
 State = tuple[int, ...]
-Moves = Mapping[State, tuple[npt.NDArray[np.intp], FloatArray]]
+Moves = Mapping[State, tuple[IndexArray, Float64Array]]
 START: State = (0, IMAGE_CHANNELS)
 COMPLETE: State = ()
 POSITIONS = STAGE_COUNT + 1
@@ -60,7 +59,7 @@ class Problem:
         input_size: Size,
         latency_models: Mapping[str, LatencyModel],
         budgets: Budgets,
-        ranking: Ranking = Ranking.DDSAR,
+        ranking: Objective = Objective.DDSAR,
         seed: int = 0,
     ) -> None:
         self.space, self.settings, self.input_size, self.budgets = space, settings, input_size, budgets
@@ -78,11 +77,11 @@ class Problem:
         layers = [
             [stage_layers(s, position, input_size) for s in choices] for position, choices in enumerate(self.stages)
         ]
-        self.scores: tuple[FloatArray, ...] = tuple(
+        self.scores: tuple[Float64Array, ...] = tuple(
             stage_values(ranking, settings, position, choices, layers[position], seed)
             for position, choices in enumerate(self.stages)
         )
-        self.costs: tuple[FloatArray, ...] = tuple(
+        self.costs: tuple[Float64Array, ...] = tuple(
             np.array(
                 [
                     self._costs(Part(stage_ops, stage, position))
@@ -97,16 +96,16 @@ class Problem:
         )
         self.ends = tuple(sorted({design for _, design in space.necks_and_heads}, key=_as_suffix))
         self.scores += (end_values(ranking, self.ends, seed if space.chooses_ends else None),)
-        self._end_costs: dict[tuple[State, int], tuple[FloatArray, float]] = {}
+        self._end_costs: dict[tuple[State, int], tuple[Float64Array, float]] = {}
         self._moves: dict[tuple[int, State], Moves] = {}
 
     @property
-    def limits(self) -> FloatArray:
+    def limits(self) -> Float64Array:
         """[resources]: the budgets less what every network pays."""
         return np.array([resource.limit - resource.model.constant for resource in self.resources])
 
     @property
-    def constants(self) -> FloatArray:
+    def constants(self) -> Float64Array:
         """[resources]: what every network pays."""
         return np.array([resource.model.constant for resource in self.resources])
 
@@ -127,7 +126,7 @@ class Problem:
         """What waits for the neck while a stage runs, beside its own input: during stage 5 the output of stage 3."""
         return self._feature_values(0, stage3_channels) * BYTES_PER_VALUE if position == STAGE_COUNT - 1 else 0
 
-    def end(self, widths: State, index: int) -> tuple[FloatArray, float]:
+    def end(self, widths: State, index: int) -> tuple[Float64Array, float]:
         """Costs [resources] and peak memory in bytes of the end `index` on stages 3, 4, 5 of these widths."""
         if (widths, index) not in self._end_costs:
             stage3, stage4, stage5 = widths
@@ -172,11 +171,11 @@ class Problem:
             return {}
         return {COMPLETE: (np.array(fitting, np.intp), np.array([costs[index][0] for index in fitting]))}
 
-    def detector(self, choice: Sequence[int]) -> Detector:
+    def detector(self, choice: Sequence[int]) -> Architecture:
         """The detector of the indices of five stages and an end."""
         *stages, end = choice
         backbone = Backbone(tuple(self.stages[position][index] for position, index in enumerate(stages)))
-        return Detector(backbone, self.ends[end])
+        return Architecture(backbone, self.ends[end])
 
     def least_memory_bytes(self) -> float:
         """The least peak memory of any network of the space."""
@@ -202,7 +201,7 @@ class Problem:
             f"no network of space '{self.space.name}' has {_at_most(MEMORY, limit_bytes, self.least_memory_bytes())}"
         )
 
-    def refuse(self, least: FloatArray) -> BudgetError:
+    def refuse(self, least: Float64Array) -> BudgetError:
         """The error for budgets that nothing meets; `least` [resources]: the least possible of each cost alone."""
         which = "" if self.budgets.memory_bytes is None else " within the memory budget"
         targets = {latency_cost(target): target for target in self.latency_models}

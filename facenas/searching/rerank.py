@@ -3,24 +3,26 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from facenas.architecture import parse_detector
-from facenas.scoring.zero_cost import Measure, naswot_score, require_torch, zen_score
+from facenas.architecture import parse_architecture
+from facenas.scoring.zero_cost import ZeroCostProxy, naswot_score, require_torch, zen_score
 from facenas.searching.result import Candidate, SearchResult
 
 Progress = Callable[[int, int], None]
 
 
-def rerank(result: SearchResult, measure: Measure, seed: int = 0, progress: Progress | None = None) -> SearchResult:
+def rerank(
+    result: SearchResult, measure: ZeroCostProxy, seed: int = 0, progress: Progress | None = None
+) -> SearchResult:
     """The result with `reranked` of every candidate of `top`, the highest first; equal ones stay as they were.
 
     The square input has the side that the score assumes. The certificate calls the choice optimal only where it is still
     the one that was certified. Raises MissingPackageError without torch.
     """
     require_torch()
-    value_of = naswot_score if measure is Measure.NASWOT else zen_score
+    value_of = naswot_score if measure is ZeroCostProxy.NASWOT else zen_score
     top: list[Candidate] = []
     for number, candidate in enumerate(result.top, 1):
-        value = value_of(parse_detector(candidate.architecture), result.settings.resolution_px, seed)
+        value = value_of(parse_architecture(candidate.architecture), result.score.resolution_px, seed)
         top.append(replace(candidate, reranked={measure.value: round(value, 4)}))
         if progress is not None:
             progress(number, len(result.top))

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from facenas.architecture import Detector
+from facenas.architecture import Architecture
+from facenas.arrays import Float64Array
 from facenas.cost import FLOPS, LAYERS, MEMORY, PARAMS, RELEASED_FLOPS, detector_costs, latency_cost
 from facenas.errors import InputError
 from facenas.graph import inventory
@@ -15,8 +16,8 @@ from facenas.latency.provenance import TableFacts
 from facenas.scoring.ddsar import ScoreSettings, ddsar_score, sar_scores
 from facenas.scoring.released import released_flops
 from facenas.searching.exact import ExactSearch, PartialNetworks
-from facenas.searching.objective import Ranking
-from facenas.searching.problem import FloatArray, Problem
+from facenas.searching.objective import Objective
+from facenas.searching.problem import Problem
 
 FRONTIER_POINTS = 60
 MEDIAN_SAMPLE = 300
@@ -98,7 +99,7 @@ class SearchResult:
 
     space: str
     input: str
-    settings: ScoreSettings
+    score: ScoreSettings
     budgets: Mapping[str, float]
     provenance: Mapping[str, str]
     top: tuple[Candidate, ...]
@@ -130,7 +131,7 @@ class SearchResult:
             "tightened_ms": dict(self.tightened_ms),
             "space": self.space,
             "input": self.input,
-            "score": asdict(self.settings),
+            "score": asdict(self.score),
             "budgets": dict(self.budgets),
             "percentiles": dict(self.percentiles),
             "provenance": dict(self.provenance),
@@ -141,7 +142,7 @@ class SearchResult:
         }
 
 
-def candidate_of(problem: Problem, detector: Detector) -> Candidate:
+def candidate_of(problem: Problem, detector: Architecture) -> Candidate:
     """A detector with its score and costs, each computed from the whole network (not from the sweep's sums)."""
     costs = detector_costs(detector, problem.input_size)
     operators = inventory(detector, problem.input_size)
@@ -164,7 +165,7 @@ def candidate_of(problem: Problem, detector: Detector) -> Candidate:
 def _chosen(problem: Problem, choice: Sequence[int]) -> Candidate:
     """The candidate of the indices of stages and end, with the value that the search maximised where that is not DDSAR."""
     candidate = candidate_of(problem, problem.detector(choice))
-    if problem.ranking is Ranking.DDSAR:
+    if problem.ranking is Objective.DDSAR:
         return candidate
     value = fsum(float(scores[index]) for scores, index in zip(problem.scores, choice, strict=True))
     return replace(candidate, ranked={problem.ranking.value: round(value, 9)})
@@ -183,7 +184,7 @@ def run_search(problem: Problem, *, top: int, provenance: Mapping[str, str]) -> 
     solution = search.enumerate_top(top, search.solve())
     certificate = Certificate(True, round(solution.bound, 9), problem.space.size, solution.labels)
     front = _thin(search.frontier(problem.tie_breakers[0]))
-    seed = problem.seed if problem.ranking is Ranking.RANDOM else None
+    seed = problem.seed if problem.ranking is Objective.RANDOM else None
     return compose_result(
         problem, solution.choices, certificate, provenance, least=search.least, frontier=front.path, seed=seed
     )
@@ -195,7 +196,7 @@ def compose_result(
     certificate: Certificate,
     provenance: Mapping[str, str],
     *,
-    least: FloatArray,
+    least: Float64Array,
     frontier: Iterable[Sequence[int]] = (),
     algorithm: str = "exact",
     seed: int | None = None,
@@ -227,12 +228,7 @@ def _thin(front: PartialNetworks) -> PartialNetworks:
     return front.take(np.unique(np.linspace(0, len(front) - 1, FRONTIER_POINTS).round().astype(np.intp)))
 
 
-def space_ranges(problem: Problem) -> tuple[CostRange, ...]:
-    """`cost_ranges` before a search. Raises BudgetError where a budget cannot be met even alone."""
-    return cost_ranges(problem, ExactSearch(problem).least)
-
-
-def cost_ranges(problem: Problem, least: FloatArray) -> tuple[CostRange, ...]:
+def cost_ranges(problem: Problem, least: Float64Array) -> tuple[CostRange, ...]:
     """Where the budgets lie in the space: its least costs (exact), and median and largest of a seeded random sample."""
     generator = np.random.default_rng(0)
     sample = [

@@ -31,7 +31,7 @@ from functools import cached_property
 
 import numpy as np
 
-from facenas.architecture import IMAGE_CHANNELS, STAGE_COUNT, Backbone, Detector, Family, NeckAndHead, Stage
+from facenas.architecture import IMAGE_CHANNELS, STAGE_COUNT, Architecture, Backbone, Family, NeckAndHead, Stage
 from facenas.errors import InputError
 from facenas.spaces.space import Space
 
@@ -85,17 +85,17 @@ class ElasticSpace:
             self.require(detector)
 
     @property
-    def largest(self) -> Detector:
+    def largest(self) -> Architecture:
         """The member that all others are slices of."""
         return self._member(lambda values: values[-1])
 
     @property
-    def smallest(self) -> Detector:
+    def smallest(self) -> Architecture:
         """The member with the first of every choice."""
         return self._member(lambda values: values[0])
 
     @property
-    def middle(self) -> Detector:
+    def middle(self) -> Architecture:
         """The member with the middle (the lower of two) of every choice."""
         return self._member(lambda values: values[(len(values) - 1) // 2])
 
@@ -131,14 +131,14 @@ class ElasticSpace:
         choices = [stages, self.neck_channels, self.head_channels, self.head_convs]
         return hashlib.sha256(json.dumps(choices).encode()).hexdigest()
 
-    def random_member(self, generator: np.random.Generator) -> Detector:
+    def random_member(self, generator: np.random.Generator) -> Architecture:
         """A member with every choice drawn evenly, drawn again until the widths fit."""
         while True:
             detector = self._member(lambda values: values[int(generator.integers(len(values)))])
             if all(_fits(stage) for stage in detector.backbone.stages):
                 return detector
 
-    def require(self, detector: Detector) -> None:
+    def require(self, detector: Architecture) -> None:
         """Raises InputError that names the first choice that makes the detector no member of the space."""
         for number, (stage, choices) in enumerate(zip(detector.backbone.stages, self.stages, strict=True), 1):
             inner = stage.bottleneck_channels
@@ -162,12 +162,12 @@ class ElasticSpace:
             what = "landmarks" if detector.landmarks else "a head of plain convolutions"
             raise InputError(f"no member of space '{self.name}' has {what}, as '{detector}' does")
 
-    def _require_choice(self, detector: Detector, what: str, value: int, values: Sequence[int]) -> None:
+    def _require_choice(self, detector: Architecture, what: str, value: int, values: Sequence[int]) -> None:
         if value not in values:
             listed = ", ".join(map(str, values))
             raise InputError(f"'{detector}' has {what} {value}; space '{self.name}' has {listed}")
 
-    def _member(self, pick: Callable[[Sequence[int]], int]) -> Detector:
+    def _member(self, pick: Callable[[Sequence[int]], int]) -> Architecture:
         channels, stages = IMAGE_CHANNELS, []
         for choices in self.stages:
             width = pick(choices.widths)
@@ -175,7 +175,7 @@ class ElasticSpace:
             stages.append(choices.stage(channels, width, inner_width, pick(choices.depths)))
             channels = width
         neck, head, convs = (pick(values) for values in (self.neck_channels, self.head_channels, self.head_convs))
-        return Detector(Backbone(tuple(stages)), NeckAndHead(neck, head, convs, depthwise=True))
+        return Architecture(Backbone(tuple(stages)), NeckAndHead(neck, head, convs, depthwise=True))
 
 
 def _fits(stage: Stage) -> bool:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from facenas.architecture import IMAGE_CHANNELS, Family, NeckAndHead, Stage, round_to_multiple_of_8
 from facenas.errors import InputError
+from facenas.spaces import DEFAULT_SPACE
 from facenas.spaces.elastic_space import ELASTIC_NAMES, elastic_space
 from facenas.spaces.file import read_space
 from facenas.spaces.space import Space
@@ -139,7 +140,6 @@ def damofd_2_5g() -> Space:
     return Space("damofd-2.5g", tuple(tuple(choices) for choices in stages), necks_and_heads)
 
 
-DEFAULT_SPACE = "facenas-edge"
 SPACE_NAMES = (DEFAULT_SPACE, "damofd-0.5g", "damofd-2.5g", *ELASTIC_NAMES)
 
 

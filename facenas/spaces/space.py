@@ -11,7 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
-from facenas.architecture import IMAGE_CHANNELS, STAGE_COUNT, Backbone, Detector, NeckAndHead, Stage
+from facenas.architecture import IMAGE_CHANNELS, STAGE_COUNT, Architecture, Backbone, NeckAndHead, Stage
 from facenas.errors import InputError
 from facenas.graph import neck_and_head_layers, stage_layers
 from facenas.operators import Operator
@@ -45,7 +45,7 @@ class Space:
         """Whether any backbone goes with more than one neck and head."""
         return len({least for least, _ in self.necks_and_heads}) < len(self.necks_and_heads)
 
-    def holds(self, detector: Detector) -> bool:
+    def holds(self, detector: Architecture) -> bool:
         """Whether a detector is one of the space's, which have no landmarks."""
         stages = detector.backbone.stages
         return (
@@ -83,7 +83,7 @@ class Space:
             ways = reached
         return sum(count * len(self.ends(width)) * self.continuations[3].get(width, 0) for width, count in ways.items())
 
-    def random_detectors(self, generator: np.random.Generator) -> Iterator[Detector]:
+    def random_detectors(self, generator: np.random.Generator) -> Iterator[Architecture]:
         """Detectors drawn evenly over widths, then over blocks, so that small ones are as frequent as large ones."""
         while True:
             stages: list[Stage] = []
@@ -105,7 +105,7 @@ class Space:
             ends = self.ends(stages[2].out_channels)
             # One end is not drawn, so that spaces without a choice give the same networks as before there was any.
             end = ends[generator.integers(len(ends))] if len(ends) > 1 else ends[0]
-            yield Detector(Backbone(tuple(stages)), end)
+            yield Architecture(Backbone(tuple(stages)), end)
 
     def operators(self, input_size: Size) -> frozenset[Operator]:
         """Every operator that a detector of the space can hold at one input size."""
@@ -120,7 +120,7 @@ class Space:
         parts += [neck_and_head_layers(widths, end, input_size) for widths, end in ends]
         return frozenset(layer.operator for layers in parts for layer in layers)
 
-    def covering_detectors(self) -> Iterator[Detector]:
+    def covering_detectors(self) -> Iterator[Architecture]:
         """Detectors that together hold every operator of the space, in a fixed order.
 
         Every stage is in one with the first of the necks and heads that go together, and every width that a neck reads in
@@ -136,7 +136,7 @@ class Space:
                     chain = self._chain_through(position, stage, design, ())
                     if chain is not None:
                         seen.add((position, stage.out_channels))
-                        yield Detector(Backbone(chain), design)
+                        yield Architecture(Backbone(chain), design)
             before.add(least)
 
     @cached_property

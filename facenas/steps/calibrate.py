@@ -5,7 +5,8 @@ from pathlib import Path
 from facenas.latency.table import LatencyTable
 from facenas.latency.this_machine import Calibrate
 from facenas.progress import SILENT, Progress
-from facenas.spaces.named import DEFAULT_SPACE, load_space
+from facenas.spaces import DEFAULT_SPACE
+from facenas.spaces.named import load_space
 from facenas.steps.tables import open_tables
 from facenas.units import DEFAULT_INPUT, Size, as_size
 

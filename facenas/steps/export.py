@@ -5,7 +5,7 @@ from pathlib import Path
 
 import onnx
 
-from facenas.architecture import Detector
+from facenas.architecture import Architecture
 from facenas.checkpoint import load_checkpoint
 from facenas.errors import InputError
 from facenas.evaluation.accuracy_control import accuracy_control
@@ -39,7 +39,7 @@ class ExportSettings:
 
 
 def export(
-    model: Path | str | Detector,
+    model: Path | str | Architecture,
     format: str = "onnx",
     precision: str = "fp32",
     *,
@@ -47,7 +47,7 @@ def export(
     out: Path | str | None = None,
     progress: Progress = SILENT,
 ) -> Artefact:
-    """Export `model`: a checkpoint, a name of the zoo, or a `Detector` (untrained, for latency only).
+    """Export `model`: a checkpoint, a name of the zoo, or a `Architecture` (untrained, for latency only).
 
     `format`: onnx, openvino, trt or tflite; `out`: the file, by default `model` with the format's suffix.
     Raises InputError for a format or precision that there is not, an unusable checkpoint, or too few photos.
@@ -72,9 +72,9 @@ def export(
     return export_model(network, format, Path(out or FORMATS[format].file_name), options)
 
 
-def _as_onnx(model: Path | str | Detector, settings: ExportSettings) -> onnx.ModelProto:
+def _as_onnx(model: Path | str | Architecture, settings: ExportSettings) -> onnx.ModelProto:
     size = None if settings.input_size is None else as_size(settings.input_size)
-    if isinstance(model, Detector):
+    if isinstance(model, Architecture):
         return onnx_untrained(model, input_size=size or DEFAULT_INPUT, dynamic=settings.dynamic)
     checkpoint = load_checkpoint(checkpoint_path(Path(model)))
     return onnx_of_checkpoint(checkpoint, input_size=size, dynamic=settings.dynamic)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from facenas.architecture import Detector, resolve_detector
+from facenas.architecture import Architecture, resolve_architecture
 from facenas.latency import predictor
 from facenas.latency.predictor import Prediction, Source
 from facenas.latency.table import LatencyTable
@@ -14,7 +14,7 @@ from facenas.units import DEFAULT_INPUT, Size, as_size
 
 
 def predict(
-    architecture: str | Detector,
+    architecture: str | Architecture,
     device: str = "cpu",
     *,
     input_size: str | Size = DEFAULT_INPUT,
@@ -29,7 +29,7 @@ def predict(
     `calibrate` says. Raises InputError for unusable words, TableError where the table cannot tell, BusyMachineError where
     the machine is too busy to measure on.
     """
-    detector, size = resolve_detector(architecture), as_size(input_size)
+    detector, size = resolve_architecture(architecture), as_size(input_size)
     detector = replace(detector, landmarks=detector.landmarks or landmarks)
     given = [] if table is None else [table]
     opened = open_tables([device], given, size, detector, calibrate=calibrate, progress=progress)[device]

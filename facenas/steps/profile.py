@@ -1,12 +1,11 @@
 """Profile: measure every operator of a search space on a device into a latency table."""
 
 from collections.abc import Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from facenas.architecture import Detector, resolve_detector
+from facenas.architecture import Architecture, resolve_architecture
 from facenas.devices.host import transport_for
 from facenas.devices.own_devices import load_devices
 from facenas.devices.target import MODELLED_NAMES, Target
@@ -19,20 +18,24 @@ from facenas.latency.table import LatencyTable, save_table
 from facenas.progress import SILENT, Progress
 from facenas.quiet import Patience
 from facenas.remote.remote_agent import RemoteAgent
+from facenas.runtimes.local_agent import LocalAgent
 from facenas.shown import Rows, Shown
-from facenas.spaces.named import DEFAULT_SPACE, load_space
+from facenas.spaces import DEFAULT_SPACE
+from facenas.spaces.named import load_space
 from facenas.units import DEFAULT_INPUT, Size, as_size
 
 
 @dataclass(frozen=True)
 class ProfileSettings:
     """`host` and `python`: where a device elsewhere is (user@host, ssh://user@host:port, adb, adb:SERIAL) and its Python,
-    by default as it was added; `also`: further architectures whose operators the table shall hold; `resume`: go on with
-    a profile that was stopped; `even_if_busy`: also keep what was measured beside other work."""
+    by default as it was added; `also`: further architectures whose operators the table shall hold; `seconds`: how long to
+    measure, beyond a least number of rounds (default: 150); `resume`: go on with a profile that was stopped;
+    `even_if_busy`: also keep what was measured beside other work."""
 
     host: str | None = None
     python: str | None = None
-    also: Sequence[str | Detector] = ()
+    also: Sequence[str | Architecture] = ()
+    seconds: float | None = None
     resume: bool = False
     even_if_busy: bool = False
 
@@ -97,22 +100,22 @@ def profile(
         raise InputError(
             f"--out {path} is a folder, and the table is one file; give {path / table_file_name(target, size)}"
         )
-    further = [resolve_detector(text) for text in settings.also]
+    further = tuple(resolve_architecture(text) for text in settings.also)
     remote = _remote_agent(target, settings, progress)
     if remote is None and target.name in MODELLED_NAMES:
         table = modelled_table(target, load_space(space), size, also=further)
         save_table(table, path)
     else:
-        with remote or nullcontext():
+        plan = replace(profiler.default_plan(target), also=further)
+        with remote or LocalAgent(target) as agent:
             table = profiler.profile(
-                target,
+                agent,
                 load_space(space),
                 size,
                 path,
-                also=further,
+                plan=plan if settings.seconds is None else replace(plan, seconds=settings.seconds),
                 resume=settings.resume,
                 progress=lambda done, total: progress(done, total, f"profiling {target}"),
-                remote=remote,
                 patience=Patience(progress.note, judges=not settings.even_if_busy),
             )
     for failure in table.failures:

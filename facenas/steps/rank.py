@@ -8,7 +8,7 @@ from facenas.errors import InputError
 from facenas.progress import SILENT, Progress
 from facenas.ranking import halving
 from facenas.ranking.contenders import gather_contenders
-from facenas.ranking.halving import Ranking, plan_rungs
+from facenas.ranking.halving import HalvingSettings, Ranking, plan_rungs
 from facenas.ranking.workers import workers
 from facenas.steps.synthetic import SYNTHETIC_RECIPE, write_synthetic_photos
 from facenas.training.photos import TrainingPhotos, training_photos
@@ -64,6 +64,7 @@ def rank(
     out = Path(out).resolve()  # workers may run elsewhere
     if not settings.resume and (out / "rank.json").exists():
         raise InputError(f"{out} already holds a ranking; go on with --resume or choose another --out")
+    recipe = recipe or (SYNTHETIC_RECIPE if data is None else Recipe())
     details = {
         "data": "synthetic" if data is None else str(data),
         "val": None if val is None else str(val),
@@ -75,14 +76,11 @@ def rank(
         ranking = halving.rank(
             contenders.entries,
             photos,
-            recipe or (SYNTHETIC_RECIPE if data is None else Recipe()),
-            first_epochs,
-            size,
+            HalvingSettings(recipe, first_epochs, size, settings.strict),
             out,
             run_tasks,
             progress,
             details=details,
-            strict=settings.strict,
         )
     results = (result for entry in ranking.ranked for result in entry.results)
     for line in dict.fromkeys(line for result in results for line in result.left_out):

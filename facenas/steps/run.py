@@ -6,29 +6,42 @@ same folder skips what is finished and lets the training go on from its last sav
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from facenas.architecture import parse_detector
 from facenas.cost import latency_cost
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.evaluation.gates import Gate, gate_rows
 from facenas.evaluation.pictures import write_evaluation, write_pictures
+from facenas.evaluation.verification import Verification
 from facenas.exporters.calibration_photos import DEFAULT_COUNT
 from facenas.exporters.formats import FORMATS
-from facenas.files import read_json, write_json
+from facenas.files import write_json
 from facenas.latency.table import LatencyTable, load_table, save_table
 from facenas.latency.this_machine import Calibrate, TableRequest, facts_of_table, table_of_this_machine
 from facenas.progress import SILENT, Progress
 from facenas.report.run_page import write_report
-from facenas.run_folder import SYNTHETIC
+from facenas.run_folder import (
+    EVALUATION,
+    PREDICTION,
+    RUN,
+    SEARCH,
+    SYNTHETIC,
+    TABLE,
+    VERIFICATION,
+    WEIGHTS,
+    RunRecord,
+    Step,
+)
 from facenas.runtimes.runtime import require_available, runtime_of
 from facenas.scoring.ddsar import DEFAULT_ALPHA, ScoreSettings
 from facenas.searching.budgets import Budgets
+from facenas.searching.result import SearchResult
 from facenas.shown import Rows, Shown
-from facenas.spaces.named import DEFAULT_SPACE, load_space
+from facenas.spaces import DEFAULT_SPACE
+from facenas.spaces.named import load_space
 from facenas.steps.export import ExportSettings, export
 from facenas.steps.predict import predict
 from facenas.steps.search import SearchSettings, search
@@ -37,7 +50,7 @@ from facenas.steps.train import TrainingSettings, train
 from facenas.steps.verify import verify
 from facenas.training.photos import training_photos
 from facenas.training.recipe import Recipe
-from facenas.typed_json import read_as
+from facenas.typed_json import read_file
 from facenas.units import DEFAULT_INPUT, LOW_PERCENTILE, LatencyBudget, Size, as_latency_budget
 
 BUDGET_RESERVE = 0.03
@@ -85,12 +98,12 @@ class RunResult(Shown):
 
     folder: Path
     passed: bool
-    steps: tuple[dict[str, Any], ...]
+    steps: tuple[Step, ...]
     gates: tuple[Gate, ...]
 
     def to_json(self) -> dict[str, Any]:
         """The fields of the command line's contract."""
-        return {"run_dir": str(self.folder), "passed": self.passed, "steps": list(self.steps)}
+        return {"run_dir": str(self.folder), "passed": self.passed, "steps": [asdict(step) for step in self.steps]}
 
     def line(self) -> str:
         """The verdict, and the page that shows why."""
@@ -135,21 +148,21 @@ class _Run:
             )
         self.format = FORMATS[formats[self.target.precision]]
         self.model = folder / self.format.file_name
-        self.steps: list[dict[str, Any]] = []
+        self.steps: list[Step] = []
         self._open()
 
     def _open(self) -> None:
-        path = self.folder / "run.json"
+        path = self.folder / RUN
         if not path.exists():
             return
-        state = read_json(path, "run")
-        if state.get("settings") != self.asked.to_json():
-            before = state.get("settings", {})
+        record = read_file(RunRecord, path, "run")
+        if record.settings != self.asked.to_json():
+            before = record.settings
             changed = sorted(key for key, value in self.asked.to_json().items() if before.get(key) != value)
             raise InputError(f"{self.folder} holds a run with another {', '.join(changed)}; choose another --out")
         # What failed because the machine was slow is tried again.
         again = {"verify"} if any(g.name.startswith("latency") and g.passed is False for g in self.gates) else set()
-        self.steps = [entry for entry in state["steps"] if entry["name"] not in again]
+        self.steps = [step for step in record.steps if step.name not in again]
 
     def finish(self) -> RunResult:
         """Do what is not done."""
@@ -167,37 +180,35 @@ class _Run:
         return RunResult(self.folder, self.passed, tuple(self.steps), self.gates)
 
     def _do(self, name: str, step: Callable[[], str]) -> None:
-        if any(entry["name"] == name for entry in self.steps):
+        if any(done.name == name for done in self.steps):
             self.progress.note(f"{name}: already done")
             return
         started = time.monotonic()
         summary = step()
-        self.steps.append({"name": name, "seconds": round(time.monotonic() - started, 1), "summary": summary})
+        self.steps.append(Step(name, round(time.monotonic() - started, 1), summary))
         self._save()
         self.progress.note(f"{name}: {summary}")
 
     def _save(self) -> None:
         """Write run.json: the settings, the finished steps and the verdict so far."""
         asked = self.asked
-        state = {
-            "device": asked.device,
-            "budgets": {latency_cost(asked.device).key: asked.budget.limit_ms},
-            "percentile": asked.budget.percentile,
-            "data": SYNTHETIC if asked.data is None else str(asked.data),
-            "input": str(self.settings.input_size),
-            "passed": self.passed,
-            "settings": asked.to_json(),
-            "steps": self.steps,
-        }
-        write_json(self.folder / "run.json", state)
+        record = RunRecord(
+            device=asked.device,
+            budgets={latency_cost(asked.device).key: asked.budget.limit_ms},
+            data=SYNTHETIC if asked.data is None else str(asked.data),
+            input=str(self.settings.input_size),
+            passed=self.passed,
+            settings=asked.to_json(),
+            steps=tuple(self.steps),
+            percentile=asked.budget.percentile,
+        )
+        write_json(self.folder / RUN, asdict(record))
 
     @property
     def gates(self) -> tuple[Gate, ...]:
         """Those of the verification, none before it is done."""
-        path = self.folder / "verify.json"
-        if not path.exists():
-            return ()
-        return read_as(tuple[Gate, ...], read_json(path, "verification")["gates"], str(path))
+        path = self.folder / VERIFICATION
+        return read_file(Verification, path, "verification").gates if path.exists() else ()
 
     @property
     def passed(self) -> bool:
@@ -207,7 +218,7 @@ class _Run:
     @property
     def table(self) -> LatencyTable:
         """The table of the run, made this machine's before."""
-        return load_table(self.folder / "table.json")
+        return load_table(self.folder / TABLE)
 
     def make_table(self) -> str:
         """The shipped or given table, made this machine's where it is of another one."""
@@ -215,7 +226,7 @@ class _Run:
         space = load_space(settings.space)
         request = TableRequest(self.target, settings.input_size, space, settings.table, percentile, settings.calibrate)
         table = table_of_this_machine(request, self.progress)
-        save_table(table, self.folder / "table.json")
+        save_table(table, self.folder / TABLE)
         return facts_of_table(table).words
 
     def search(self) -> str:
@@ -232,10 +243,10 @@ class _Run:
             tables=[table],
             progress=self.progress,
         )
-        write_json(self.folder / "search.json", result.to_json())
+        write_json(self.folder / SEARCH, result.to_json())
         best = result.best
         prediction = predict(best.architecture, self.asked.device, input_size=settings.input_size, table=table)
-        write_json(self.folder / "prediction.json", prediction.to_json())
+        write_json(self.folder / PREDICTION, prediction.to_json())
         return f"{best.architecture}, DDSAR {best.ddsar:.3f}, predicted {prediction.latency_ms:.2f} ms"
 
     def prepare_data(self) -> str:
@@ -256,9 +267,9 @@ class _Run:
         recipe = SYNTHETIC_RECIPE if self.asked.data is None else Recipe()
         recipe = replace(recipe, epochs=self.settings.epochs or recipe.epochs, seed=self.settings.seed)
         data, val = self._data
-        architecture = read_json(self.folder / "search.json", "search result")["architecture"]
+        chosen = read_file(SearchResult, self.folder / SEARCH, "search result").best
         result = train(
-            parse_detector(architecture),
+            chosen.architecture,
             data,
             val=val,
             recipe=recipe,
@@ -274,7 +285,7 @@ class _Run:
         data = self._data[0]
         photos = len(training_photos(*self._data).train.photos)
         artefact = export(
-            self.folder / "training" / "best.safetensors",
+            self.folder / WEIGHTS,
             self.format.name,
             self.target.precision,
             settings=ExportSettings(calibration=data, calibration_count=min(DEFAULT_COUNT, photos)),
@@ -288,7 +299,7 @@ class _Run:
         photos = training_photos(*self._data).validation
         verification = verify(
             self.model,
-            self.folder / "training" / "best.safetensors",
+            self.folder / WEIGHTS,
             photos,
             device=self.asked.device,
             latency=self.asked.budget,
@@ -296,8 +307,8 @@ class _Run:
             progress=self.progress,
         )
         if verification.evaluation is not None:
-            write_evaluation(self.folder / "evaluation.json", verification.evaluation)
+            write_evaluation(self.folder / EVALUATION, verification.evaluation)
         write_pictures(self.folder / "photos", self.model, photos, _DRAWN_PHOTOS)
-        write_json(self.folder / "verify.json", verification.to_json())
+        write_json(self.folder / VERIFICATION, verification.to_json())
         failed = [gate.name for gate in verification.gates if gate.passed is False]
         return "all gates passed" if not failed else f"failed: {', '.join(failed)}"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from facenas.architecture import Detector, resolve_detector
+from facenas.architecture import Architecture, resolve_architecture
 from facenas.cost import Costs, detector_costs
 from facenas.scoring.ddsar import ScoreSettings, ddsar_score, sar_scores
 from facenas.shown import Rows, Shown, figures
@@ -47,13 +47,13 @@ class Score(Shown):
 
 
 def score(
-    architecture: str | Detector,
+    architecture: str | Architecture,
     *,
     input_size: str | Size = DEFAULT_INPUT,
     settings: ScoreSettings = ScoreSettings(),  # frozen
 ) -> Score:
     """Score `architecture`: a block string, a file holding one, or a published name. Raises InputError for other words."""
-    detector, size = resolve_detector(architecture), as_size(input_size)
+    detector, size = resolve_architecture(architecture), as_size(input_size)
     sar = sar_scores(detector.backbone, settings)
     return Score(
         str(architecture),

@@ -10,17 +10,18 @@ from facenas.latency.table import LatencyTable
 from facenas.latency.this_machine import Calibrate, facts_of_table
 from facenas.progress import SILENT, Progress
 from facenas.scoring.ddsar import ScoreSettings
-from facenas.scoring.zero_cost import Measure, require_torch
+from facenas.scoring.zero_cost import ZeroCostProxy, require_torch
 from facenas.searching.alternatives import with_alternatives
 from facenas.searching.budgets import Budgets
 from facenas.searching.confirm import confirm, require_confirmable
 from facenas.searching.costs import TableModel
 from facenas.searching.evolution import EvolutionSettings, require_evolvable, run_evolution
-from facenas.searching.objective import Ranking
+from facenas.searching.objective import Objective
 from facenas.searching.problem import Problem
 from facenas.searching.rerank import rerank
-from facenas.searching.result import SearchResult, require_top, run_search, space_ranges
-from facenas.spaces.named import DEFAULT_SPACE, load_space
+from facenas.searching.result import SearchResult, require_top, run_search
+from facenas.spaces import DEFAULT_SPACE
+from facenas.spaces.named import load_space
 from facenas.spaces.space import Space
 from facenas.steps.tables import open_tables
 from facenas.units import DEFAULT_INPUT, LOW_PERCENTILE, LatencyBudget, Size, as_latency_budget, as_size
@@ -46,12 +47,12 @@ class SearchSettings:
     """
 
     score: ScoreSettings = ScoreSettings()
-    rank_by: Ranking = Ranking.DDSAR
+    rank_by: Objective = Objective.DDSAR
     top: int = 5
     kernels: frozenset[int] | None = None
     algorithm: Algorithm = Algorithm.EXACT
     confirm: bool = False
-    rerank: Measure | None = None
+    rerank: ZeroCostProxy | None = None
     seed: int = 0
     calibrate: Calibrate = Calibrate.ONCE
     state_folder: Path | None = None
@@ -108,12 +109,11 @@ def search(
     )
     plan = _Plan(chosen, size, opened, budgets, settings, progress)
     try:
-        space_ranges(plan.problem(budgets.latency_ms))
+        if settings.confirm:
+            return confirm(plan.search, budgets.latency_ms, size, progress)
+        return plan.search(budgets.latency_ms)
     except LatencyBudgetError as error:
         raise with_alternatives(error, chosen, size) from error
-    if settings.confirm:
-        return confirm(plan.search, budgets.latency_ms, size, progress)
-    return plan.search(budgets.latency_ms)
 
 
 def _with_latency(budgets: Budgets, latency: str | float | LatencyBudget | None, devices: Sequence[str]) -> Budgets:

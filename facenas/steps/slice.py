@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from facenas.architecture import Detector, resolve_detector
+from facenas.architecture import Architecture, resolve_architecture
 from facenas.checkpoint import save_checkpoint
 from facenas.files import sha256_of
 from facenas.networks.norm_photos import NORM_CROPS, choose_norm_photos
@@ -40,7 +40,7 @@ class Slice(Shown):
 
 def slice(  # the verb's name; the builtin is not needed here
     supernet: Path | str,
-    architecture: str | Detector,
+    architecture: str | Architecture,
     *,
     photos: Path | str | None = None,
     crops: int = NORM_CROPS,
@@ -55,7 +55,7 @@ def slice(  # the verb's name; the builtin is not needed here
     architecture is no member of it, the file no supernet, or the photos are too few.
     """
     source = open_supernet(Path(supernet), space)
-    member = resolve_detector(architecture)
+    member = resolve_architecture(architecture)
     source.space.require(member)  # before any photo is read
     chosen = choose_norm_photos(None if photos is None else Path(photos), crops)
     if chosen.folder is None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from facenas.architecture import Detector
+from facenas.architecture import Architecture
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.latency.table import LatencyTable, load_table
@@ -18,7 +18,7 @@ def open_tables(
     devices: Sequence[str],
     given: Sequence[Path | str | LatencyTable],
     input_size: Size,
-    subject: Space | Detector | None = None,
+    subject: Space | Architecture | None = None,
     *,
     percentiles: Mapping[str, int] = MappingProxyType({}),
     calibrate: Calibrate,

@@ -4,14 +4,14 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from facenas.architecture import Detector, resolve_detector
+from facenas.architecture import Architecture, resolve_architecture
 from facenas.errors import InputError
 from facenas.progress import SILENT, Progress
 from facenas.spaces.elastic_space import ElasticSpace
 from facenas.training.loop import TrainingResult
 from facenas.training.photos import training_photos
 from facenas.training.recipe import Recipe
-from facenas.training.session import train_detector
+from facenas.training.session import SessionSettings, train_detector
 from facenas.training.teacher import Teacher
 from facenas.units import DEFAULT_INPUT, Size
 from facenas.zoo import checkpoint_path
@@ -33,7 +33,7 @@ class TrainingSettings:
 
 
 def train(
-    architecture: str | Detector | ElasticSpace,
+    architecture: str | Architecture | ElasticSpace,
     data: Path | str,
     *,
     val: Path | str | None = None,
@@ -49,7 +49,7 @@ def train(
     unusable photos or words, or where `out` already holds a training and is not to be resumed, TrainingError where the
     loss is no longer finite.
     """
-    subject = architecture if isinstance(architecture, ElasticSpace) else resolve_detector(architecture)
+    subject = architecture if isinstance(architecture, ElasticSpace) else resolve_architecture(architecture)
     out = Path(out)
     progress = progress if is_main_process() else SILENT
     photos = training_photos(Path(data), None if val is None else Path(val), strict=settings.strict)
@@ -64,10 +64,12 @@ def train(
         photos,
         out,
         progress,
-        init=None if settings.init is None else checkpoint_path(Path(settings.init)),
-        teacher=None if settings.teacher is None else Teacher(Path(settings.teacher), recipe.size_px),
-        max_seconds=None if settings.max_minutes is None else 60 * settings.max_minutes,
-        strict=settings.strict,
+        settings=SessionSettings(
+            init=None if settings.init is None else checkpoint_path(Path(settings.init)),
+            teacher=None if settings.teacher is None else Teacher(Path(settings.teacher), recipe.size_px),
+            max_seconds=None if settings.max_minutes is None else 60 * settings.max_minutes,
+            strict=settings.strict,
+        ),
     )
     for problem in result.problems:
         progress.note(f"left out: {problem}")

@@ -8,7 +8,7 @@ from facenas.devices.targets import resolve_target
 from facenas.errors import TableError
 from facenas.evaluation import verification
 from facenas.evaluation.evaluation_set import EvaluationSet, load_evaluation_set
-from facenas.evaluation.gates import LatencyCheck, Limits
+from facenas.evaluation.gates import LatencyCheck, Tolerances
 from facenas.evaluation.latency_check import check_latency
 from facenas.evaluation.verification import Verification, require_same_architecture
 from facenas.exporters.artefact import Description
@@ -24,9 +24,9 @@ from facenas.zoo import checkpoint_path
 
 @dataclass(frozen=True)
 class VerifySettings:
-    """`limits`: what the gates allow; `calibrate`: whether the table is made this machine's first."""
+    """`tolerances`: what the gates allow; `calibrate`: whether the table is made this machine's first."""
 
-    limits: Limits = Limits()
+    tolerances: Tolerances = Tolerances()
     calibrate: Calibrate = Calibrate.ONCE
 
 
@@ -56,13 +56,13 @@ def verify(
     percentile = LOW_PERCENTILE if budget is None else budget.percentile
     if why_unavailable(target) is None:
         opened = _table(target, description, table, percentile, settings.calibrate, progress)
-        check = check_latency(artefact, target, opened, budget, progress)
+        check = check_latency(artefact, target, opened, budget, progress, tolerances=settings.tolerances)
     else:
         budget_ms = None if budget is None else budget.limit_ms
         check = LatencyCheck(target.name, budget_ms=budget_ms, percentile=percentile)
     # A target that only its compiler knows runs nothing: the file's own target finds the faces.
     runs_it = None if runtime_of(target).estimates else target
-    return verification.verify(artefact, reference, photos, check, settings.limits, progress, runs_it)
+    return verification.verify(artefact, reference, photos, check, settings.tolerances, progress, runs_it)
 
 
 def _table(

@@ -4,14 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
-import numpy.typing as npt
 
-from facenas.data.augment import Sample
+from facenas.arrays import BoolArray, FloatArray
+from facenas.data.labels import Labels
 from facenas.graph import ANCHORS_PER_CELL, STRIDES
 from facenas.training.assigner import IGNORED, anchor_centres, assign
-
-FloatArray = npt.NDArray[np.float32]
-BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,20 +31,20 @@ def strides_of_cells(size_px: int) -> FloatArray:
     return np.repeat(np.array(STRIDES, np.float32), [(size_px // stride) ** 2 for stride in STRIDES])
 
 
-def make_targets(sample: Sample, size_px: int) -> AnchorTargets:
-    """The targets of one sample."""
-    assigned = assign(sample.boxes, sample.ignore, size_px)
+def make_targets(labels: Labels, size_px: int) -> AnchorTargets:
+    """The targets of one picture."""
+    assigned = assign(labels.boxes, labels.ignore, size_px)
     positive = assigned >= 0
     cells = assigned.shape[1]
     boxes = np.zeros((ANCHORS_PER_CELL, cells, 4), np.float32)
     landmarks = np.zeros((ANCHORS_PER_CELL, cells, 5, 2), np.float32)
     known = np.zeros((ANCHORS_PER_CELL, cells, 5), bool)
     faces = assigned[positive]
-    boxes[positive] = sample.boxes[faces]
+    boxes[positive] = labels.boxes[faces]
     cell = np.nonzero(positive)[1]
     centre, stride = anchor_centres(size_px)[cell], strides_of_cells(size_px)[cell]
-    landmarks[positive] = (sample.landmarks[faces, :, :2] - centre[:, None]) / stride[:, None, None]
-    known[positive] = sample.landmarks[faces, :, 2] > 0
+    landmarks[positive] = (labels.landmarks[faces, :, :2] - centre[:, None]) / stride[:, None, None]
+    known[positive] = labels.landmarks[faces, :, 2] > 0
     return AnchorTargets(boxes, positive, assigned != IGNORED, landmarks, known)
 
 

@@ -9,12 +9,9 @@ nearest cell's smaller anchor, so that no labelled face is background.
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 
+from facenas.arrays import BoolArray, FloatArray, IndexArray, IntArray
 from facenas.graph import ANCHORS_PER_CELL, STRIDES
-
-FloatArray = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.int64]
 
 ANCHOR_BASE_SIZES_PX = (16, 64, 256)
 CANDIDATES = 9
@@ -43,7 +40,7 @@ def anchor_boxes(size_px: int) -> FloatArray:
     return np.concatenate([centres - halves, centres + halves], axis=-1)
 
 
-def assign(boxes: FloatArray, ignore: npt.NDArray[np.bool_], size_px: int) -> IntArray:
+def assign(boxes: FloatArray, ignore: BoolArray, size_px: int) -> IntArray:
     """int64 [anchors, cells]: the index of the face that each anchor learns, BACKGROUND or IGNORED.
 
     `boxes` float32 [n, 4] x1 y1 x2 y2 in pixels of the square input; anchors that learn no face and whose centre lies
@@ -78,7 +75,7 @@ def assign(boxes: FloatArray, ignore: npt.NDArray[np.bool_], size_px: int) -> In
     return assigned
 
 
-def _nearest_cells(distance: FloatArray, size_px: int) -> npt.NDArray[np.intp]:
+def _nearest_cells(distance: FloatArray, size_px: int) -> IndexArray:
     """[n, candidates]: for every face the nearest cells of each level."""
     start, chosen = 0, []
     for stride in STRIDES:
@@ -91,7 +88,7 @@ def _nearest_cells(distance: FloatArray, size_px: int) -> npt.NDArray[np.intp]:
     return np.concatenate(chosen, axis=1)
 
 
-def _inside(centres: FloatArray, boxes: FloatArray) -> npt.NDArray[np.bool_]:
+def _inside(centres: FloatArray, boxes: FloatArray) -> BoolArray:
     """[n, cells]: whether a centre lies inside a box."""
     x, y = centres.T
     x1, y1, x2, y2 = boxes.T[:, :, None]

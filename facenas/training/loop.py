@@ -1,6 +1,6 @@
 """The training loop: augmented crops in, a checkpoint out; resumable to the exact step after a kill.
 
-State that matters is written every `SAVE_SECONDS` in one file (weights, their running average, the optimiser's moments
+State that matters is written every minute (`Pace`) in one file (weights, their running average, the optimiser's moments
 and the step), atomically. Samples are a function of (seed, step), so a resumed run repeats what an undisturbed one does.
 The exported weights are the running average, which at equal steps is worth a long tail of low learning rate.
 """
@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from facenas.architecture import Detector, Family
+from facenas.architecture import Architecture, Family
 from facenas.checkpoint import Checkpoint, TrainedSpace, save_checkpoint
 from facenas.data.annotations import Dataset
 from facenas.devices.cpu import BFLOAT16_FLAGS, cores, cpu_flags
@@ -31,15 +31,13 @@ from facenas.training.distributed import Processes, SynchronisedBatchNorm
 from facenas.training.initial import Initial, initialise
 from facenas.training.losses import ALONE, Losses, batch_losses
 from facenas.training.optimization import create_optimizer, floats_of, rate_factor, update_average
-from facenas.training.recipe import Recipe
+from facenas.training.recipe import Pace, Recipe
 from facenas.training.samples import Batch, PhotoCache, batches
 from facenas.training.sandwich import sandwich_backward
 from facenas.training.state import Reached, load_state, restore_arrays, save_state, state_arrays
 from facenas.training.teacher import Teacher
 from facenas.units import Size
 
-SAVE_SECONDS = 60.0
-LOG_STEPS = 20
 CACHE_BYTES = 6_000_000_000
 _PHOTOS_NAMED = 3
 _LOSSES = ("score", "box", "landmark")
@@ -101,7 +99,7 @@ class Trainer:
 
     def __init__(
         self,
-        subject: Detector | ElasticSpace,
+        subject: Architecture | ElasticSpace,
         input_size: Size,
         recipe: Recipe,
         out: Path,
@@ -143,16 +141,14 @@ class Trainer:
         self,
         dataset: Dataset,
         *,
-        validate: Validate | None,
-        validate_epochs: int,
         progress: Progress = SILENT,
-        max_seconds: float | None = None,
-        until_step: int | None = None,
+        validate: Validate | None = None,
+        pace: Pace = Pace(),
         strict: bool = False,
         cache_bytes: int = CACHE_BYTES,
     ) -> TrainingResult:
-        """Train to the recipe's last step, or only to `until_step`, or until `max_seconds` are over; the state is then
-        saved to go on from. Decoded photos are kept in memory up to `cache_bytes`.
+        """Train to the recipe's last step, or as far as `pace` says; the state is then saved to go on from. Decoded
+        photos are kept in memory up to `cache_bytes`.
 
         Raises TrainingError where a loss or gradient is not finite (the last good state stays), and InputError where
         the state to go on from was trained on another number of photos (other samples) or, with `strict`, a photo
@@ -160,8 +156,8 @@ class Trainer:
         """
         self._require_photos(dataset)
         total = self.recipe.steps(len(dataset.photos))
-        end = total if until_step is None else min(until_step, total)
-        validate_steps = max(1, validate_epochs * len(dataset.photos) // self.recipe.batch_size)
+        end = total if pace.until_step is None else min(pace.until_step, total)
+        validate_steps = max(1, pace.validate_epochs * len(dataset.photos) // self.recipe.batch_size)
         saved, started, first = time.monotonic(), time.monotonic(), self.step
         cache = PhotoCache(cache_bytes)
         threads = max(2, cores() - 2 if self.device.type == "cuda" else 2)
@@ -173,14 +169,14 @@ class Trainer:
                 raise InputError(next(iter(cache.problems.values())))
             losses = self._train_step(batch, total, dataset)
             self.step += 1
-            if self.step % LOG_STEPS == 0 or self.step == end:
+            if self.step % pace.log_steps == 0 or self.step == end:
                 crops_per_s = (self.step - first) * self.recipe.batch_size / (time.monotonic() - started)
                 self._log(losses, total, crops_per_s)
             progress(self.step, end, "training")
             if validate is not None and (self.step % validate_steps == 0 or self.step == end):
                 self._validate(validate)
-            late = max_seconds is not None and self._agreed(time.monotonic() - started > max_seconds)
-            if late or time.monotonic() - saved > SAVE_SECONDS or self.step == end:
+            late = pace.max_seconds is not None and self._agreed(time.monotonic() - started > pace.max_seconds)
+            if late or time.monotonic() - saved > pace.save_seconds or self.step == end:
                 self._save_state()
                 saved = time.monotonic()
             if late:
@@ -311,11 +307,11 @@ def goodness(figures: Mapping[str, float | None]) -> float:
     return sum(values) / len(values) if values else -1.0
 
 
-def _network_of(subject: Detector | ElasticSpace, norm: type[nn.BatchNorm2d]) -> DetectorNetwork:
+def _network_of(subject: Architecture | ElasticSpace, norm: type[nn.BatchNorm2d]) -> DetectorNetwork:
     return ElasticNetwork(subject, norm) if isinstance(subject, ElasticSpace) else DetectorNetwork(subject, norm)
 
 
-def _bfloat16_is_faster(detector: Detector, device: torch.device) -> bool:
+def _bfloat16_is_faster(detector: Architecture, device: torch.device) -> bool:
     """On a GPU that has it; on a CPU that has it, for plain convolutions (1.4 times as fast), while the gradients of
     depthwise ones have no fast kernel there (up to 5 times slower)."""
     if device.type == "cuda":

@@ -4,7 +4,7 @@
     DIoU            1 - IoU + (centre distance / diagonal of the enclosing box)^2
     landmarks       smooth L1 (beta 1/9) of the offsets in units of the stride, weight 0.1
 
-A teacher's scores t take the place of q at every anchor, and its boxes are learnt where t is above `LEAST_TAUGHT_SCORE`,
+A teacher's scores t take the place of q at every anchor, and its boxes are learnt where t is above `MIN_TAUGHT_SCORE`,
 weighted by t.
 
 Sources: Generalized Focal Loss (NeurIPS 2020), Distance-IoU Loss (AAAI 2020), weights as in PAPER.md's released configs.
@@ -29,7 +29,7 @@ QUALITY_BETA = 2.0
 BOX_WEIGHT = 2.0
 LANDMARK_WEIGHT = 0.1
 LANDMARK_BETA = 1 / 9
-LEAST_TAUGHT_SCORE = 0.1
+MIN_TAUGHT_SCORE = 0.1
 ALONE = Processes()
 
 
@@ -116,7 +116,7 @@ def distillation_losses(
     scores taught, as the labels' are by the number of their anchors.
     """
     least = 1 / processes.count
-    chosen = (taught_scores > LEAST_TAUGHT_SCORE).nonzero(as_tuple=True)
+    chosen = (taught_scores > MIN_TAUGHT_SCORE).nonzero(as_tuple=True)
     weight = taught_scores[chosen]
     total = processes.average(weight.sum()).clamp(min=least)
     _, diou = box_iou_and_diou_loss(boxes[chosen], taught_boxes[chosen])

@@ -86,3 +86,16 @@ def default_rate_and_decay(optimizer: str) -> tuple[float, float]:
     if optimizer == "sgd":
         return SGD_LEARNING_RATE, SGD_WEIGHT_DECAY
     return recipe.learning_rate, recipe.weight_decay
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What a training does when, none of which changes its samples or steps: validate every so many epochs, write its
+    state after `save_seconds` and a line of its curve every `log_steps`; and where it stops before its last step: after
+    `max_seconds`, or at `until_step`."""
+
+    validate_epochs: int = 1
+    save_seconds: float = 60.0
+    log_steps: int = 20
+    max_seconds: float | None = None
+    until_step: int | None = None

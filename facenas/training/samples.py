@@ -82,7 +82,7 @@ def make_batch(
         index, sample = make_sample(dataset, recipe, number, cache)
         photos.append(index)
         images.append(sample.image)
-        targets.append(make_targets(sample, recipe.size_px))
+        targets.append(make_targets(sample.labels, recipe.size_px))
     pixels = np.stack(images)
     lesson = None if teacher is None else teacher.answer(pixels)
     return Batch(pixels, stack_targets(targets), tuple(photos), lesson)
@@ -115,9 +115,7 @@ def _crop_of(
 ) -> Sample:
     return augment(
         image,
-        photo.boxes,
-        photo.landmarks,
-        photo.ignore,
+        photo.labels,
         size_px,
         np.random.default_rng(seeds),
         recipe.crop_scales,

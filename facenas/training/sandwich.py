@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from facenas.architecture import Detector
+from facenas.architecture import Architecture
 from facenas.checkpoint import Checkpoint
 from facenas.data.annotations import Dataset
 from facenas.networks.elastic_network import ElasticNetwork
@@ -34,7 +34,7 @@ NORM_CROPS = 64
 _NORM_BATCH = 16
 
 
-def members_of_step(space: ElasticSpace, seed: int, step: int) -> dict[str, Detector]:
+def members_of_step(space: ElasticSpace, seed: int, step: int) -> dict[str, Architecture]:
     """The members that a step trains, by name."""
     random = space.random_member(np.random.default_rng((seed, 4, step)))  # 0 to 3 are drawn by `samples`
     return {"largest": space.largest, "smallest": space.smallest, "random": random}

@@ -1,10 +1,12 @@
 """A training from its photos to its best checkpoint, validated as deployed: folded, in ONNX Runtime, with the one decoder."""
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from facenas.architecture import Detector
+from facenas.architecture import Architecture
 from facenas.checkpoint import Checkpoint
+from facenas.data.face_sizes import LONG_SIDE_PX
 from facenas.detector.face_detector import FaceDetector
 from facenas.evaluation.evaluation_set import EvaluationSet
 from facenas.evaluation.protocols import evaluate
@@ -14,28 +16,35 @@ from facenas.spaces.elastic_space import ElasticSpace
 from facenas.training.distributed import joined_processes
 from facenas.training.loop import Trainer, TrainingResult, Validate
 from facenas.training.photos import TrainingPhotos
-from facenas.training.recipe import Recipe
+from facenas.training.recipe import Pace, Recipe
 from facenas.training.sandwich import SliceValidation, norm_batches
 from facenas.training.teacher import Teacher
 from facenas.units import Size
 
 VALIDATIONS = 6
 SUPERNET_VALIDATIONS = 20
-_LONG_SIDE_PX = 640
+
+
+@dataclass(frozen=True)
+class SessionSettings:
+    """`init`: a checkpoint to start from; `teacher`: a detector to learn from beside the labels; `max_seconds`: then it
+    stops, to go on later; `strict`: a photo that cannot be decoded is refused."""
+
+    init: Path | None = None
+    teacher: Teacher | None = None
+    max_seconds: float | None = None
+    strict: bool = False
 
 
 def train_detector(
-    subject: Detector | ElasticSpace,
+    subject: Architecture | ElasticSpace,
     input_size: Size,
     recipe: Recipe,
     photos: TrainingPhotos,
     out: Path,
     progress: Progress = SILENT,
     *,
-    init: Path | None = None,
-    teacher: Teacher | None = None,
-    max_seconds: float | None = None,
-    strict: bool = False,
+    settings: SessionSettings = SessionSettings(),
 ) -> TrainingResult:
     """Train a detector, or a space's supernet, in folder `out`, or go on with what it holds; with torchrun, together with
     the other processes.
@@ -45,7 +54,14 @@ def train_detector(
     out.mkdir(parents=True, exist_ok=True)
     with joined_processes() as processes:
         trainer = Trainer(
-            subject, input_size, recipe, out, photos.train.name, init=init, teacher=teacher, processes=processes
+            subject,
+            input_size,
+            recipe,
+            out,
+            photos.train.name,
+            init=settings.init,
+            teacher=settings.teacher,
+            processes=processes,
         )
         trainer.resume()
         if trainer.init is not None and trainer.step == 0:
@@ -60,10 +76,9 @@ def train_detector(
         return trainer.run(
             photos.train,
             validate=judge,
-            validate_epochs=every,
+            pace=Pace(validate_epochs=every, max_seconds=settings.max_seconds),
             progress=progress,
-            max_seconds=max_seconds,
-            strict=strict,
+            strict=settings.strict,
         )
 
 
@@ -71,6 +86,6 @@ def validate(photos: EvaluationSet, out: Path, checkpoint: Checkpoint) -> dict[s
     """Average precisions of a checkpoint by setting, protocol `vga`; the exported file stands in `out` meanwhile."""
     path = out / "validation.onnx"
     export_checkpoint(checkpoint, path, dynamic=False)
-    face_detector = FaceDetector(path, long_side_px=_LONG_SIDE_PX)
+    face_detector = FaceDetector(path, long_side_px=LONG_SIDE_PX)
     path.unlink()
     return evaluate(face_detector, photos).average_precisions

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from facenas.architecture import Detector
+from facenas.architecture import Architecture
 from facenas.checkpoint import Checkpoint, TrainedSpace, load_checkpoint, save_checkpoint
 from facenas.errors import InputError
 from facenas.training.optimization import floats_of
@@ -70,7 +70,7 @@ def save_state(path: Path, state: Checkpoint, recipe: Recipe, data_name: str, re
 
 
 def load_state(
-    path: Path, detector: Detector, space: TrainedSpace | None, recipe: Recipe, network: nn.Module
+    path: Path, detector: Architecture, space: TrainedSpace | None, recipe: Recipe, network: nn.Module
 ) -> tuple[Reached, Arrays]:
     """Read a state to go on from. Raises InputError where it is of another network, space or recipe, or no state."""
     state = load_checkpoint(path, supernet=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from facenas.arrays import FloatArray
 from facenas.devices.cpu import cores, why_no_bfloat16
 from facenas.errors import InputError
 from facenas.files import sha256_of
@@ -22,7 +23,6 @@ from facenas.graph import ANCHORS_PER_CELL, STRIDES
 from facenas.pipeline.preprocess import Preprocessing
 from facenas.training.assigner import anchor_centres
 
-FloatArray = npt.NDArray[np.float32]
 _LEVELS = len(STRIDES)
 _PREPROCESSING = Preprocessing()  # SCRFD's is this project's
 

@@ -13,7 +13,7 @@ from facenas.accuracy.additive_model import choices_of, coded, fit_additive, fre
 from facenas.accuracy.appraisal import random_members
 from facenas.accuracy.left_out import judge_model, kendall_tau
 from facenas.accuracy.stage_weights import SAR_SETTINGS, fit_stage_weights
-from facenas.architecture import Detector
+from facenas.architecture import Architecture
 from facenas.scoring.ddsar import sar_scores
 from facenas.spaces.elastic_space import elastic_space
 
@@ -21,16 +21,16 @@ EDGE = elastic_space("facenas-elastic")
 MEMBERS = list(random_members(EDGE, 160, seed=1))
 
 
-def additive_truth(detector: Detector) -> float:
+def additive_truth(detector: Architecture) -> float:
     had = choices_of(detector)
     return 0.4 + 0.02 * (had["stage 2 width"] >= 48) + 0.01 * had["stage 4 depth"] - 0.005 * (had["neck width"] >= 32)
 
 
-def scored_truth(detector: Detector) -> float:
+def scored_truth(detector: Architecture) -> float:
     return float(-1.0 + 0.2 * np.array([0, 0.2, 0.5, 0.3, 0.0]) @ np.array(sar_scores(detector.backbone, SAR_SETTINGS)))
 
 
-def of(truth: Callable[[Detector], float]) -> np.ndarray:
+def of(truth: Callable[[Architecture], float]) -> np.ndarray:
     return np.array([truth(member) for member in MEMBERS])
 
 

@@ -1,7 +1,7 @@
 """A latency table that cannot be used: every command that reads one says in one line what is wrong and the cure."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ def set_in(part: str, name: str, value: object) -> Callable[[str], str]:
     return edited(lambda table: table[part].update({name: value}))
 
 
-DAMAGES = {
+DAMAGES: Mapping[str, tuple[Callable[[str], str], str]] = {
     "cut off in the middle": (lambda text: text[: len(text) // 2], "not whole JSON"),
     "empty": (lambda text: "", "not whole JSON"),
     "a negative time": (edited(lambda table: table["operators"][1].update(low_ns=-7)), "low_ns is -7"),

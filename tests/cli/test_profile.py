@@ -10,58 +10,26 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from helpers.command_line import Outcome
-from helpers.tiny_tables import TINY_INPUT, made_up_cost_ns, tiny_space
+from helpers.made_up_device import MadeUpDevice
+from helpers.tiny_tables import TINY_INPUT, tiny_space
 
-from facenas.architecture import Detector
-from facenas.errors import AgentError
-from facenas.graph import build_graph
-from facenas.latency import profiler
-from facenas.latency.profiler import Plan
 from facenas.latency.table import load_table
-from facenas.runtimes.local_agent import Sample
-from facenas.units import Size
 
 Run = Callable[..., Outcome]
-QUICK = Plan(seconds=0.0, least_rounds=2)
-
-
-class FakeAgent:
-    """Answers at once with made-up times; `accident` may be raised at a visit."""
-
-    visits: Counter[str]
-    accident: Callable[[int, Detector], None]
-
-    def __init__(self, target: object) -> None: ...
-
-    def __enter__(self) -> "FakeAgent":
-        return self
-
-    def __exit__(self, *error: object) -> None: ...
-
-    def measure(self, detector: Detector, input_size: Size, *, runs: int, layers: bool) -> Sample:
-        type(self).accident(self.visits.total(), detector)
-        self.visits[f"{detector} {detector.landmarks} {layers}"] += 1
-        graph = build_graph(detector, input_size)
-        times = {layer.name: [made_up_cost_ns(layer.operator)] * runs for layer in graph.layers}
-        total = sum(made_up_cost_ns(operator) for operator in graph.operators)
-        return Sample((), times, (0,) * runs) if layers else Sample((total + 10_000,) * runs, {}, ())
+Words = tuple[str | Path, ...]
 
 
 @pytest.fixture
-def agent(monkeypatch: pytest.MonkeyPatch) -> type[FakeAgent]:
-    fake: type[FakeAgent] = type("QuickAgent", (FakeAgent,), {"visits": Counter(), "accident": lambda *_: None})
-    monkeypatch.setattr(profiler, "Agent", fake)
-    monkeypatch.setattr(profiler, "Plan", lambda: QUICK)
-    return fake
+def device(tmp_path: Path) -> MadeUpDevice:
+    return MadeUpDevice(tmp_path / "device")
 
 
 @pytest.fixture
-def words(tmp_path: Path) -> tuple[str | Path, ...]:
-    """The arguments of a profile of the tiny space, into `t.json`."""
+def space_words(tmp_path: Path) -> Words:
+    """What of the tiny space is profiled, into `t.json`."""
     space = {
         "name": "tiny",
         "stages": [[str(stage) for stage in stages] for stages in tiny_space().stages],
@@ -69,18 +37,13 @@ def words(tmp_path: Path) -> tuple[str | Path, ...]:
     }
     path = tmp_path / "space.json"
     path.write_text(json.dumps(space))
-    return (
-        "profile",
-        "--device",
-        "cpu",
-        "--space",
-        path,
-        "--input",
-        str(TINY_INPUT),
-        "--out",
-        tmp_path / "t.json",
-        "--even-if-busy",
-    )
+    return "--space", path, "--input", str(TINY_INPUT), "--out", tmp_path / "t.json"
+
+
+@pytest.fixture
+def words(device: MadeUpDevice, space_words: Words) -> Words:
+    """The arguments of a quick profile of the device."""
+    return "profile", *device.arguments, *space_words, "--seconds", "0"
 
 
 def one_line(outcome: Outcome) -> str:
@@ -90,56 +53,54 @@ def one_line(outcome: Outcome) -> str:
     return line
 
 
+def networks(visits: list[tuple[str, ...]]) -> Counter[tuple[str, ...]]:
+    return Counter(visit[1:] for visit in visits)
+
+
 def test_a_runtime_that_crashes_on_one_carrier_keeps_the_rest(
-    facenas: Run, agent: type[FakeAgent], words: tuple[str | Path, ...], tmp_path: Path
+    facenas: Run, device: MadeUpDevice, words: Words, tmp_path: Path
 ) -> None:
-    refused: list[str] = []
-
-    def crash(visit: int, detector: Detector) -> None:
-        if (visit == 3 and not refused) or str(detector) in refused:
-            refused.append(str(detector))
-            raise AgentError("the runtime onnxruntime crashed with signal SIGSEGV")
-
-    agent.accident = staticmethod(crash)  # type: ignore[assignment]
+    device.has_accident(
+        """
+refused = FOLDER / "refused"
+if visit == 3 and kind == "layers" and not refused.exists():
+    refused.write_text(digest)
+if refused.exists() and refused.read_text() == digest:
+    os.kill(os.getpid(), signal.SIGSEGV)
+"""
+    )
     outcome = facenas(*words, "--json")
     assert outcome.code == 0, outcome.err
     result = json.loads(outcome.out)
     assert result["operators"] > 10
-    assert result["failures"]
-    assert all(refused[0] in failure and "SIGSEGV" in failure for failure in result["failures"])
-    assert f"kept out: {refused[0]}" in outcome.err
-    assert load_table(tmp_path / "t.json").failures == tuple(result["failures"])
+    (failure,) = result["failures"]
+    assert "SIGSEGV" in failure
+    assert f"kept out: {failure}" in outcome.err
+    assert load_table(tmp_path / "t.json").failures == (failure,)
 
 
 def test_ctrl_c_is_one_line_and_resume_measures_nothing_twice(
-    facenas: Run, agent: type[FakeAgent], words: tuple[str | Path, ...], tmp_path: Path
+    facenas: Run, device: MadeUpDevice, words: Words, tmp_path: Path
 ) -> None:
     assert facenas(*words).code == 0
-    undisturbed = agent.visits.copy()
+    undisturbed = device.visits()
     (tmp_path / "t.json").unlink()
-    agent.visits.clear()
-
-    def interrupt(visit: int, detector: Detector) -> None:
-        if visit == 7:
-            raise KeyboardInterrupt
-
-    agent.accident = staticmethod(interrupt)  # type: ignore[assignment]
+    at = len(undisturbed) + 7
+    device.has_accident(f"if visit == {at}: os.kill({os.getpid()}, signal.SIGINT); time.sleep(1); os._exit(0)")
     stopped = facenas(*words)
     assert stopped.code == 130
     assert "--resume" in one_line(stopped)
     assert not (tmp_path / "t.json").exists()
-    agent.accident = staticmethod(lambda *_: None)  # type: ignore[assignment]
+    device.has_no_accident()
     refused = facenas(*words)
     assert refused.code == 2
     assert "add --resume to continue it" in one_line(refused)
     assert facenas(*words, "--resume").code == 0
-    assert agent.visits == undisturbed
+    assert networks(device.visits()[len(undisturbed) :]) == networks(undisturbed)
     assert load_table(tmp_path / "t.json").operators
 
 
-def test_the_page_of_a_table_shows_its_calibration_networks(
-    facenas: Run, agent: type[FakeAgent], words: tuple[str | Path, ...], tmp_path: Path
-) -> None:
+def test_the_page_of_a_table_shows_its_calibration_networks(facenas: Run, words: Words, tmp_path: Path) -> None:
     assert facenas(*words).code == 0
     outcome = facenas("report", "table", tmp_path / "t.json", "--out", tmp_path / "page.html", "--json")
     assert outcome.code == 0, outcome.err
@@ -155,11 +116,7 @@ def test_the_page_of_a_table_shows_its_calibration_networks(
 
 
 def test_a_full_disk_is_one_line_and_keeps_what_was_measured(
-    facenas: Run,
-    agent: type[FakeAgent],
-    words: tuple[str | Path, ...],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    facenas: Run, device: MadeUpDevice, words: Words, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = iter(range(1_000_000))
 
@@ -175,44 +132,55 @@ def test_a_full_disk_is_one_line_and_keeps_what_was_measured(
     assert "No space left on device" in line
     assert "--resume" in line
     assert not (tmp_path / "t.json").exists()
-    measured = agent.visits.total()
+    measured = len(device.visits())
     assert facenas(*words, "--resume").code == 0
-    assert agent.visits.total() > measured
+    assert len(device.visits()) > measured
     assert load_table(tmp_path / "t.json").operators
+
+
+def profile_until(signal_number: int, words: Words, journal: Path, lines: int) -> subprocess.CompletedProcess[str]:
+    """`facenas` in a process of its own that gets the signal when its journal has so many lines."""
+    command = [sys.executable, "-m", "facenas.cli.main", *map(str, words)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and (not journal.exists() or journal.read_bytes().count(b"\n") < lines):
+        time.sleep(0.02)
+    process.send_signal(signal_number)
+    _, said = process.communicate()
+    return subprocess.CompletedProcess(command, process.returncode, "", said)
 
 
 def test_kill_9_then_resume_measures_nothing_twice(
-    facenas: Run,
-    agent: type[FakeAgent],
-    words: tuple[str | Path, ...],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    facenas: Run, device: MadeUpDevice, words: Words, tmp_path: Path
 ) -> None:
-    """A real profile of this machine is killed; the resumed one is quick."""
+    assert facenas(*words).code == 0
+    undisturbed = len(device.visits())
+    (tmp_path / "t.json").unlink()
+    device.has_accident("time.sleep(0.1)")
     journal = tmp_path / "t.json.journal"
-    command = [sys.executable, "-m", "facenas.cli.main", *map(str, words)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while process.poll() is None and (not journal.exists() or journal.read_bytes().count(b"\n") < 8):
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    lines = journal.read_text().splitlines(keepends=True)
-    done = {(line["round"], line["network"]) for line in map(json.loads, lines[1:-1])}
+    assert profile_until(signal.SIGKILL, words, journal, 8).returncode == -signal.SIGKILL
+    done = {(line["round"], line["network"]) for line in map(json.loads, journal.read_text().splitlines()[1:-1])}
     assert len(done) >= 6
     assert not (tmp_path / "t.json").exists()
-    visited: list[tuple[int, str]] = []
-    visit = profiler._visit
-
-    def counting(agent: Any, network: Any, number: int, *rest: Any) -> Any:
-        visited.append((number, network.key))
-        return visit(agent, network, number, *rest)
-
-    monkeypatch.setattr(profiler, "_visit", counting)
+    device.has_no_accident()
+    earlier = {visit[0] for visit in device.visits()}
+    journalled = journal.read_bytes().count(b"\n") - 1
     assert facenas(*words, "--resume").code == 0
-    assert visited
-    assert len(set(visited)) == len(visited)
-    assert not set(visited) & done
+    resumed = [visit for visit in device.visits() if visit[0] not in earlier]
+    assert 0 < len(resumed) == undisturbed - journalled
     assert load_table(tmp_path / "t.json").operators
+
+
+def test_a_profile_of_this_machine_stops_at_ctrl_c_and_keeps_what_it_measured(
+    space_words: Words, tmp_path: Path
+) -> None:
+    journal = tmp_path / "t.json.journal"
+    words = ("profile", "--device", "cpu", *space_words, "--even-if-busy")
+    stopped = profile_until(signal.SIGINT, words, journal, 4)
+    assert stopped.returncode == 130
+    assert "--resume" in stopped.stderr
+    assert "Traceback" not in stopped.stderr
+    assert len(journal.read_text().splitlines()) >= 4
+    assert not (tmp_path / "t.json").exists()
 
 
 @pytest.mark.parametrize(
@@ -229,7 +197,6 @@ def test_unusable_words(
     facenas: Run,
     arguments: tuple[str, ...],
     expected: str,
-    agent: type[FakeAgent],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

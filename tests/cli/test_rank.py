@@ -18,11 +18,21 @@ OTHER = NET.replace("(8,8,2,1)", "(8,8,2,2)", 1)
 @pytest.fixture
 def search_file(tmp_path: Path) -> Path:
     """A search result of two tiny candidates, as far as a ranking looks at it."""
+    costs = dict.fromkeys(("flops", "params", "layers", "peak_memory_bytes"), 1)
     top = [
-        {"architecture": net, "ddsar": value, "latency_ms": {"cpu": value / 4}} for net, value in ((NET, 4), (OTHER, 5))
+        {"architecture": net, "ddsar": value, "latency_ms": {"cpu": value / 4}, **costs}
+        for net, value in ((NET, 4), (OTHER, 5))
     ]
     score = {"alpha": 0.25, "resolution_px": 224, "stage_weights": [1, 1, 1, 1, 1]}
-    value = {"top": top, "provenance": {"cpu": "measured"}, "input": "96x64", "score": score}
+    certificate = {"optimal": True, "bound": 5.0, "space_size": 2, "labels": 2}
+    value = {
+        "top": top,
+        "provenance": {"cpu": "measured"},
+        "input": "96x64",
+        "score": score,
+        "certificate": certificate,
+    }
+    value |= {"space": "tiny", "budgets": {}, "frontier": [], "ranges": []}
     path = tmp_path / "search" / "search.json"
     path.parent.mkdir()
     path.write_text(json.dumps(value))
@@ -34,8 +44,10 @@ def test_from_a_search_to_a_ranking_and_again(
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     write_synthetic_set(tmp_path / "data", 4, width_px=96, height_px=96)
-    arguments = ("rank", "--search", search_file.parent, "--top", "2", "--arch", NET, "--epochs", "1", "--crop", "64")
-    arguments += ("--batch", "2", "--data", tmp_path / "data", "--val", tmp_path / "data", "--out", tmp_path / "out")
+    arguments = (
+        *("rank", "--search", search_file.parent, "--top", "2", "--arch", NET, "--epochs", "1", "--crop", "64"),
+        *("--batch", "2", "--data", tmp_path / "data", "--val", tmp_path / "data", "--out", tmp_path / "out"),
+    )
     outcome = facenas(*arguments, "--json")
     assert outcome.code == 0, outcome.err
     assert "Ray is not installed" in outcome.err

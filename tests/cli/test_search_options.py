@@ -139,6 +139,7 @@ def test_rankings_and_evolution(facenas: Run, tables: tuple[str | Path, ...], tm
         (("--released-flops", "65"), "released FLOPs '65'"),
         (("--layers", "-3"), "layers budget -3"),
         (("--alpha", "nan"), "alpha nan"),
+        (("--space", "facenas-elastic", "--algorithm", "evolution"), "'facenas-elastic' leaves neck and head open"),
         (("--space", "/nowhere.json"), "no space file at /nowhere.json"),
     ],
 )

@@ -4,15 +4,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
+from facenas.arrays import FloatArray
 from facenas.data.annotations import LabelledPhoto
 from facenas.data.face_sizes import face_size_distribution, face_sizes_px
+from facenas.data.labels import Labels
 from facenas.data.labelv2 import read_labelv2
 from facenas.errors import InputError
 
 
-def floats(values: object) -> NDArray[np.float32]:
+def floats(values: object) -> FloatArray:
     return np.array(values, dtype=np.float32)
 
 
@@ -22,9 +23,7 @@ def photo(boxes: list[list[float]], ignore: list[bool]) -> LabelledPhoto:
         Path("a.jpg"),
         1280,
         960,
-        floats(boxes).reshape(-1, 4),
-        np.zeros((count, 5, 3), np.float32),
-        np.array(ignore, bool),
+        Labels(floats(boxes).reshape(-1, 4), np.zeros((count, 5, 3), np.float32), np.array(ignore, bool)),
     )
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
+from facenas.arrays import FloatArray
 from facenas.data.annotations import join_datasets, require_clean, split_dataset
 from facenas.data.image import encode_jpeg
 from facenas.data.labelv2 import parse_labelv2, read_labelv2
@@ -15,7 +15,7 @@ from facenas.errors import InputError
 LANDMARKS = "10 11 1 20 12 0 15 18 1.0 -1 -1 -1 -1 -1 0"
 
 
-def floats(values: object) -> NDArray[np.float32]:
+def floats(values: object) -> FloatArray:
     return np.array(values, dtype=np.float32)
 
 
@@ -38,18 +38,18 @@ def test_reads_lines_of_all_three_lengths(tmp_path: Path) -> None:
     first, second = dataset.photos
     assert dataset.problems == ()
     assert dataset.faces == 2
-    np.testing.assert_array_equal(first.boxes, floats([[1, 2, 11, 14], [5, 6, 25.5, 26], [5, 6, 25, 26]]))
-    assert first.ignore.tolist() == [False, False, True]
-    assert first.landmarks[0].tolist() == [[0, 0, 0]] * 5
-    assert first.landmarks[1].tolist() == [[10, 11, 1], [20, 12, 1], [15, 18, 1], [0, 0, 0], [0, 0, 0]]
-    assert (first.boxes.dtype, first.landmarks.dtype, first.ignore.dtype) == (
+    np.testing.assert_array_equal(first.labels.boxes, floats([[1, 2, 11, 14], [5, 6, 25.5, 26], [5, 6, 25, 26]]))
+    assert first.labels.ignore.tolist() == [False, False, True]
+    assert first.labels.landmarks[0].tolist() == [[0, 0, 0]] * 5
+    assert first.labels.landmarks[1].tolist() == [[10, 11, 1], [20, 12, 1], [15, 18, 1], [0, 0, 0], [0, 0, 0]]
+    assert (first.labels.boxes.dtype, first.labels.landmarks.dtype, first.labels.ignore.dtype) == (
         np.dtype("f4"),
         np.dtype("f4"),
         np.dtype(bool),
     )
     assert second.path.name == "my photo.jpg"
-    assert second.boxes.shape == (0, 4)
-    assert second.landmarks.shape == (0, 5, 3)
+    assert second.labels.boxes.shape == (0, 4)
+    assert second.labels.landmarks.shape == (0, 5, 3)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_lists_what_does_not_fit_and_keeps_the_rest(tmp_path: Path) -> None:
     broken.write_bytes(broken.read_bytes()[:-200])
     dataset = open_dataset(tmp_path)
     assert [photo.path.name for photo in dataset.photos] == ["a.jpg"]
-    assert dataset.photos[0].boxes.tolist() == [[0, 0, 10, 10]]
+    assert dataset.photos[0].labels.boxes.tolist() == [[0, 0, 10, 10]]
     assert len(dataset.problems) == 5
     for problem, part in zip(
         dataset.problems, ("wholly outside", "without area", "no photo", "labelled 640x480", "truncated"), strict=True

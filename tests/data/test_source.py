@@ -44,12 +44,12 @@ def test_reads_wider_from_its_root_or_the_split_folder(tmp_path: Path, below: st
         (tmp_path / "wider_face_split").rename(tmp_path / "WIDER_train" / "wider_face_split")
     dataset = open_dataset(tmp_path / below)
     one, none, two = dataset.photos
-    assert one.boxes.tolist() == [[10, 12, 30, 36], [1, 2, 4, 6]]
-    assert one.ignore.tolist() == [False, True]
-    assert none.boxes.shape == (0, 4)
-    assert two.boxes.tolist() == [[0, 0, 8, 8]]
+    assert one.labels.boxes.tolist() == [[10, 12, 30, 36], [1, 2, 4, 6]]
+    assert one.labels.ignore.tolist() == [False, True]
+    assert none.labels.boxes.shape == (0, 4)
+    assert two.labels.boxes.tolist() == [[0, 0, 8, 8]]
     assert (two.width_px, two.height_px) == (64, 48)
-    assert not one.landmarks.any()
+    assert not one.labels.landmarks.any()
     assert len(dataset.problems) == 1
     assert "wider_face_train_bbx_gt.txt:5: face without area" in dataset.problems[0]
 
@@ -57,8 +57,8 @@ def test_reads_wider_from_its_root_or_the_split_folder(tmp_path: Path, below: st
 def test_wider_val_is_not_read_with_the_labels_of_train(tmp_path: Path) -> None:
     write_wider(tmp_path, "train")
     write_wider(tmp_path, "val", WIDER_TEXT.replace("0 0 8 8", "0 0 9 9"))
-    assert open_dataset(tmp_path / "WIDER_val").photos[2].boxes.tolist() == [[0, 0, 9, 9]]
-    assert open_dataset(tmp_path / "WIDER_train").photos[2].boxes.tolist() == [[0, 0, 8, 8]]
+    assert open_dataset(tmp_path / "WIDER_val").photos[2].labels.boxes.tolist() == [[0, 0, 9, 9]]
+    assert open_dataset(tmp_path / "WIDER_train").photos[2].labels.boxes.tolist() == [[0, 0, 8, 8]]
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def test_reads_back_without_problems(tmp_path: Path) -> None:
     dataset = open_dataset(tmp_path, strict=True)
     assert written.name == "synthetic"
     assert len(dataset.photos) == 20
-    heights = np.concatenate([photo.boxes[:, 3] - photo.boxes[:, 1] for photo in dataset.photos])
+    heights = np.concatenate([photo.labels.boxes[:, 3] - photo.labels.boxes[:, 1] for photo in dataset.photos])
     assert 40 < len(heights) < 240
     assert heights.min() < 16
     assert heights.max() > 100

@@ -1,6 +1,7 @@
 """A detector file in, faces out, in pixels of the given photo."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -102,7 +103,7 @@ def test_an_open_file_keeps_the_ratio_of_the_photo(tmp_path: Path, model_path: P
         [[1, 2], [3, 4]],
     ],
 )
-def test_what_is_no_photo_is_refused(model_path: Path, photo: object) -> None:
+def test_what_is_no_photo_is_refused(model_path: Path, photo: Any) -> None:
     with pytest.raises(InputError, match=r"a photo must be uint8 RGB \[height, width, 3\], this is"):
         FaceDetector(model_path)(photo)
 

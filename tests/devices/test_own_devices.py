@@ -1,5 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,7 +47,7 @@ def test_a_device_is_kept_named_and_forgotten() -> None:
         ({"threads": 0}, "0 threads"),
     ],
 )
-def test_what_cannot_be_is_refused_in_words(change: dict[str, str], words: str) -> None:
+def test_what_cannot_be_is_refused_in_words(change: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=words):
         replace(NANO, **change)
 

@@ -56,7 +56,7 @@ def test_no_faces_at_all_match() -> None:
 def test_overlaps_by_hand() -> None:
     boxes = faces((0, 0, 10, 10, 1), (0, 0, 0, 0, 1)).boxes
     others = faces((0, 0, 10, 10, 1), (5, 0, 15, 10, 1), (10, 10, 20, 20, 1)).boxes
-    np.testing.assert_allclose(pairwise_iou(boxes, others), [[1, 1 / 3, 0], [0, 0, 0]], rtol=1e-6)
+    np.testing.assert_allclose(pairwise_iou(boxes, others), np.array([[1, 1 / 3, 0], [0, 0, 0]]), rtol=1e-6)
     assert pairwise_iou(boxes, others[:0]).shape == (2, 0)
 
 

@@ -1,6 +1,9 @@
 """Average precision of a detector: every photo is asked for once, and the protocols are known by name."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -8,7 +11,9 @@ from facenas.exporters.onnx import export_checkpoint
 from helpers.random_networks import TINY, confident_checkpoint
 from helpers.told import Told
 
+from facenas.arrays import FloatArray
 from facenas.data.synthetic import write_synthetic_set
+from facenas.detector.face_detector import FaceDetector
 from facenas.errors import InputError
 from facenas.evaluation.evaluation_set import EvaluationSet, load_evaluation_set
 from facenas.evaluation.protocols import (
@@ -18,7 +23,7 @@ from facenas.evaluation.protocols import (
     open_detector,
 )
 from facenas.pipeline.faces import Faces
-from facenas.pipeline.preprocess import Preprocessing
+from facenas.pipeline.pipeline import Pipeline, Runner
 from facenas.units import Size
 
 
@@ -66,16 +71,23 @@ def test_the_fields_of_the_contract(photos: EvaluationSet) -> None:
     assert value["faces"] == sum(len(truth.boxes) for truth in photos.ground_truth)
 
 
-def test_protocols_scale_the_photo_each_in_its_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_protocols_scale_the_photo_each_in_its_way(tmp_path: Path) -> None:
     model = export_checkpoint(confident_checkpoint(TINY, Size(96, 64)), tmp_path / "m.onnx", dynamic=False).path
     photo = np.random.default_rng(0).integers(0, 255, (70, 100, 3), dtype=np.uint8)
-    sizes = []
-    normalise = Preprocessing.normalise
-    monkeypatch.setattr(
-        Preprocessing, "normalise", lambda self, picture: sizes.append(picture.shape[:2]) or normalise(self, picture)
-    )
+    sizes: list[tuple[int, ...]] = []
+
+    class Watched(NamedTuple):
+        runner: Runner
+
+        def run(self, image: FloatArray) -> Mapping[str, FloatArray]:
+            sizes.append(image.shape[2:])
+            return self.runner.run(image)
+
     for protocol in ("vga", "original", "own"):
-        faces = open_detector(model, protocol)(photo, 0.02)
+        detect = open_detector(model, protocol)
+        pipeline = detect.pipeline if isinstance(detect, FaceDetector) else detect
+        assert isinstance(pipeline, Pipeline)
+        faces = replace(pipeline, runner=Watched(pipeline.runner))(photo, 0.02)
         assert len(faces)
         assert (faces.boxes >= 0).all()
         assert (faces.boxes <= (100, 70, 100, 70)).all()

@@ -9,16 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from facenas.arrays import FloatArray
 from facenas.data.image import encode_jpeg
 from facenas.data.synthetic import write_synthetic_set
 from facenas.errors import InputError
 from facenas.evaluation.wider import EvaluationSet, GroundTruth, evaluate_detections, load_evaluation_set
 
-Detections = dict[str, NDArray[np.float32]]
+Detections = dict[str, FloatArray]
 OFFICIAL = ("easy", "medium", "hard")
 
 
-def floats(values: object) -> NDArray[np.float32]:
+def floats(values: object) -> FloatArray:
     return np.array(values, dtype=np.float32)
 
 
@@ -213,7 +214,7 @@ def test_any_labelled_photos_give_the_setting_all(tmp_path: Path) -> None:
     loaded = load_evaluation_set(tmp_path)
     assert loaded.settings == ("all",)
     detections = {
-        truth.name: np.concatenate([photo.boxes, np.ones((len(photo.boxes), 1), np.float32)], axis=1)
+        truth.name: np.concatenate([photo.labels.boxes, np.ones((len(photo.labels), 1), np.float32)], axis=1)
         for truth, photo in zip(loaded.ground_truth, dataset.photos, strict=True)
     }
     assert loaded.ground_truth[0].name == "set/images/synthetic_2_00000.jpg"

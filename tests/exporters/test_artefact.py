@@ -9,7 +9,7 @@ from helpers.random_architectures import detectors
 from helpers.random_networks import TINY
 from hypothesis import given
 
-from facenas.architecture import Detector
+from facenas.architecture import Architecture
 from facenas.errors import InputError
 from facenas.units import Size
 
@@ -17,7 +17,7 @@ HERE = Path("model.onnx")
 
 
 @given(detectors())
-def test_a_description_reads_back(detector: Detector) -> None:
+def test_a_description_reads_back(detector: Architecture) -> None:
     description = describe(detector, Size(640, 480), dynamic=True, origin={"data": "ünï", "step": 7})
     assert description_from_metadata(description.to_metadata(), HERE) == description
 

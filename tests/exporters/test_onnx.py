@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from facenas.exporters.onnx import export_checkpoint, export_untrained, load_onnx, read_description
+from facenas.exporters.onnx import export_checkpoint, export_onnx, load_onnx, onnx_untrained, read_description
 from helpers.random_networks import ALL_FAMILIES, TINY, checkpoint_of, random_image, random_network, with_landmarks
 from onnx import TensorProto, helper
 
@@ -69,8 +69,8 @@ def test_another_size_and_open_sides_on_wish(tmp_path: Path, checkpoint: Checkpo
 
 
 def test_equal_exports_are_equal_bytes_and_untrained_ones_say_so(tmp_path: Path) -> None:
-    one = export_untrained(TINY, tmp_path / "one.onnx", input_size=SIZE, dynamic=False)
-    other = export_untrained(TINY, tmp_path / "other.onnx", input_size=SIZE, dynamic=False)
+    one = export_onnx(onnx_untrained(TINY, input_size=SIZE, dynamic=False), tmp_path / "one.onnx")
+    other = export_onnx(onnx_untrained(TINY, input_size=SIZE, dynamic=False), tmp_path / "other.onnx")
     assert one.sha256 == other.sha256
     assert "for latency only" in read_description(load_onnx(one.path), one.path).origin["weights"]
 
@@ -88,7 +88,7 @@ def test_a_checkpoint_that_does_not_fit_leaves_the_old_file(tmp_path: Path, chec
 
 
 def test_a_file_that_is_no_whole_onnx_is_refused(tmp_path: Path) -> None:
-    whole = export_untrained(TINY, tmp_path / "whole.onnx", input_size=SIZE, dynamic=False).path.read_bytes()
+    whole = onnx_untrained(TINY, input_size=SIZE, dynamic=False).SerializeToString()
     path = tmp_path / "model.onnx"
     with pytest.raises(InputError, match=r"no model at .*model\.onnx"):
         load_onnx(path)

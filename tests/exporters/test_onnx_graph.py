@@ -14,7 +14,7 @@ from helpers.random_networks import ALL_FAMILIES, TINY, checkpoint_of, random_im
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facenas.architecture import Detector, published_detector
+from facenas.architecture import Architecture, published_detector
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.graph import BOX_CHANNELS, STRIDES, build_graph, output_channels
@@ -50,7 +50,7 @@ def run(model: onnx.ModelProto, image: np.ndarray, device: str = "cpu") -> dict[
 
 @settings(max_examples=25)
 @given(small_detectors(), st.integers(0, 1000))
-def test_any_detector_answers_as_in_torch(detector: Detector, seed: int) -> None:
+def test_any_detector_answers_as_in_torch(detector: Architecture, seed: int) -> None:
     network = random_network(detector, seed)
     image = random_image(SIZE, seed)
     assert_close(run(exported(network), image), torch_outputs(network, image))
@@ -58,7 +58,7 @@ def test_any_detector_answers_as_in_torch(detector: Detector, seed: int) -> None
 
 @pytest.mark.parametrize("device", ["cpu", "cpu-openvino"])
 @pytest.mark.parametrize("detector", [ALL_FAMILIES, with_landmarks(ALL_FAMILIES)], ids=["boxes", "landmarks"])
-def test_all_families_answer_as_in_torch_in_every_runtime(detector: Detector, device: str) -> None:
+def test_all_families_answer_as_in_torch_in_every_runtime(detector: Architecture, device: str) -> None:
     network = random_network(detector)
     image = random_image(SIZE)
     assert_close(run(exported(network), image, device), torch_outputs(network, image))
@@ -108,7 +108,7 @@ def test_a_levels_scale_is_its_own_and_touches_its_boxes_alone() -> None:
 
 @pytest.mark.parametrize("dynamic", [False, True])
 @pytest.mark.parametrize("detector", [ALL_FAMILIES, with_landmarks(TINY), published_detector("damofd-10g")])
-def test_the_checker_passes_and_the_simplifier_finds_nothing(detector: Detector, dynamic: bool) -> None:
+def test_the_checker_passes_and_the_simplifier_finds_nothing(detector: Architecture, dynamic: bool) -> None:
     graph = build_graph(detector, SIZE)
     model = build_onnx(graph, random_weights(graph), dynamic=dynamic, metadata={"key": "value"})
     onnx.checker.check_model(model, full_check=True)
@@ -120,7 +120,7 @@ def test_the_checker_passes_and_the_simplifier_finds_nothing(detector: Detector,
 
 
 @pytest.mark.parametrize("detector", [TINY, with_landmarks(TINY)], ids=["boxes", "landmarks"])
-def test_the_names_and_shapes_of_the_outputs(detector: Detector) -> None:
+def test_the_names_and_shapes_of_the_outputs(detector: Architecture) -> None:
     graph = build_graph(detector, SIZE)
     channels = output_channels(landmarks=detector.landmarks)
     assert channels == (30 if detector.landmarks else 10)

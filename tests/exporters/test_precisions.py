@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 import openvino
 import pytest
-from facenas.exporters.calibration_photos import Calibration, choose_calibration
+from facenas.exporters.calibration_photos import CalibrationPhotos, choose_calibration
 from facenas.exporters.formats import description_of
 from facenas.exporters.onnx import export_onnx, onnx_of_checkpoint, why_not_onnx
 from facenas.exporters.onnx_half import half_model
@@ -17,7 +17,6 @@ from helpers.random_networks import ALL_FAMILIES, confident_checkpoint
 from onnx import TensorProto, numpy_helper
 
 from facenas.detector.face_detector import FaceDetector
-from facenas.devices import cpu
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.evaluation.parity import relative_difference
@@ -36,12 +35,12 @@ def model() -> onnx.ModelProto:
 
 
 @pytest.fixture(scope="module")
-def calibration() -> Calibration:
+def calibration() -> CalibrationPhotos:
     return choose_calibration(None, 8, 0)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, model: onnx.ModelProto, calibration: Calibration) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, model: onnx.ModelProto, calibration: CalibrationPhotos) -> Path:
     """One file a format and precision."""
     place = tmp_path_factory.mktemp("precisions")
     export_onnx(model, place / "fp32.onnx")
@@ -102,7 +101,7 @@ def test_every_onnx_file_passes_the_checker_and_opens_in_openvino(folder: Path) 
         assert {output.any_name for output in network.outputs} == {"output_8", "output_16", "output_32"}
 
 
-def test_int8_is_int8(tmp_path: Path, model: onnx.ModelProto, calibration: Calibration) -> None:
+def test_int8_is_int8(tmp_path: Path, model: onnx.ModelProto, calibration: CalibrationPhotos) -> None:
     convolutions = sum(node.op_type == "Conv" for node in model.graph.node)
     quantised = quantize_model(model, calibration)
     assert export_onnx(quantised, tmp_path / "a.onnx").operators["Conv int8"] == convolutions
@@ -126,7 +125,7 @@ def test_tensorrts_dialect_keeps_biases_in_float_and_ranges_symmetric(folder: Pa
 
 
 @pytest.mark.slow
-def test_openvinos_int8_is_int8(tmp_path: Path, model: onnx.ModelProto, calibration: Calibration) -> None:
+def test_openvinos_int8_is_int8(tmp_path: Path, model: onnx.ModelProto, calibration: CalibrationPhotos) -> None:
     path = tmp_path / "int8.xml"
     artefact = export_openvino(model, path, precision="int8", calibration=calibration)
     assert artefact.operators["Convolution int8"] > artefact.operators.get("Convolution fp32", 0)
@@ -183,11 +182,11 @@ def test_files_cut_off_or_parted_from_their_weights_are_refused(folder: Path, tm
 def test_a_precision_that_the_cpu_lacks_is_refused(
     folder: Path, tmp_path: Path, model: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cpu, "cpu_flags", frozenset)
-    with pytest.raises(InputError, match="this CPU computes no bfloat16"):
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")  # where it has bfloat16
+    with pytest.raises(InputError, match="bfloat16"):
         export_openvino(model, tmp_path / "model.xml", precision="bf16")
     if (folder / "bf16.xml").exists():
-        with pytest.raises(InputError, match="this CPU computes no bfloat16"):
+        with pytest.raises(InputError, match="bfloat16"):
             FaceDetector(folder / "bf16.xml")
 
 

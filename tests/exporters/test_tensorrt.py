@@ -17,7 +17,7 @@ from facenas.exporters.onnx_int8 import quantize_model
 from facenas.exporters.tensorrt import export_tensorrt, precision_of, read_engine, why_elsewhere, why_not_tensorrt
 from onnx import TensorProto, helper
 
-from facenas.architecture import parse_detector
+from facenas.architecture import parse_architecture
 from facenas.errors import InputError, MissingPackageError
 from facenas.on_device import tensorrt_engine
 from facenas.on_device.cuda_driver import Gpu
@@ -37,7 +37,7 @@ ORIN = Gpu("Orin", "8.7", "12.6", 16)
 
 @pytest.fixture(scope="module")
 def model() -> onnx.ModelProto:
-    return onnx_untrained(parse_detector(ARCHITECTURE), input_size=SIZE, dynamic=False)
+    return onnx_untrained(parse_architecture(ARCHITECTURE), input_size=SIZE, dynamic=False)
 
 
 def _custom(operator: str, domain: str) -> onnx.ModelProto:
@@ -83,7 +83,7 @@ def test_the_dialect_of_another_runtime_is_refused_with_the_parsers_reason(
 
 
 def test_a_model_of_open_size_is_refused(tmp_path: Path) -> None:
-    dynamic = onnx_untrained(parse_detector(ARCHITECTURE), input_size=SIZE, dynamic=True)
+    dynamic = onnx_untrained(parse_architecture(ARCHITECTURE), input_size=SIZE, dynamic=True)
     with pytest.raises(InputError, match="--dynamic"):
         export_tensorrt(dynamic, tmp_path / "model.engine")
     assert list(tmp_path.iterdir()) == []
@@ -158,7 +158,8 @@ def test_driver_gpu_and_version_each_count() -> None:
 
 
 def test_without_a_package_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tensorrt_engine, "PACKAGES", ("no_such_package",))
+    for name in tensorrt_engine.PACKAGES:
+        monkeypatch.setitem(sys.modules, name, None)  # as if it were not installed
     with pytest.raises(MissingPackageError, match=r"facenas\[trt-rtx\]"):
         tensorrt.require_package()
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
-from facenas.architecture import DEFAULT_NECK_AND_HEAD, Backbone, Detector, Family, NeckAndHead, Stage
+from facenas.architecture import DEFAULT_NECK_AND_HEAD, Architecture, Backbone, Family, NeckAndHead, Stage
+from facenas.arrays import BoolArray, Float64Array, IntArray
 from facenas.cost import count_flops, count_parameters, detector_costs
 from facenas.errors import InputError
 from facenas.graph import IMAGE, Graph, Layer, backbone_layers, build_graph, inventory
@@ -22,8 +22,6 @@ from facenas.spaces.space import Space
 from facenas.units import Size
 
 SIZE = Size(64, 64)
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.intp]
 
 
 class RandomTable:
@@ -71,7 +69,10 @@ def random_space(seed: int, choices: int) -> Space:
 
 
 def random_elastic_space(seed: int) -> Space:
-    """A slice space of some thousand networks: one or two widths, inner widths and depths a stage, four or eight ends."""
+    """A slice space of some thousand networks: one or two widths, inner widths and depths a stage, four or eight ends.
+
+    Heads of 400 channels hold more memory than the image does, so that a budget of it has a say in the ends, too.
+    """
     generator = np.random.default_rng(seed)
 
     def some(values: tuple[int, ...], count: int) -> tuple[int, ...]:
@@ -83,7 +84,7 @@ def random_elastic_space(seed: int) -> Space:
             StageChoices(some((8, 16, 24, 32, 48), 2), some((8, 16, 24, 32), int(generator.integers(1, 3))), depths)
             for depths in ((1,), some((1, 2, 3), 2), some((1, 2, 3), 2))
         ]
-        choices = some((8, 16, 24), 2), some((8, 16, 32), 2), some((1, 2, 3), int(generator.integers(1, 3)))
+        choices = some((8, 16, 24), 2), some((8, 16, 400), 2), some((1, 2, 3), int(generator.integers(1, 3)))
         try:
             space = ElasticSpace(f"elastic-{seed}", tuple(stages), *choices).space
         except InputError:  # its largest, middle or smallest network is none
@@ -142,7 +143,7 @@ class Everything:
     space: Space
     tables: Mapping[str, LatencyModel]
     settings: ScoreSettings = field(default_factory=ScoreSettings)
-    end_values: FloatArray | None = None
+    end_values: Float64Array | None = None
 
     @cached_property
     def stages(self) -> list[list[Stage]]:
@@ -169,14 +170,14 @@ class Everything:
         row, index = np.nonzero(goes_with)
         return np.concatenate([chains[row], index[:, None]], axis=1)
 
-    def detector(self, row: int) -> Detector:
+    def detector(self, row: int) -> Architecture:
         """The detector of a row."""
         *stages, end = self.choices[row]
         backbone = Backbone(tuple(self.stages[position][index] for position, index in enumerate(stages)))
-        return Detector(backbone, self.ends[end])
+        return Architecture(backbone, self.ends[end])
 
     @cached_property
-    def score(self) -> FloatArray:
+    def score(self) -> Float64Array:
         """DDSAR, and what ends add to it."""
         total = np.zeros(len(self.choices))
         for position in range(5):
@@ -189,7 +190,7 @@ class Everything:
         return total if self.end_values is None else total + self.end_values[self.choices[:, 5]]
 
     @cached_property
-    def costs(self) -> dict[str, FloatArray]:
+    def costs(self) -> dict[str, Float64Array]:
         """Latencies by target, flops, params, layers and peak memory."""
         widths = np.stack(
             [
@@ -212,7 +213,9 @@ class Everything:
         for name, table in self.tables.items():
             costs[f"latency {name}"] += table.constant_ms
         depths = [np.array([stage.sublayers for stage in choices]) for choices in self.stages]
-        costs["layers"] = sum(depths[position][self.choices[:, position]] for position in range(5)).astype(float)
+        costs["layers"] = np.sum(
+            [depths[position][self.choices[:, position]] for position in range(5)], axis=0, dtype=float
+        )
         return costs
 
     def _costs_of_part(self, row: int, part: int) -> dict[str, float]:
@@ -245,7 +248,7 @@ class Everything:
             "layers": detector.backbone.layers,
         }
 
-    def feasible(self, budgets: Budgets, lifted: str = "") -> npt.NDArray[np.bool_]:
+    def feasible(self, budgets: Budgets, lifted: str = "") -> BoolArray:
         """[n]: whether a network is within all budgets but the one that is `lifted`."""
         limits = {f"latency {name}": limit for name, limit in budgets.latency_ms.items()}
         for name, limit in (

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import torch
 
-from facenas.architecture import parse_detector
+from facenas.architecture import parse_architecture
 from facenas.data.source import open_dataset
 from facenas.training import loop
 from facenas.training.distributed import joined_processes
-from facenas.training.recipe import Recipe
+from facenas.training.recipe import Pace, Recipe
 from facenas.units import Size
 
 DETECTOR = replace(
-    parse_detector(
+    parse_architecture(
         "SuperConvK3BNRELU(3,8,2,1)SuperResK3K3(8,8,2,8,1)SuperConvK3BNRELU(8,8,2,1)"
         "SuperResIDWE1K3(8,8,2,8,1)SuperConvK3BNRELU(8,8,2,1)PAFPN(8)HeadDW(8,1)"
     ),
@@ -29,9 +29,8 @@ def train(data: Path, out: Path, batch_size: int) -> None:
         trainer = loop.Trainer(DETECTOR, Size(64, 64), recipe, out, "tiny", processes=processes)
         torch.set_num_threads(1)
         trainer.resume()
-        trainer.run(open_dataset(data), validate=None, validate_epochs=1)
+        trainer.run(open_dataset(data), pace=Pace(log_steps=1))
 
 
 if __name__ == "__main__":
-    loop.LOG_STEPS = 1
     train(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))

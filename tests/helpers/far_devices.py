@@ -5,26 +5,37 @@ import textwrap
 import time
 from pathlib import Path
 
-from facenas.architecture import parse_detector
+from facenas.architecture import parse_architecture
 from facenas.devices.host import transport_for
 from facenas.devices.target import Target
 from facenas.devices.targets import resolve_target
+from facenas.remote.agent_session import PATIENCE_S
 from facenas.remote.remote_agent import RemoteAgent
 from facenas.units import Size
 
 SIZE = Size(64, 64)
 CPU = resolve_target("cpu")
-DETECTOR = parse_detector(
+DETECTOR = parse_architecture(
     "SuperConvK3BNRELU(3,16,2,1)SuperConvK3BNRELU(16,16,2,1)SuperConvK3BNRELU(16,16,2,1)"
     "SuperConvK3BNRELU(16,16,2,1)SuperConvK3BNRELU(16,16,2,1)PAFPN(16)HeadDW(16,1)"
 )
 
 
 def remote(
-    host: str = "local", python: str = sys.executable, target: Target = CPU, timeout_s: float = 60
+    host: str = "local",
+    python: str = sys.executable,
+    target: Target = CPU,
+    timeout_s: float = 60,
+    patience_s: float = PATIENCE_S,
 ) -> RemoteAgent:
     return RemoteAgent(
-        target, transport_for(host), python=python, timeout_s=timeout_s, retry_delays_s=(0.01,) * 4, note=lambda _: None
+        target,
+        transport_for(host),
+        python=python,
+        timeout_s=timeout_s,
+        retry_delays_s=(0.01,) * 4,
+        patience_s=patience_s,
+        note=lambda _: None,
     )
 
 

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from facenas.architecture import Detector
+from facenas.architecture import Architecture
 from facenas.graph import build_graph
 from facenas.latency.table import Calibration, LatencyTable, OperatorTime
 from facenas.operators import Operator
-from facenas.runtimes.local_agent import Sample
+from facenas.runtimes.local_agent import Measurement
 from facenas.spaces.space import Space
 from facenas.units import Size
 
@@ -50,21 +50,23 @@ class MadeUpMachine:
 
     def __exit__(self, *error: object) -> None: ...
 
-    def latency_ns(self, detector: Detector, input_size: Size) -> float:
+    def latency_ns(self, detector: Architecture, input_size: Size) -> float:
         """What a network really takes."""
         return OFFSET_NS + sum(self.costs_ns[entry] for entry in build_graph(detector, input_size).operators)
 
-    def measure(self, detector: Detector, input_size: Size, *, runs: int, layers: bool, quiet_ns: int = 0) -> Sample:
+    def measure(
+        self, detector: Architecture, input_size: Size, *, runs: int, layers: bool, quiet_ns: int = 0
+    ) -> Measurement:
         slow, waited = self._slow(self.visits), self._waited(self.visits)
         self.visits += 1
         factor = slow * (1 + waited) * (1 + self._noise * abs(self._generator.standard_normal(runs)))
         reference_ns = round(REFERENCE_NS * slow)
         if not layers:
             total_ns = self.latency_ns(detector, input_size) * factor
-            return Sample(tuple(total_ns.round().astype(int).tolist()), {}, (), waited, reference_ns)
+            return Measurement(tuple(total_ns.round().astype(int).tolist()), {}, (), waited, reference_ns)
         graph = build_graph(detector, input_size)
         times = {layer.name: (self.costs_ns[layer.operator] * factor).round().tolist() for layer in graph.layers}
-        return Sample((), times, (0,) * runs, waited, reference_ns)
+        return Measurement((), times, (0,) * runs, waited, reference_ns)
 
 
 def operators_of(space: Space, input_size: Size) -> dict[Operator, float]:

@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from facenas.architecture import IMAGE_CHANNELS, STAGE_COUNT, Backbone, Detector, Family, NeckAndHead, Stage
+from facenas.architecture import IMAGE_CHANNELS, STAGE_COUNT, Architecture, Backbone, Family, NeckAndHead, Stage
 
 FAMILIES = tuple(Family)
 KERNEL_SIZES = (1, 3, 5, 7, 9, 11)
@@ -61,12 +61,12 @@ def necks_and_heads(most_channels: int = 4096, most_convs: int = 8) -> st.Search
 
 def detectors(
     *, most_channels: int = 4096, most_sublayers: int = 64, least_channels: int = 1, most_convs: int = 8
-) -> st.SearchStrategy[Detector]:
+) -> st.SearchStrategy[Architecture]:
     """Any valid detector, with and without landmarks."""
     backbone = backbones(most_channels=most_channels, most_sublayers=most_sublayers, least_channels=least_channels)
-    return st.builds(Detector, backbone, necks_and_heads(most_channels, most_convs), st.booleans())
+    return st.builds(Architecture, backbone, necks_and_heads(most_channels, most_convs), st.booleans())
 
 
-def small_detectors() -> st.SearchStrategy[Detector]:
+def small_detectors() -> st.SearchStrategy[Architecture]:
     """Detectors that build and run in milliseconds."""
     return detectors(most_channels=12, most_sublayers=2, most_convs=3)

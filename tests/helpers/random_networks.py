@@ -5,28 +5,28 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from facenas.architecture import Detector, parse_detector
+from facenas.architecture import Architecture, parse_architecture
 from facenas.checkpoint import Checkpoint
 from facenas.graph import ANCHORS_PER_CELL, BOX_CHANNELS, SCORE_CHANNELS, STRIDES
 from facenas.networks.network import DetectorNetwork
 from facenas.units import Size
 
-ALL_FAMILIES = parse_detector(
+ALL_FAMILIES = parse_architecture(
     "SuperConvK3BNRELU(3,8,2,2)SuperResK3K5(8,8,2,8,2)SuperResK1K3K1(8,16,2,8,2)"
     "SuperResIDWE2K5(16,16,2,8,2)SuperResIDWE1K3(16,24,2,16,1)PAFPN(8)Head(16,2)"
 )
-TINY = parse_detector(
+TINY = parse_architecture(
     "SuperConvK3BNRELU(3,8,2,1)SuperConvK3BNRELU(8,8,2,1)SuperConvK3BNRELU(8,8,2,1)"
     "SuperConvK3BNRELU(8,8,2,1)SuperConvK3BNRELU(8,8,2,1)PAFPN(8)HeadDW(8,1)"
 )
 
 
-def with_landmarks(detector: Detector) -> Detector:
+def with_landmarks(detector: Architecture) -> Architecture:
     """The same detector with the outputs of five landmarks."""
     return replace(detector, landmarks=True)
 
 
-def random_network(detector: Detector, seed: int = 0) -> DetectorNetwork:
+def random_network(detector: Architecture, seed: int = 0) -> DetectorNetwork:
     """A network in evaluation mode whose norms, biases and level scales all differ from their initial values."""
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
@@ -39,7 +39,7 @@ def random_network(detector: Detector, seed: int = 0) -> DetectorNetwork:
                 tensor.normal_(0, 0.3, generator=generator)
             elif ".scale." in name or name.endswith("norm.weight"):
                 tensor.uniform_(0.5, 1.5, generator=generator)
-        network.get_submodule("head.output.conv").weight.normal_(0, 0.2, generator=generator)
+        network.get_parameter("head.output.conv.weight").normal_(0, 0.2, generator=generator)
     return network
 
 
@@ -51,15 +51,15 @@ def checkpoint_of(network: DetectorNetwork, input_size: Size) -> Checkpoint:
     return Checkpoint(network.detector, input_size, tensors, {"data": "none"})
 
 
-def confident_checkpoint(detector: Detector, input_size: Size, seed: int = 0) -> Checkpoint:
+def confident_checkpoint(detector: Architecture, input_size: Size, seed: int = 0) -> Checkpoint:
     """Random weights that find faces: scores spread over 0 to 1, boxes about four strides wide, so that they overlap."""
     network = random_network(detector, seed)
-    output = network.get_submodule("head.output.conv")
+    weight, bias = (network.get_parameter(f"head.output.conv.{name}") for name in ("weight", "bias"))
     with torch.no_grad():
-        output.bias[BOX_CHANNELS] = 2.0
-        output.weight[BOX_CHANNELS] *= 0.1
-        output.weight[SCORE_CHANNELS] *= 3.0
-        output.bias[SCORE_CHANNELS] = torch.linspace(-1.0, -2.0, ANCHORS_PER_CELL)
+        bias[BOX_CHANNELS] = 2.0
+        weight[BOX_CHANNELS] *= 0.1
+        weight[SCORE_CHANNELS] *= 3.0
+        bias[SCORE_CHANNELS] = torch.linspace(-1.0, -2.0, ANCHORS_PER_CELL)
         for stride, scale in zip(STRIDES, (1.0, 1.1, 0.9), strict=True):
             network.get_parameter(f"head.scale.{stride}").fill_(scale)
     return checkpoint_of(network, input_size)

@@ -7,7 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from facenas.architecture import parse_detector, published_detector
+from facenas.architecture import parse_architecture, published_detector
 from facenas.graph import build_graph
 from facenas.units import Size
 
@@ -45,7 +45,7 @@ def search() -> dict[str, Any]:
 
 
 def prediction() -> dict[str, Any]:
-    operators = build_graph(parse_detector(ARCHITECTURE), Size(640, 480)).operators
+    operators = build_graph(parse_architecture(ARCHITECTURE), Size(640, 480)).operators
     weights = [operator.macs / 4e5 + (operator.in_values + operator.out_values) / 3e4 for operator in operators]
     scale = 4600.0 / sum(weights)
     return {
@@ -56,7 +56,7 @@ def prediction() -> dict[str, Any]:
         "operators": [
             {
                 "operator": str(operator),
-                "latency_us": weight * scale,
+                **dict.fromkeys(("latency_us", "low_us", "high_us"), weight * scale),
                 "source": "interpolated" if index % 9 == 4 else "table",
             }
             for index, (operator, weight) in enumerate(zip(operators, weights, strict=True))

@@ -1,7 +1,6 @@
 """An SSH server on loopback that runs commands as this user, and can cut or spoil connections on request."""
 
 import asyncio
-import itertools
 import os
 import shutil
 import stat
@@ -79,23 +78,20 @@ class SshServer:
         child = await asyncio.create_subprocess_shell(
             process.command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment, start_new_session=True
         )
-        budget = itertools.repeat(left)
-        state = {"left": next(budget), "seen": 0}
+        assert child.stdin is not None
+        to_child, seen = child.stdin, 0
 
         async def relay(source: Any, sink: Any, *, incoming: bool) -> None:
+            nonlocal left, seen
             while data := await source.read(16384):
-                if (
-                    incoming
-                    and self.spoil_at is not None
-                    and state["seen"] <= self.spoil_at < state["seen"] + len(data)
-                ):
-                    place = self.spoil_at - state["seen"]
+                if incoming and self.spoil_at is not None and seen <= self.spoil_at < seen + len(data):
+                    place = self.spoil_at - seen
                     data = data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
-                state["seen"] += len(data) if incoming else 0
-                if state["left"] is not None:
-                    sink.write(data[: state["left"]])
-                    state["left"] -= len(data)
-                    if state["left"] <= 0:
+                seen += len(data) if incoming else 0
+                if left is not None:
+                    sink.write(data[:left])
+                    left -= len(data)
+                    if left <= 0:
                         with suppress(ConnectionError, OSError):
                             await sink.drain()
                         self.cuts_done += 1
@@ -108,8 +104,8 @@ class SshServer:
 
         async def inwards() -> None:
             with suppress(ConnectionError, asyncio.CancelledError):
-                await relay(process.stdin, child.stdin, incoming=True)
-            child.stdin.close()
+                await relay(process.stdin, to_child, incoming=True)
+            to_child.close()
 
         feeding = asyncio.ensure_future(inwards())
         with suppress(ConnectionError, OSError):
@@ -117,7 +113,7 @@ class SshServer:
                 relay(child.stdout, process.stdout, incoming=False), relay(child.stderr, process.stderr, incoming=False)
             )
         feeding.cancel()
-        child.stdin.close()
+        to_child.close()
         code = await child.wait()
         with suppress(ConnectionError, OSError):
             process.exit(code)

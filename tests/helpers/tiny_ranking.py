@@ -4,6 +4,7 @@ Saves the state after every step, prints a line for each step, and goes on from 
 """
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -11,9 +12,8 @@ import torch
 from facenas.progress import SILENT, Progress
 from facenas.ranking import halving as rank
 from facenas.ranking.contenders import gather_contenders
-from facenas.training import loop
 from facenas.training.photos import TrainingPhotos, training_photos
-from facenas.training.recipe import Recipe
+from facenas.training.recipe import Pace, Recipe
 from facenas.units import Size
 from helpers.told import Told
 
@@ -23,6 +23,7 @@ ARCHITECTURES = tuple(
     for width in (8, 16, 24)
 )
 RECIPE = Recipe(size_px=64, batch_size=2)
+SETTINGS = rank.HalvingSettings(RECIPE, 2, Size(64, 64))
 
 
 def photos_of(data: Path) -> TrainingPhotos:
@@ -35,16 +36,15 @@ def rank_tiny(
 ) -> rank.Ranking:
     """Three networks in two rungs."""
     contenders = gather_contenders(None, 1, ARCHITECTURES)
-    return rank.rank(
-        contenders.entries, photos_of(data), RECIPE, 2, Size(64, 64), out, run_tasks, progress, details={"data": "tiny"}
-    )
+    return rank.rank(contenders.entries, photos_of(data), SETTINGS, out, run_tasks, progress, details={"data": "tiny"})
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    loop.SAVE_SECONDS = 0.0
+    every_step = partial(rank.one_after_another, pace=Pace(save_seconds=0.0))
     rank_tiny(
         Path(sys.argv[1]),
         Path(sys.argv[2]),
-        progress=Told(lambda step, _, what: print(f"{what}: step {step}", flush=True)),
+        every_step,
+        Told(lambda step, _, what: print(f"{what}: step {step}", flush=True)),
     )

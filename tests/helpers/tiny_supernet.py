@@ -13,16 +13,17 @@ import torch
 from facenas.data.source import open_dataset
 from facenas.training import loop
 from facenas.training.distributed import joined_processes
-from facenas.training.recipe import Recipe
+from facenas.training.recipe import Pace, Recipe
 from facenas.units import Size
 from helpers.tiny_elastic import TINY_SPACE
 from helpers.told import Told
 
 RECIPE = Recipe(epochs=8, size_px=64, batch_size=2)
 PLAIN_RECIPE = Recipe(epochs=4, size_px=64, batch_size=4, optimizer="sgd", learning_rate=0.01)
+EVERY_STEP = Pace(save_seconds=0.0, log_steps=1)
 
 
-def train(data: Path, out: Path, recipe: Recipe = RECIPE, until_step: int | None = None) -> loop.TrainingResult:
+def train(data: Path, out: Path, recipe: Recipe = RECIPE, pace: Pace = EVERY_STEP) -> loop.TrainingResult:
     """Train, or go on, and return the result."""
     out.mkdir(exist_ok=True)
     with joined_processes() as processes:
@@ -30,19 +31,9 @@ def train(data: Path, out: Path, recipe: Recipe = RECIPE, until_step: int | None
         torch.set_num_threads(1)
         trainer.half_precision = recipe is not PLAIN_RECIPE and trainer.half_precision
         trainer.resume()
-        return trainer.run(
-            open_dataset(data),
-            validate=None,
-            validate_epochs=1,
-            progress=Told(lambda step, _total, _what: print(step, flush=True)),
-            until_step=until_step,
-        )
+        progress = Told(lambda step, _total, _what: print(step, flush=True))
+        return trainer.run(open_dataset(data), progress=progress, pace=pace)
 
 
 if __name__ == "__main__":
-    if sys.argv[3:] == ["plain"]:
-        loop.LOG_STEPS = 1
-        train(Path(sys.argv[1]), Path(sys.argv[2]), PLAIN_RECIPE)
-    else:
-        loop.SAVE_SECONDS = 0.0
-        train(Path(sys.argv[1]), Path(sys.argv[2]))
+    train(Path(sys.argv[1]), Path(sys.argv[2]), PLAIN_RECIPE if sys.argv[3:] == ["plain"] else RECIPE)

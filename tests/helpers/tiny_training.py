@@ -8,14 +8,14 @@ from pathlib import Path
 
 import torch
 
-from facenas.architecture import parse_detector
+from facenas.architecture import parse_architecture
 from facenas.data.source import open_dataset
 from facenas.training import loop
-from facenas.training.recipe import Recipe
+from facenas.training.recipe import Pace, Recipe
 from facenas.units import Size
 from helpers.told import Told
 
-DETECTOR = parse_detector(
+DETECTOR = parse_architecture(
     "SuperConvK3BNRELU(3,8,2,1)SuperResK3K3(8,8,2,8,1)SuperConvK3BNRELU(8,8,2,1)"
     "SuperResIDWE1K3(8,8,2,8,1)SuperConvK3BNRELU(8,8,2,1)PAFPN(8)HeadDW(8,1)"
 )
@@ -29,12 +29,12 @@ def train(data: Path, out: Path, recipe: Recipe = RECIPE) -> loop.TrainingResult
     trainer = loop.Trainer(DETECTOR, SIZE, recipe, out, "tiny")
     torch.set_num_threads(1)
     trainer.resume()
-    dataset = open_dataset(data)
     return trainer.run(
-        dataset, validate=None, validate_epochs=1, progress=Told(lambda step, _total, _what: print(step, flush=True))
+        open_dataset(data),
+        progress=Told(lambda step, _total, _what: print(step, flush=True)),
+        pace=Pace(save_seconds=0.0),
     )
 
 
 if __name__ == "__main__":
-    loop.SAVE_SECONDS = 0.0
     train(Path(sys.argv[1]), Path(sys.argv[2]))

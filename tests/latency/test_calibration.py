@@ -1,16 +1,16 @@
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from facenas.arrays import Float64Array, IntArray
 from facenas.errors import TableError
 from facenas.latency.calibration import calibration_of, fit, held_out_predictions
 
 SUMS_NS = np.linspace(1e6, 2e7, 20)
 
 
-def _samples(latencies_ns: npt.NDArray[np.float64]) -> list[npt.NDArray[np.int64]]:
+def _samples(latencies_ns: Float64Array) -> list[IntArray]:
     return [np.full(4, latency_ns).astype(np.int64) for latency_ns in latencies_ns]
 
 

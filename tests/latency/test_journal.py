@@ -6,10 +6,10 @@ import pytest
 
 from facenas.errors import InputError
 from facenas.latency.journal import Journal, Visit
-from facenas.runtimes.local_agent import Sample
+from facenas.runtimes.local_agent import Measurement
 
 PLAN = {"device": "cpu", "networks": ["a", "b"]}
-VISIT = Visit(0, "a", 0.25, Sample((5, 6), {"stem": [1, 2]}, (0, 1)))
+VISIT = Visit(0, "a", 0.25, Measurement((5, 6), {"stem": [1, 2]}, (0, 1)))
 FAILED = Visit(0, "b", 0.5, None, "crashed")
 
 

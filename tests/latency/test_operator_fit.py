@@ -14,6 +14,7 @@ from facenas.latency.operator_fit import (
     held_out_ns,
     joined,
 )
+from facenas.operators import Operator
 from facenas.spaces.named import load_space
 from facenas.units import Size
 
@@ -21,8 +22,8 @@ COSTS = operators_of(load_space("facenas-edge"), Size(128, 96))
 
 
 def test_a_ratio_that_depends_on_size_and_channels_is_carried_over() -> None:
-    def ratio(operator: object) -> float:
-        return 0.5 * (operator.out_channels / 16) ** 0.2 * (1.3 if operator.stride == 2 else 1.0)  # type: ignore[attr-defined]
+    def ratio(operator: Operator) -> float:
+        return 0.5 * float((operator.out_channels / 16) ** 0.2) * (1.3 if operator.stride == 2 else 1.0)
 
     here = {operator: Time(ratio(operator) * cost, 0.02) for operator, cost in list(COSTS.items())[::2]}
     found = carried_over(COSTS, here)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from helpers.tiny_tables import TINY_INPUT, made_up_cost_ns, tiny_space
 
-from facenas.architecture import Detector, published_detector
+from facenas.architecture import Architecture, published_detector
 from facenas.devices.targets import resolve_target
 from facenas.errors import AgentError, BusyMachineError, InputError, TableError
 from facenas.graph import build_graph, inventory
@@ -20,7 +20,7 @@ from facenas.latency import profiler
 from facenas.latency.profiler import Plan, profile
 from facenas.latency.table import load_table
 from facenas.quiet import PAUSES_S, Patience
-from facenas.runtimes.local_agent import Sample
+from facenas.runtimes.local_agent import LocalAgent, Measurement
 from facenas.units import Size
 
 CPU = resolve_target("cpu")
@@ -34,40 +34,43 @@ def planned_visits() -> int:
     return QUICK.least_rounds * (len(networks) - carriers) + QUICK.least_rounds * carriers // 2
 
 
-class FakeAgent:
+class FakeAgent(LocalAgent):
     """Answers with made-up times, and counts its visits."""
 
     visits = 0
     refused: str | None = None
 
-    def __init__(self, target: object) -> None: ...
-
-    def __enter__(self) -> "FakeAgent":
-        return self
-
-    def __exit__(self, *error: object) -> None: ...
-
-    def measure(self, detector: Detector, input_size: Size, *, runs: int, layers: bool) -> Sample:
+    def measure(
+        self, detector: Architecture, input_size: Size, *, runs: int, layers: bool, quiet_ns: int = 0
+    ) -> Measurement:
         type(self).visits += 1
         if str(detector) == self.refused:
             raise AgentError("the runtime onnxruntime crashed with signal SIGSEGV")
         graph = build_graph(detector, input_size)
         times = {layer.name: [made_up_cost_ns(layer.operator)] * runs for layer in graph.layers}
         total = sum(made_up_cost_ns(operator) for operator in graph.operators)
-        return Sample((), times, (0,) * runs) if layers else Sample((total + 10_000,) * runs, {}, ())
+        return Measurement((), times, (0,) * runs) if layers else Measurement((total + 10_000,) * runs, {}, ())
 
 
 @pytest.fixture
-def fake_agent(monkeypatch: pytest.MonkeyPatch) -> type[FakeAgent]:
-    agent: type[FakeAgent] = type("CountingAgent", (FakeAgent,), {"visits": 0, "refused": None})
-    monkeypatch.setattr(profiler, "Agent", agent)
-    return agent
+def fake_agent() -> type[FakeAgent]:
+    """A class of its own, whose counts are this test's."""
+
+    class CountingAgent(FakeAgent):
+        pass
+
+    return CountingAgent
 
 
 def test_the_table_holds_what_was_measured(tmp_path: Path, fake_agent: type[FakeAgent]) -> None:
     shares: list[int] = []
     table = profile(
-        CPU, tiny_space(), TINY_INPUT, tmp_path / "t.json", plan=QUICK, progress=lambda done, _: shares.append(done)
+        fake_agent(CPU),
+        tiny_space(),
+        TINY_INPUT,
+        tmp_path / "t.json",
+        plan=QUICK,
+        progress=lambda done, _: shares.append(done),
     )
     assert load_table(tmp_path / "t.json") == replace(table, seconds=round(table.seconds, 1))
     assert set(table.operators) >= tiny_space().operators(TINY_INPUT)
@@ -80,43 +83,41 @@ def test_the_table_holds_what_was_measured(tmp_path: Path, fake_agent: type[Fake
 
 def test_further_architectures_are_covered_on_wish(tmp_path: Path, fake_agent: type[FakeAgent]) -> None:
     also = published_detector("damofd-0.5g")
-    table = profile(CPU, tiny_space(), TINY_INPUT, tmp_path / "t.json", plan=QUICK, also=[also])
+    table = profile(fake_agent(CPU), tiny_space(), TINY_INPUT, tmp_path / "t.json", plan=replace(QUICK, also=(also,)))
     assert set(inventory(also, TINY_INPUT)) <= set(table.operators)
 
 
 def test_a_carrier_that_crashes_the_runtime_is_kept_out_and_named(tmp_path: Path, fake_agent: type[FakeAgent]) -> None:
     networks = profiler.networks_to_visit(tiny_space(), TINY_INPUT, QUICK)
     fake_agent.refused = str(networks[0].detector)
-    table = profile(CPU, tiny_space(), TINY_INPUT, tmp_path / "t.json", plan=QUICK)
+    table = profile(fake_agent(CPU), tiny_space(), TINY_INPUT, tmp_path / "t.json", plan=QUICK)
     assert any(str(fake_agent.refused) in failure and "SIGSEGV" in failure for failure in table.failures)
     assert table.operators
     assert fake_agent.visits < planned_visits()
 
 
 def test_a_runtime_that_refuses_everything_is_one_line(tmp_path: Path, fake_agent: type[FakeAgent]) -> None:
-    def refuse(self: FakeAgent, detector: Detector, input_size: Size, **_: Any) -> Sample:
+    def refuse(self: FakeAgent, detector: Architecture, input_size: Size, **_: Any) -> Measurement:
         raise AgentError("the runtime onnxruntime ended with exit code 1")
 
-    fake_agent.measure = refuse  # type: ignore[method-assign,assignment]
+    fake_agent.measure = refuse  # type: ignore[method-assign]
     with pytest.raises(TableError, match="nothing could be measured on cpu"):
-        profile(CPU, tiny_space(), TINY_INPUT, tmp_path / "t.json", plan=QUICK)
+        profile(fake_agent(CPU), tiny_space(), TINY_INPUT, tmp_path / "t.json", plan=QUICK)
     assert not (tmp_path / "t.json").exists()
 
 
-def test_an_interrupted_profile_loses_nothing_and_resumes(
-    tmp_path: Path, fake_agent: type[FakeAgent], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_profile_loses_nothing_and_resumes(tmp_path: Path, fake_agent: type[FakeAgent]) -> None:
     def interrupt(done: int, total: int) -> None:
         if fake_agent.visits == 5:
             raise KeyboardInterrupt
 
     out = tmp_path / "t.json"
     with pytest.raises(KeyboardInterrupt):
-        profile(CPU, tiny_space(), TINY_INPUT, out, plan=QUICK, progress=interrupt)
+        profile(fake_agent(CPU), tiny_space(), TINY_INPUT, out, plan=QUICK, progress=interrupt)
     assert not out.exists()
     with pytest.raises(InputError, match="--resume"):
-        profile(CPU, tiny_space(), TINY_INPUT, out, plan=QUICK)
-    profile(CPU, tiny_space(), TINY_INPUT, out, plan=QUICK, resume=True)
+        profile(fake_agent(CPU), tiny_space(), TINY_INPUT, out, plan=QUICK)
+    profile(fake_agent(CPU), tiny_space(), TINY_INPUT, out, plan=QUICK, resume=True)
     assert fake_agent.visits == planned_visits()
 
 
@@ -125,14 +126,16 @@ def test_an_operator_whose_samples_disagree_is_measured_again_and_flagged(
 ) -> None:
     honest = FakeAgent.measure
 
-    def drifting(self: FakeAgent, detector: Detector, input_size: Size, *, runs: int, layers: bool) -> Sample:
+    def drifting(self: FakeAgent, detector: Architecture, input_size: Size, *, runs: int, layers: bool) -> Measurement:
         sample = honest(self, detector, input_size, runs=runs, layers=layers)
         factor = 1 + type(self).visits // 8
-        return Sample(sample.end_to_end_ns, {n: [20_000 * factor] * runs for n in sample.layers_ns}, sample.overhead_ns)
+        return Measurement(
+            sample.end_to_end_ns, {n: [20_000 * factor] * runs for n in sample.layers_ns}, sample.overhead_ns
+        )
 
     fake_agent.measure = drifting  # type: ignore[method-assign,assignment]
     anything = Patience(judges=False)
-    table = profile(CPU, tiny_space(), TINY_INPUT, tmp_path / "t.json", plan=QUICK, patience=anything)
+    table = profile(fake_agent(CPU), tiny_space(), TINY_INPUT, tmp_path / "t.json", plan=QUICK, patience=anything)
     assert table.unstable_operators > 0
     assert fake_agent.visits > planned_visits()
 
@@ -143,17 +146,16 @@ from pathlib import Path
 from facenas.devices.targets import resolve_target
 from facenas.latency.profiler import Plan, profile
 from facenas.quiet import Patience
+from facenas.runtimes.local_agent import LocalAgent
 from helpers.tiny_tables import TINY_INPUT, tiny_space
 plan = Plan(carriers_per_operator=1, calibration_networks=3, seconds=0.0, least_rounds=200, published=False)
 profile(
-    resolve_target("cpu"), tiny_space(), TINY_INPUT, Path(sys.argv[1]), plan=plan, patience=Patience(judges=False)
+    LocalAgent(resolve_target("cpu")), tiny_space(), TINY_INPUT, Path(sys.argv[1]), plan=plan, patience=Patience(judges=False)
 )
 """
 
 
-def test_kill_9_loses_one_visit_at_most_and_a_real_resume_makes_the_table(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_kill_9_loses_one_visit_at_most_and_a_real_resume_makes_the_table(tmp_path: Path) -> None:
     out = tmp_path / "t.json"
     journal = tmp_path / "t.json.journal"
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
@@ -164,18 +166,20 @@ def test_kill_9_loses_one_visit_at_most_and_a_real_resume_makes_the_table(
     process.wait()
     before = [json.loads(line) for line in journal.read_text().splitlines(keepends=True) if line.endswith("\n")]
     assert len(before) >= 6
-    visited: list[tuple[int, str]] = []
-    visit = profiler._visit
+    lines: list[dict[str, Any]] = []
 
-    def counting(agent: Any, network: Any, number: int, *rest: Any) -> Any:
-        visited.append((number, network.key))
-        return visit(agent, network, number, *rest)
+    def read(done: int, total: int) -> None:
+        lines[:] = map(json.loads, journal.read_text().splitlines())
 
-    monkeypatch.setattr(profiler, "_visit", counting)
     plan = Plan(carriers_per_operator=1, calibration_networks=3, seconds=0.0, least_rounds=2, published=False)
-    table = profile(CPU, tiny_space(), TINY_INPUT, out, plan=plan, resume=True, patience=Patience(judges=False))
+    patience = Patience(judges=False)
+    table = profile(
+        LocalAgent(CPU), tiny_space(), TINY_INPUT, out, plan=plan, resume=True, progress=read, patience=patience
+    )
     assert not journal.exists()
-    assert not set(visited) & {(line["round"], line["network"]) for line in before[1:]}
+    assert lines[: len(before)] == before
+    visits = [(line["round"], line["network"]) for line in lines[1:]]
+    assert len(visits) == len(set(visits)) > len(before)
     assert table.provenance == "measured"
     assert set(table.operators) >= tiny_space().operators(TINY_INPUT)
 
@@ -183,14 +187,14 @@ def test_kill_9_loses_one_visit_at_most_and_a_real_resume_makes_the_table(
 def test_a_profile_that_other_work_spoilt_is_not_kept(tmp_path: Path, fake_agent: type[FakeAgent]) -> None:
     honest, generator = FakeAgent.measure, np.random.default_rng(0)
 
-    def disturbed(self: FakeAgent, detector: Detector, input_size: Size, *, runs: int, layers: bool) -> Sample:
+    def disturbed(self: FakeAgent, detector: Architecture, input_size: Size, *, runs: int, layers: bool) -> Measurement:
         sample = honest(self, detector, input_size, runs=runs, layers=layers)
         factor = float(generator.uniform(1.0, 3.0))
         return replace(sample, end_to_end_ns=tuple(round(factor * ns) for ns in sample.end_to_end_ns))
 
     fake_agent.measure = disturbed  # type: ignore[method-assign,assignment]
     with pytest.raises(BusyMachineError, match="mean error of"):
-        profile(CPU, tiny_space(), TINY_INPUT, tmp_path / "t.json", plan=QUICK)
+        profile(fake_agent(CPU), tiny_space(), TINY_INPUT, tmp_path / "t.json", plan=QUICK)
     assert not list(tmp_path.iterdir())
 
 
@@ -199,7 +203,7 @@ def test_a_busy_machine_is_waited_for_and_what_was_measured_is_kept(
 ) -> None:
     honest = FakeAgent.measure
 
-    def waiting(self: FakeAgent, detector: Detector, input_size: Size, *, runs: int, layers: bool) -> Sample:
+    def waiting(self: FakeAgent, detector: Architecture, input_size: Size, *, runs: int, layers: bool) -> Measurement:
         sample = honest(self, detector, input_size, runs=runs, layers=layers)
         return replace(sample, waited_share=0.6 if type(self).visits > 5 else 0.0)
 
@@ -207,7 +211,12 @@ def test_a_busy_machine_is_waited_for_and_what_was_measured_is_kept(
     pauses_s: list[float] = []
     with pytest.raises(BusyMachineError, match=r"too busy .* with --resume"):
         profile(
-            CPU, tiny_space(), TINY_INPUT, tmp_path / "t.json", plan=QUICK, patience=Patience(sleep=pauses_s.append)
+            fake_agent(CPU),
+            tiny_space(),
+            TINY_INPUT,
+            tmp_path / "t.json",
+            plan=QUICK,
+            patience=Patience(sleep=pauses_s.append),
         )
     assert pauses_s == list(PAUSES_S)
     assert (tmp_path / "t.json.journal").read_text().count("\n") == 6
@@ -218,11 +227,11 @@ def test_a_machine_that_was_busy_from_the_start_leaves_nothing_behind(
 ) -> None:
     honest = FakeAgent.measure
 
-    def waiting(self: FakeAgent, detector: Detector, input_size: Size, *, runs: int, layers: bool) -> Sample:
+    def waiting(self: FakeAgent, detector: Architecture, input_size: Size, *, runs: int, layers: bool) -> Measurement:
         return replace(honest(self, detector, input_size, runs=runs, layers=layers), waited_share=0.6)
 
     fake_agent.measure = waiting  # type: ignore[method-assign,assignment]
     patience = Patience(sleep=lambda seconds: None)
     with pytest.raises(BusyMachineError, match=r"then give the same command again$"):
-        profile(CPU, tiny_space(), TINY_INPUT, tmp_path / "t.json", plan=QUICK, patience=patience)
+        profile(fake_agent(CPU), tiny_space(), TINY_INPUT, tmp_path / "t.json", plan=QUICK, patience=patience)
     assert not list(tmp_path.iterdir())

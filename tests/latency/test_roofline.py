@@ -14,7 +14,7 @@ from facenas.latency.published_networks import network_operators
 from facenas.latency.roofline import Published, Roofline, fit, held_out_ratios, modelled_table, read_published
 from facenas.latency.shipped import shipped_table_path
 from facenas.latency.table import LatencyTable, load_table, save_table
-from facenas.operators import parse_operator
+from facenas.operators import Operator
 from facenas.spaces.named import load_space
 from facenas.units import Size
 
@@ -62,10 +62,10 @@ def test_an_operator_takes_what_its_compute_or_its_bytes_take(published: Publish
     board = published.boards["jetson-agx-orin"]
     model = Roofline(compute_share=0.5, bandwidth_share=0.5, launch_cycles=13_000)
     launch_ns = 10_000
-    dense = parse_operator("conv 512->512 k3s1 64x64")
+    dense = Operator.from_text("conv 512->512 k3s1 64x64")
     macs = 512 * 512 * 9 * 64 * 64
     assert model.operator_ns(dense, board) == pytest.approx(macs / (0.5 * 16 * 1.3 * 1024) + launch_ns)
-    thin = parse_operator("conv+relu 16->16 k1s1 512x512")
+    thin = Operator.from_text("conv+relu 16->16 k1s1 512x512")
     size_bytes = 2 * (2 * 16 * 512 * 512 + 16 * 16)
     assert model.operator_ns(thin, board) == pytest.approx(size_bytes / (0.5 * 204.8) + launch_ns)
 
@@ -73,7 +73,7 @@ def test_an_operator_takes_what_its_compute_or_its_bytes_take(published: Publish
 def test_channels_are_counted_in_blocks_of_eight(published: Published) -> None:
     board = published.boards["jetson-orin-nano"]
     model = Roofline(compute_share=0.01, bandwidth_share=1.0, launch_cycles=0)
-    nine, sixteen = (parse_operator(f"conv {i}->{i} k3s1 64x64") for i in (9, 16))
+    nine, sixteen = (Operator.from_text(f"conv {i}->{i} k3s1 64x64") for i in (9, 16))
     assert model.operator_ns(nine, board) == model.operator_ns(sixteen, board)
 
 

@@ -35,7 +35,7 @@ def errors_percent(table: LatencyTable, machine: MadeUpMachine) -> np.ndarray:
     networks = random_networks(EDGE, 40, seed=9)
     predicted_ms = np.array([predict(network, table, EDGE_INPUT).latency_ms for network in networks])
     measured_ms = np.array([machine.latency_ns(network, EDGE_INPUT) / 1e6 for network in networks])
-    return 100 * np.abs(predicted_ms / measured_ms - 1)
+    return np.asarray(100 * np.abs(predicted_ms / measured_ms - 1))
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +90,21 @@ def test_operators_outside_the_space_are_carried_over_and_said_to_be() -> None:
     assert {cost.source for cost in predict(inside, table, EDGE_INPUT).operators} == {Source.TABLE}
 
 
+def test_a_table_that_lacks_operators_of_the_space_is_no_obstacle() -> None:
+    """The prior is of another space: all that the elastic one needs is counted here, and what it lacks is carried over."""
+    elastic = load_space("facenas-elastic")
+    costs = operators_of(elastic, EDGE_INPUT)
+    assert not set(costs) <= set(PRIOR.operators)
+    machine = MadeUpMachine(other_machine({**THERE, **costs}, 4))
+    patience = Patience(sleep=lambda seconds: None)
+    table = short_profile(CPU, elastic, EDGE_INPUT, PRIOR, plan=QUICK, patience=patience, agent=machine)  # type: ignore[arg-type]
+    assert {operator for operator, time in table.operators.items() if time.samples} == set(costs)
+    networks = random_networks(elastic, 20, seed=9)
+    predicted_ms = [predict(network, table, EDGE_INPUT).latency_ms for network in networks]
+    measured_ms = [machine.latency_ns(network, EDGE_INPUT) / 1e6 for network in networks]
+    assert predicted_ms == pytest.approx(measured_ms, rel=0.03)
+
+
 def test_visits_beside_another_tenant_do_not_count() -> None:
     machine = MadeUpMachine(other_machine(THERE, 0), slow=lambda visit: 1.6 if visit % 7 < 4 else 1.0)
     table = profile_on(machine, plan=ShortPlan(seconds=4.0, least_rounds=2))
@@ -118,7 +133,7 @@ def test_a_table_with_a_large_error_is_not_given() -> None:
     generator = np.random.default_rng(0)
     machine = MadeUpMachine(THERE, slow=lambda visit: 1.0)
     honest = machine.latency_ns
-    machine.latency_ns = lambda detector, size: honest(detector, size) * float(generator.uniform(0.7, 1.5))  # type: ignore[method-assign]
+    machine.latency_ns = lambda detector, input_size: honest(detector, input_size) * float(generator.uniform(0.7, 1.5))  # type: ignore[method-assign]
     with pytest.raises(BusyMachineError, match=r"mean error of .* and is not kept"):
         profile_on(machine)
 

@@ -11,7 +11,7 @@ import pytest
 from helpers.tiny_tables import TINY_INPUT, tiny_space, tiny_table
 from helpers.told import Told
 
-from facenas.architecture import parse_detector
+from facenas.architecture import parse_architecture
 from facenas.devices.targets import resolve_target
 from facenas.errors import BusyMachineError, TableError
 from facenas.latency.provenance import facts_of
@@ -99,7 +99,7 @@ def test_what_a_table_of_this_kind_of_machine_does_not_reach_is_measured(
         assert measuring.times == 1
         assert measuring.space == elastic.space
     reached = next(tiny_space().random_detectors(np.random.default_rng(0)))
-    in_no_space = parse_detector("SuperConvK5BNRELU(3,8,2,1)" + "SuperConvK5BNRELU(8,8,2,1)" * 4)
+    in_no_space = parse_architecture("SuperConvK5BNRELU(3,8,2,1)" + "SuperConvK5BNRELU(8,8,2,1)" * 4)
     for detector in (reached, in_no_space):
         assert table_of_this_machine(request_of(path, subject=detector), measure=measuring) == load_table(path)
     never = replace(asked, calibrate=Calibrate.NEVER)
@@ -222,7 +222,7 @@ def test_a_second_process_waits_and_finds_what_the_first_has_kept(
     cache: Path, foreign: Path, measuring: Measuring
 ) -> None:
     class Slow(Measuring):
-        def __call__(self, *given: object, **options: object) -> LatencyTable:  # type: ignore[override]
+        def __call__(self, *given: object, **options: object) -> LatencyTable:
             table = measuring(*given, **options)  # type: ignore[arg-type]
             # Meanwhile another process asks for the same.
             child = os.fork()

@@ -9,7 +9,7 @@ from helpers.tiny_elastic import TINY_SPACE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facenas.architecture import Detector, parse_detector
+from facenas.architecture import Architecture, parse_architecture
 from facenas.errors import InputError
 from facenas.networks.elastic_network import ElasticNetwork
 from facenas.networks.network import DetectorNetwork
@@ -29,7 +29,7 @@ def supernet(seed: int = 0) -> ElasticNetwork:
     return network
 
 
-def alone(network: ElasticNetwork, member: Detector) -> DetectorNetwork:
+def alone(network: ElasticNetwork, member: Architecture) -> DetectorNetwork:
     """The member built by itself, with the first channels of the supernet's tensors."""
     result = DetectorNetwork(member).train()
     with torch.no_grad():
@@ -48,10 +48,12 @@ def test_a_slice_and_the_same_network_alone_give_equal_tensors_and_gradients(see
     outputs, expected = network.run(member, images), lone(images)
     for output, wanted in zip(outputs, expected, strict=True):
         assert torch.equal(output, wanted)
-    sum(output.square().sum() for output in outputs).backward()
-    sum(output.square().sum() for output in expected).backward()
+    for each in (outputs, expected):
+        torch.stack([output.square().sum() for output in each]).sum().backward()  # type: ignore[no-untyped-call]
     for name, parameter in lone.named_parameters():
-        of_slice = network.get_parameter(name).grad[tuple(slice(side) for side in parameter.shape)]
+        gradient = network.get_parameter(name).grad
+        assert gradient is not None
+        of_slice = gradient[tuple(slice(side) for side in parameter.shape)]
         torch.testing.assert_close(of_slice, parameter.grad, rtol=1e-5, atol=1e-5)
 
 
@@ -74,7 +76,7 @@ def test_called_as_a_module_it_is_the_largest() -> None:
 def test_a_slice_moves_nothing_outside_of_it() -> None:
     network = supernet()
     outputs = network.run(TINY_SPACE.smallest, torch.randn(2, 3, 64, 64))
-    sum(output.square().sum() for output in outputs).backward()
+    torch.stack([output.square().sum() for output in outputs]).sum().backward()  # type: ignore[no-untyped-call]
     shapes = {name: p.shape for name, p in DetectorNetwork(TINY_SPACE.smallest).named_parameters()}
     outside = 0
     for name, parameter in network.named_parameters():
@@ -89,7 +91,7 @@ def test_a_slice_moves_nothing_outside_of_it() -> None:
 
 
 def test_what_is_no_member_does_not_run() -> None:
-    other = parse_detector(str(TINY_SPACE.smallest).replace("PAFPN(8)", "PAFPN(12)"))
+    other = parse_architecture(str(TINY_SPACE.smallest).replace("PAFPN(8)", "PAFPN(12)"))
     with pytest.raises(InputError, match="a neck of width 12; space 'tiny' has 8, 16"):
         supernet().run(other, torch.randn(1, 3, 64, 64))
 

@@ -6,7 +6,7 @@ from helpers.random_architectures import small_detectors
 from helpers.random_networks import ALL_FAMILIES, TINY, random_network, with_landmarks
 from hypothesis import given, settings
 
-from facenas.architecture import PUBLISHED_NAMES, Detector, published_detector
+from facenas.architecture import PUBLISHED_NAMES, Architecture, published_detector
 from facenas.cost import detector_costs
 from facenas.graph import SCORE_CHANNELS, STRIDES, build_graph
 from facenas.networks.network import PRIOR_FACE_PROBABILITY, DetectorNetwork
@@ -31,7 +31,7 @@ def test_published_networks_have_the_counted_parameters(name: str) -> None:
 
 @settings(max_examples=25)
 @given(small_detectors())
-def test_any_network_has_the_counted_parameters_and_the_graphs_tensors(detector: Detector) -> None:
+def test_any_network_has_the_counted_parameters_and_the_graphs_tensors(detector: Architecture) -> None:
     network = DetectorNetwork(detector)
     assert counted_parameters(network) == detector_costs(detector, Size(64, 64)).params
     graph = build_graph(detector, Size(64, 64))
@@ -57,7 +57,7 @@ def test_an_untrained_network_believes_in_few_faces() -> None:
 def test_every_parameter_learns() -> None:
     network = random_network(with_landmarks(ALL_FAMILIES)).train()
     loss = sum(output.square().mean() for output in network(torch.randn(2, 3, 64, 64)))
-    torch.as_tensor(loss).backward()
+    torch.as_tensor(loss).backward()  # type: ignore[no-untyped-call]
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
         assert torch.isfinite(parameter.grad).all(), name

@@ -13,7 +13,7 @@ from helpers.tiny_elastic import TINY_SPACE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facenas.architecture import parse_detector
+from facenas.architecture import parse_architecture
 from facenas.checkpoint import TrainedSpace, load_checkpoint, save_checkpoint
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
@@ -94,7 +94,7 @@ def test_a_training_s_last_state_will_do(tmp_path: Path, path: Path, crops: list
 
 
 def test_what_is_no_slice_is_refused_with_the_choice(path: Path, crops: list[torch.Tensor]) -> None:
-    other = parse_detector(str(TINY_SPACE.smallest).replace("PAFPN(8)", "PAFPN(12)"))
+    other = parse_architecture(str(TINY_SPACE.smallest).replace("PAFPN(8)", "PAFPN(12)"))
     with pytest.raises(InputError, match="a neck of width 12; space 'tiny' has 8, 16"):
         open_supernet(path, TINY_SPACE).slice(other, crops, {})
 

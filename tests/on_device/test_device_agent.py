@@ -5,6 +5,7 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from facenas.on_device import frames
 from facenas.on_device.frames import GREETING, pack_frame, read_frame
@@ -29,18 +30,17 @@ def test_10_000_random_frames_neither_end_nor_swell_the_agent(tmp_path: Path) ->
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    assert process.stdout.readline() == GREETING
+    to_agent, from_agent = cast(BinaryIO, process.stdin), cast(BinaryIO, process.stdout)
+    assert from_agent.readline() == GREETING
     generator = random.Random(3)
     operations = ["hello", "compile", "time", "layers", "close ", "exec", "__init__", None, 7, ["time"], {"a": 1}]
     values = [0, 1, -1, 2**70, 1.5, "x", None, True, [], {}, "onnxruntime", "fp32", "a" * 300]
     names = ["version", "runtime", "precision", "threads", "model", "runs", "seconds", "graph"]
 
     def exchange(message: dict[str, object], data: bytes = b"") -> dict[str, object]:
-        process.stdin.write(pack_frame(message, data))
-        process.stdin.flush()
-        reply = read_frame(process.stdout)
+        to_agent.write(pack_frame(message, data))
+        to_agent.flush()
+        reply = read_frame(from_agent)
         assert reply is not None
         return reply[0]
 
@@ -64,8 +64,8 @@ def test_10_000_random_frames_neither_end_nor_swell_the_agent(tmp_path: Path) ->
             message["threads"] = 0  # a whole hello is slow, and was tested
         assert "error" in exchange(message, generator.randbytes(generator.randrange(200)))
     assert resident[1] - resident[0] < 4096  # KiB
-    process.stdin.write(generator.randbytes(100))
-    process.stdin.close()
-    assert b"frame" in process.stdout.read()
-    process.stdout.close()
+    to_agent.write(generator.randbytes(100))
+    to_agent.close()
+    assert b"frame" in from_agent.read()
+    from_agent.close()
     assert process.wait(30) == 3

@@ -4,22 +4,22 @@ Anything that the code calls beyond them fails here with an AttributeError.
 """
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from facenas.exporters.onnx_graph import build_onnx, random_weights
 from facenas.exporters.tensorrt import build_plan, timing_cache_path
 
-from facenas.architecture import parse_detector
+from facenas.architecture import parse_architecture
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.graph import build_graph
 from facenas.on_device.cuda_driver import Cuda, CudaError, Gpu
 from facenas.on_device.tensorrt_engine import Engine, Package, TensorRtError, build, find_package
-from facenas.runtimes import tensorrt_gpu
 from facenas.runtimes.compiled_model import example_image
 from facenas.runtimes.runtime import load_model, why_unavailable
 from facenas.runtimes.tensorrt_gpu import TensorRtModel, layer_times_of
@@ -27,7 +27,7 @@ from facenas.units import Size
 
 SIZE = Size(128, 96)
 GRAPH = build_graph(
-    parse_detector(
+    parse_architecture(
         "SuperConvK3BNRELU(3,16,2,1)SuperResK3K3(16,32,2,16,1)SuperResK3K3(32,48,2,32,1)"
         "SuperResK3K3(48,64,2,32,1)SuperResK3K3(64,80,2,32,1)PAFPN(16)HeadDW(32,1)"
     ),
@@ -255,28 +255,31 @@ def test_times_of_a_network_compiled_as_a_whole_are_refused() -> None:
 
 
 @pytest.fixture
-def without_gpu(monkeypatch: pytest.MonkeyPatch, gpu: NumpyGpu) -> Callable[[], list[bytes]]:
-    """TensorRT-RTX builds, and the numpy GPU takes what was built; the plans are kept."""
-    plans: list[bytes] = []
+def plans() -> list[bytes]:
+    """What `on_numpy` built."""
+    return []
+
+
+@pytest.fixture
+def on_numpy(gpu: NumpyGpu, plans: list[bytes]) -> Callable[..., TensorRtModel]:
+    """`TensorRtModel` where TensorRT-RTX builds, and the numpy GPU takes what was built; the plans are kept."""
 
     def engine(package: Package, plan: bytes, cuda: Cuda) -> Engine:
         plans.append(plan)
         return _engine(Package(_common_tensorrt(gpu), package.flavour, package.version), gpu)
 
-    monkeypatch.setattr(tensorrt_gpu, "Cuda", lambda: gpu)
-    monkeypatch.setattr(tensorrt_gpu, "Engine", engine)
-    return lambda: plans
+    return partial(TensorRtModel, open_gpu=cast(Callable[[], Cuda], lambda: gpu), load_engine=engine)
 
 
 @pytest.mark.skipif(find_package() is None, reason="no TensorRT and no TensorRT-RTX is installed")
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 def test_a_profile_builds_float_models_in_the_targets_precision(
-    without_gpu: Callable[[], list[bytes]], precision: str
+    on_numpy: Callable[..., TensorRtModel], plans: list[bytes], precision: str
 ) -> None:
     target = resolve_target("cuda-tensorrt" if precision == "fp32" else f"cuda-tensorrt-{precision}")
-    model = TensorRtModel(MODEL, target, timing_only=True)
+    model = on_numpy(MODEL, target, timing_only=True)
     assert model.input_size == SIZE
-    assert len(without_gpu()[0]) > 10_000
+    assert len(plans[0]) > 10_000
     assert model.time(4).tolist() == [1000] * 4
     times = model.layer_times(2)
     assert times.names == tuple(layer.name for layer in GRAPH.layers)
@@ -284,10 +287,12 @@ def test_a_profile_builds_float_models_in_the_targets_precision(
 
 
 @pytest.mark.skipif(find_package() is None, reason="no TensorRT and no TensorRT-RTX is installed")
-def test_a_model_of_another_precision_is_refused_with_the_cure(without_gpu: Callable[[], list[bytes]]) -> None:
+def test_a_model_of_another_precision_is_refused_with_the_cure(
+    on_numpy: Callable[..., TensorRtModel], plans: list[bytes]
+) -> None:
     with pytest.raises(InputError, match=r"is fp32, device cuda-tensorrt-fp16 computes fp16.*--precision fp16"):
-        TensorRtModel(MODEL, resolve_target("cuda-tensorrt-fp16"))
-    assert without_gpu() == []
+        on_numpy(MODEL, resolve_target("cuda-tensorrt-fp16"))
+    assert plans == []
 
 
 def test_without_a_driver_the_reason_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ def some(count: int) -> Faces:
 
 def test_they_are_gone_through_best_first() -> None:
     faces = list(FACES)
+    assert FACES.landmarks is not None
     assert [face.score for face in faces] == pytest.approx(SCORES.tolist())
     for index, face in enumerate(faces):
         np.testing.assert_array_equal(face.box, BOXES[index])
@@ -46,7 +47,9 @@ def test_a_notebook_shows_a_row_for_each() -> None:
 def test_drawing_leaves_the_photo_as_it_is() -> None:
     photo = np.zeros((64, 96, 3), np.uint8)
     drawn = some(1).draw(photo, missed=BOXES[1:2])
-    assert (drawn.shape, drawn.dtype, photo.max()) == (photo.shape, np.uint8, 0)
+    assert drawn.shape == photo.shape
+    assert drawn.dtype == np.uint8
+    assert photo.max() == 0
     green, red = drawn[20, 10], drawn[20, 60]  # on the left side of either box
     assert green[1] > 100 > green[0]
     assert red[0] > 100 > red[1]

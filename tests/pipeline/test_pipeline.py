@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -36,20 +37,21 @@ def boxes_of_the_input(outputs: Mapping[str, np.ndarray], min_score: float) -> F
 
 
 def pipeline_of(runner: Echo, **fields: Any) -> Pipeline:
-    return Pipeline(runner, **({"fit": Stretched(SIZE), "preprocessing": Preprocessing()} | fields))
+    return replace(Pipeline(runner, Stretched(SIZE), Preprocessing()), **fields)
 
 
 def test_faces_are_decoded_suppressed_and_in_pixels_of_the_photo() -> None:
     faces = pipeline_of(Echo(), decode=boxes_of_the_input, nms_iou=0.9)(PHOTO, 0.5)
     assert faces.boxes.tolist() == [[0, 0, 64, 64], [0, 0, 32, 64]]
-    assert faces.scores.tolist() == np.float32([0.9, 0.7]).tolist()
+    assert faces.scores.tolist() == np.array([0.9, 0.7], np.float32).tolist()
     assert len(pipeline_of(Echo(), decode=boxes_of_the_input, nms_iou=1.0)(PHOTO, 0.75)) == 2
 
 
 def test_the_way_can_be_gone_step_by_step() -> None:
     pipeline = pipeline_of(Echo(), fit=Letterbox(SIZE), decode=boxes_of_the_input)
     network_input, _ = pipeline.network_input(PHOTO)
-    assert (network_input.shape, network_input.dtype) == ((1, 3, 32, 64), np.float32)
+    assert network_input.shape == (1, 3, 32, 64)
+    assert network_input.dtype == np.float32
     outputs, fitted = pipeline.outputs(PHOTO)
     np.testing.assert_array_equal(outputs["image"], network_input)
     faces = pipeline.faces(outputs, fitted, 0.5)

@@ -86,7 +86,7 @@ def encode(
 @given(st.integers(0, 2**32 - 1), st.integers(1, 12))
 def test_what_is_encoded_is_decoded(seed: int, count: int) -> None:
     generator = np.random.default_rng(seed)
-    cells = set()
+    cells: set[tuple[int, int, int, int]] = set()
     while len(cells) < count:
         level = int(generator.integers(3))
         rows, columns = HEIGHT_PX // STRIDES[level], WIDTH_PX // STRIDES[level]
@@ -136,7 +136,7 @@ def iou_matrix(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
     sides = np.minimum(boxes[:, None, 2:], others[None, :, 2:]) - np.maximum(boxes[:, None, :2], others[None, :, :2])
     common = np.maximum(sides, 0).prod(axis=2)
     areas = [(b[:, 2] - b[:, 0]) * (b[:, 3] - b[:, 1]) for b in (boxes, others)]
-    return common / (areas[0][:, None] + areas[1][None] - common)
+    return np.asarray(common / (areas[0][:, None] + areas[1][None] - common))
 
 
 def crowded_faces(seed: int, count: int) -> Faces:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -65,10 +66,10 @@ def test_the_better_half_goes_on_from_its_state(undisturbed: Path, data: Path, t
     # Stopped for a rung and gone on with, the training is the one that `train` makes in one piece.
     best = load_checkpoint(undisturbed / "candidates" / f"{candidates[0]['number']:02d}" / "best.safetensors")
     assert best.origin["figures"] == candidates[0]["figures"][-1]
-    recipe = rank.replace(tiny_ranking.RECIPE, epochs=4)
+    recipe = replace(tiny_ranking.RECIPE, epochs=4)
     photos = photos_of(data)
     trainer = Trainer(best.detector, Size(64, 64), recipe, tmp_path, photos.train.name)
-    trained = trainer.run(photos.train, validate=None, validate_epochs=1)
+    trained = trainer.run(photos.train)
     in_one_piece = load_checkpoint(trained.checkpoint)
     assert all(np.array_equal(best.tensors[name], tensor) for name, tensor in in_one_piece.tensors.items())
 
@@ -131,9 +132,7 @@ def test_side_by_side_through_ray_it_is_the_same(undisturbed: Path, data: Path, 
                 rank.rank(
                     missing.entries,
                     _photos_that_are_gone(data),
-                    tiny_ranking.RECIPE,
-                    2,
-                    Size(64, 64),
+                    tiny_ranking.SETTINGS,
                     tmp_path / "gone",
                     run_tasks,
                     SILENT,
@@ -174,14 +173,12 @@ def test_a_cluster_that_does_not_answer_is_told_at_once(address: str) -> None:
 
 def test_another_ranking_in_the_folder_is_refused(undisturbed: Path, data: Path) -> None:
     contenders = gather_contenders(None, 1, ARCHITECTURES[:2]).entries
-    recipe = rank.replace(tiny_ranking.RECIPE, seed=1)
+    recipe = replace(tiny_ranking.RECIPE, seed=1)
     with pytest.raises(InputError, match="another contenders, epochs, seed; choose another --out"):
         rank.rank(
             contenders,
             photos_of(data),
-            recipe,
-            2,
-            Size(64, 64),
+            replace(tiny_ranking.SETTINGS, recipe=recipe),
             undisturbed,
             rank.one_after_another,
             SILENT,
@@ -213,7 +210,7 @@ def test_equals_stay_in_the_order_of_the_search(data: Path, tmp_path: Path) -> N
     assert ranking.kendall_tau is None
 
 
-@given(st.integers(2, rank.MOST_CONTENDERS), st.integers(1, 10))
+@given(st.integers(2, rank.MAX_CONTENDERS), st.integers(1, 10))
 def test_rungs_halve_the_candidates_and_double_the_epochs(count: int, epochs: int) -> None:
     rungs = plan_rungs(count, epochs)
     assert rungs[0] == (count, epochs)

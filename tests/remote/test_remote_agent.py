@@ -73,7 +73,7 @@ def test_a_profile_whose_connection_is_cut_at_20_moments_loses_and_doubles_nothi
         lines[:] = map(json.loads, (tmp_path / "t.json.journal").read_text().splitlines()[1:])
 
     agent = RemoteAgent(CPU, transport_for("127.0.0.1"), python=sys.executable, retry_delays_s=(0.01,) * 20)
-    table = profile(CPU, tiny_space(), TINY_INPUT, tmp_path / "t.json", plan=plan, remote=agent, progress=arm)
+    table = profile(agent, tiny_space(), TINY_INPUT, tmp_path / "t.json", plan=plan, progress=arm)
     assert server.cuts_done >= 19  # both directions of a connection may notice its cut
     visits = [(line["round"], line["network"]) for line in lines]
     assert len(visits) == len(set(visits))
@@ -104,13 +104,13 @@ def test_a_device_that_stays_away_ends_the_profile_with_a_line_and_resume_goes_o
         pytest.raises(DeviceError, match="--resume"),
         remote(python=_venv_wrapper(tmp_path, python)) as agent,
     ):
-        profile(CPU, tiny_space(), TINY_INPUT, out, plan=plan, remote=agent, progress=vanish)
+        profile(agent, tiny_space(), TINY_INPUT, out, plan=plan, progress=vanish)
     before = (tmp_path / "t.json.journal").read_text().splitlines()
     assert len(before) == 2
     with pytest.raises(InputError, match="--resume"), remote() as agent:
-        profile(CPU, tiny_space(), TINY_INPUT, out, plan=plan, remote=agent)
+        profile(agent, tiny_space(), TINY_INPUT, out, plan=plan)
     with remote() as agent:
-        profile(CPU, tiny_space(), TINY_INPUT, out, plan=plan, resume=True, remote=agent)
+        profile(agent, tiny_space(), TINY_INPUT, out, plan=plan, resume=True)
     assert out.exists()
 
 

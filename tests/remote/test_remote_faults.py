@@ -8,16 +8,14 @@ import pytest
 from helpers.far_devices import DETECTOR, HELLO, SIZE, fake_device, remote
 
 from facenas.errors import AgentError, DeviceError
-from facenas.remote import agent_session
 
 
-def test_an_agent_that_hangs_is_given_up_after_the_second_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(agent_session, "PATIENCE_S", 0.2)
+def test_an_agent_that_hangs_is_given_up_after_the_second_time(tmp_path: Path) -> None:
     asked = f"read_frame(stdin)\nopen({str(tmp_path / 'asked')!r}, 'a').write('once ')\ntime.sleep(1.5)\n"
     python = fake_device(tmp_path, HELLO + asked)
     with (
         pytest.raises(DeviceError, match=r"gave no answer in time.*--resume"),
-        remote(python=python, timeout_s=1) as agent,
+        remote(python=python, timeout_s=1, patience_s=0.2) as agent,
     ):
         agent.measure(DETECTOR, SIZE, runs=1, layers=False)
     assert (tmp_path / "asked").read_text() == "once once "

@@ -152,7 +152,7 @@ def test_a_latency_that_was_not_measured_is_said_to_be_so(run_dir: Path) -> None
 def test_an_estimated_latency_is_called_so_and_never_measured(run_dir: Path) -> None:
     estimate = {"measured_ms": None, "estimated_ms": 4.8317, "provenance": "vendor-estimated", "target": "npu"}
     change(run_dir, "verify.json", lambda value: value["latency"].update(estimate))
-    change(run_dir, "search.json", lambda value: value.update(estimated_ms={"cpu": 4.91}))
+    change(run_dir, "search.json", lambda value: value["top"][0].update(estimated_ms={"cpu": 4.91}))
     text = text_of(page_of(run_dir))
     assert "Passed, with a latency that is estimated by Vela" in text
     assert "Estimated by Vela for npu: 4.83 ms, 3.4 % below the budget. It was not measured." in text
@@ -220,7 +220,7 @@ def test_neither_search_nor_verification_is_an_error(tmp_path: Path, run_dir: Pa
         write_report(tmp_path / "nowhere")
     (run_dir / "search.json").unlink()
     (run_dir / "verify.json").write_text("{}")
-    with pytest.raises(InputError, match=r"search\.json is missing; verify\.json lacks 'passed'"):
+    with pytest.raises(InputError, match=r"search\.json is missing; verify\.json lacks 'artefact'"):
         write_report(run_dir)
     assert not (run_dir / "report.html").exists()
 

@@ -72,7 +72,7 @@ def test_a_table_without_the_latencies_of_its_networks_says_so(tmp_path: Path) -
 
 def test_equal_tables_give_equal_pages(tmp_path: Path) -> None:
     table = with_pairs(tiny_table())
-    shuffled = replace(table, operators=dict(reversed(table.operators.items())))
+    shuffled = replace(table, operators=dict(reversed(list(table.operators.items()))))
     assert page_of(table, tmp_path) == page_of(shuffled, tmp_path)
 
 
@@ -84,6 +84,6 @@ def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
 
 def test_a_line_outside_the_chart_is_not_drawn() -> None:
     axis = Axis("x", 1.0, 10.0, logarithmic=True)
-    drawn = scatter_chart("t", axis, axis, [(2.0, 3.0)], slopes=[Slope(1.0, "one"), Slope(1e6, "far")])
+    drawn = scatter_chart("t", axis, axis, [(2.0, 3.0)], lines=[Slope(1.0, "one"), Slope(1e6, "far")])
     assert "one" in drawn
     assert "far" not in drawn

@@ -2,22 +2,22 @@ import signal
 
 import pytest
 
-from facenas.architecture import parse_detector
+from facenas.architecture import parse_architecture
 from facenas.devices.targets import resolve_target
 from facenas.errors import AgentError
 from facenas.graph import build_graph
-from facenas.runtimes.local_agent import Agent
+from facenas.runtimes.local_agent import LocalAgent
 from facenas.units import Size
 
 SIZE = Size(64, 64)
-DETECTOR = parse_detector(
+DETECTOR = parse_architecture(
     "SuperConvK3BNRELU(3,16,2,1)SuperConvK3BNRELU(16,16,2,1)SuperConvK3BNRELU(16,16,2,1)"
     "SuperConvK3BNRELU(16,16,2,1)SuperConvK3BNRELU(16,16,2,1)PAFPN(16)HeadDW(16,1)"
 )
 
 
 def test_an_agent_measures_end_to_end_and_by_layer_and_survives_a_crash() -> None:
-    with Agent(resolve_target("cpu")) as agent:
+    with LocalAgent(resolve_target("cpu")) as agent:
         sample = agent.measure(DETECTOR, SIZE, runs=2, layers=True)
         assert len(agent.measure(DETECTOR, SIZE, runs=2, layers=False).end_to_end_ns) == 2
         assert set(sample.layers_ns) == {layer.name for layer in build_graph(DETECTOR, SIZE).layers}
@@ -30,7 +30,7 @@ def test_an_agent_measures_end_to_end_and_by_layer_and_survives_a_crash() -> Non
 
 def test_a_network_that_takes_too_long_is_given_up() -> None:
     with (
-        Agent(resolve_target("cpu"), timeout_s=0.01) as agent,
+        LocalAgent(resolve_target("cpu"), timeout_s=0.01) as agent,
         pytest.raises(AgentError, match=r"more than 0\.01 s"),
     ):
         agent.measure(DETECTOR, SIZE, runs=1, layers=False)

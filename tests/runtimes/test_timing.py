@@ -1,8 +1,8 @@
 import numpy as np
-import numpy.typing as npt
 import pytest
 
-from facenas.runtimes.compiled_model import CompiledModel, FloatArray, LayerTimes
+from facenas.arrays import FloatArray, IntArray
+from facenas.runtimes.compiled_model import CompiledModel, LayerTimes
 from facenas.runtimes.timing import halves_differ_percent, latency_of, measure_latency
 from facenas.units import Size
 
@@ -20,7 +20,7 @@ class Scripted(CompiledModel):
     def layer_times(self, runs: int, warm_up: int = 1) -> LayerTimes:
         raise NotImplementedError
 
-    def time(self, runs: int, warm_up: int = 1, input_size: Size | None = None) -> npt.NDArray[np.int64]:
+    def time(self, runs: int, warm_up: int = 1, input_size: Size | None = None) -> IntArray:
         self._order.append(self._name)
         start, self._next = self._next, self._next + runs
         return np.array([self._times_ns[index % len(self._times_ns)] for index in range(start, start + runs)], np.int64)

@@ -4,7 +4,7 @@ import torch
 from facenas.exporters.onnx_graph import build_onnx, random_weights
 from onnx import TensorProto, helper
 
-from facenas.architecture import parse_detector
+from facenas.architecture import parse_architecture
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.graph import build_graph
@@ -15,7 +15,7 @@ from facenas.units import Size
 
 SIZE = Size(128, 96)
 GRAPH = build_graph(
-    parse_detector(
+    parse_architecture(
         "SuperConvK3BNRELU(3,8,2,1)SuperResIDWE1K3(8,16,2,8,1)SuperResK1K3K1(16,24,2,8,1)"
         "SuperResK3K3(24,40,2,16,1)SuperResK3K3(40,48,2,24,1)PAFPN(16)HeadDW(24,1)"
     ),

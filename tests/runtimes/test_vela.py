@@ -9,11 +9,11 @@ from facenas.exporters.onnx_graph import build_onnx, random_weights
 from helpers.random_networks import ALL_FAMILIES, TINY
 from typer.testing import CliRunner
 
-from facenas.architecture import Detector
+from facenas.architecture import Architecture
 from facenas.cli.main import app
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
-from facenas.evaluation.gates import LatencyCheck, Limits, latency_gates
+from facenas.evaluation.gates import LatencyCheck, Tolerances, latency_gates
 from facenas.graph import build_graph
 from facenas.latency.carriers import random_networks
 from facenas.latency.predictor import OperatorCosts, predict
@@ -28,7 +28,7 @@ pytest.importorskip("ethosu", reason="the extra npu is not installed")
 NPUS = ("npu", "npu-u55-256", "npu-u85-512")
 
 
-def compiled(detector: Detector, size: Size, npu: str = "npu") -> CompiledModel:
+def compiled(detector: Architecture, size: Size, npu: str = "npu") -> CompiledModel:
     graph = build_graph(detector, size)
     model = build_onnx(graph, random_weights(graph)).SerializeToString()
     return load_model(model, resolve_target(npu), timing_only=True)
@@ -64,7 +64,7 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_estimate_is_called_one_and_has_no_tolerance() -> None:
     over = LatencyCheck("npu", 5.0, None, 5.0, "vendor-estimated", None, 5.01)
-    as_predicted, within = latency_gates(over, Limits())
+    as_predicted, within = latency_gates(over, Tolerances())
     assert as_predicted.passed
     assert "estimate" in as_predicted.note
     assert not within.passed

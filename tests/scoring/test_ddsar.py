@@ -9,7 +9,7 @@ import pytest
 from helpers.random_architectures import backbones
 from hypothesis import given
 
-from facenas.architecture import Backbone, parse_detector, parse_stage
+from facenas.architecture import Backbone, parse_architecture, parse_stage
 from facenas.errors import InputError
 from facenas.scoring.ddsar import PAPER_STAGE_WEIGHTS, ScoreSettings, ddsar_score, sar_score, sar_scores
 
@@ -84,7 +84,7 @@ GOLDEN = {
 @pytest.mark.parametrize("name", GOLDEN)
 def test_scores_equal_the_released_codes(name: str, alpha: float) -> None:
     golden = GOLDEN[name]
-    backbone = parse_detector(golden.architecture).backbone
+    backbone = parse_architecture(golden.architecture).backbone
     sar = sar_scores(backbone, ScoreSettings(alpha=alpha))
     assert sar == pytest.approx(golden.sar[ALPHAS.index(alpha)], abs=1e-9, rel=0)
     assert ddsar_score(sar) == pytest.approx(golden.ddsar[ALPHAS.index(alpha)], abs=1e-9, rel=0)

@@ -6,7 +6,7 @@ import sys
 from fractions import Fraction
 from pathlib import Path
 
-import numpy._core._multiarray_umath as numpy_core
+import numpy._core._multiarray_umath as numpy_core  # type: ignore[import-not-found]
 import pytest
 from helpers.tiny_tables import TINY_INPUT, tiny_space, tiny_table
 

@@ -122,7 +122,14 @@ def test_a_state_of_another_search_or_a_damaged_one_is_refused(tmp_path: Path) -
         with pytest.raises(InputError, match="the state of another search"):
             evolve(problem, settings, state_path=path, resume=True)
     whole = json.loads(path.read_text())
-    for damaged in (whole | {"genes": [[99_999] * 5]}, whole | {"generator": {}}, whole | {"genes": "x"}, [], {}):
+    broken: tuple[object, ...] = (
+        whole | {"genes": [[99_999] * 5]},
+        whole | {"generator": {}},
+        whole | {"genes": "x"},
+        [],
+        {},
+    )
+    for damaged in broken:
         path.write_text(json.dumps(damaged))
         with pytest.raises(InputError, match="is no state of an evolution"):
             evolve(edge_problem(Budgets({}, flops=200e6)), SHORT, state_path=path, resume=True)

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import product
 
@@ -132,7 +133,8 @@ def _assert_refusal_is_true(everything: Everything, budgets: Budgets, message: s
 
 def test_ties_go_to_the_lower_latency_then_flops_then_the_least_string() -> None:
     """With every stage in three kernel sizes and kernels of no weight in the score, whole crowds of networks tie."""
-    for seed, tables in product(range(4), ({"a": FlatTable()}, {"a": RandomTable(1), "b": FlatTable()})):
+    each: tuple[Mapping[str, LatencyModel], ...] = ({"a": FlatTable()}, {"a": RandomTable(1), "b": FlatTable()})
+    for seed, tables in product(range(4), each):
         space = random_space(seed, 2)
         stages = tuple(
             tuple(sorted({replace(stage, kernel_size=kernel_size) for stage in choices for kernel_size in (3, 5, 7)}))

@@ -8,25 +8,25 @@ from facenas.cost import count_flops, count_parameters
 from facenas.graph import backbone_layers, build_graph
 from facenas.searching.budgets import Budgets
 from facenas.searching.exact import ExactSearch
-from facenas.searching.objective import Ranking
+from facenas.searching.objective import Objective
 from facenas.searching.problem import Problem
 from facenas.searching.result import run_search
 
 
-def ranked(everything: Everything, budgets: Budgets, ranking: Ranking, seed: int = 0) -> Problem:
+def ranked(everything: Everything, budgets: Budgets, ranking: Objective, seed: int = 0) -> Problem:
     plain = problem_of(everything, budgets)
     return Problem(plain.space, plain.settings, plain.input_size, plain.latency_models, budgets, ranking, seed)
 
 
-def value(everything: Everything, row: int, ranking: Ranking) -> float:
+def value(everything: Everything, row: int, ranking: Objective) -> float:
     layers = backbone_layers(
         build_graph(everything.detector(row), problem_of(everything, Budgets({})).input_size).layers
     )
-    return count_flops(layers) / 1e9 if ranking is Ranking.FLOPS else count_parameters(layers) / 1e6
+    return count_flops(layers) / 1e9 if ranking is Objective.FLOPS else count_parameters(layers) / 1e6
 
 
-@pytest.mark.parametrize("ranking", [Ranking.FLOPS, Ranking.PARAMS])
-def test_the_most_flops_or_parameters_within_a_budget(ranking: Ranking) -> None:
+@pytest.mark.parametrize("ranking", [Objective.FLOPS, Objective.PARAMS])
+def test_the_most_flops_or_parameters_within_a_budget(ranking: Objective) -> None:
     everything = Everything(random_space(3, 2), {"a": RandomTable(3)})
     budgets = Budgets({"a": float(np.quantile(everything.costs["latency a"], 0.4))})
     rows = np.flatnonzero(everything.feasible(budgets))
@@ -41,25 +41,26 @@ def test_a_random_ranking_follows_its_seed() -> None:
     everything = Everything(random_space(4, 3), {})
     budgets = Budgets({}, flops=float(np.median(everything.costs["flops"])))
     results = [
-        run_search(ranked(everything, budgets, Ranking.RANDOM, seed), top=1, provenance={}) for seed in (0, 0, 1, 2, 3)
+        run_search(ranked(everything, budgets, Objective.RANDOM, seed), top=1, provenance={})
+        for seed in (0, 0, 1, 2, 3)
     ]
     assert results[0] == results[1]
     assert results[2].seed == 1
     assert len({result.best.architecture for result in results}) > 1
-    scores = ranked(everything, budgets, Ranking.RANDOM).scores
+    scores = ranked(everything, budgets, Objective.RANDOM).scores
     assert all(((values >= 0) & (values < 1)).all() for values in scores)
-    assert ExactSearch(ranked(everything, budgets, Ranking.DDSAR)).solve().bound >= results[0].best.ddsar - 1e-9
+    assert ExactSearch(ranked(everything, budgets, Objective.DDSAR)).solve().bound >= results[0].best.ddsar - 1e-9
 
 
 def test_the_value_that_was_maximised_is_stored() -> None:
     everything = Everything(random_space(3, 2), {"a": RandomTable(3)})
     budgets = Budgets({"a": float(np.quantile(everything.costs["latency a"], 0.4))})
-    for ranking in Ranking:
+    for ranking in Objective:
         result = run_search(ranked(everything, budgets, ranking), top=3, provenance={"a": "modelled"})
         values = [candidate.ranked.get(ranking.value, candidate.ddsar) for candidate in result.top]
         assert values[0] == pytest.approx(result.certificate.bound, abs=1e-8)
         assert values == sorted(values, reverse=True)
-        assert ("ranked" in result.to_json()) == (ranking is not Ranking.DDSAR)
-        if ranking is Ranking.PARAMS:
+        assert ("ranked" in result.to_json()) == (ranking is not Objective.DDSAR)
+        if ranking is Objective.PARAMS:
             assert set(result.to_json()["ranked"]) == {"params"}
             assert all(set(point.ranked) == {"params"} for point in result.frontier)

@@ -27,11 +27,12 @@ def test_the_memory_filter_of_the_stages_is_the_peak_of_whole_networks() -> None
     for limit in np.quantile(peaks, [0.1, 0.5, 0.9], method="nearest"):
         problem = Problem(space, ScoreSettings(), size, {}, Budgets({}, memory_bytes=float(limit)))
         for detector, peak in zip(detectors, peaks, strict=True):
-            state, passes = (0, 3), True
+            state: tuple[int, ...] = (0, 3)
+            passes = True
             for position, stage in enumerate(detector.backbone.stages):
                 index = problem.stages[position].index(stage)
-                after = (stage.out_channels if position == 2 else state[0], stage.out_channels)
-                after = (*state, stage.out_channels) if position == 4 else after
+                third = stage.out_channels if position == 2 else state[0]
+                after = (*state, stage.out_channels) if position == 4 else (third, stage.out_channels)
                 chosen, _ = problem.moves(position, state).get(after, (np.zeros(0), None))
                 passes &= index in chosen
                 state = after
@@ -45,8 +46,9 @@ def test_costs_of_stages_and_end_add_up_to_the_network() -> None:
     row = len(everything.choices) // 2
     choice = everything.choices[row]
     stages = everything.detector(row).backbone.stages
+    third, fourth, fifth = (stage.out_channels for stage in stages[2:])
     total = sum(problem.costs[position][index] for position, index in enumerate(choice[:5]))
-    total = total + problem.end(tuple(stage.out_channels for stage in stages[2:]), choice[5])[0] + problem.constants
+    total = total + problem.end((third, fourth, fifth), choice[5])[0] + problem.constants
     names = [resource.model.cost.key for resource in problem.resources]
     assert names == ["latency a", "flops", "params", "layers"]
     assert dict(zip(names, total, strict=True)) == {name: everything.costs[name][row] for name in names}
@@ -106,6 +108,7 @@ def test_budgets_that_cannot_be_met_together_say_so() -> None:
     least = latency_ms <= np.quantile(latency_ms, 0.001)
     budgets = Budgets({"a": float(latency_ms[least].max())}, params=float(layers[least].min()) - 1)
     assert not everything.feasible(budgets).any()
+    assert budgets.params is not None
     assert (layers <= budgets.params).any()
     with pytest.raises(BudgetError, match="meets all budgets together, though each alone could be met"):
         ExactSearch(problem_of(everything, budgets)).solve()

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from helpers.tiny_tables import TINY_INPUT, tiny_space, tiny_table
 
-from facenas.architecture import parse_detector
+from facenas.architecture import parse_architecture
 from facenas.scoring.ddsar import ScoreSettings
-from facenas.scoring.zero_cost import NASWOT_INPUTS, Measure, naswot_score, zen_score
+from facenas.scoring.zero_cost import NASWOT_INPUTS, ZeroCostProxy, naswot_score, zen_score
 from facenas.searching.budgets import Budgets
 from facenas.searching.costs import TableModel
 from facenas.searching.problem import Problem
@@ -30,8 +30,8 @@ def result() -> SearchResult:
     return run_search(problem, top=3, provenance={"cpu": "measured"})
 
 
-@pytest.mark.parametrize("measure", list(Measure))
-def test_the_highest_comes_first_and_both_values_are_kept(result: SearchResult, measure: Measure) -> None:
+@pytest.mark.parametrize("measure", list(ZeroCostProxy))
+def test_the_highest_comes_first_and_both_values_are_kept(result: SearchResult, measure: ZeroCostProxy) -> None:
     seen: list[tuple[int, int]] = []
     reranked = rerank(result, measure, seed=1, progress=lambda done, total: seen.append((done, total)))
     values = [candidate.reranked[measure.value] for candidate in reranked.top]
@@ -47,9 +47,9 @@ def test_the_highest_comes_first_and_both_values_are_kept(result: SearchResult, 
 @pytest.mark.parametrize("score", [naswot_score, zen_score])
 @pytest.mark.parametrize("architecture", [CONVS, RESIDUALS, "damofd-0.5g"])
 def test_a_seed_repeats_itself_and_leaves_torch_as_it_was(score: object, architecture: str) -> None:
-    from facenas.architecture import resolve_detector
+    from facenas.architecture import resolve_architecture
 
-    detector = resolve_detector(architecture)
+    detector = resolve_architecture(architecture)
     torch.manual_seed(5)
     expected = float(torch.rand(()))
     threads = torch.get_num_threads()
@@ -67,7 +67,7 @@ def test_naswot_is_the_log_determinant_of_what_codes_have_in_common() -> None:
     """By hand: the same network's codes, compared pair by pair."""
     from facenas.networks.network import DetectorNetwork
 
-    detector = parse_detector(CONVS)
+    detector = parse_architecture(CONVS)
     torch.manual_seed(3)
     network = DetectorNetwork(detector).train()
     x = torch.randn(NASWOT_INPUTS, 3, SIDE_PX, SIDE_PX)
@@ -84,16 +84,16 @@ def test_naswot_is_the_log_determinant_of_what_codes_have_in_common() -> None:
 
 
 def test_zen_grows_with_depth_and_width_and_does_not_see_residual_links() -> None:
-    convs, deeper = zen_score(parse_detector(CONVS), SIDE_PX, 0), zen_score(parse_detector(DEEPER), SIDE_PX, 0)
-    wider = zen_score(parse_detector(CONVS.replace("8", "32")), SIDE_PX, 0)
+    convs, deeper = zen_score(parse_architecture(CONVS), SIDE_PX, 0), zen_score(parse_architecture(DEEPER), SIDE_PX, 0)
+    wider = zen_score(parse_architecture(CONVS.replace("8", "32")), SIDE_PX, 0)
     assert convs < deeper
     assert convs < wider
     # Without links a residual stage of two 3x3 pairs is a chain of four 3x3 convolutions.
-    residuals = zen_score(parse_detector(RESIDUALS), SIDE_PX, 0)
-    plain = parse_detector(DEEPER)
+    residuals = zen_score(parse_architecture(RESIDUALS), SIDE_PX, 0)
+    plain = parse_architecture(DEEPER)
     assert residuals == pytest.approx(zen_score(plain, SIDE_PX, 0), rel=0.1)
 
 
 def test_candidates_of_equal_value_stay_in_order(result: SearchResult) -> None:
     twice = replace(result, top=(result.top[0], replace(result.top[0], ddsar=0.0)))
-    assert [candidate.ddsar for candidate in rerank(twice, Measure.ZEN).top] == [result.top[0].ddsar, 0.0]
+    assert [candidate.ddsar for candidate in rerank(twice, ZeroCostProxy.ZEN).top] == [result.top[0].ddsar, 0.0]

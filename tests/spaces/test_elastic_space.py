@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from helpers.tiny_elastic import TINY_SPACE
 
-from facenas.architecture import Backbone, Detector, parse_detector, published_detector
+from facenas.architecture import Architecture, Backbone, parse_architecture, published_detector
 from facenas.cost import detector_costs
 from facenas.errors import InputError
 from facenas.graph import inventory
@@ -18,7 +18,7 @@ EDGE = elastic_space("facenas-elastic")
 SIZE = Size(640, 480)
 
 
-def all_members(space: ElasticSpace) -> set[Detector]:
+def all_members(space: ElasticSpace) -> set[Architecture]:
     """Every combination of the choices that the space does not refuse."""
     members = set()
     lists = [
@@ -36,7 +36,7 @@ def all_members(space: ElasticSpace) -> set[Detector]:
             choices.stage(channels, *chosen)
             for choices, channels, chosen in zip(space.stages, ins, combination, strict=True)
         )
-        detector = Detector(Backbone(stages), space.ends[0])
+        detector = Architecture(Backbone(stages), space.ends[0])
         try:
             space.require(detector)
         except InputError:
@@ -54,7 +54,7 @@ def test_random_members_are_members_and_reach_every_choice() -> None:
     drawn = [EDGE.random_member(generator) for _ in range(400)]
     for detector in drawn:
         EDGE.require(detector)
-        assert parse_detector(str(detector)) == detector
+        assert parse_architecture(str(detector)) == detector
     for position, choices in enumerate(EDGE.stages):
         stages = [detector.backbone.stages[position] for detector in drawn]
         assert {stage.out_channels for stage in stages} == set(choices.widths)
@@ -123,7 +123,7 @@ SMALLEST = str(EDGE.smallest)
 )
 def test_what_is_no_member_is_refused_by_the_choice_that_makes_it_none(text: str, words: str) -> None:
     with pytest.raises(InputError, match=words):
-        EDGE.require(parse_detector(text))
+        EDGE.require(parse_architecture(text))
 
 
 def test_landmarks_are_refused() -> None:

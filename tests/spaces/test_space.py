@@ -6,7 +6,7 @@ from itertools import islice, pairwise, product
 import numpy as np
 import pytest
 
-from facenas.architecture import Backbone, Detector, NeckAndHead, parse_stage, published_detector
+from facenas.architecture import Architecture, Backbone, NeckAndHead, parse_stage, published_detector
 from facenas.errors import InputError
 from facenas.graph import inventory
 from facenas.spaces.space import Space
@@ -37,9 +37,9 @@ def all_backbones(space: Space) -> list[Backbone]:
     ]
 
 
-def all_detectors(space: Space) -> list[Detector]:
+def all_detectors(space: Space) -> list[Architecture]:
     return [
-        Detector(backbone, end)
+        Architecture(backbone, end)
         for backbone in all_backbones(space)
         for end in space.ends(backbone.stages[2].out_channels)
     ]

@@ -1,19 +1,18 @@
 """Targets: a literal ATSS gives the same, every face is learnt somewhere, ignored regions are neither face nor background."""
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from facenas.arrays import BoolArray, Float64Array, FloatArray, IntArray
 from facenas.training.assigner import BACKGROUND, IGNORED, anchor_boxes, anchor_centres, assign
 
 SIZE_PX = 128
 CELLS = 16 * 16 + 8 * 8 + 4 * 4
-FloatArray = npt.NDArray[np.float32]
 
 
-def no_ignore(boxes: FloatArray) -> npt.NDArray[np.bool_]:
+def no_ignore(boxes: FloatArray) -> BoolArray:
     return np.zeros(len(boxes), bool)
 
 
@@ -41,7 +40,7 @@ def test_two_square_anchors_a_cell() -> None:
     np.testing.assert_array_equal((anchors[..., 2:] + anchors[..., :2]) / 2, np.stack([anchor_centres(SIZE_PX)] * 2))
 
 
-def literal_atss(boxes: FloatArray) -> npt.NDArray[np.int64]:
+def literal_atss(boxes: FloatArray) -> IntArray:
     """ATSS face by face, level by level, anchor by anchor, in double precision; faces without a positive get none."""
     anchors = [(anchor, cell) for cell in range(CELLS) for anchor in range(2)]
     centres, rectangles = anchor_centres(SIZE_PX).astype(float), anchor_boxes(SIZE_PX).astype(float)
@@ -67,7 +66,7 @@ def literal_atss(boxes: FloatArray) -> npt.NDArray[np.int64]:
     return assigned
 
 
-def literal_iou(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float:
+def literal_iou(a: Float64Array, b: Float64Array) -> float:
     width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
     common = max(0.0, width) * max(0.0, height)
     return float(common / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - common))
@@ -102,7 +101,7 @@ def test_a_lone_face_of_any_size_is_learnt(seed: int, side_px: float) -> None:
     anchors, cells = np.nonzero(assigned == 0)
     assert len(cells) > 0
     centres = anchor_centres(SIZE_PX)
-    inside = ((centres > boxes[0, :2]) & (centres < boxes[0, 2:])).all(axis=1)
+    inside = np.all((centres > boxes[0, :2]) & (centres < boxes[0, 2:]), axis=1)
     if inside[:256].any():
         assert inside[cells].all()
     else:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from helpers.random_networks import TINY, checkpoint_of, random_network, with_landmarks
 
-from facenas.architecture import parse_detector
+from facenas.architecture import parse_architecture
 from facenas.checkpoint import Checkpoint, save_checkpoint
 from facenas.errors import InputError
 from facenas.networks.network import DetectorNetwork
@@ -15,7 +15,7 @@ from facenas.training.initial import initialise
 from facenas.training.optimization import floats_of
 from facenas.units import Size
 
-WIDER_LAST_STAGE = parse_detector(
+WIDER_LAST_STAGE = parse_architecture(
     str(TINY).replace("SuperConvK3BNRELU(8,8,2,1)PAFPN", "SuperConvK3BNRELU(8,16,2,1)PAFPN")
 )
 
@@ -66,7 +66,7 @@ def test_the_average_of_a_state(tmp_path: Path) -> None:
 
 
 def test_nothing_that_fits_is_refused(checkpoint: Path) -> None:
-    other = parse_detector(
+    other = parse_architecture(
         "".join(f"SuperConvK3BNRELU({i},{o},2,1)" for i, o in ((3, 16), (16, 24), (24, 24), (24, 24), (24, 24)))
         + "PAFPN(24)Head(24,1)"
     )

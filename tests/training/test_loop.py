@@ -6,7 +6,7 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,17 +17,15 @@ from helpers import tiny_training
 from helpers.random_networks import TINY, with_landmarks
 from helpers.told import Told
 
-from facenas.architecture import Detector
+from facenas.architecture import Architecture
 from facenas.checkpoint import Checkpoint, load_checkpoint
 from facenas.data.annotations import Dataset
 from facenas.data.source import open_dataset
 from facenas.data.synthetic import write_synthetic_set
 from facenas.errors import InputError, TrainingError
+from facenas.graph import BOX_CHANNELS
 from facenas.training import loop
-from facenas.training.distributed import Processes
-from facenas.training.losses import Losses
-from facenas.training.recipe import Recipe
-from facenas.training.samples import Batch
+from facenas.training.recipe import Pace, Recipe
 from facenas.units import Size
 
 SIZE = Size(64, 64)
@@ -48,16 +46,18 @@ def dataset(data: Path) -> Dataset:
     return open_dataset(data)
 
 
-def trainer_in(out: Path, detector: Detector = TINY, recipe: Recipe = RECIPE) -> loop.Trainer:
+def trainer_in(out: Path, detector: Architecture = TINY, recipe: Recipe = RECIPE) -> loop.Trainer:
     out.mkdir(exist_ok=True)
     return loop.Trainer(detector, SIZE, recipe, out, "tiny")
 
 
-def train(out: Path, dataset: Dataset, detector: Detector = TINY, recipe: Recipe = RECIPE) -> Mapping[str, np.ndarray]:
+def train(
+    out: Path, dataset: Dataset, detector: Architecture = TINY, recipe: Recipe = RECIPE, pace: Pace = Pace()
+) -> Mapping[str, np.ndarray]:
     """The weights after a whole training."""
     trainer = trainer_in(out, detector, recipe)
     trainer.resume()
-    result = trainer.run(dataset, validate=None, validate_epochs=1)
+    result = trainer.run(dataset, pace=pace)
     return load_checkpoint(result.checkpoint).tensors
 
 
@@ -83,12 +83,11 @@ def test_equal_seeds_give_equal_weights(tmp_path: Path, dataset: Dataset, optimi
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 @pytest.mark.parametrize("detector", [TINY, with_landmarks(TINY)], ids=["boxes", "landmarks"])
 def test_stopping_and_going_on_changes_nothing(
-    tmp_path: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch, optimizer: str, detector: Detector
+    tmp_path: Path, dataset: Dataset, optimizer: str, detector: Architecture
 ) -> None:
-    monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)
-    monkeypatch.setattr(loop, "LOG_STEPS", 1)
+    pace = Pace(save_seconds=0.0, log_steps=1)
     recipe = replace(RECIPE, optimizer=optimizer)  # type: ignore[arg-type]
-    undisturbed = train(tmp_path / "undisturbed", dataset, detector, recipe)
+    undisturbed = train(tmp_path / "undisturbed", dataset, detector, recipe, pace)
 
     def stop_at_3(step: int, _total: int, _what: str) -> None:
         if step == 3:
@@ -96,9 +95,9 @@ def test_stopping_and_going_on_changes_nothing(
 
     trainer = trainer_in(tmp_path / "stopped", detector, recipe)
     with pytest.raises(KeyboardInterrupt):
-        trainer.run(dataset, validate=None, validate_epochs=1, progress=Told(stop_at_3))
+        trainer.run(dataset, progress=Told(stop_at_3), pace=pace)
     assert load_checkpoint(tmp_path / "stopped" / "last.safetensors").origin["step"] == 2
-    assert_equal_weights(train(tmp_path / "stopped", dataset, detector, recipe), undisturbed)
+    assert_equal_weights(train(tmp_path / "stopped", dataset, detector, recipe, pace), undisturbed)
     lines = [
         [(line["step"], line["score"], line["box"]) for line in curve(tmp_path / name)]
         for name in ("stopped", "undisturbed")
@@ -107,9 +106,8 @@ def test_stopping_and_going_on_changes_nothing(
     assert [step for step, _, _ in lines[0]] == list(range(1, STEPS + 1))
 
 
-def test_killed_twice_it_ends_as_if_undisturbed(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_twice_it_ends_as_if_undisturbed(tmp_path: Path, data: Path) -> None:
     """kill -9 in the middle, again after going on, then to the end."""
-    monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)
     undisturbed = tiny_training.train(data, tmp_path / "undisturbed")
     out = tmp_path / "killed"
     for kill_after in (4, 9):
@@ -163,7 +161,7 @@ def test_other_data_in_the_folder_is_refused(tmp_path: Path, dataset: Dataset) -
     trainer = trainer_in(tmp_path)
     trainer.resume()
     with pytest.raises(InputError, match=r"last\.safetensors was trained on 4 photos, .* has 3; choose another --out"):
-        trainer.run(other, validate=None, validate_epochs=1)
+        trainer.run(other)
 
 
 def test_a_damaged_state_is_refused(tmp_path: Path, dataset: Dataset) -> None:
@@ -182,40 +180,38 @@ def test_a_checkpoint_in_the_place_of_the_state_is_refused(tmp_path: Path, datas
         trainer_in(tmp_path).resume()
 
 
-def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_state(
-    tmp_path: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)
-    compute, calls = loop.batch_losses, iter(range(100))
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_state(tmp_path: Path, dataset: Dataset) -> None:
+    trainer, calls = trainer_in(tmp_path), iter(range(100))
 
-    def break_at_5(outputs: tuple[torch.Tensor, ...], batch: Batch, recipe: Recipe, processes: Processes) -> Losses:
-        losses = compute(outputs, batch, recipe, processes)
-        return replace(losses, box=losses.box * math.nan) if next(calls) == 5 else losses
+    def break_at_5(_network: object, _images: object, outputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """What a layer that overflowed would give."""
+        broken = [output.clone() for output in outputs]
+        if next(calls) == 5:
+            broken[0][:, BOX_CHANNELS] *= math.nan
+        return broken
 
-    monkeypatch.setattr(loop, "batch_losses", break_at_5)
-    with pytest.raises(
-        TrainingError, match=r"the loss is not finite at step 5 \(score .*, box nan, .*lower the learning"
-    ):
-        train(tmp_path, dataset)
+    trainer.network.register_forward_hook(break_at_5)
+    with pytest.raises(TrainingError, match=r"the loss is not finite at step 5 \(.*, box nan, .*lower the learning"):
+        trainer.run(dataset, pace=Pace(save_seconds=0.0))
     state = load_checkpoint(tmp_path / "last.safetensors")
     assert state.origin["step"] == 5
     assert all(np.isfinite(tensor).all() for tensor in state.tensors.values())
-    monkeypatch.setattr(loop, "batch_losses", compute)
     assert_equal_weights(train(tmp_path, dataset), train(tmp_path / "undisturbed", dataset))
 
 
 @pytest.mark.parametrize("save_seconds", [0.0, 60.0])
 def test_the_message_names_the_batch_and_the_state_that_there_is(
-    tmp_path: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch, save_seconds: float
+    tmp_path: Path, dataset: Dataset, save_seconds: float
 ) -> None:
     """A gradient alone can be the one that is not finite; its weights must not be saved."""
-    monkeypatch.setattr(loop, "SAVE_SECONDS", save_seconds)
     trainer = trainer_in(tmp_path, recipe=replace(RECIPE, batch_size=4))
     parameter = trainer.network.get_parameter("head.output.conv.weight")
     gradients = iter(range(100))
-    parameter.register_hook(lambda gradient: gradient * math.inf if next(gradients) == 1 else gradient)
+    parameter.register_hook(  # type: ignore[no-untyped-call]
+        lambda gradient: gradient * math.inf if next(gradients) == 1 else gradient
+    )
     with pytest.raises(TrainingError) as raised:
-        trainer.run(dataset, validate=None, validate_epochs=1)
+        trainer.run(dataset, pace=Pace(save_seconds=save_seconds))
     words = str(raised.value)
     assert "the gradient is not finite at step 1 (" in words
     named = [photo.path.name for photo in dataset.photos if photo.path.name in words]
@@ -232,13 +228,13 @@ def test_the_message_names_the_batch_and_the_state_that_there_is(
 
 
 def test_it_starts_from_another_checkpoint(tmp_path: Path, dataset: Dataset) -> None:
-    first = trainer_in(tmp_path / "first").run(dataset, validate=None, validate_epochs=1).checkpoint
+    first = trainer_in(tmp_path / "first").run(dataset).checkpoint
     (tmp_path / "second").mkdir()
     trainer = loop.Trainer(TINY, SIZE, RECIPE, tmp_path / "second", "tiny", init=first)
     weights = load_checkpoint(first).tensors
     for name, tensor in trainer.average.items():
         np.testing.assert_array_equal(tensor.numpy(), weights[name])
-    second = trainer.run(dataset, validate=None, validate_epochs=1)
+    second = trainer.run(dataset)
     origin = load_checkpoint(second.checkpoint).origin["init"]
     assert origin["file"] == "best.safetensors"
     assert origin["taken"] == origin["layers"]
@@ -255,7 +251,7 @@ def test_in_slices_of_time_it_ends_as_in_one_go(tmp_path: Path, dataset: Dataset
     for _ in range(STEPS):
         trainer = trainer_in(tmp_path / "slices")
         trainer.resume()
-        result = trainer.run(dataset, validate=None, validate_epochs=1, max_seconds=0.0)
+        result = trainer.run(dataset, pace=Pace(max_seconds=0.0))
         steps.append(result.step)
         assert result.finished == (result.step == STEPS)
         assert result.checkpoint.exists() == result.finished
@@ -267,27 +263,24 @@ def test_a_photo_that_cannot_be_decoded_is_listed_or_refused(tmp_path: Path) -> 
     broken = write_synthetic_set(tmp_path / "data", 4, width_px=96, height_px=96)
     path = broken.photos[2].path
     path.write_bytes(b"\xff\xd8" + bytes(500) + b"\xff\xd9")
-    result = trainer_in(tmp_path / "out").run(broken, validate=None, validate_epochs=1)
+    result = trainer_in(tmp_path / "out").run(broken)
     assert result.finished
     assert len(result.problems) == 1
     assert str(path) in result.problems[0]
     with pytest.raises(InputError, match=path.name):
-        trainer_in(tmp_path / "strict").run(broken, validate=None, validate_epochs=1, strict=True)
+        trainer_in(tmp_path / "strict").run(broken, strict=True)
 
 
 @pytest.mark.parametrize("limit", ["states", "curve"])
-def test_a_full_disk_keeps_the_last_state(
-    tmp_path: Path, data: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch, limit: str
-) -> None:
+def test_a_full_disk_keeps_the_last_state(tmp_path: Path, data: Path, dataset: Dataset, limit: str) -> None:
     """A process that may write no file of more than some bytes: less than a state, or less than the curve."""
     trainer = trainer_in(tmp_path, tiny_training.DETECTOR, tiny_training.RECIPE)
-    trainer.run(dataset, validate=None, validate_epochs=1, max_seconds=0.0)
+    trainer.run(dataset, pace=Pace(max_seconds=0.0))
     last = tmp_path / "last.safetensors"
     content = last.read_bytes()
     if limit == "curve":
-        monkeypatch.setattr(loop, "LOG_STEPS", 1)
         with pytest.raises(InputError, match=r"cannot write .*training\.jsonl: File too large; free the disk"):
-            _under_limit(tmp_path, dataset, 0)
+            _under_limit(tmp_path, dataset, 0, Pace(log_steps=1))
     else:
         with pytest.raises(InputError, match=r"cannot write .*last\.safetensors: File too large; free the disk"):
             _under_limit(tmp_path, dataset, len(content) // 2)
@@ -297,41 +290,38 @@ def test_a_full_disk_keeps_the_last_state(
     assert result.finished
 
 
-def _under_limit(out: Path, dataset: Dataset, limit_bytes: int) -> None:
+def _under_limit(out: Path, dataset: Dataset, limit_bytes: int, pace: Pace = Pace()) -> None:
     """Go on with a training while no file may become larger than the limit."""
     trainer = trainer_in(out, tiny_training.DETECTOR, tiny_training.RECIPE)
     trainer.resume()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, hard))
     try:
-        trainer.run(dataset, validate=None, validate_epochs=1)
+        trainer.run(dataset, pace=pace)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_the_best_validated_weights_are_kept(tmp_path: Path, dataset: Dataset) -> None:
-    figures = iter([{"all": 0.2}, {"all": 0.5}, {"all": 0.4}, {"all": None}])
+    figures: Iterator[Mapping[str, float | None]] = iter([{"all": 0.2}, {"all": 0.5}, {"all": 0.4}, {"all": None}])
     seen: list[Checkpoint] = []
 
     def validate(checkpoint: Checkpoint) -> Mapping[str, float | None]:
         seen.append(Checkpoint(checkpoint.detector, SIZE, {n: t.copy() for n, t in checkpoint.tensors.items()}, {}))
         return next(figures)
 
-    result = trainer_in(tmp_path).run(dataset, validate=validate, validate_epochs=1)
+    result = trainer_in(tmp_path).run(dataset, validate=validate)
     assert result.best == {"all": 0.5}
     assert len(seen) == RECIPE.epochs
     assert_equal_weights(load_checkpoint(result.checkpoint).tensors, seen[1].tensors)
     assert [line["all"] for line in curve(tmp_path) if "all" in line] == [0.2, 0.5, 0.4]
 
 
-def test_training_learns_and_reports_every_step(
-    tmp_path: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(loop, "LOG_STEPS", 1)
+def test_training_learns_and_reports_every_step(tmp_path: Path, dataset: Dataset) -> None:
     recipe = replace(RECIPE, epochs=80, batch_size=4, learning_rate=1e-2)
     reports: list[tuple[int, int, str]] = []
     trainer = trainer_in(tmp_path, tiny_training.DETECTOR, recipe)
-    trainer.run(dataset, validate=None, validate_epochs=1, progress=Told(lambda *report: reports.append(report)))
+    trainer.run(dataset, progress=Told(lambda *report: reports.append(report)), pace=Pace(log_steps=1))
     assert reports == [(step, 80, "training") for step in range(1, 81)]
     losses = [line["score"] for line in curve(tmp_path)]
     assert np.mean(losses[-16:]) < 0.8 * np.mean(losses[:16])

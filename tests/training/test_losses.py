@@ -54,7 +54,7 @@ def test_diou_is_finite_with_its_gradient_for_any_prediction(
     iou, loss = box_iou_and_diou_loss(box, boxes((x, y, x + 8, y + 12)))
     assert 0 <= iou.item() <= 1
     assert loss.item() >= -1e-4
-    loss.sum().backward()
+    loss.sum().backward()  # type: ignore[no-untyped-call]
     assert box.grad is not None
     assert torch.isfinite(box.grad).all()
     assert torch.isfinite(loss).all()
@@ -118,7 +118,7 @@ def test_a_batch_without_faces_teaches_the_background_alone() -> None:
     predicted = torch.rand(2, 3, 4, requires_grad=True)
     nothing = torch.zeros(2, 3, dtype=torch.bool)
     losses = detection_losses(Predicted(logits, predicted), targets(torch.zeros(2, 3, 4), nothing, ~nothing))
-    losses.total.backward()
+    losses.total.backward()  # type: ignore[no-untyped-call]
     assert losses.score.item() == pytest.approx(6 * 0.25 * log(2), rel=1e-5)
     assert logits.grad is not None
     assert predicted.grad is not None
@@ -132,7 +132,8 @@ def test_learning_moves_scores_towards_quality_and_boxes_towards_faces() -> None
     target = boxes((12, 10, 22, 20), (0, 0, 0, 0), (0, 0, 0, 0))[None]
     positive = torch.tensor([[True, False, False]])
     counted = torch.tensor([[True, True, False]])
-    detection_losses(Predicted(logits, predicted), targets(target, positive, counted)).total.backward()
+    losses = detection_losses(Predicted(logits, predicted), targets(target, positive, counted))
+    losses.total.backward()  # type: ignore[no-untyped-call]
     assert logits.grad is not None
     assert predicted.grad is not None
     assert logits.grad[0, 0] < 0 < logits.grad[0, 1]

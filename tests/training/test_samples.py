@@ -4,10 +4,11 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from facenas.data.annotations import Dataset
-from facenas.data.augment import Sample
+from facenas.data.labels import Labels
 from facenas.data.synthetic import write_synthetic_set
 from facenas.errors import InputError
 from facenas.training.anchor_targets import AnchorTargets, make_targets, strides_of_cells
@@ -50,26 +51,27 @@ def test_batches_made_ahead_are_those_made_one_by_one(dataset: Dataset) -> None:
 
 def test_the_shapes_of_a_batch(dataset: Dataset) -> None:
     batch = make_batch(dataset, RECIPE, 0, PhotoCache(0))
-    assert (batch.images.shape, batch.images.dtype) == ((3, 64, 64, 3), np.uint8)
+    assert batch.images.shape == (3, 64, 64, 3)
+    assert batch.images.dtype == np.uint8
     targets = batch.targets
-    assert (targets.boxes.shape, targets.boxes.dtype) == ((3, 2, 84, 4), np.float32)
+    assert targets.boxes.shape == (3, 2, 84, 4)
+    assert targets.boxes.dtype == np.float32
     assert targets.positive.shape == targets.counted.shape == (3, 2, 84)
     assert targets.landmarks.shape == (3, 2, 84, 5, 2)
     assert targets.known.shape == (3, 2, 84, 5)
     assert not (targets.positive & ~targets.counted).any()
 
 
-def test_an_epoch_shows_every_photo_once(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_epoch_shows_every_photo_once(dataset: Dataset) -> None:
     asked: list[int] = []
-    get = PhotoCache.get
 
-    def remember(cache: PhotoCache, index: int, photos: Dataset) -> np.ndarray:
-        asked.append(index)
-        return get(cache, index, photos)
+    class Remembering(PhotoCache):
+        def get(self, index: int, dataset: Dataset) -> npt.NDArray[np.uint8]:
+            asked.append(index)
+            return super().get(index, dataset)
 
-    monkeypatch.setattr(PhotoCache, "get", remember)
     for step in range(7):
-        make_batch(dataset, RECIPE, step, PhotoCache(0))
+        make_batch(dataset, RECIPE, step, Remembering(0))
     epochs = [asked[start : start + 7] for start in (0, 7, 14)]
     assert [sorted(epoch) for epoch in epochs] == [list(range(7))] * 3
     assert epochs[0] != epochs[1]
@@ -80,8 +82,7 @@ def test_targets_say_where_the_faces_are() -> None:
     landmarks = np.zeros((3, 5, 3), np.float32)
     landmarks[0] = [(15, 20, 1), (33, 20, 1), (24, 28, 1), (18, 36, 1), (0, 0, 0)]
     ignore = np.array([False, False, True])
-    sample = Sample(np.zeros((64, 64, 3), np.uint8), boxes, landmarks, ignore)
-    targets = make_targets(sample, 64)
+    targets = make_targets(Labels(boxes, landmarks, ignore), 64)
     positive = targets.positive
     assert {tuple(box) for box in targets.boxes[positive]} == {tuple(boxes[0]), tuple(boxes[1])}
     assert not targets.boxes[~positive].any()

@@ -23,7 +23,7 @@ from facenas.errors import InputError
 from facenas.networks.elastic_network import ElasticNetwork
 from facenas.training import loop
 from facenas.training.photos import training_photos
-from facenas.training.recipe import Recipe
+from facenas.training.recipe import Pace, Recipe
 from facenas.training.sandwich import SliceValidation, members_of_step
 from facenas.training.session import train_detector
 from facenas.units import Size
@@ -138,7 +138,7 @@ def test_a_slice_is_validated_as_the_detector_that_it_is(tmp_path: Path, data: P
 
 
 def test_another_space_in_the_folder_is_refused(tmp_path: Path, data: Path) -> None:
-    tiny_supernet.train(data, tmp_path / "out", until_step=1)
+    tiny_supernet.train(data, tmp_path / "out", pace=Pace(until_step=1))
     renamed = replace(TINY_SPACE, name="renamed")
     loop.Trainer(renamed, Size(64, 64), tiny_supernet.RECIPE, tmp_path / "out", "tiny").resume()
     other = replace(TINY_SPACE, name="other", head_convs=(2,))

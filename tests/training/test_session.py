@@ -7,7 +7,7 @@ import pytest
 from facenas.exporters.onnx import export_checkpoint
 from helpers.random_networks import TINY
 
-from facenas.architecture import parse_detector
+from facenas.architecture import parse_architecture
 from facenas.checkpoint import load_checkpoint
 from facenas.data.synthetic import write_synthetic_set
 from facenas.detector.face_detector import FaceDetector
@@ -37,7 +37,7 @@ def test_it_learns_to_find_synthetic_faces(tmp_path: Path) -> None:
     write_synthetic_set(tmp_path / "train", 160, width_px=320, height_px=240)
     write_synthetic_set(tmp_path / "val", 24, seed=1, width_px=320, height_px=240)
     photos = training_photos(tmp_path / "train", tmp_path / "val")
-    detector = parse_detector(
+    detector = parse_architecture(
         "SuperConvK3BNRELU(3,16,2,1)SuperConvK3BNRELU(16,16,2,2)SuperResK3K3(16,32,2,32,1)"
         "SuperResK3K3(32,48,2,32,1)SuperResK3K3(48,64,2,32,1)PAFPN(16)Head(32,2)"
     )

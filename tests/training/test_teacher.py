@@ -23,7 +23,7 @@ from facenas.graph import STRIDES
 from facenas.training.assigner import anchor_centres
 from facenas.training.loop import Trainer
 from facenas.training.losses import box_iou_and_diou_loss, distillation_losses
-from facenas.training.recipe import Recipe
+from facenas.training.recipe import Pace, Recipe
 from facenas.training.samples import PhotoCache, make_batch
 from facenas.training.teacher import Teacher
 from facenas.units import Size
@@ -135,7 +135,7 @@ def test_what_answers_like_the_teacher_has_nothing_to_learn() -> None:
     boxes = torch.rand(1, 3, 2).repeat(1, 1, 2) + torch.tensor([0.0, 0, 5, 5])
     logits = scores.logit().requires_grad_()
     losses = distillation_losses(logits, boxes, scores, boxes)
-    losses.total.backward()
+    losses.total.backward()  # type: ignore[no-untyped-call]
     assert losses.total.item() == pytest.approx(0, abs=1e-5)
     assert logits.grad is not None
     assert logits.grad.abs().max() < 1e-5
@@ -145,7 +145,7 @@ def train(out: Path, dataset: Dataset, teacher: Teacher | None, until_step: int 
     out.mkdir(exist_ok=True)
     trainer = Trainer(TINY, Size(64, 64), RECIPE, out, "tiny", teacher=teacher)
     trainer.resume()
-    trainer.run(dataset, validate=None, validate_epochs=1, until_step=until_step)
+    trainer.run(dataset, pace=Pace(until_step=until_step))
     return dict(load_checkpoint(out / "last.safetensors").tensors)
 
 
