@@ -190,7 +190,7 @@ class Artefact(Shown):
         """The file, its precision and size."""
         return f"{self.path}, {self.precision}, {self.size_bytes / 1e6:.2f} MB, for {self.target}"
 
-    def tables(self) -> tuple[Rows, ...]:
+    def shown(self) -> tuple[Rows, ...]:
         """All figures."""
         rows = [(name, str(value)) for name, value in self.to_json().items() if name != "operators"]
         rows += [(operators, str(count)) for operators, count in self.operators.items()]

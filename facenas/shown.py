@@ -30,7 +30,7 @@ class Shown(ABC):
         """What it says, in one line."""
 
     @abstractmethod
-    def tables(self) -> tuple[Rows, ...]:
+    def shown(self) -> tuple[Rows, ...]:
         """What the command line prints of it."""
 
     @abstractmethod
@@ -41,7 +41,7 @@ class Shown(ABC):
         return f"<{type(self).__name__}: {self.line()}>"
 
     def _repr_html_(self) -> str:
-        return "".join(table.html for table in self.tables())
+        return "".join(table.html for table in self.shown())
 
 
 def figures(title: str, rows: tuple[tuple[str, str], ...]) -> Rows:

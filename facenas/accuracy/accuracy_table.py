@@ -18,17 +18,19 @@ from facenas.accuracy.additive_model import AdditiveModel, fit_additive, free_nu
 from facenas.accuracy.appraisal import JudgedSlice
 from facenas.accuracy.left_out import LeftOut, judge_model
 from facenas.accuracy.stage_weights import StageWeights, fit_stage_weights
-from facenas.architecture import parse_architecture
+from facenas.architecture import STAGE_COUNT, parse_architecture
 from facenas.arrays import Float64Array
 from facenas.cost import detector_costs
+from facenas.data.face_sizes import OCTAVE_NAMES
 from facenas.errors import InputError
 from facenas.files import read_json, write_atomic
 from facenas.shown import Rows, Shown
 from facenas.spaces.elastic_space import ElasticSpace
 from facenas.typed_json import read_as
-from facenas.units import DEFAULT_INPUT
+from facenas.units import DEFAULT_INPUT, Size, parse_size
 
 SCHEMA = 1
+_MAIN_FIGURES = ("mean", "all")
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,29 @@ class Figure:
     choices_left_out: LeftOut
 
 
+@dataclass(frozen=True)
+class AccuracyFacts:
+    """What must be said of a predicted average precision: which `figure` of slices of which supernet on which photos,
+    nine of ten within `error_90`; `tau`: Kendall's, of left-out slices, overall and at equal FLOPs."""
+
+    supernet: str
+    sha256: str
+    photos: str
+    figure: str
+    slices: int
+    error_90: float
+    tau: float
+    tau_equal_flops: float
+
+    @property
+    def words(self) -> str:
+        """All of it on one line, for a person."""
+        return (
+            f"AP {self.figure} of slices of {self.supernet} on {self.photos}, predicted from {self.slices} that were judged: "
+            f"nine of ten within {self.error_90:.3f}, Kendall tau {self.tau:.2f}, at equal FLOPs {self.tau_equal_flops:.2f}"
+        )
+
+
 @dataclass(frozen=True, repr=False)
 class AccuracyTable(Shown):
     """`figures`: by input, then by name (`easy`, `mean`, `12-24 px`); those without faces are absent. `norms`: what the
@@ -78,11 +103,64 @@ class AccuracyTable(Shown):
     figures: Mapping[str, Mapping[str, Figure]]
     slices: tuple[JudgedSlice, ...]
 
+    def main_figure(self, input_size: Size) -> tuple[str, Figure]:
+        """The name and the models of the figure that stands for a network: the mean of the settings, else `all`, at the
+        input of the largest long side that is not longer, else the smallest."""
+        sizes = sorted(map(parse_size, self.figures), key=_long_side_px)
+        fitting = [size for size in sizes if _long_side_px(size) <= _long_side_px(input_size)]
+        figures = self.figures[str((fitting or sizes[:1])[-1])]
+        name = next(name for name in (*_MAIN_FIGURES, *figures) if name in figures)
+        return name, figures[name]
+
+    def facts(self, input_size: Size) -> AccuracyFacts:
+        """What must be said of its predictions at an input size."""
+        name, figure = self.main_figure(input_size)
+        known = figure.choices_left_out
+        return AccuracyFacts(
+            self.supernet.file,
+            self.supernet.sha256,
+            self.photos.name,
+            name,
+            len(self.slices),
+            known.error_90,
+            known.all.tau,
+            known.equal_flops.tau,
+        )
+
+    def require_space(self, space: ElasticSpace) -> None:
+        """Raises InputError where the supernet was of other choices."""
+        if self.supernet.space_digest != space.digest:
+            raise InputError(
+                f"the accuracy table is of a supernet of space '{self.supernet.space}', not of '{space.name}' as it is "
+                "now; appraise a supernet of this space"
+            )
+
+    def learned_weights(self, input_size: Size, face_shares: Sequence[float] | None = None) -> tuple[float, ...]:
+        """DDSAR's weights of the five stages; `face_shares`: of the faces in each octave (default: those judged on).
+
+            weight_i = sum over octaves of share * gain * weight_i, their sum 1
+
+        Raises InputError where no octave with a share was judged.
+        """
+        name, main = self.main_figure(input_size)
+        if face_shares is None:
+            return main.stage_weights.weights
+        figures = next(figures for figures in self.figures.values() if figures.get(name) is main)
+        worth = np.zeros(STAGE_COUNT)
+        for octave, share in zip(OCTAVE_NAMES, face_shares, strict=True):
+            if octave in figures:
+                learnt = figures[octave].stage_weights
+                worth += share * learnt.gain * np.array(learnt.weights)
+        if not worth.sum():
+            judged = ", ".join(octave for octave in OCTAVE_NAMES if octave in figures)
+            raise InputError(f"the photos hold no face of the sizes that the accuracy table knows ({judged})")
+        return tuple(np.round(worth / worth.sum(), 4).tolist())
+
     def line(self) -> str:
         """What it is of."""
         return f"{len(self.slices)} slices of {self.supernet.file} on {self.photos.photos} photos of {self.photos.name}"
 
-    def tables(self) -> tuple[Rows, ...]:
+    def shown(self) -> tuple[Rows, ...]:
         """A table an input: for each figure the weights, and how both models do on slices left out."""
         columns = ("figure", "AP", "stage weights", "their error", "tau", "choices' error", "tau", "at equal FLOPs")
         return tuple(
@@ -94,6 +172,10 @@ class AccuracyTable(Shown):
         """All but the slices."""
         values = asdict(self)
         return values | {"slices": len(self.slices)}
+
+
+def _long_side_px(size: Size) -> int:
+    return max(size.width_px, size.height_px)
 
 
 def _row(name: str, figure: Figure) -> tuple[str, ...]:

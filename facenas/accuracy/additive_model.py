@@ -14,7 +14,7 @@ from math import fsum
 
 import numpy as np
 
-from facenas.architecture import Architecture
+from facenas.architecture import Architecture, NeckAndHead, Stage
 from facenas.arrays import Float64Array
 from facenas.spaces.elastic_space import ElasticSpace
 
@@ -31,19 +31,38 @@ class AdditiveModel:
 
     def __call__(self, detector: Architecture) -> float:
         """The AP of a member of the space."""
-        had = choices_of(detector)
-        return self.base + fsum(values[str(had[name])] for name, values in self.values.items())
+        stages = (self.of_stage(position, stage) for position, stage in enumerate(detector.backbone.stages))
+        return self.base + fsum([*stages, self.of_end(detector.neck_and_head)])
+
+    def of_stage(self, position: int, stage: Stage) -> float:
+        """What a stage at `position` 0 to 4 adds."""
+        return self._worth(stage_choices(position, stage))
+
+    def of_end(self, end: NeckAndHead) -> float:
+        """What a neck and a head add."""
+        return self._worth(end_choices(end))
+
+    def _worth(self, had: Mapping[str, int]) -> float:
+        return fsum(self.values[name][str(value)] for name, value in had.items() if name in self.values)
+
+
+def stage_choices(position: int, stage: Stage) -> dict[str, int]:
+    """What a stage has of each of its choices, by the choice's name."""
+    what = {"width": stage.out_channels, "inner width": stage.bottleneck_channels, "depth": stage.sublayers}
+    return {f"stage {position + 1} {name}": value for name, value in what.items()}
+
+
+def end_choices(end: NeckAndHead) -> dict[str, int]:
+    """What a neck and a head have of each of their choices."""
+    return {"neck width": end.neck_channels, "head width": end.head_channels, "head depth": end.head_convs}
 
 
 def choices_of(detector: Architecture) -> dict[str, int]:
     """What a network has of each choice, by the choice's name."""
-    had = {}
-    for number, stage in enumerate(detector.backbone.stages, 1):
-        had[f"stage {number} width"] = stage.out_channels
-        had[f"stage {number} inner width"] = stage.bottleneck_channels
-        had[f"stage {number} depth"] = stage.sublayers
-    end = detector.neck_and_head
-    return had | {"neck width": end.neck_channels, "head width": end.head_channels, "head depth": end.head_convs}
+    had = end_choices(detector.neck_and_head)
+    for position, stage in enumerate(detector.backbone.stages):
+        had |= stage_choices(position, stage)
+    return had
 
 
 def open_choices(space: ElasticSpace) -> dict[str, tuple[int, ...]]:

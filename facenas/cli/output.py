@@ -31,7 +31,7 @@ def print_result(result: "Shown", as_json: bool) -> None:
     if as_json:
         print_json(result.to_json())
         return
-    for table in result.tables():
+    for table in result.shown():
         print_table(table.title, table.columns, table.rows)
 
 

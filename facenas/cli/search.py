@@ -71,8 +71,7 @@ def search(
     """Find the detector of a space that scores best within budgets, and prove that none scores more."""
     from facenas.cli import search_options as options
     from facenas.cli.bar import progress_bar
-    from facenas.cli.output import print_json
-    from facenas.cli.results import print_ranges, print_search
+    from facenas.cli.output import print_result
     from facenas.files import write_json
     from facenas.scoring.ddsar import ScoreSettings
     from facenas.scoring.zero_cost import ZeroCostProxy
@@ -111,8 +110,6 @@ def search(
         )
     if out is not None:
         write_json(out / "search.json", result.to_json())
-    if json:
-        print_json(result.to_json())
-    else:
-        print_ranges(result)
-        print_search(result)
+    print_result(result, json)
+    if not json:
+        print(result.words)

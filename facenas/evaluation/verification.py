@@ -107,7 +107,7 @@ class Verification(Shown):
         untried = [gate.name for gate in self.gates if gate.passed is None]
         return "passed, but not measured: " + ", ".join(untried) if untried else "passed"
 
-    def tables(self) -> tuple[Rows, ...]:
+    def shown(self) -> tuple[Rows, ...]:
         """All gates with value and limit."""
         return (gate_rows(self.gates),)
 

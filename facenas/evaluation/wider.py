@@ -63,7 +63,7 @@ class Evaluation(Shown):
         found = ", ".join(f"{name} {value:.3f}" for name, value in self.average_precisions.items() if value is not None)
         return f"AP {found or 'of no face'} on {self.images} photos ({self.protocol})"
 
-    def tables(self) -> tuple[Rows, ...]:
+    def shown(self) -> tuple[Rows, ...]:
         """All figures."""
         values = self.to_json()
         sizes = values.pop("by_size")

@@ -71,7 +71,7 @@ class Prediction(Shown):
             f"{self.latency_ms:.2f} ms{target}, between {self.low_ms:.2f} and {self.high_ms:.2f} ms ({self.provenance})"
         )
 
-    def tables(self) -> tuple[Rows, ...]:
+    def shown(self) -> tuple[Rows, ...]:
         """The latency, and the operators that take most of it."""
         tail = (self.median_ms, self.p90_ms)
         row = (

@@ -130,7 +130,7 @@ class Ranking(Shown):
             f"{len(self.ranked)} candidates, the first with AP {_in_words(best.results)}: {best.contender.architecture}"
         )
 
-    def tables(self) -> tuple[Rows, ...]:
+    def shown(self) -> tuple[Rows, ...]:
         """A row for each contender."""
         provenance = self.details.get("provenance", {})
         rows = [

@@ -14,7 +14,8 @@ from facenas.report.axes import axis_over
 from facenas.report.charts import Bar, Guide, Mark, Series, bar_chart, line_chart
 from facenas.report.markup import Html, element, paragraph, section, table
 from facenas.run_folder import RunFolder
-from facenas.searching.result import Candidate, SearchResult
+from facenas.searching.candidate import Candidate
+from facenas.searching.result import SearchResult
 from facenas.units import in_megabytes, in_millions, in_ms, in_percent, parse_size
 
 COSTLIEST = 12

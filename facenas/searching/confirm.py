@@ -22,7 +22,8 @@ from facenas.progress import SILENT, Progress
 from facenas.runtimes.compiled_model import CompiledModel
 from facenas.runtimes.runtime import load_model, require_available, runtime_of
 from facenas.runtimes.timing import Latency, measure_latency
-from facenas.searching.result import Candidate, SearchResult
+from facenas.searching.candidate import Candidate
+from facenas.searching.result import SearchResult
 from facenas.units import LOW_PERCENTILE, Size
 
 Search = Callable[[Mapping[str, float]], SearchResult]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from facenas.accuracy.additive_model import AdditiveModel
 from facenas.architecture import (
     DEFAULT_NECK_AND_HEAD,
     IMAGE_CHANNELS,
@@ -49,7 +50,7 @@ class Problem:
     """A space, a ranking and budgets, as arrays by position: `scores[i]` [n] of the choices there, `costs[i]` [n, resources].
 
     The last position's choices are `ends`; their costs depend on the widths before them (`end`). `seed` is for the random
-    ranking.
+    ranking; `accuracy` predicts average precision.
     """
 
     def __init__(
@@ -61,9 +62,10 @@ class Problem:
         budgets: Budgets,
         ranking: Objective = Objective.DDSAR,
         seed: int = 0,
+        accuracy: AdditiveModel | None = None,
     ) -> None:
         self.space, self.settings, self.input_size, self.budgets = space, settings, input_size, budgets
-        self.ranking, self.seed = ranking, seed
+        self.ranking, self.seed, self.accuracy = ranking, seed, accuracy
         self.latency_models = dict(latency_models)
         missing = sorted(set(budgets.latency_ms) - set(latency_models))
         if missing:
@@ -78,7 +80,7 @@ class Problem:
             [stage_layers(s, position, input_size) for s in choices] for position, choices in enumerate(self.stages)
         ]
         self.scores: tuple[Float64Array, ...] = tuple(
-            stage_values(ranking, settings, position, choices, layers[position], seed)
+            stage_values(ranking, settings, position, choices, layers[position], seed, accuracy)
             for position, choices in enumerate(self.stages)
         )
         self.costs: tuple[Float64Array, ...] = tuple(
@@ -95,9 +97,14 @@ class Problem:
             for position in range(STAGE_COUNT)
         )
         self.ends = tuple(sorted({design for _, design in space.necks_and_heads}, key=_as_suffix))
-        self.scores += (end_values(ranking, self.ends, seed if space.chooses_ends else None),)
+        self.scores += (end_values(ranking, self.ends, seed if space.chooses_ends else None, accuracy),)
         self._end_costs: dict[tuple[State, int], tuple[Float64Array, float]] = {}
         self._moves: dict[tuple[int, State], Moves] = {}
+
+    @property
+    def base_value(self) -> float:
+        """What every network has of the value that is maximised, beside its `scores`."""
+        return self.accuracy.base if self.accuracy is not None and self.ranking is Objective.ACCURACY else 0.0
 
     @property
     def limits(self) -> Float64Array:

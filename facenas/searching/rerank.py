@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from facenas.architecture import parse_architecture
 from facenas.scoring.zero_cost import ZeroCostProxy, naswot_score, require_torch, zen_score
-from facenas.searching.result import Candidate, SearchResult
+from facenas.searching.candidate import Candidate
+from facenas.searching.result import SearchResult
 
 Progress = Callable[[int, int], None]
 

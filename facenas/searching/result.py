@@ -7,61 +7,29 @@ from typing import Any
 
 import numpy as np
 
+from facenas.accuracy.accuracy_table import AccuracyFacts
 from facenas.architecture import Architecture
 from facenas.arrays import Float64Array
-from facenas.cost import FLOPS, LAYERS, MEMORY, PARAMS, RELEASED_FLOPS, detector_costs, latency_cost
+from facenas.cost import MEMORY, cost_of, detector_costs, latency_cost
 from facenas.errors import InputError
 from facenas.graph import inventory
 from facenas.latency.provenance import TableFacts
 from facenas.scoring.ddsar import ScoreSettings, ddsar_score, sar_scores
 from facenas.scoring.released import released_flops
+from facenas.searching.candidate import Candidate
 from facenas.searching.exact import ExactSearch, PartialNetworks
 from facenas.searching.objective import Objective
 from facenas.searching.problem import Problem
+from facenas.shown import Rows, Shown
 
 FRONTIER_POINTS = 60
+RANKED_QUANTITIES = {
+    "flops": "backbone GFLOPs",
+    "params": "backbone parameters, millions",
+    "random": "random value",
+    "accuracy": "predicted AP",
+}
 MEDIAN_SAMPLE = 300
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A detector and what it costs; `latency_ms` by target, predicted.
-
-    `flops` and `params` are the whole detector's at the input size, `released_flops` the backbone's as the release
-    counts them. Filled where they were asked for: `ranked`, the value of another ranking than DDSAR (which was
-    maximised), `reranked`, that of a measure that put the best in order, and what confirmed it by target: `measured_ms`,
-    or `estimated_ms` where only the vendor's compiler tells it.
-    """
-
-    architecture: str
-    ddsar: float
-    latency_ms: Mapping[str, float]
-    flops: int
-    params: int
-    layers: int
-    peak_memory_bytes: int
-    released_flops: int | None = None
-    ranked: Mapping[str, float] = field(default_factory=dict)
-    reranked: Mapping[str, float] = field(default_factory=dict)
-    measured_ms: Mapping[str, float] = field(default_factory=dict)
-    estimated_ms: Mapping[str, float] = field(default_factory=dict)
-
-    @property
-    def found_ms(self) -> Mapping[str, float]:
-        """The measurements and estimates, by target."""
-        return {**self.measured_ms, **self.estimated_ms}
-
-    @property
-    def costs(self) -> dict[str, float]:
-        """What budgets can limit, by the key of the cost."""
-        costs = {latency_cost(target).key: value for target, value in self.latency_ms.items()}
-        counted = {FLOPS: self.flops, PARAMS: self.params, LAYERS: self.layers, MEMORY: self.peak_memory_bytes}
-        counted |= {RELEASED_FLOPS: self.released_flops or 0}
-        return costs | {cost.key: float(value) for cost, value in counted.items()}
-
-    def to_json(self) -> dict[str, Any]:
-        """All fields but the empty ones."""
-        return {key: value for key, value in asdict(self).items() if value != {} or key == "latency_ms"}
 
 
 @dataclass(frozen=True)
@@ -86,15 +54,20 @@ class CostRange:
     largest: float
     limit: float | None
 
+    def in_words(self, value: float) -> str:
+        """A value of this cost with its unit."""
+        unit = cost_of(self.name).unit
+        return f"{value / unit.size:.2f} {unit.symbol}" if unit.symbol else unit.text(value)
 
-@dataclass(frozen=True)
-class SearchResult:
+
+@dataclass(frozen=True, repr=False)
+class SearchResult(Shown):
     """The best candidate first in `top`. `seed`: of the evolution or a random ranking, else None.
 
     `confirmed`: the candidates were measured (or estimated), and those that met their budgets come first; `tightened_ms`: what
     latencies, by target, they were searched for where no candidate of the budgets themselves met them. `tables`: what must
     be said of the table behind each target's latencies; `percentiles`: of the runs, by target, that latencies and budget
-    are of where that is not the 20th.
+    are of where that is not the 20th; `accuracy`: what must be said of predicted average precisions.
     """
 
     space: str
@@ -113,11 +86,97 @@ class SearchResult:
     tightened_ms: Mapping[str, float] = field(default_factory=dict)
     tables: Mapping[str, TableFacts] = field(default_factory=dict)
     percentiles: Mapping[str, int] = field(default_factory=dict)
+    accuracy: AccuracyFacts | None = None
 
     @property
     def best(self) -> Candidate:
         """The one to take."""
         return self.top[0]
+
+    def line(self) -> str:
+        """The best, and what it costs."""
+        best = self.best
+        latency = ", ".join(f"{value:.2f} ms on {name}" for name, value in best.latency_ms.items())
+        costs = f"{latency or f'{best.flops / 1e6:.1f} M FLOPs'}, {best.params:,} parameters"
+        ap = "" if best.ap is None else f"AP {best.ap:.3f}, "
+        return f"{best.architecture}, DDSAR {best.ddsar:.4f}, {ap}{costs}; {len(self.top)} in all"
+
+    def shown(self) -> tuple[Rows, ...]:
+        """What the networks of the space cost, against the budgets, and the best candidates."""
+        return self._ranges_table(), self._candidates_table()
+
+    def _ranges_table(self) -> Rows:
+        keys = {name: latency_cost(name).key for name in self.provenance}
+        names = {keys[name]: f"{keys[name]} ({words})" for name, words in self.provenance.items()}
+        rows = [
+            (
+                names.get(entry.name, entry.name),
+                *(entry.in_words(value) for value in (entry.least, entry.median, entry.largest)),
+                "" if entry.limit is None else entry.in_words(entry.limit),
+            )
+            for entry in self.ranges
+        ]
+        title = f"space {self.space} at {self.input}: {self.certificate.space_size:,} networks"
+        columns = ("cost", "least", "median of a sample", "largest of a sample", "budget")
+        return Rows(title, columns, tuple(rows))
+
+    def _candidates_table(self) -> Rows:
+        best, error = self.best, None if self.accuracy is None else self.accuracy.error_90
+        columns = (
+            "architecture",
+            "DDSAR",
+            *(["AP"] if best.ap is not None else []),
+            *(["judged AP"] if best.judged_ap is not None else []),
+            *(RANKED_QUANTITIES[name] for name in best.ranked),
+            *best.reranked,
+            *(f"{name} ({self.provenance[name]})" for name in best.latency_ms),
+            *(f"{name} measured here" for name in best.measured_ms),
+            *(f"{name} estimated by Vela" for name in best.estimated_ms),
+            "FLOPs",
+            "parameters",
+        )
+        rows = [
+            (
+                candidate.architecture,
+                f"{candidate.ddsar:.4f}",
+                *([] if candidate.ap is None else [f"{candidate.ap:.3f} ± {error:.3f}"]),
+                *([] if candidate.judged_ap is None else [f"{candidate.judged_ap:.3f}"]),
+                *(f"{value:.4f}" for value in candidate.ranked.values()),
+                *(f"{value:.2f}" for value in candidate.reranked.values()),
+                *(f"{value:.2f} ms" for value in candidate.latency_ms.values()),
+                *(f"{value:.2f} ms" for value in candidate.found_ms.values()),
+                f"{candidate.flops / 1e6:.1f} M",
+                f"{candidate.params:,}",
+            )
+            for candidate in self.top
+        ]
+        return Rows("best candidates (latency is predicted)", columns, tuple(rows))
+
+    @property
+    def words(self) -> str:
+        """Below the tables: what was searched for in the end, what the AP is of, and the certificate."""
+        lines, best, certificate = [], self.best, self.certificate
+        if self.tightened_ms:
+            asked = ", ".join(f"{name} {value:.2f} ms" for name, value in self.tightened_ms.items())
+            pairs = (("measured", best.measured_ms), ("estimated", best.estimated_ms))
+            how = " or ".join(word for word, found in pairs if found)
+            lines.append(
+                f"the best of the budgets themselves were too slow when {how}; these were searched for {asked}"
+            )
+        if self.accuracy is not None:
+            lines.append(self.accuracy.words)
+        size = f"the {certificate.space_size:,} networks of the space"
+        if certificate.bound is None:
+            return "\n".join(
+                [*lines, f"the best of {certificate.labels:,} candidates; what else {size} hold is not known"]
+            )
+        quantity = RANKED_QUANTITIES.get(self.ranked_by, "DDSAR")
+        known = "certified" if certificate.optimal else "not the certified best, which does not stand first; certified"
+        lines.append(
+            f"{known}: none of {size} within the budgets has a {quantity} above {certificate.bound:.6f}"
+            f" ({certificate.labels:,} partial networks were formed)"
+        )
+        return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
         """The fields of the command line's contract."""
@@ -139,6 +198,7 @@ class SearchResult:
             "ranges": [asdict(entry) for entry in self.ranges],
             "top": [candidate.to_json() for candidate in self.top],
             "frontier": [candidate.to_json() for candidate in self.frontier],
+            **({} if self.accuracy is None else {"accuracy": asdict(self.accuracy)}),
         }
 
 
@@ -159,6 +219,7 @@ def candidate_of(problem: Problem, detector: Architecture) -> Candidate:
         detector.backbone.layers,
         costs.peak_memory_bytes,
         released_flops(detector.backbone),
+        ap=None if problem.accuracy is None else round(problem.accuracy(detector), 5),
     )
 
 
@@ -166,6 +227,8 @@ def _chosen(problem: Problem, choice: Sequence[int]) -> Candidate:
     """The candidate of the indices of stages and end, with the value that the search maximised where that is not DDSAR."""
     candidate = candidate_of(problem, problem.detector(choice))
     if problem.ranking is Objective.DDSAR:
+        return candidate
+    if problem.ranking is Objective.ACCURACY:
         return candidate
     value = fsum(float(scores[index]) for scores, index in zip(problem.scores, choice, strict=True))
     return replace(candidate, ranked={problem.ranking.value: round(value, 9)})
@@ -182,7 +245,7 @@ def run_search(problem: Problem, *, top: int, provenance: Mapping[str, str]) -> 
     require_top(top)
     search = ExactSearch(problem)
     solution = search.enumerate_top(top, search.solve())
-    certificate = Certificate(True, round(solution.bound, 9), problem.space.size, solution.labels)
+    certificate = Certificate(True, round(solution.bound + problem.base_value, 9), problem.space.size, solution.labels)
     front = _thin(search.frontier(problem.tie_breakers[0]))
     seed = problem.seed if problem.ranking is Objective.RANDOM else None
     return compose_result(

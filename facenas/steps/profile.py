@@ -53,7 +53,7 @@ class Profile(Shown):
         error = self.table.calibration.error_percent
         return f"{len(self.table.operators)} operators of {self.table.target}, mean error {error:.1f} %, in {self.path}"
 
-    def tables(self) -> tuple[Rows, ...]:
+    def shown(self) -> tuple[Rows, ...]:
         """One row."""
         calibration = self.table.calibration
         row = (

@@ -109,7 +109,7 @@ class RunResult(Shown):
         """The verdict, and the page that shows why."""
         return f"{'passed' if self.passed else 'FAILED'}: {self.folder / 'report.html'}"
 
-    def tables(self) -> tuple[Rows, ...]:
+    def shown(self) -> tuple[Rows, ...]:
         """The gates."""
         return (gate_rows(self.gates),)
 

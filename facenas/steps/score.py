@@ -27,7 +27,7 @@ class Score(Shown):
         """DDSAR and FLOPs."""
         return f"DDSAR {self.ddsar:.4f}, {self.costs.flops / 1e6:,.1f} M FLOPs, {self.costs.params:,} parameters"
 
-    def tables(self) -> tuple[Rows, ...]:
+    def shown(self) -> tuple[Rows, ...]:
         """All figures."""
         rows = (
             ("DDSAR", f"{self.ddsar:.4f}"),

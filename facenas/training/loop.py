@@ -71,7 +71,7 @@ class TrainingResult(Shown):
         best = "  ".join(f"{name} {value:.3f}" for name, value in self.best.items() if value is not None)
         return f"step {self.step:,} of {self.steps:,}, best AP {best or 'not validated yet'}"
 
-    def tables(self) -> tuple[Rows, ...]:
+    def shown(self) -> tuple[Rows, ...]:
         """All figures."""
         best = "  ".join(f"{name} {value:.3f}" for name, value in self.best.items() if value is not None)
         rows = (

@@ -86,7 +86,16 @@ def test_ctrl_c_is_one_line_and_resume_measures_nothing_twice(
     undisturbed = device.visits()
     (tmp_path / "t.json").unlink()
     at = len(undisturbed) + 7
-    device.has_accident(f"if visit == {at}: os.kill({os.getpid()}, signal.SIGINT); time.sleep(1); os._exit(0)")
+    device.has_accident(
+        f"""
+interrupted = FOLDER / "interrupted"
+if visit == {at} and not interrupted.exists():  # once, however late it is noticed
+    interrupted.touch()
+    os.kill({os.getpid()}, signal.SIGINT)
+    time.sleep(2)
+    os._exit(0)
+"""
+    )
     stopped = facenas(*words)
     assert stopped.code == 130
     assert "--resume" in one_line(stopped)
