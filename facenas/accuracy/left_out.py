@@ -51,8 +51,8 @@ def judge_model(
     folds = np.random.default_rng(0).permutation(len(detectors)) % _FOLDS
     said = np.empty(len(detectors))
     for fold in np.unique(folds):
-        inside = np.flatnonzero(folds != fold)
-        model = fit([detectors[index] for index in inside.tolist()], precision[inside])
+        inside = np.flatnonzero(folds != fold).tolist()
+        model = fit([detectors[index] for index in inside], precision[inside])
         for index in np.flatnonzero(folds == fold).tolist():
             said[index] = model(detectors[index])
     errors = np.abs(said - precision)
@@ -77,5 +77,4 @@ def kendall_tau(one: Float64Array, other: Float64Array, pairs: BoolArray) -> Tau
     agreeing, counted = (((counts @ each) * counts).sum(axis=1) for each in (signs, differ))
     low, high = np.quantile(agreeing[counted > 0] / counted[counted > 0], (0.05, 0.95))
     tau = signs.sum() / differ.sum()
-    rounded = [round(float(value), 3) for value in (tau, low, high)]
-    return Tau(rounded[0], rounded[1], rounded[2], int(differ.sum()))
+    return Tau(round(float(tau), 3), round(float(low), 3), round(float(high), 3), int(differ.sum()))

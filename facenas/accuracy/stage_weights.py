@@ -39,9 +39,10 @@ def fit_stage_weights(detectors: Sequence[Architecture], precision: Float64Array
 
     sar = np.array([sar_scores(detector.backbone, SAR_SETTINGS) for detector in detectors])
     mean, level = sar.mean(axis=0), float(precision.mean())
-    worth, _ = nnls(sar - mean, precision - level)
+    varying = np.ptp(sar, axis=0) > 0
+    worth, _ = nnls((sar - mean) * varying, precision - level)
     gain = float(worth.sum())
-    if not gain:
+    if gain < 10.0**-_DIGITS:
         return StageWeights(round(level, _DIGITS), 0.0, (0.0,) * STAGE_COUNT)
     weights = tuple(round(float(each) / gain, 4) for each in worth)
     return StageWeights(round(level - float(mean @ worth), _DIGITS), round(gain, _DIGITS), weights)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from facenas.arrays import Float64Array, FloatArray
+from facenas.arrays import Float64Array, FloatArray, IntArray
 from facenas.data.annotations import LabelledPhoto
 from facenas.errors import InputError
 
@@ -30,7 +30,13 @@ def face_size_distribution(photos: Iterable[LabelledPhoto], long_side_px: int = 
     Raises InputError where there is no face.
     """
     sizes = [face_sizes_px(photo.labels.face_boxes, photo.width_px, photo.height_px, long_side_px) for photo in photos]
-    counts = np.histogram(np.concatenate([*sizes, np.zeros(0)]), bins=np.array(OCTAVE_EDGES_PX))[0]
+    counts = octave_counts(np.concatenate([*sizes, np.zeros(0)]))
     if not counts.sum():
         raise InputError("no face to take a size distribution of; give labelled photos with faces")
     return tuple((counts / counts.sum()).tolist())
+
+
+def octave_counts(sizes_px: Float64Array) -> IntArray:
+    """How many faces of sizes [n] are in each of the five octave bins."""
+    counts: IntArray = np.histogram(sizes_px, bins=np.array(OCTAVE_EDGES_PX))[0]
+    return counts

@@ -71,8 +71,8 @@ def choose_norm_photos(folder: Path | None, crops: int = NORM_CROPS, seed: int =
     photos = photos_below(folder)
     if len(photos) < MIN_PHOTOS:
         raise InputError(
-            f"{folder} holds {len(photos)} photos, the norms of a slice need {MIN_PHOTOS} or more; add photos (labels"
-            " are not needed), or give no folder for synthetic ones"
+            f"{folder} holds {len(photos)} photos, the norms of a slice need {MIN_PHOTOS} or more; add photos, labels are"
+            " not needed"
         )
     order = np.random.default_rng((seed, 5)).permutation(len(photos))[:crops].tolist()
     return NormPhotos(folder, tuple(photos[index] for index in order), crops, seed)

@@ -2,7 +2,17 @@
 
     mean, variance = average over batches of crops of the batch's own      (each batch counts alike)
 
-64 crops are enough (256 add .004 of AP hard; 16 lose .002 to .009).
+How many crops are needed (AP hard on 100 photos of WIDER FACE val of the smallest, middle and largest slice of a supernet
+after 72,000 crops; crops of training photos without their labels):
+
+    16 crops                         .370 .379 .445
+    64                               .382 .397 .473
+    256                              .390 .397 .470
+    64 of 16 photos, four of each    .374 .386 .450
+    64 of the judged photos          .380 .386 .460
+    64 synthetic                     .347 .358 .430
+
+So 64 are enough, another 64 move AP by .01, and more photos are better than more crops of few.
 """
 
 from collections.abc import Iterable

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,8 @@ from facenas.accuracy.accuracy_table import (
     fit_figures,
     save_accuracy_table,
 )
-from facenas.accuracy.appraisal import JudgedSlice, SliceJudge, random_members
-from facenas.data.face_sizes import OCTAVE_EDGES_PX, face_sizes_px
+from facenas.accuracy.appraisal import MIN_SCORE, JudgedSlice, SliceJudge, random_members
+from facenas.data.face_sizes import OCTAVE_NAMES, face_sizes_px, octave_counts
 from facenas.errors import InputError
 from facenas.evaluation.evaluation_set import EvaluationSet, load_evaluation_set
 from facenas.line_journal import LineJournal
@@ -31,7 +30,8 @@ from facenas.typed_json import read_as
 from facenas.units import DEFAULT_INPUT, Size, as_size
 
 MIN_SLICES = 10
-_PROTOCOL = "photos scaled to the long side of the input, scores from 0.02, WIDER FACE's average precision"
+_PROBLEMS_SHOWN = 5
+_PROTOCOL = f"photos scaled to the long side of the input, scores from {MIN_SCORE}, WIDER FACE's average precision"
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,8 @@ def appraise(
     norms = choose_norm_photos(Path(settings.photos or data), settings.crops)
     facts = SupernetFacts(source.file, source.sha256, source.space.name, source.space.digest)
     photo_facts = _facts_of(photos)
+    for problem in photos.problems[:_PROBLEMS_SHOWN]:
+        progress.note(f"left out: {problem}")
     for name, count in photo_facts.faces.items():
         if not count:
             progress.note(f"no face of {name} counts in {photos.name}: of that size the table will say nothing")
@@ -120,11 +122,5 @@ def _facts_of(photos: EvaluationSet) -> PhotoFacts:
         counted = truth.counted[photos.settings[-1]]
         digest.update(truth.name.encode() + truth.boxes.tobytes() + counted.tobytes())
         sizes.append(face_sizes_px(truth.boxes[counted], truth.width_px, truth.height_px))
-    counts = np.histogram(np.concatenate(sizes), bins=np.array(OCTAVE_EDGES_PX))[0].tolist()
-    names = [f"{low:g}-{high:g} px" if np.isfinite(high) else f"{low:g} px and more" for low, high in _octaves()]
-    faces = dict(zip(names, counts, strict=True))
+    faces = dict(zip(OCTAVE_NAMES, octave_counts(np.concatenate(sizes)).tolist(), strict=True))
     return PhotoFacts(photos.name, digest.hexdigest(), len(photos.photos), faces)
-
-
-def _octaves() -> list[tuple[float, float]]:
-    return list(pairwise(OCTAVE_EDGES_PX))

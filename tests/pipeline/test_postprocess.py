@@ -150,7 +150,7 @@ def crowded_faces(seed: int, count: int) -> Faces:
 
 
 @settings(max_examples=200)
-@given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.sampled_from((0.1, 0.3, 0.45, 0.7)))
+@given(st.integers(0, 2**32 - 1), st.integers(1, 120), st.sampled_from((0.1, 0.3, 0.45, 0.7)))
 def test_suppression_keeps_the_best_and_drops_what_a_better_one_covers(seed: int, count: int, iou: float) -> None:
     faces = crowded_faces(seed, count)
     kept = suppress(faces, iou)

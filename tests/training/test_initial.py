@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 import torch
 from helpers.random_networks import TINY, checkpoint_of, random_network, with_landmarks
+from helpers.random_supernet import write_supernet
+from helpers.tiny_elastic import TINY_SPACE
 
-from facenas.architecture import parse_architecture
+from facenas.architecture import parse_architecture, published_detector
 from facenas.checkpoint import Checkpoint, save_checkpoint
 from facenas.errors import InputError
 from facenas.networks.network import DetectorNetwork
+from facenas.networks.slices import open_supernet
 from facenas.training.initial import initialise
 from facenas.training.optimization import floats_of
 from facenas.units import Size
@@ -42,6 +45,18 @@ def test_all_of_an_equal_architecture(checkpoint: Path) -> None:
     assert initial.taken == initial.layers
     assert taken(network) == set(floats_of(network))
     assert initial.summary == f"{initial.taken} of {initial.layers} layers start from c.safetensors"
+
+
+def test_a_member_takes_its_slice_of_a_supernet(tmp_path: Path) -> None:
+    path = write_supernet(tmp_path / "supernet.safetensors", TINY_SPACE)
+    network = DetectorNetwork(TINY_SPACE.middle)
+    initial = initialise(network, path, TINY_SPACE)
+    assert (initial.taken, initial.moments) == (initial.layers, False)
+    expected = open_supernet(path, TINY_SPACE).slice(TINY_SPACE.middle, [torch.randn(4, 3, 64, 64)], {})
+    for name, parameter in network.named_parameters():
+        np.testing.assert_array_equal(parameter.detach().numpy(), expected.tensors[name])
+    with pytest.raises(InputError, match=r"stage 1.*space 'tiny'"):
+        initialise(DetectorNetwork(published_detector("damofd-0.5g")), path, TINY_SPACE)
 
 
 def test_the_layers_of_another_architecture_that_fit(checkpoint: Path) -> None:
