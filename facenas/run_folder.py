@@ -37,7 +37,8 @@ class Step:
 @dataclass(frozen=True)
 class RunRecord:
     """run.json: what was asked for, and the finished steps. `data`: `synthetic`, or where the photos are; `budgets` by cost
-    (`latency cpu`), at this `percentile` of the runs; `settings`: all that decides the result."""
+    (`latency cpu`), at this `percentile` of the runs; `settings`: all that decides the result;
+    `supernet`: whose slice the weights are, or began as."""
 
     device: str
     budgets: Mapping[str, float]
@@ -47,6 +48,7 @@ class RunRecord:
     settings: Mapping[str, Any] = field(default_factory=dict)
     steps: tuple[Step, ...] = ()
     percentile: int = LOW_PERCENTILE
+    supernet: str = ""
 
 
 @dataclass(frozen=True)

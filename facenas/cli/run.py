@@ -7,17 +7,28 @@ import typer
 
 from facenas.cli.calibration_option import CalibrateOption, calibration_asked
 from facenas.scoring.ddsar import DEFAULT_ALPHA
-from facenas.spaces import DEFAULT_SPACE
 from facenas.units import DEFAULT_INPUT
 
 
 def run(
     latency: Annotated[str, typer.Option(help="budget, for example 5ms; 5ms@p90 for nine of ten runs")],
     device: Annotated[str, typer.Option(help="target that the budget is for")] = "cpu",
-    data: Annotated[Path | None, typer.Option(help="labelled photos (default: a synthetic set)")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="labelled photos to train on (default: no training, a slice of the supernet that ships)"),
+    ] = None,
     val: Annotated[Path | None, typer.Option(help="labelled photos to verify on (default: a part of --data)")] = None,
     epochs: Annotated[int | None, typer.Option(help="training length (default: 90 synthetic, 12 on photos)")] = None,
-    space: Annotated[str, typer.Option(help="search space")] = DEFAULT_SPACE,
+    space: Annotated[
+        str | None, typer.Option(help="search space (default: facenas-edge; without --data facenas-elastic)")
+    ] = None,
+    supernet: Annotated[
+        Path | None, typer.Option(help="supernet of the space to take weights from (default: one that ships, if any)")
+    ] = None,
+    photos: Annotated[
+        Path | None,
+        typer.Option(help="folder of unlabelled photos for the norms of its slice (default: synthetic ones)"),
+    ] = None,
     input_size: Annotated[str, typer.Option("--input", help="input size, WIDTHxHEIGHT")] = str(DEFAULT_INPUT),
     alpha: Annotated[float, typer.Option(help="weight of the kernel sizes in the score")] = DEFAULT_ALPHA,
     table: Annotated[Path | None, typer.Option(help="latency table (default: the shipped one)")] = None,
@@ -36,7 +47,18 @@ def run(
     from facenas.steps.run import run as run_all
     from facenas.units import parse_size
 
-    settings = RunSettings(val, epochs, space, parse_size(input_size), alpha, table, seed, calibration_asked(calibrate))
+    settings = RunSettings(
+        val,
+        epochs,
+        space,
+        supernet,
+        photos,
+        parse_size(input_size),
+        alpha,
+        table,
+        seed,
+        calibration_asked(calibrate),
+    )
     folder = out or Path("runs") / f"{device}-{latency}"
     with progress_bar() as progress:
         result = run_all(latency, device, data=data, settings=settings, out=folder, progress=progress)

@@ -15,6 +15,9 @@ def training_section(folder: RunFolder) -> Html:
     """Losses and average precisions over the training steps."""
     title, training = "Training", folder.training
     if training is None:
+        if folder.run is not None and folder.run.supernet:
+            words = f"No training: the weights are a slice of supernet {folder.run.supernet}."
+            return section("training", title, paragraph(words, kind="note"))
         reason = folder.missing["training/training.jsonl"]
         return section("training", title, paragraph(f"No training curve: {reason}.", kind="missing"))
     charts = [chart for chart in (_loss_chart(training.losses), _precision_chart(training.validations)) if chart]

@@ -62,7 +62,10 @@ def verdict_header(folder: RunFolder) -> Html:
     if (machine := _machine(folder)) is not None:
         parts.append(machine)
     if folder.synthetic:
-        words = "Trained and judged on synthetic photos: the average precision here says nothing about real ones."
+        how = "Trained and judged"
+        if folder.run is not None and folder.run.supernet:
+            how = f"A slice of supernet {folder.run.supernet}, which was trained on real faces, judged here"
+        words = f"{how} on synthetic photos: the average precision here says nothing about real ones."
         parts.append(paragraph(words, kind="warning"))
     return element("header", *parts)
 

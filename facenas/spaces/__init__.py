@@ -1,1 +1,2 @@
 DEFAULT_SPACE = "facenas-edge"
+ELASTIC_SPACE = "facenas-elastic"

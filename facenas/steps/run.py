@@ -1,4 +1,7 @@
-"""Run: a budget in, a verified detector out, in one folder: table, search, data, train, export, verify, report.
+"""Run: a budget in, a verified detector out, in one folder: table, search, data, weights, export, verify, report.
+
+Weights are those of a training on the user's photos. Where there is a supernet of the space the training starts from the
+chosen slice of it; and without labelled photos that slice is taken as it is, a detector of real faces without training.
 
 `run.json` holds the settings and the finished steps; a step's files are whole when it is listed. The same call on the
 same folder skips what is finished and lets the training go on from its last saved state.
@@ -38,13 +41,15 @@ from facenas.run_folder import (
 from facenas.runtimes.runtime import require_available, runtime_of
 from facenas.scoring.ddsar import DEFAULT_ALPHA, ScoreSettings
 from facenas.searching.budgets import Budgets
+from facenas.searching.objective import Objective
 from facenas.searching.result import SearchResult
 from facenas.shown import Rows, Shown
-from facenas.spaces import DEFAULT_SPACE
+from facenas.spaces import DEFAULT_SPACE, ELASTIC_SPACE
 from facenas.spaces.named import load_space
 from facenas.steps.export import ExportSettings, export
 from facenas.steps.predict import predict
 from facenas.steps.search import SearchSettings, search
+from facenas.steps.slice import slice
 from facenas.steps.synthetic import SYNTHETIC_RECIPE, TRAIN_PHOTOS, VAL_PHOTOS, write_synthetic_photos
 from facenas.steps.train import TrainingSettings, train
 from facenas.steps.verify import verify
@@ -52,20 +57,26 @@ from facenas.training.photos import training_photos
 from facenas.training.recipe import Recipe
 from facenas.typed_json import read_file
 from facenas.units import DEFAULT_INPUT, LOW_PERCENTILE, LatencyBudget, Size, as_latency_budget
+from facenas.zoo import zoo_accuracy_table, zoo_supernet
 
 BUDGET_RESERVE = 0.03
 """Less than the budget is searched for: prediction and measurement each have their error."""
 _DRAWN_PHOTOS = 6
+_NEWER = ("supernet", "photos")  # runs before there were these go on
 
 
 @dataclass(frozen=True)
 class RunSettings:
     """`val`: labelled photos to verify on (default: a part of the data); `epochs`: length of the training (default: 90
-    synthetic, 12 on photos); `alpha`: weight of the kernel sizes in the score; `table`: default the shipped one."""
+    synthetic, 12 on photos); `space`: default facenas-edge, without photos the one whose supernet ships; `supernet`: of the
+    space (default: the zoo's); `photos`: folder of unlabelled ones for the norms of its slice (default: synthetic ones);
+    `alpha`: weight of the kernel sizes in the score; `table`: default the shipped one."""
 
     val: Path | None = None
     epochs: int | None = None
-    space: str = DEFAULT_SPACE
+    space: str | None = None
+    supernet: Path | None = None
+    photos: Path | None = None
     input_size: Size = DEFAULT_INPUT
     alpha: float = DEFAULT_ALPHA
     table: Path | None = None
@@ -86,6 +97,7 @@ class _Asked:
         """Plain values of what decides the result."""
         settings = {field.name: getattr(self.settings, field.name) for field in fields(self.settings)}
         del settings["calibrate"]  # it decides when the table is made, and then the table is there
+        settings = {key: value for key, value in settings.items() if value is not None or key not in _NEWER}
         plain = {"device": self.device, "budget": self.budget, "data": self.data, **settings}
         return {
             key: str(value) if isinstance(value, Path | Size | LatencyBudget) else value for key, value in plain.items()
@@ -128,6 +140,9 @@ def run(
 
     Raises InputError where the folder holds a run with other settings, and as the steps do.
     """
+    if settings.space is None:
+        ships = data is None and zoo_supernet(ELASTIC_SPACE) is not None
+        settings = replace(settings, space=ELASTIC_SPACE if ships else DEFAULT_SPACE)
     asked = _Asked(device, as_latency_budget(latency), None if data is None else Path(data), settings)
     folder = Path(out) if out is not None else Path("runs") / f"{device}-{asked.budget}"
     return _Run(asked, folder, progress).finish()
@@ -146,6 +161,8 @@ class _Run:
                 f"device '{asked.device}' runs no exported file in {self.target.precision}, so there is nothing to verify;"
                 " search for it, and run on another"
             )
+        self.space = self.settings.space or DEFAULT_SPACE
+        self.supernet = self.settings.supernet or zoo_supernet(self.space)
         self.format = FORMATS[formats[self.target.precision]]
         self.model = folder / self.format.file_name
         self.steps: list[Step] = []
@@ -170,7 +187,7 @@ class _Run:
             ("table", self.make_table),
             ("search", self.search),
             ("data", self.prepare_data),
-            ("train", self.train),
+            ("slice", self.slice) if self._is_slice else ("train", self.train),
             ("export", self.export),
             ("verify", self.verify),
         ):
@@ -201,6 +218,7 @@ class _Run:
             settings=asked.to_json(),
             steps=tuple(self.steps),
             percentile=asked.budget.percentile,
+            supernet="" if self.supernet is None else self.supernet.stem,
         )
         write_json(self.folder / RUN, asdict(record))
 
@@ -216,6 +234,11 @@ class _Run:
         return bool(self.gates) and all(gate.passed is not False for gate in self.gates)
 
     @property
+    def _is_slice(self) -> bool:
+        """Whether the weights are the supernet's as they are."""
+        return self.supernet is not None and self.asked.data is None
+
+    @property
     def table(self) -> LatencyTable:
         """The table of the run, made this machine's before."""
         return load_table(self.folder / TABLE)
@@ -223,7 +246,7 @@ class _Run:
     def make_table(self) -> str:
         """The shipped or given table, made this machine's where it is of another one."""
         settings, percentile = self.settings, self.asked.budget.percentile
-        space = load_space(settings.space)
+        space = load_space(self.space)
         request = TableRequest(self.target, settings.input_size, space, settings.table, percentile, settings.calibrate)
         table = table_of_this_machine(request, self.progress)
         save_table(table, self.folder / TABLE)
@@ -237,9 +260,9 @@ class _Run:
         result = search(
             device=self.asked.device,
             budgets=Budgets(limit_ms, percentiles=percentiles),
-            space=settings.space,
+            space=self.space,
             input_size=settings.input_size,
-            settings=SearchSettings(ScoreSettings(settings.alpha)),
+            settings=self._search_settings(),
             tables=[table],
             progress=self.progress,
         )
@@ -249,12 +272,19 @@ class _Run:
         write_json(self.folder / PREDICTION, prediction.to_json())
         return f"{best.architecture}, DDSAR {best.ddsar:.3f}, predicted {prediction.latency_ms:.2f} ms"
 
+    def _search_settings(self) -> SearchSettings:
+        """By accuracy where it is known, which sees neck and head, too."""
+        path = zoo_accuracy_table(self.space) if self.settings.supernet is None else None
+        if path is None:
+            return SearchSettings(ScoreSettings(self.settings.alpha))
+        return SearchSettings(accuracy=path, rank_by=Objective.ACCURACY)
+
     def prepare_data(self) -> str:
         """Nothing for the user's photos; without any, a synthetic set."""
         if self.asked.data is not None:
             return f"photos of {self.asked.data}"
         write_synthetic_photos(self.folder / "data", self.progress)
-        return f"{TRAIN_PHOTOS} synthetic photos to train on, {VAL_PHOTOS} to verify on"
+        return f"{TRAIN_PHOTOS} synthetic photos to train or calibrate on, {VAL_PHOTOS} to verify on"
 
     @property
     def _data(self) -> tuple[Path, Path | None]:
@@ -262,18 +292,32 @@ class _Run:
             return self.folder / "data" / "train", self.folder / "data" / "val"
         return self.asked.data, self.settings.val
 
+    def _chosen(self) -> str:
+        return read_file(SearchResult, self.folder / SEARCH, "search result").best.architecture
+
+    def slice(self) -> str:
+        """The chosen slice of the supernet as a checkpoint."""
+        assert self.supernet is not None
+        cut = slice(
+            self.supernet,
+            self._chosen(),
+            photos=self.settings.photos,
+            out=self.folder / WEIGHTS,
+            progress=self.progress,
+        )
+        return f"{cut.architecture} of {cut.supernet}, norms from {cut.crops} crops of {cut.photos} photos"
+
     def train(self) -> str:
         """A checkpoint of the chosen architecture."""
         recipe = SYNTHETIC_RECIPE if self.asked.data is None else Recipe()
         recipe = replace(recipe, epochs=self.settings.epochs or recipe.epochs, seed=self.settings.seed)
         data, val = self._data
-        chosen = read_file(SearchResult, self.folder / SEARCH, "search result").best
         result = train(
-            chosen.architecture,
+            self._chosen(),
             data,
             val=val,
             recipe=recipe,
-            settings=TrainingSettings(self.settings.input_size, resume=True),
+            settings=TrainingSettings(self.settings.input_size, init=self.supernet, resume=True),
             out=self.folder / "training",
             progress=self.progress,
         )
