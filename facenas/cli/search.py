@@ -37,11 +37,35 @@ def search(
         str | None, typer.Option(help="only kernels of these sizes, for example 3,5: those that the devices run well")
     ] = None,
     input_size: Annotated[str, typer.Option("--input", help="input size, WIDTHxHEIGHT")] = str(DEFAULT_INPUT),
-    alpha: Annotated[float, typer.Option(help="weight of the kernel sizes in the score")] = DEFAULT_ALPHA,
+    alpha: Annotated[
+        float | None,
+        typer.Option(help="weight of the kernel sizes in the score (default: 0.25; 0 with learnt weights)"),
+    ] = None,
     stage_weights: Annotated[
-        str, typer.Option(help="paper, or from:DIR: the face sizes of the labelled photos in DIR")
-    ] = "paper",
-    rank_by: Annotated[str, typer.Option(help="what is maximised: ddsar, flops, params or random")] = "ddsar",
+        str | None,
+        typer.Option(
+            help="paper, or from:DIR: the face sizes of the labelled photos in DIR "
+            "(default: learnt ones where there is an accuracy table, else paper)"
+        ),
+    ] = None,
+    accuracy: Annotated[
+        Path | None, typer.Option(help="accuracy table of a supernet of the space (default: one that ships, if any)")
+    ] = None,
+    rank_by: Annotated[str, typer.Option(help="what is maximised: ddsar, accuracy, flops, params or random")] = "ddsar",
+    judge: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="judge so many of the best by ddsar and by accuracy as slices of --supernet on --data, take the best",
+        ),
+    ] = None,
+    supernet: Annotated[
+        Path | None, typer.Option(help="with --judge: checkpoint of the supernet (default: one that ships, if any)")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="with --judge: labelled photos")] = None,
+    photos: Annotated[
+        Path | None, typer.Option(help="with --judge: photos for the slices' norms, unlabelled (default: --data)")
+    ] = None,
     algorithm: Annotated[str, typer.Option(help="exact, or evolution: the DamoFD release's, as a baseline")] = "exact",
     seed: Annotated[int, typer.Option(help="seed of the evolution, the random ranking and --rerank")] = 0,
     resume: Annotated[
@@ -85,9 +109,13 @@ def search(
     options.require_folder(out)
     budgets = parse_budgets(latency or [], devices, flops, params, memory, layers, released_flops)
     settings = SearchSettings(
-        ScoreSettings(alpha, stage_weights=options.parse_stage_weights(stage_weights, size)),
+        ScoreSettings(DEFAULT_ALPHA if alpha is None else alpha) if stage_weights == "paper" else None,
+        alpha,
+        options.parse_face_shares(stage_weights, size),
+        accuracy,
+        options.parse_judging(judge, supernet, data, photos, space),
         options.parse_choice(Objective, rank_by, "--rank-by"),
-        top,
+        top if judge is None else judge,
         None if kernels is None else options.parse_kernels(kernels),
         options.parse_choice(Algorithm, algorithm, "--algorithm"),
         confirm=confirm,

@@ -2,11 +2,13 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from facenas.errors import InputError
-from facenas.scoring.ddsar import PAPER_STAGE_WEIGHTS
 from facenas.units import Size
+
+if TYPE_CHECKING:
+    from facenas.steps.judge import Judging
 
 NO_DEVICE = "none"
 
@@ -38,14 +40,14 @@ def parse_kernels(text: str) -> frozenset[int]:
     return frozenset(map(int, parts))
 
 
-def parse_stage_weights(text: str, input_size: Size) -> tuple[float, ...]:
-    """`paper`, or `from:DIR` (labelled photos) or `from:FILE` (labelv2 text): the shares of face sizes at the input.
+def parse_face_shares(text: str | None, input_size: Size) -> tuple[float, ...] | None:
+    """Of `from:DIR` (labelled photos) or `from:FILE` (labelv2 text) the shares of face sizes at the input; of `paper` None.
 
     A photo is scaled to the input's long side, and its faces' sqrt(area) are counted in the octave bins of the five
     stages. Raises InputError for other words, for a place without labels, and for labels without faces.
     """
-    if text == "paper":
-        return PAPER_STAGE_WEIGHTS
+    if text in (None, "paper"):
+        return None
     from facenas.data.face_sizes import face_size_distribution
     from facenas.data.labelv2 import read_labelv2
     from facenas.data.source import open_dataset
@@ -57,6 +59,25 @@ def parse_stage_weights(text: str, input_size: Size) -> tuple[float, ...]:
     dataset = read_labelv2(path, None) if path.is_file() else open_dataset(path)
     shares = face_size_distribution(dataset.photos, max(input_size.width_px, input_size.height_px))
     return tuple(round(share, 6) for share in shares)
+
+
+def parse_judging(
+    count: int | None, supernet: Path | None, data: Path | None, photos: Path | None, space: str
+) -> "Judging | None":
+    """What --judge asks for, with the zoo's supernet by default. Raises InputError where something is missing or left over."""
+    from facenas.steps.judge import Judging
+    from facenas.zoo import zoo_supernet
+
+    if count is None:
+        if supernet or data or photos:
+            raise InputError("--supernet, --data and --photos belong to --judge; add it, or leave them out")
+        return None
+    if data is None:
+        raise InputError("--judge needs labelled photos to judge on; give them with --data")
+    supernet = supernet or zoo_supernet(space)
+    if supernet is None:
+        raise InputError(f"--judge needs a supernet of space '{space}', and none ships; give one with --supernet")
+    return Judging(supernet, data, photos)
 
 
 def require_folder(out: Path | None) -> None:

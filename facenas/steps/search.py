@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
+from facenas.accuracy.accuracy_table import AccuracyTable, load_accuracy_table
 from facenas.errors import InputError, LatencyBudgetError
 from facenas.latency.table import LatencyTable
 from facenas.latency.this_machine import Calibrate, facts_of_table
 from facenas.progress import SILENT, Progress
-from facenas.scoring.ddsar import ScoreSettings
+from facenas.scoring.ddsar import DEFAULT_ALPHA, PAPER_STAGE_WEIGHTS, ScoreSettings
 from facenas.scoring.zero_cost import ZeroCostProxy, require_torch
 from facenas.searching.alternatives import with_alternatives
 from facenas.searching.budgets import Budgets
@@ -21,10 +22,13 @@ from facenas.searching.problem import Problem
 from facenas.searching.rerank import rerank
 from facenas.searching.result import SearchResult, require_top, run_search
 from facenas.spaces import DEFAULT_SPACE
+from facenas.spaces.elastic_space import elastic_space
 from facenas.spaces.named import load_space
 from facenas.spaces.space import Space
+from facenas.steps.judge import Judging, judge_slices
 from facenas.steps.tables import open_tables
 from facenas.units import DEFAULT_INPUT, LOW_PERCENTILE, LatencyBudget, Size, as_latency_budget, as_size
+from facenas.zoo import zoo_accuracy_table
 
 STATE_FILE = "evolution.json"
 
@@ -38,7 +42,10 @@ class Algorithm(StrEnum):
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """How to search. `score`: alpha, stage weights; `rank_by`: what is maximised; `top`: how many of the best to list;
+    """How to search. `score`: DDSAR's constants; without them `alpha`, and stage weights by the faces' shares in the octaves
+    of size, `face_shares`: those that an accuracy table of the space learnt (alpha is then 0), else the shares themselves,
+    else the published ones. `accuracy`: that table (default: the zoo's). `rank_by`: what is maximised; `judge`: choose among
+    the best by DDSAR and by accuracy, each judged as a slice; `top`: how many of the best to list;
     `kernels`: only kernels of these sizes; `confirm`: measure the best here and take the first that meets its budgets;
     `rerank`: put the best in the order of another measure; `calibrate`: whether tables are made this machine's first.
 
@@ -46,7 +53,11 @@ class SearchSettings:
     `resume` goes on from there.
     """
 
-    score: ScoreSettings = ScoreSettings()
+    score: ScoreSettings | None = None
+    alpha: float | None = None
+    face_shares: tuple[float, ...] | None = None
+    accuracy: Path | str | AccuracyTable | None = None
+    judge: Judging | None = None
     rank_by: Objective = Objective.DDSAR
     top: int = 5
     kernels: frozenset[int] | None = None
@@ -107,7 +118,7 @@ def search(
         calibrate=settings.calibrate,
         progress=progress,
     )
-    plan = _Plan(chosen, size, opened, budgets, settings, progress)
+    plan = _Plan(chosen, size, opened, budgets, settings, progress, _accuracy_of(chosen, settings))
     try:
         if settings.confirm:
             return confirm(plan.search, budgets.latency_ms, size, progress)
@@ -131,6 +142,19 @@ def _with_latency(budgets: Budgets, latency: str | float | LatencyBudget | None,
     return replace(budgets, latency_ms={device: budget.limit_ms}, percentiles=percentiles)
 
 
+def _accuracy_of(space: Space, settings: SearchSettings) -> AccuracyTable | None:
+    """The accuracy table that is given, or the zoo's for the space. Raises InputError where it is of another space."""
+    given = settings.accuracy
+    if not isinstance(given, AccuracyTable):
+        path = zoo_accuracy_table(space.name) if given is None else Path(given)
+        given = None if path is None else load_accuracy_table(path)
+    if given is not None:
+        given.require_space(elastic_space(space.name))
+    if settings.judge is not None and given is None:
+        raise InputError(f"--judge needs an accuracy table of space '{space.name}'; make one: facenas appraise")
+    return given
+
+
 @dataclass(frozen=True)
 class _Plan:
     """All that a search asks for but its latencies: it can be searched more than once, for others."""
@@ -141,6 +165,7 @@ class _Plan:
     budgets: Budgets
     settings: SearchSettings
     progress: Progress
+    accuracy: AccuracyTable | None
 
     def problem(self, latency_ms: Mapping[str, float]) -> Problem:
         """The problem with these latency budgets and the plan's others."""
@@ -149,8 +174,23 @@ class _Plan:
             for name, table in self.tables.items()
         }
         budgets = replace(self.budgets, latency_ms=latency_ms)
-        settings = self.settings
-        return Problem(self.space, settings.score, self.input_size, models, budgets, settings.rank_by, settings.seed)
+        settings, accuracy = self.settings, self.accuracy
+        predicts = None if accuracy is None else accuracy.main_figure(self.input_size)[1].choices
+        return Problem(
+            self.space, self.score, self.input_size, models, budgets, settings.rank_by, settings.seed, predicts
+        )
+
+    @property
+    def score(self) -> ScoreSettings:
+        """DDSAR's constants."""
+        settings, accuracy = self.settings, self.accuracy
+        if settings.score is not None:
+            return settings.score
+        if accuracy is None:
+            alpha = DEFAULT_ALPHA if settings.alpha is None else settings.alpha
+            return ScoreSettings(alpha, stage_weights=settings.face_shares or PAPER_STAGE_WEIGHTS)
+        weights = accuracy.learned_weights(self.input_size, settings.face_shares)
+        return ScoreSettings(settings.alpha or 0.0, stage_weights=weights)
 
     def search(self, latency_ms: Mapping[str, float]) -> SearchResult:
         """Search, and put the best in the order of `rerank`. Only a search for the plan's own budgets keeps its state."""
@@ -170,8 +210,21 @@ class _Plan:
                 progress=lambda done, total: self.progress(done, total, "evolution"),
             )
         facts = {name: facts_of_table(table) for name, table in self.tables.items()}
-        result = replace(result, tables=facts, percentiles=self.budgets.percentiles)
+        about = None if self.accuracy is None else self.accuracy.facts(self.input_size)
+        result = replace(result, tables=facts, percentiles=self.budgets.percentiles, accuracy=about)
+        if settings.judge is not None:
+            return judge_slices(
+                settings.judge, self._of_both_rankings(result, latency_ms), self.input_size, self.progress
+            )
         if settings.rerank is None:
             return result
         what = f"reranking by {settings.rerank}"
         return rerank(result, settings.rerank, settings.seed, lambda done, total: self.progress(done, total, what))
+
+    def _of_both_rankings(self, result: SearchResult, latency_ms: Mapping[str, float]) -> SearchResult:
+        """The result with the best of the other of DDSAR and accuracy among its candidates."""
+        other = Objective.DDSAR if self.settings.rank_by is Objective.ACCURACY else Objective.ACCURACY
+        settings = replace(self.settings, rank_by=other, judge=None, rerank=None)
+        found = replace(self, settings=settings).search(latency_ms).top
+        known = {candidate.architecture for candidate in result.top}
+        return replace(result, top=(*result.top, *(each for each in found if each.architecture not in known)))

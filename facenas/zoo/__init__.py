@@ -32,6 +32,21 @@ def zoo_checkpoint(name: str = DEFAULT_NAME) -> Path:
     return _file_of(name, ".safetensors")
 
 
+def zoo_supernet(space: str) -> Path | None:
+    """The supernet of a space, .safetensors, where one ships."""
+    return _beside(f"{space}.safetensors")
+
+
+def zoo_accuracy_table(space: str) -> Path | None:
+    """The accuracy table of the zoo's supernet of a space, where one ships."""
+    return _beside(f"{space}.accuracy.json")
+
+
+def _beside(name: str) -> Path | None:
+    path = Path(str(importlib.resources.files(__name__))) / name
+    return path if path.is_file() else None
+
+
 def model_path(given: Path) -> Path:
     """The zoo's model where `given` is one of its names, else `given` itself."""
     return zoo_model(str(given)) if _is_name(given) else given
