@@ -6,6 +6,8 @@ Fitted by ridge regression on slices of a supernet, each choice coded as "this v
 what they have in common. The ridge is the one of least error where each slice is left out in turn, in closed form:
 
     rest_i / (1 - H_ii),   H = 1/n + U diag(s^2 / (s^2 + ridge)) U',   X - mean = U diag(s) V'
+
+Log-odds of AP instead of AP give the same error on slices left out (.0120 both, 60 slices of `facenas-elastic`).
 """
 
 from collections.abc import Mapping, Sequence

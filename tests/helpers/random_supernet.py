@@ -21,6 +21,8 @@ def write_supernet(path: Path, space: ElasticSpace, seed: int = 0) -> Path:
         for parameter in network.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
         output = network.get_submodule("head.output.conv")
+        assert isinstance(output, torch.nn.Conv2d)
+        assert output.bias is not None
         output.weight.mul_(0.3)
         output.bias[BOX_CHANNELS] = 2.0
         output.bias[SCORE_CHANNELS] = 0.0
