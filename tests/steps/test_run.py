@@ -11,14 +11,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from helpers.random_supernet import write_photos, write_supernet
 from helpers.told import Told
 
 from facenas.data.synthetic import write_synthetic_set
 from facenas.errors import InputError
 from facenas.files import read_json, write_json
+from facenas.latency.table import load_table, save_table
 from facenas.latency.this_machine import Calibrate
+from facenas.spaces import ELASTIC_SPACE
+from facenas.spaces.elastic_space import elastic_space
 from facenas.steps.run import RunResult, RunSettings, run
+from facenas.units import Size
 
+ROOT = Path(__file__).resolve().parents[2]
 STEPS = ["table", "search", "data", "train", "export", "verify"]
 
 
@@ -113,3 +119,40 @@ def test_a_killed_run_goes_on(run_folder: Path, photos: Path, settings: RunSetti
     small_run(photos, done, folder)
     assert (folder / "report.html").exists()
     assert not list(folder.rglob("*.partial"))
+
+
+def elastic_table(path: Path) -> Path:
+    """A table that reaches the elastic space: a nanosecond for each thousand multiply-accumulates."""
+    size = Size(320, 256)
+    shipped = load_table(ROOT / "latency_tables" / "cpu.json")
+    time = next(iter(shipped.operators.values()))
+    operators = {
+        operator: replace(time, low_ns=1000.0 + operator.macs / 1e3)
+        for operator in elastic_space(ELASTIC_SPACE).space.operators(size)
+    }
+    save_table(replace(shipped, operators=operators, space=ELASTIC_SPACE, input_size=size), path)
+    return path
+
+
+def test_without_photos_it_takes_a_slice_of_the_supernet(tmp_path: Path) -> None:
+    settings = RunSettings(
+        space=ELASTIC_SPACE,
+        supernet=write_supernet(tmp_path / "elastic.safetensors", elastic_space(ELASTIC_SPACE)),
+        photos=write_photos(tmp_path / "photos", 16),
+        input_size=Size(320, 256),
+        table=elastic_table(tmp_path / "table.json"),
+        calibrate=Calibrate.NEVER,
+    )
+    told = Told()
+    result = run("40ms", settings=settings, out=tmp_path / "run", progress=told)
+    assert [step.name for step in result.steps] == ["table", "search", "data", "slice", "export", "verify"]
+    gates = {gate.name: gate.passed for gate in result.gates}
+    assert gates["loads"]
+    assert gates["tensors"]
+    record = read_json(tmp_path / "run" / "run.json", "run")
+    assert record["supernet"] == "elastic"
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "the weights are a slice of supernet elastic" in page
+    again = run("40ms", settings=settings, out=tmp_path / "run", progress=told)
+    assert "slice: already done" in told.lines
+    assert again.steps[:5] == result.steps[:5]
