@@ -127,7 +127,7 @@ def elastic_table(path: Path) -> Path:
     shipped = load_table(ROOT / "latency_tables" / "cpu.json")
     time = next(iter(shipped.operators.values()))
     operators = {
-        operator: replace(time, low_ns=1000.0 + operator.macs / 1e3)
+        operator: replace(time, low_ns=1000 + operator.macs // 1000)
         for operator in elastic_space(ELASTIC_SPACE).space.operators(size)
     }
     save_table(replace(shipped, operators=operators, space=ELASTIC_SPACE, input_size=size), path)
