@@ -44,8 +44,8 @@ class Checkpoint:
     space: TrainedSpace | None = None
 
 
-def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint atomically."""
+def save_checkpoint(path: Path, checkpoint: Checkpoint, *, half_precision: bool = False) -> None:
+    """Write a checkpoint atomically; in half precision it takes half the space, and is read as float32 again."""
     from safetensors.numpy import save
 
     detector = checkpoint.detector
@@ -58,8 +58,13 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     }
     if checkpoint.space is not None:
         header["space"] = asdict(checkpoint.space)
-    tensors = {name: np.asarray(tensor, order="C") for name, tensor in sorted(checkpoint.tensors.items())}
+    kind = np.float16 if half_precision else None
+    tensors = {name: np.asarray(tensor, kind, order="C") for name, tensor in sorted(checkpoint.tensors.items())}
     write_atomic(path, save(tensors, {_METADATA_KEY: json.dumps(header)}))
+
+
+def _widened(tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return tensor.astype(np.float32) if tensor.dtype == np.float16 else tensor
 
 
 def load_checkpoint(path: Path, *, supernet: bool = False) -> Checkpoint:
@@ -73,7 +78,7 @@ def load_checkpoint(path: Path, *, supernet: bool = False) -> Checkpoint:
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+            tensors = {name: _widened(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118 (not a mapping)
         header = json.loads(metadata[_METADATA_KEY])
         if header["schema"] != SCHEMA:
             raise InputError(

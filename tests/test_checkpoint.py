@@ -37,6 +37,17 @@ def test_a_checkpoint_reads_back(tmp_path: Path, checkpoint: Checkpoint) -> None
         np.testing.assert_array_equal(loaded.tensors[name], tensor)
 
 
+def test_in_half_precision_it_takes_half_and_reads_back_as_float32(tmp_path: Path, checkpoint: Checkpoint) -> None:
+    save_checkpoint(tmp_path / "whole", checkpoint)
+    save_checkpoint(tmp_path / "half", checkpoint, half_precision=True)
+    loaded = load_checkpoint(tmp_path / "half")
+    for name, tensor in checkpoint.tensors.items():
+        assert loaded.tensors[name].dtype == np.float32
+        np.testing.assert_allclose(loaded.tensors[name], tensor, rtol=1e-3, atol=1e-4)
+    sizes = [(tmp_path / name).stat().st_size for name in ("half", "whole")]
+    assert sizes[0] < 0.75 * sizes[1]
+
+
 def test_equal_checkpoints_are_equal_bytes(tmp_path: Path, checkpoint: Checkpoint) -> None:
     save_checkpoint(tmp_path / "one", checkpoint)
     reordered = dict(reversed(list(checkpoint.tensors.items())))

@@ -48,13 +48,7 @@ def judge_model(
     flops: Float64Array,
 ) -> LeftOut:
     """Of models fitted on nine tenths of the slices, what they say of the others; AP and FLOPs by slice [detectors]."""
-    folds = np.random.default_rng(0).permutation(len(detectors)) % _FOLDS
-    said = np.empty(len(detectors))
-    for fold in np.unique(folds):
-        inside = np.flatnonzero(folds != fold).tolist()
-        model = fit([detectors[index] for index in inside], precision[inside])
-        for index in np.flatnonzero(folds == fold).tolist():
-            said[index] = model(detectors[index])
+    said = left_out(fit, detectors, precision)
     errors = np.abs(said - precision)
     everything = np.ones((len(detectors), len(detectors)), bool)
     equal = np.abs(np.log(flops[:, None] / flops)) <= np.log(EQUAL_COST)
@@ -64,6 +58,22 @@ def judge_model(
         kendall_tau(said, precision, everything),
         kendall_tau(said, precision, equal),
     )
+
+
+def left_out(
+    fit: Callable[[Sequence[Architecture], Float64Array], Model],
+    detectors: Sequence[Architecture],
+    precision: Float64Array,
+) -> Float64Array:
+    """[detectors]: what a model says of each that was fitted on the nine tenths of the slices without it."""
+    folds = np.random.default_rng(0).permutation(len(detectors)) % _FOLDS
+    said = np.empty(len(detectors))
+    for fold in np.unique(folds):
+        inside = np.flatnonzero(folds != fold).tolist()
+        model = fit([detectors[index] for index in inside], precision[inside])
+        for index in np.flatnonzero(folds == fold).tolist():
+            said[index] = model(detectors[index])
+    return said
 
 
 def kendall_tau(one: Float64Array, other: Float64Array, pairs: BoolArray) -> Tau:
