@@ -68,13 +68,15 @@ class Figure:
 
 @dataclass(frozen=True)
 class AccuracyFacts:
-    """What must be said of a predicted average precision: which `figure` of slices of which supernet on which photos,
-    nine of ten within `error_90`; `tau`: Kendall's, of left-out slices, overall and at equal FLOPs."""
+    """What must be said of a predicted average precision: which `figure` of slices of which supernet on which photos and at
+    which input (of the table, perhaps not of the search). Nine of ten are within `error_90`; `tau`: Kendall's, of left-out
+    slices, overall and at equal FLOPs."""
 
     supernet: str
     sha256: str
     photos: str
     figure: str
+    input: str
     slices: int
     error_90: float
     tau: float
@@ -84,8 +86,9 @@ class AccuracyFacts:
     def words(self) -> str:
         """All of it on one line, for a person."""
         return (
-            f"AP {self.figure} of slices of {self.supernet} on {self.photos}, predicted from {self.slices} that were judged: "
-            f"nine of ten within {self.error_90:.3f}, Kendall tau {self.tau:.2f}, at equal FLOPs {self.tau_equal_flops:.2f}"
+            f"AP {self.figure} of slices of {self.supernet} on {self.photos} at {self.input}, predicted from {self.slices} that"
+            f" were judged: nine of ten within {self.error_90:.3f}, Kendall tau {self.tau:.2f}, at equal FLOPs"
+            f" {self.tau_equal_flops:.2f}"
         )
 
 
@@ -103,12 +106,15 @@ class AccuracyTable(Shown):
     figures: Mapping[str, Mapping[str, Figure]]
     slices: tuple[JudgedSlice, ...]
 
-    def main_figure(self, input_size: Size) -> tuple[str, Figure]:
-        """The name and the models of the figure that stands for a network: the mean of the settings, else `all`, at the
-        input of the largest long side that is not longer, else the smallest."""
+    def judged_input(self, input_size: Size) -> str:
+        """Of the inputs judged at the one of the largest long side that is not longer, else the smallest."""
         sizes = sorted(map(parse_size, self.figures), key=_long_side_px)
         fitting = [size for size in sizes if _long_side_px(size) <= _long_side_px(input_size)]
-        figures = self.figures[str((fitting or sizes[:1])[-1])]
+        return str((fitting or sizes[:1])[-1])
+
+    def main_figure(self, input_size: Size) -> tuple[str, Figure]:
+        """The name and the models of the figure that stands for a network: the mean of the settings, else `all`."""
+        figures = self.figures[self.judged_input(input_size)]
         name = next(name for name in (*_MAIN_FIGURES, *figures) if name in figures)
         return name, figures[name]
 
@@ -121,6 +127,7 @@ class AccuracyTable(Shown):
             self.supernet.sha256,
             self.photos.name,
             name,
+            self.judged_input(input_size),
             len(self.slices),
             known.error_90,
             known.all.tau,
@@ -142,10 +149,9 @@ class AccuracyTable(Shown):
 
         Raises InputError where no octave with a share was judged.
         """
-        name, main = self.main_figure(input_size)
         if face_shares is None:
-            return main.stage_weights.weights
-        figures = next(figures for figures in self.figures.values() if figures.get(name) is main)
+            return self.main_figure(input_size)[1].stage_weights.weights
+        figures = self.figures[self.judged_input(input_size)]
         worth = np.zeros(STAGE_COUNT)
         for octave, share in zip(OCTAVE_NAMES, face_shares, strict=True):
             if octave in figures:
