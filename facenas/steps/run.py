@@ -45,6 +45,7 @@ from facenas.searching.objective import Objective
 from facenas.searching.result import SearchResult
 from facenas.shown import Rows, Shown
 from facenas.spaces import DEFAULT_SPACE, ELASTIC_SPACE
+from facenas.spaces.elastic_space import elastic_space
 from facenas.spaces.named import load_space
 from facenas.steps.export import ExportSettings, export
 from facenas.steps.predict import predict
@@ -163,6 +164,12 @@ class _Run:
             )
         self.space = self.settings.space or DEFAULT_SPACE
         self.supernet = self.settings.supernet or zoo_supernet(self.space)
+        if self.supernet is not None:
+            elastic_space(self.space)
+        if self.settings.photos is not None and not self._is_slice:
+            raise InputError(
+                f"--photos {self.settings.photos} are for a slice of a supernet; train on labelled ones with --data"
+            )
         self.format = FORMATS[formats[self.target.precision]]
         self.model = folder / self.format.file_name
         self.steps: list[Step] = []

@@ -121,6 +121,17 @@ def test_a_killed_run_goes_on(run_folder: Path, photos: Path, settings: RunSetti
     assert not list(folder.rglob("*.partial"))
 
 
+def test_what_a_supernet_needs_is_said_before_anything_is_measured(tmp_path: Path, photos: Path) -> None:
+    with pytest.raises(InputError, match="no elastic space 'facenas-edge'"):
+        run(
+            "12ms",
+            settings=RunSettings(space="facenas-edge", supernet=tmp_path / "s.safetensors"),
+            out=tmp_path / "run",
+        )
+    with pytest.raises(InputError, match="train on labelled ones with --data"):
+        run("12ms", data=photos / "train", settings=RunSettings(photos=photos), out=tmp_path / "run")
+
+
 def elastic_table(path: Path) -> Path:
     """A table that reaches the elastic space: a nanosecond for each thousand multiply-accumulates."""
     size = Size(320, 256)
