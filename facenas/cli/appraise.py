@@ -7,7 +7,7 @@ import typer
 
 
 def appraise(
-    supernet: Annotated[Path, typer.Option(help="checkpoint of a supernet, made by train --space")],
+    supernet: Annotated[Path, typer.Option(help="checkpoint of a supernet (train --space), or a name of the zoo")],
     data: Annotated[Path, typer.Option(help="labelled photos that took no part in its training")],
     slices: Annotated[int, typer.Option(help="how many slices, drawn at random, are judged")] = 200,
     input_size: Annotated[

@@ -7,7 +7,7 @@ import typer
 
 
 def slice(
-    supernet: Annotated[Path, typer.Option(help="checkpoint of a supernet, made by train --space")],
+    supernet: Annotated[Path, typer.Option(help="checkpoint of a supernet (train --space), or a name of the zoo")],
     arch: Annotated[str | None, typer.Option(help="block string of the slice, or file holding one")] = None,
     search: Annotated[
         Path | None, typer.Option(help="search.json, or the folder that holds it, whose best is cut out")

@@ -28,6 +28,7 @@ from facenas.progress import SILENT, Progress
 from facenas.spaces.elastic_space import ElasticSpace
 from facenas.typed_json import read_as
 from facenas.units import DEFAULT_INPUT, Size, as_size
+from facenas.zoo import checkpoint_path
 
 MIN_SLICES = 10
 _PROBLEMS_SHOWN = 5
@@ -65,7 +66,7 @@ def appraise(
     """
     if slices < MIN_SLICES:
         raise InputError(f"of {slices} slices no error can be told; ask for 200, at least {MIN_SLICES}")
-    source, photos = open_supernet(Path(supernet), space), load_evaluation_set(Path(data))
+    source, photos = open_supernet(checkpoint_path(Path(supernet)), space), load_evaluation_set(Path(data))
     out = Path(supernet).with_suffix(".accuracy.json") if out is None else Path(out)
     norms = choose_norm_photos(Path(settings.photos or data), settings.crops)
     facts = SupernetFacts(source.file, source.sha256, source.space.name, source.space.digest)

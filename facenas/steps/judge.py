@@ -15,6 +15,7 @@ from facenas.networks.slices import open_supernet
 from facenas.progress import Progress
 from facenas.searching.result import SearchResult
 from facenas.units import Size
+from facenas.zoo import checkpoint_path
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ def judge_slices(judging: Judging, result: SearchResult, input_size: Size, progr
 
     Raises InputError where the accuracy table of the result is of another supernet, or no face is in the photos.
     """
-    supernet = open_supernet(judging.supernet)
+    supernet = open_supernet(checkpoint_path(judging.supernet))
     if result.accuracy is not None and result.accuracy.sha256 != supernet.sha256:
         raise InputError(
             f"the accuracy table is of supernet {result.accuracy.supernet} with SHA-256 {result.accuracy.sha256[:12]},"

@@ -12,6 +12,7 @@ from facenas.networks.slices import open_supernet
 from facenas.progress import SILENT, Progress
 from facenas.shown import Rows, Shown, figures
 from facenas.spaces.elastic_space import ElasticSpace
+from facenas.zoo import checkpoint_path
 
 
 @dataclass(frozen=True, repr=False)
@@ -54,7 +55,7 @@ def slice(  # the verb's name; the builtin is not needed here
     `space`: what the supernet is of (default: the space of the name that it gives). Raises InputError where the
     architecture is no member of it, the file no supernet, or the photos are too few.
     """
-    source = open_supernet(Path(supernet), space)
+    source = open_supernet(checkpoint_path(Path(supernet)), space)
     member = resolve_architecture(architecture)
     source.space.require(member)  # before any photo is read
     chosen = choose_norm_photos(None if photos is None else Path(photos), crops)

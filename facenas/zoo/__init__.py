@@ -2,7 +2,8 @@
 
 A detector of the zoo is NAME.onnx to detect with, NAME.md, its card (data and their terms, recipe, accuracy, latency), and
 NAME.safetensors to train on and to verify against, unless its weights are another's at another input size. Wherever a
-command takes a model or a checkpoint, it takes such a name too.
+command takes a model or a checkpoint, it takes such a name too. A supernet is SPACE.safetensors with its card, and
+SPACE.accuracy.json, its accuracy table.
 """
 
 import importlib.resources
@@ -53,8 +54,9 @@ def model_path(given: Path) -> Path:
 
 
 def checkpoint_path(given: Path) -> Path:
-    """The zoo's checkpoint where `given` is one of its names, else `given` itself."""
-    return zoo_checkpoint(str(given)) if _is_name(given) else given
+    """The zoo's checkpoint or supernet where `given` is one of its names, else `given` itself."""
+    supernet = None if given.exists() or given.suffix else zoo_supernet(str(given))
+    return supernet or (zoo_checkpoint(str(given)) if _is_name(given) else given)
 
 
 def _is_name(given: Path) -> bool:
