@@ -31,9 +31,9 @@ def detector_section(folder: RunFolder) -> Html:
     if certificate.bound is None:
         proof = f"The best that was found in {space}; how much better others may be is not known"
     elif certificate.optimal:
-        proof = f"Certified: none of {space} scores more than {certificate.bound:.4f} within the budgets"
+        proof = f"Certified: none of {space} has a {search.quantity} above {certificate.bound:.4f} within the budgets"
     else:
-        proof = f"The best that was found; no network can score more than {certificate.bound:.4f}, out of {space}"
+        proof = f"The best that was found; none of {space} can have a {search.quantity} above {certificate.bound:.4f}"
     return section(
         "detector",
         title,
@@ -53,6 +53,7 @@ def _figure_rows(search: SearchResult) -> list[tuple[str, str, str, str]]:
     size = f" at {search.input}" if search.input else ""
     return [
         ("DDSAR score", f"{search.best.ddsar:.4f}", "", f"computed, {score}" if score else "computed"),
+        *_predicted_precision(search),
         *(
             (
                 latency_cost(target).label,
@@ -95,6 +96,13 @@ def _stage_table(architecture: str) -> Html:
     return table(("part", "block", "kernel", "channels", "sub-layers"), rows, {3, 4})
 
 
+def _predicted_precision(search: SearchResult) -> list[tuple[str, str, str, str]]:
+    if search.accuracy is None or search.best.ap is None:
+        return []
+    value = f"{search.best.ap:.3f} ± {search.accuracy.error_90:.3f}"
+    return [("average precision", value, "", f"predicted from slices of {search.accuracy.supernet}")]
+
+
 def _stage_cells(stage: Stage) -> tuple[str, str, str, str]:
     kernels = [stage.kernel_size, stage.second_kernel_size] if stage.second_kernel_size else [stage.kernel_size]
     family = "convolution" if stage.family is Family.CONV else str(stage.family)
@@ -118,31 +126,32 @@ def frontier_section(folder: RunFolder) -> Html:
         return candidate.flops / 1e6 if target is None else candidate.latency_ms[target]
 
     label = "FLOPs, millions" if target is None else f"{latency_cost(target).label}, ms"
-    points = tuple(sorted((cost(candidate), candidate.ddsar) for candidate in search.frontier))
-    chosen = (cost(search.best), search.best.ddsar)
+    points = tuple(sorted((cost(candidate), search.value(candidate)) for candidate in search.frontier))
+    chosen = (cost(search.best), search.value(search.best))
     limit = folder.budgets.get(FLOPS.key if target is None else latency_cost(target).key)
     if limit is not None and target is None:
         limit /= 1e6
     costs = [each for each, _ in (*points, chosen)] + ([limit] if limit is not None else [])
     stretched = min(costs) > 0 and max(costs) > 6 * min(costs)
     x = axis_over(f"{label}{' (log scale)' if stretched else ''}", costs, logarithmic=stretched)
-    y = axis_over("DDSAR score", [score for _, score in (*points, chosen)])
+    y = axis_over(search.quantity, [score for _, score in (*points, chosen)])
     unit = "M" if target is None else "ms"
     chart = line_chart(
         title,
         x,
         y,
         [Series("frontier", points, steps=True, dots=True)],
-        marks=[Mark(chosen, (f"chosen: {chosen[0]:.2f} {unit}", f"score {chosen[1]:.3f}"))],
+        marks=[Mark(chosen, (f"chosen: {chosen[0]:.2f} {unit}", f"{search.quantity} {chosen[1]:.3f}"))],
         guides=[] if limit is None else [Guide(limit, f"budget {limit:g} {unit}")],
         wide_px=1000,
         height_px=340,
     )
     provenance = "" if target is None else f"Latency is {predicted_from(search.provenance.get(target))}. "
-    words = (
-        f"{provenance}Each dot is the best-scored network of the space among those that cost no more. "
-        "The score needs no training: it ranks networks and promises no precision."
-    )
+    words = f"{provenance}Each dot is the network with the best {search.quantity} among those that cost no more. "
+    if search.accuracy is not None:
+        words += f"{search.accuracy.words[0].upper()}{search.accuracy.words[1:]}."
+    else:
+        words += "The score needs no training: it ranks networks and promises no precision."
     return section(
         "frontier", title, chart, paragraph(words, _reserve(folder, target), kind="note"), _frontier_details(search)
     )
@@ -162,7 +171,7 @@ def _frontier_details(search: SearchResult) -> Html:
     def rows(candidates: Iterable[Candidate]) -> list[tuple[str, ...]]:
         return [
             (
-                f"{candidate.ddsar:.4f}",
+                f"{search.value(candidate):.4f}",
                 *(in_ms(value) for value in candidate.latency_ms.values()),
                 in_millions(candidate.flops),
                 in_millions(candidate.params),
@@ -172,7 +181,7 @@ def _frontier_details(search: SearchResult) -> Html:
         ]
 
     latencies = [f"predicted latency on {name}" for name in search.best.latency_ms]
-    headers = ("score", *latencies, "FLOPs", "parameters", "architecture")
+    headers = (search.quantity, *latencies, "FLOPs", "parameters", "architecture")
     numbers = range(len(headers) - 1)
     parts = [
         element("summary", f"The {len(search.frontier)} points of the frontier"),

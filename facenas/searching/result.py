@@ -89,6 +89,17 @@ class SearchResult(Shown):
     accuracy: AccuracyFacts | None = None
 
     @property
+    def quantity(self) -> str:
+        """What was maximised, for a person."""
+        return RANKED_QUANTITIES.get(self.ranked_by, "DDSAR")
+
+    def value(self, candidate: Candidate) -> float:
+        """What a candidate has of it."""
+        if self.ranked_by == Objective.ACCURACY and candidate.ap is not None:
+            return candidate.ap
+        return candidate.ranked.get(self.ranked_by, candidate.ddsar)
+
+    @property
     def best(self) -> Candidate:
         """The one to take."""
         return self.top[0]
@@ -170,10 +181,9 @@ class SearchResult(Shown):
             return "\n".join(
                 [*lines, f"the best of {certificate.labels:,} candidates; what else {size} hold is not known"]
             )
-        quantity = RANKED_QUANTITIES.get(self.ranked_by, "DDSAR")
         known = "certified" if certificate.optimal else "not the certified best, which does not stand first; certified"
         lines.append(
-            f"{known}: none of {size} within the budgets has a {quantity} above {certificate.bound:.6f}"
+            f"{known}: none of {size} within the budgets has a {self.quantity} above {certificate.bound:.6f}"
             f" ({certificate.labels:,} partial networks were formed)"
         )
         return "\n".join(lines)
