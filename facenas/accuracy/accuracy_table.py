@@ -30,6 +30,7 @@ from facenas.typed_json import read_as
 from facenas.units import DEFAULT_INPUT, Size, parse_size
 
 SCHEMA = 1
+MIN_FACES = 100
 _MAIN_FIGURES = ("mean", "all")
 
 
@@ -147,18 +148,18 @@ class AccuracyTable(Shown):
 
             weight_i = sum over octaves of share * gain * weight_i, their sum 1
 
-        Raises InputError where no octave with a share was judged.
+        An octave in which fewer than MIN_FACES faces were judged says nothing. Raises InputError where no other has a share.
         """
         if face_shares is None:
             return self.main_figure(input_size)[1].stage_weights.weights
         figures = self.figures[self.judged_input(input_size)]
         worth = np.zeros(STAGE_COUNT)
         for octave, share in zip(OCTAVE_NAMES, face_shares, strict=True):
-            if octave in figures:
+            if octave in figures and self.photos.faces.get(octave, 0) >= MIN_FACES:
                 learnt = figures[octave].stage_weights
                 worth += share * learnt.gain * np.array(learnt.weights)
         if not worth.sum():
-            judged = ", ".join(octave for octave in OCTAVE_NAMES if octave in figures)
+            judged = ", ".join(octave for octave in OCTAVE_NAMES if self.photos.faces.get(octave, 0) >= MIN_FACES)
             raise InputError(f"the photos hold no face of the sizes that the accuracy table knows ({judged})")
         return tuple(np.round(worth / worth.sum(), 4).tolist())
 

@@ -92,7 +92,7 @@ def table(tmp_path_factory: pytest.TempPathFactory, supernet: Path) -> Path:
         figures = {"all": ap, "mean": ap, "12-24 px": ap, "48 px and more": large}
         slices.append(JudgedSlice(str(member), {"320x256": figures}))
     facts = SupernetFacts(supernet.name, sha256_of(supernet), ELASTIC.name, ELASTIC.digest)
-    photos = PhotoFacts("made up", "0", 1, {})
+    photos = PhotoFacts("made up", "0", 1, {"12-24 px": 200, "48 px and more": 200, "0-6 px": 3})
     made = AccuracyTable(SCHEMA, facts, photos, "own", {}, 1, fit_figures(slices, ELASTIC), tuple(slices))
     path = tmp_path_factory.mktemp("table") / "made.accuracy.json"
     save_accuracy_table(made, path)
