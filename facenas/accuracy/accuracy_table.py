@@ -30,7 +30,7 @@ from facenas.typed_json import read_as
 from facenas.units import DEFAULT_INPUT, Size, parse_size
 
 SCHEMA = 1
-MIN_FACES = 100
+MIN_FACES = 50
 _MAIN_FIGURES = ("mean", "all")
 
 
