@@ -36,6 +36,9 @@ def detect_files(
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)  # its own threads would compete with ours
     try:
+        if cores() == 1:  # a thread beside this one would only cost
+            yield from map(find, paths)
+            return
         with ThreadPoolExecutor(cores()) as pool:
             yield from pool.map(find, paths)
     finally:
