@@ -60,7 +60,7 @@ def slice(  # the verb's name; the builtin is not needed here
     source.space.require(member)  # before any photo is read
     chosen = choose_norm_photos(None if photos is None else Path(photos), crops)
     if chosen.folder is None:
-        progress.note("norms from synthetic photos cost about .05 of AP; for real faces give real ones with --photos")
+        progress.note("norms from synthetic photos cost about .04 of AP; for real faces give real ones with --photos")
     checkpoint = source.slice(member, chosen.batches(), chosen.to_json())
     out = Path(out)
     save_checkpoint(out, checkpoint)
