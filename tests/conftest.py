@@ -1,6 +1,7 @@
 """Fixtures shared by all tests."""
 
 import os
+import signal
 import tempfile
 from pathlib import Path
 
@@ -12,6 +13,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Tests take tables as they are, but for those that are about measuring, and leave the user's own calibrations alone.
 os.environ["FACENAS_CALIBRATE"] = "no"
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="facenas-tests-")
+# A shell that starts the suite in the background has it ignore Ctrl-C, which tests send.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # Scripts that tests start import `helpers`, too.
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(Path(__file__).parent), os.environ.get("PYTHONPATH"))))
 # Machines are shared and slow at times, so time is no verdict; and what passes once, passes again.
