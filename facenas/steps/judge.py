@@ -10,8 +10,6 @@ from facenas.accuracy.appraisal import SliceJudge
 from facenas.architecture import parse_architecture
 from facenas.errors import InputError
 from facenas.evaluation.evaluation_set import load_evaluation_set
-from facenas.networks.norm_photos import choose_norm_photos
-from facenas.networks.slices import open_supernet
 from facenas.progress import Progress
 from facenas.searching.result import SearchResult
 from facenas.units import Size
@@ -34,6 +32,10 @@ def judge_slices(judging: Judging, result: SearchResult, input_size: Size, progr
 
     Raises InputError where the accuracy table of the result is of another supernet, or no face is in the photos.
     """
+    # torch, which a search that judges nothing does without
+    from facenas.networks.norm_photos import choose_norm_photos
+    from facenas.networks.slices import open_supernet
+
     supernet = open_supernet(checkpoint_path(judging.supernet))
     if result.accuracy is not None and result.accuracy.sha256 != supernet.sha256:
         raise InputError(
