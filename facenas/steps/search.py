@@ -71,6 +71,7 @@ class SearchSettings:
 
     def __post_init__(self) -> None:
         require_top(self.top)
+        ScoreSettings(DEFAULT_ALPHA if self.alpha is None else self.alpha)
         EvolutionSettings(self.seed)
         if self.resume and self.algorithm is not Algorithm.EVOLUTION:
             raise InputError("--resume is for --algorithm evolution; the exact search takes seconds, run it again")
