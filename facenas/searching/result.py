@@ -234,11 +234,9 @@ def candidate_of(problem: Problem, detector: Architecture) -> Candidate:
 
 
 def _chosen(problem: Problem, choice: Sequence[int]) -> Candidate:
-    """The candidate of the indices of stages and end, with the value that the search maximised where that is not DDSAR."""
+    """The candidate of the indices of stages and end, with what the search maximised where that has no field of its own."""
     candidate = candidate_of(problem, problem.detector(choice))
-    if problem.ranking is Objective.DDSAR:
-        return candidate
-    if problem.ranking is Objective.ACCURACY:
+    if problem.ranking in (Objective.DDSAR, Objective.ACCURACY):
         return candidate
     value = fsum(float(scores[index]) for scores, index in zip(problem.scores, choice, strict=True))
     return replace(candidate, ranked={problem.ranking.value: round(value, 9)})

@@ -137,7 +137,8 @@ def run(
     progress: Progress = SILENT,
 ) -> RunResult:
     """Do all steps that folder `out` (default: runs/DEVICE-LATENCY) lacks, for `latency` (`5ms`, `5ms@p90` or
-    milliseconds) on `device`, with the labelled photos of `data` (default: a synthetic set).
+    milliseconds) on `device`, trained on the labelled photos of `data` (default: no training, a slice of the supernet; where
+    the space has none, a synthetic set).
 
     Raises InputError where the folder holds a run with other settings, and as the steps do.
     """
@@ -169,6 +170,10 @@ class _Run:
         if self.settings.photos is not None and not self._is_slice:
             raise InputError(
                 f"--photos {self.settings.photos} are for a slice of a supernet; train on labelled ones with --data"
+            )
+        if self.settings.epochs is not None and self._is_slice:
+            raise InputError(
+                f"--epochs {self.settings.epochs}: a slice of a supernet is not trained; add --data, or leave it out"
             )
         self.format = FORMATS[formats[self.target.precision]]
         self.model = folder / self.format.file_name
@@ -339,7 +344,9 @@ class _Run:
             self.folder / WEIGHTS,
             self.format.name,
             self.target.precision,
-            settings=ExportSettings(calibration=data, calibration_count=min(DEFAULT_COUNT, photos)),
+            settings=ExportSettings(
+                self.settings.input_size, calibration=data, calibration_count=min(DEFAULT_COUNT, photos)
+            ),
             out=self.model,
             progress=self.progress,
         )

@@ -12,6 +12,7 @@ from pathlib import Path
 from facenas.errors import InputError
 
 ZOO_NAMES = ("facenas-12ms", "facenas-7ms")
+SUPERNET_NAMES = ("facenas-elastic",)
 DEFAULT_NAME = "facenas-12ms"
 _WEIGHTS_OF = {"facenas-7ms": ("facenas-12ms", "512x384")}
 
@@ -35,17 +36,17 @@ def zoo_checkpoint(name: str = DEFAULT_NAME) -> Path:
 
 def zoo_supernet(space: str) -> Path | None:
     """The supernet of a space, .safetensors, where one ships."""
-    return _beside(f"{space}.safetensors")
+    return _of_supernet(space, ".safetensors")
 
 
 def zoo_accuracy_table(space: str) -> Path | None:
     """The accuracy table of the zoo's supernet of a space, where one ships."""
-    return _beside(f"{space}.accuracy.json")
+    return _of_supernet(space, ".accuracy.json")
 
 
-def _beside(name: str) -> Path | None:
-    path = Path(str(importlib.resources.files(__name__))) / name
-    return path if path.is_file() else None
+def _of_supernet(space: str, suffix: str) -> Path | None:
+    path = Path(str(importlib.resources.files(__name__))) / f"{space}{suffix}"
+    return path if space in SUPERNET_NAMES and path.is_file() else None
 
 
 def model_path(given: Path) -> Path:
@@ -55,7 +56,7 @@ def model_path(given: Path) -> Path:
 
 def checkpoint_path(given: Path) -> Path:
     """The zoo's checkpoint or supernet where `given` is one of its names, else `given` itself."""
-    supernet = None if given.exists() or given.suffix else zoo_supernet(str(given))
+    supernet = None if given.exists() else zoo_supernet(str(given))
     return supernet or (zoo_checkpoint(str(given)) if _is_name(given) else given)
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from facenas.exporters.formats import description_of
 from helpers.random_supernet import write_photos, write_supernet
 from helpers.told import Told
 
@@ -130,6 +131,8 @@ def test_what_a_supernet_needs_is_said_before_anything_is_measured(tmp_path: Pat
         )
     with pytest.raises(InputError, match="train on labelled ones with --data"):
         run("12ms", data=photos / "train", settings=RunSettings(photos=photos), out=tmp_path / "run")
+    with pytest.raises(InputError, match="is not trained; add --data"):
+        run("12ms", settings=RunSettings(epochs=3), out=tmp_path / "run")
 
 
 def elastic_table(path: Path) -> Path:
@@ -160,6 +163,7 @@ def test_without_photos_it_takes_a_slice_of_the_supernet(tmp_path: Path) -> None
     gates = {gate.name: gate.passed for gate in result.gates}
     assert gates["loads"]
     assert gates["tensors"]
+    assert description_of(tmp_path / "run" / "model.onnx").input_size == settings.input_size  # not the supernet's
     record = read_json(tmp_path / "run" / "run.json", "run")
     assert record["supernet"] == "elastic"
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
