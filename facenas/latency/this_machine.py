@@ -101,7 +101,7 @@ def table_of_this_machine(
         if once and (kept := load_kept(place, here, progress.note)) is not None:
             return kept  # another process has made it meanwhile
         why = f"there is no table for input {request.input_size}" if prior is None else _why(prior, here)
-        progress.note(f"{target}: {why}; measuring on this machine, once, in about half a minute")
+        progress.note(f"{target}: {why}; measuring on this machine, once, in about a minute or less")
         table = measure(
             target,
             space,
