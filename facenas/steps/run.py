@@ -259,7 +259,9 @@ class _Run:
         """The shipped or given table, made this machine's where it is of another one."""
         settings, percentile = self.settings, self.asked.budget.percentile
         space = load_space(self.space)
-        request = TableRequest(self.target, settings.input_size, space, settings.table, percentile, settings.calibrate)
+        request = TableRequest(
+            self.target, (settings.input_size,), space, settings.table, percentile, settings.calibrate
+        )
         table = table_of_this_machine(request, self.progress)
         save_table(table, self.folder / TABLE)
         return facts_of_table(table).words

@@ -113,7 +113,7 @@ def search(
     opened = open_tables(
         devices,
         tables,
-        size,
+        [size],
         chosen,
         percentiles=budgets.percentiles,
         calibrate=settings.calibrate,
@@ -171,7 +171,7 @@ class _Plan:
     def problem(self, latency_ms: Mapping[str, float]) -> Problem:
         """The problem with these latency budgets and the plan's others."""
         models = {
-            name: TableModel(table, self.budgets.percentiles.get(name, LOW_PERCENTILE))
+            name: TableModel(table, self.budgets.percentiles.get(name, LOW_PERCENTILE), self.input_size)
             for name, table in self.tables.items()
         }
         budgets = replace(self.budgets, latency_ms=latency_ms)

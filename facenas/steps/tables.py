@@ -17,7 +17,7 @@ from facenas.units import LOW_PERCENTILE, Size
 def open_tables(
     devices: Sequence[str],
     given: Sequence[Path | str | LatencyTable],
-    input_size: Size,
+    input_sizes: Sequence[Size],
     subject: Space | Architecture | None = None,
     *,
     percentiles: Mapping[str, int] = MappingProxyType({}),
@@ -27,8 +27,8 @@ def open_tables(
     """One table a device: the one that is given, as it is, or the file made for it, else the shipped one, both made this
     machine's.
 
-    `subject`: the space that is searched or the detector that is predicted; `percentiles` of the runs, by target, that the
-    table must tell.
+    `input_sizes`: all that each table must cover; `subject`: the space that is searched or the detector that is predicted;
+    `percentiles` of the runs, by target, that the table must tell.
     Raises InputError for a table that is for none of the devices, TableError where a device has no table, BusyMachineError
     where the machine is too busy to measure on.
     """
@@ -41,7 +41,9 @@ def open_tables(
     for name in dict.fromkeys(devices):
         if name not in tables:
             percentile = percentiles.get(name, LOW_PERCENTILE)
-            request = TableRequest(resolve_target(name), input_size, subject, files.get(name), percentile, calibrate)
+            request = TableRequest(
+                resolve_target(name), tuple(input_sizes), subject, files.get(name), percentile, calibrate
+            )
             tables[name] = table_of_this_machine(request, progress)
             progress.note(f"{name}: {facts_of_table(tables[name]).words}")
     return {name: tables[name] for name in dict.fromkeys(devices)}
