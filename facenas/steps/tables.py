@@ -1,17 +1,33 @@
 """The latency tables that a step needs, made this machine's, with a word of what machine each is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypeVar
 
 from facenas.architecture import Architecture
 from facenas.devices.targets import resolve_target
-from facenas.errors import InputError
+from facenas.errors import InputError, TableError
 from facenas.latency.table import LatencyTable, load_table
 from facenas.latency.this_machine import Calibrate, TableRequest, facts_of_table, table_of_this_machine
 from facenas.progress import Progress
 from facenas.spaces.space import Space
-from facenas.units import LOW_PERCENTILE, Size
+from facenas.units import DEFAULT_INPUT, LOW_PERCENTILE, Size
+
+Opened = TypeVar("Opened")
+
+
+def open_at(
+    opened: Callable[[tuple[Size, ...]], Opened], sizes: tuple[Size, ...], *, asked: bool, progress: Progress
+) -> tuple[Opened, tuple[Size, ...]]:
+    """What opens tables for all sizes, and these; where no table covers them and nobody asked for them, for 640x480 alone."""
+    try:
+        return opened(sizes), sizes
+    except TableError as error:
+        if asked or len(sizes) == 1:
+            raise
+        progress.note(f"only {DEFAULT_INPUT} is searched: {error}")
+        return opened((DEFAULT_INPUT,)), (DEFAULT_INPUT,)
 
 
 def open_tables(
@@ -38,6 +54,10 @@ def open_tables(
         if target_name not in devices:
             what = f"table {files[target_name]}" if target_name in files else "the table"
             raise InputError(f"{what} is for device '{target_name}', which is not asked for; add --device")
+    for name, table in tables.items():
+        beyond = next((size for size in input_sizes if not table.inputs.covers(size)), None)
+        if beyond is not None:
+            raise TableError(f"the table given for {name} is for input {table.inputs}, not for {beyond}")
     for name in dict.fromkeys(devices):
         if name not in tables:
             percentile = percentiles.get(name, LOW_PERCENTILE)
