@@ -128,11 +128,21 @@ class SearchResult(Shown):
         inputs = (self._inputs_table(),) if self.inputs else ()
         return *inputs, self._ranges_table(), self._candidates_table()
 
+    @property
+    def at_inputs(self) -> str:
+        """Behind "networks of the space": that the certificate is of all inputs, where it is."""
+        several = self.inputs and self.ranked_by == Objective.ACCURACY
+        return f" at any of the {len(self.inputs)} inputs" if several else ""
+
+    @property
+    def inputs_beyond(self) -> str:
+        """At which inputs no network is within the budgets; empty where one is at all."""
+        names = [each.input for each in self.inputs if each.best is None]
+        return f"None is within the budgets at {', '.join(names)}" if names else ""
+
     def _inputs_table(self) -> Rows:
         rows = [
-            (each.input, *["none within the budgets"] + [""] * (2 + len(self.provenance)))
-            if each.best is None
-            else (
+            (
                 f"{each.input} (chosen)" if each.input == self.input else each.input,
                 f"{each.best.ap:.3f}",
                 f"{each.best.ddsar:.4f}",
@@ -140,6 +150,7 @@ class SearchResult(Shown):
                 f"{each.best.flops / 1e6:.1f} M",
             )
             for each in self.inputs
+            if each.best is not None
         ]
         columns = ("input", "AP", "DDSAR", *self.provenance, "FLOPs")
         return Rows(f"the best by {self.quantity} at each input", columns, tuple(rows))
@@ -204,10 +215,10 @@ class SearchResult(Shown):
             )
         if self.accuracy is not None:
             lines.append(self.accuracy.words)
-        size = f"the {certificate.space_size:,} networks of the space"
-        if self.inputs and self.ranked_by == Objective.ACCURACY:
-            size += f" at any of the {len(self.inputs)} inputs"
-        elif self.inputs:
+        size = f"the {certificate.space_size:,} networks of the space{self.at_inputs}"
+        if self.inputs_beyond:
+            lines.append(self.inputs_beyond)
+        if self.inputs and not self.at_inputs:
             lines.append(
                 f"{self.quantity} of different inputs does not compare, so {self.input} was chosen by AP;"
                 " what follows is of it alone"
