@@ -135,9 +135,10 @@ class Problem:
         return self._feature_values(0, stage3_channels) * BYTES_PER_VALUE if position == STAGE_COUNT - 1 else 0
 
     def end(self, widths: State, index: int) -> Float64Array:
-        """Costs [resources] of the end `index` on stages 3, 4, 5 of these widths: of its layers that read one of these, and
-        of all others, which are the same whatever the widths."""
-        keys = [(index, 0, 0), *((index, stride, width) for stride, width in zip(STRIDES, widths, strict=True))]
+        """Costs [resources] of the end `index` on stages 3, 4, 5 of these widths: of its layers that read one of these, which
+        differ by the neck's width, and of all others, which are the same whatever the stages' widths."""
+        neck = self.ends[index].neck_channels
+        keys = [(index, 0, 0), *((neck, stride, width) for stride, width in zip(STRIDES, widths, strict=True))]
         if any(key not in self._costs_of_ends for key in keys):
             parts: dict[str, list[Layer]] = {"": [], **{f"features.{stride}": [] for stride in STRIDES}}
             for layer in self._end_layers(widths, index):
