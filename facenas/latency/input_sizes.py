@@ -73,7 +73,7 @@ def moved(operator: Operator, before: Size, after: Size) -> Operator:
 ALL_INPUTS = Inputs(DEFAULT_INPUT, (Size(192, 160), Size(320, 256), Size(448, 320), Size(960, 736)))
 """What a target is profiled at: predictions reach from 192x160 to 960x736, at any aspect."""
 
-_TIMED = ("256x192", "960x736", "512x384", "192x160", "384x288", "800x608", "320x256", "448x320")
+_TIMED = ("256x192", "960x736", "288x224", "192x160", "512x384", "448x320", "416x320", "800x608", "320x256")
 
 
 def timed_inputs(inputs: Inputs, count: int) -> list[Size]:
