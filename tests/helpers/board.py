@@ -1,0 +1,74 @@
+"""A board that is played: the stand-ins of TensorRT and of the CUDA driver, behind a fake `ssh` on the PATH."""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).resolve().parents[1]
+HOST = "user@board"
+VERSIONS = ("8.5.2", "8.6.2", "10.3.0", "10.16.0", "11.1.0")
+
+_SITE = """
+import os
+if os.environ.get("TENSORRT_STANDIN"):
+    from helpers import cuda_standin
+    cuda_standin.install()
+"""
+_TENSORRT = "import sys\nfrom helpers import tensorrt_standin\nsys.modules[__name__] = tensorrt_standin\n"
+
+
+@dataclass(frozen=True)
+class Board:
+    """A board that answers to `ssh user@board`. `arguments`: what names it on the command line."""
+
+    folder: Path
+    python: str = sys.executable
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        return ("--host", HOST, "--python", self.python)
+
+    @property
+    def environment(self) -> Path:
+        """Lines of shell that run before each command there."""
+        return self.folder / "environment.sh"
+
+    def has(self, settings: Mapping[str, str]) -> None:
+        """From the next connection on, these environment variables, and no earlier ones."""
+        lines = [f"export {name}='{value}'" for name, value in settings.items()]
+        self.environment.write_text("\n".join(lines) + "\n")
+
+
+def standin_folder(folder: Path) -> Path:
+    """A folder that, on PYTHONPATH beside the tests', gives any Python a `tensorrt` and a CUDA driver."""
+    path = folder / "standins"
+    path.mkdir(parents=True, exist_ok=True)
+    (path / "sitecustomize.py").write_text(_SITE)
+    (path / "tensorrt.py").write_text(_TENSORRT)
+    return path
+
+
+def board(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, version: str = "10.3.0", python: str = sys.executable
+) -> Board:
+    """Put an `ssh` on the PATH that runs its last word here, as the board would."""
+    made = Board(folder / "board", python)
+    (made.folder / "tmp").mkdir(parents=True)
+    binaries = folder / "board-bin"
+    binaries.mkdir()
+    path = f"{standin_folder(folder)}{os.pathsep}{TESTS}"
+    (binaries / "ssh").write_text(
+        "#!/bin/sh\n"
+        'for word; do last="$word"; done\n'
+        f"export PYTHONPATH='{path}' TMPDIR='{made.folder}/tmp' HOME='{made.folder}'\n"
+        f". '{made.environment}'\n"
+        'exec sh -c "$last"\n'
+    )
+    (binaries / "ssh").chmod(0o755)
+    made.has({"TENSORRT_STANDIN": version})
+    monkeypatch.setenv("PATH", f"{binaries}{os.pathsep}{os.environ['PATH']}")
+    return made
