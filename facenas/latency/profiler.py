@@ -17,7 +17,7 @@ import numpy as np
 from facenas.architecture import Architecture
 from facenas.devices.fingerprint import Fingerprint
 from facenas.devices.target import Target
-from facenas.errors import BusyMachineError, TableError
+from facenas.errors import BusyMachineError, DeviceError, TableError
 from facenas.latency.calibration import calibration_of
 from facenas.latency.carriers import landmark_carriers, published_carriers, random_networks, space_carriers
 from facenas.latency.journal import Journal, Visit
@@ -46,6 +46,8 @@ from facenas.units import Size
 
 _CALIBRATION_SEED = 1
 _REPEAT_ROUND = 1_000_000
+_MAX_FAULTS = 5
+"""So many visits in a row that failed of something passing: waiting for its end here is vain."""
 
 Progress = Callable[[int, int], None]
 
@@ -136,7 +138,7 @@ def profile(
                 raise BusyMachineError(f"{error}, with --resume") from error
             journal.remove()
             raise
-        table = _table_of(journal.visits, networks, target, fingerprint, space.name, input_size)
+        table = _table_of(journal.visits, networks, agent, fingerprint, space.name, input_size)
         if here:
             try:
                 patience.check(table.calibration.error_percent, f"the profile of {target}")
@@ -151,13 +153,13 @@ def profile(
 def _table_of(
     visits: Sequence[Visit],
     networks: Sequence[Network],
-    target: Target,
+    agent: LocalAgent | RemoteAgent,
     fingerprint: Fingerprint,
     space: str,
     input_size: Size,
 ) -> LatencyTable:
     """The table of what was measured. Raises TableError where that is nothing or too little."""
-    places = samples_by_operator(visits, networks)
+    target, places = agent.target, samples_by_operator(visits, networks)
     if not places:
         failures = _failures(visits) or ("no network was measured",)
         raise TableError(f"nothing could be measured on {target.name}: {failures[0]}")
@@ -170,7 +172,7 @@ def _table_of(
         space=space,
         input_size=input_size,
         fingerprint=fingerprint,
-        calibration=_calibration(visits, networks, operators, runtime.session_drift[target.precision]),
+        calibration=_calibration(visits, networks, operators, runtime.session_drift[target.precision], agent.as_graph),
         operators=operators,
         seconds=sum(visit.seconds for visit in visits),
         failures=_failures(visits),
@@ -187,8 +189,10 @@ def _measure(
 ) -> None:
     """Rounds over all networks as long as the plan's time lasts, then one over those whose samples are unstable."""
     patience, progress = watched
-    done = {(visit.round, visit.network) for visit in journal.visits}
-    failed = {visit.network for visit in journal.visits if visit.sample is None}
+    lasting = [visit for visit in journal.visits if not visit.passing]
+    done = {(visit.round, visit.network) for visit in lasting}
+    failed = {visit.network for visit in lasting if visit.sample is None}
+    faults: list[str] = []  # passing ones, since the last visit that succeeded
 
     def one_round(number: int, chosen: Sequence[Network]) -> None:
         for index in np.random.default_rng(number).permutation(len(chosen)):
@@ -197,6 +201,12 @@ def _measure(
                 continue
             visit = _visit(agent, network, number, input_size, plan.runs_per_visit, patience)
             journal.add(visit)
+            if visit.passing:
+                faults.append(visit.failure)
+                if len(faults) == _MAX_FAULTS:
+                    raise DeviceError(f"{faults[-1]}; what was measured is kept: go on with --resume")
+                continue
+            faults.clear()
             if visit.sample is None:
                 failed.add(network.key)
             if progress is not None:
@@ -235,11 +245,26 @@ def _visit(
 
 
 def _failures(visits: Sequence[Visit]) -> tuple[str, ...]:
-    return tuple(f"{visit.network}: {visit.failure}" for visit in visits if visit.sample is None)
+    """The failures of networks that were never measured, passing ones once."""
+    measured = {visit.network for visit in visits if visit.sample is not None}
+    failed = (visit for visit in visits if visit.sample is None and not (visit.passing and visit.network in measured))
+    return tuple(dict.fromkeys(f"{visit.network}: {visit.failure}" for visit in failed))
+
+
+def _unattributed_share(visits: Sequence[Visit]) -> float:
+    """Of the time that counters told, what belongs to no layer."""
+    samples = [visit.sample for visit in visits if visit.sample is not None and visit.sample.layers_ns]
+    overhead_ns = sum(sum(sample.overhead_ns) for sample in samples)
+    layers_ns = sum(sum(map(sum, sample.layers_ns.values())) for sample in samples)
+    return overhead_ns / (overhead_ns + layers_ns) if layers_ns else 0.0
 
 
 def _calibration(
-    visits: Sequence[Visit], networks: Sequence[Network], operators: Mapping[Operator, OperatorTime], drift: float
+    visits: Sequence[Visit],
+    networks: Sequence[Network],
+    operators: Mapping[Operator, OperatorTime],
+    drift: float,
+    as_graph: bool | None,
 ) -> Calibration:
     """From those calibration networks whose operators all have a time (where carriers failed, not all may)."""
     sums_ns, samples_ns = [], []
@@ -249,6 +274,9 @@ def _calibration(
             sums_ns.append(network_ns)
             samples_ns.append(samples)
     note = "fitted to networks that took no part in the operators' times"
+    if as_graph is not None:
+        how = "launched as one CUDA graph" if as_graph else "launched kernel by kernel"
+        note += f", {how}; {_unattributed_share(visits):.1%} of the layers' time belongs to no layer"
     return calibration_of(np.array(sums_ns, np.float64), samples_ns, drift, note)
 
 

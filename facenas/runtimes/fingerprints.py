@@ -47,11 +47,10 @@ def of_this_gpu(target: Target) -> Fingerprint:
 
 
 def of_tensorrt(target: Target) -> Fingerprint:
-    """That of the GPU, with the flavour of TensorRT that is installed: its package has more than one name."""
-    from facenas.on_device.tensorrt_engine import find_package
+    """That of the GPU, with the flavour of TensorRT: its package has more than one name."""
+    from facenas.exporters.tensorrt import FLAVOURS_OF_RUNTIMES, require_package
 
-    package = find_package()
-    assert package is not None
+    package = require_package(FLAVOURS_OF_RUNTIMES[target.runtime])
     return _of_gpu(target, f"{package.flavour} {package.version}")
 
 

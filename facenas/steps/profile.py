@@ -88,7 +88,7 @@ def profile(
     settings: ProfileSettings = ProfileSettings(),
     progress: Progress = SILENT,
 ) -> Profile:
-    """Measure `device` in about three minutes and write its table to `out` (default: `table_path`).
+    """Measure `device` (this machine's CPU takes about three minutes) and write its table to `out` (default: `table_path`).
 
     A device elsewhere gets an agent, run by its Python, and removed. A board that is not here is modelled from published
     figures. Raises InputError for unusable words, DeviceError where a device elsewhere fails, BusyMachineError where other
@@ -137,6 +137,11 @@ def _remote_agent(target: Target, settings: ProfileSettings, progress: Progress)
     host = settings.host or (kept.host if kept else None)
     python = settings.python or (kept.python if kept else "python3")
     if host is not None:
+        if not target.elsewhere and host != "local":
+            raise InputError(
+                f"device '{target}' is this machine's, and its table would be of {host}; give that one a name: facenas "
+                f"device add NAME --host {host} --runtime {target.runtime} --precision {target.precision}"
+            )
         return RemoteAgent(target, transport_for(host), python=python, note=progress.note)
     if target.elsewhere:
         raise InputError(

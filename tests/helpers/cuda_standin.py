@@ -195,7 +195,7 @@ def _name(name: Any, length: int, device: Any) -> int:
 
 
 def _set_current(context: Any) -> int:
-    GPU.current.context = context.value
+    GPU.current.context = getattr(context, "value", context)
     return 0
 
 
