@@ -56,6 +56,12 @@ def target_name(flavour: str, precision: str) -> str:
     return f"cuda-tensorrt{'-rtx' if flavour == 'tensorrt_rtx' else ''}{_SUFFIXES[precision]}"
 
 
+def int8_dialect(version: str) -> str:
+    """The dialect of int8 graphs that a version of TensorRT (10.3.0, or a fingerprint's `tensorrt 10.3.0`) takes best."""
+    major = version.rpartition(" ")[2].partition(".")[0]
+    return "tensorrt-8" if major.isdigit() and int(major) < 10 and "rtx" not in version else "tensorrt"
+
+
 def precision_of(model: onnx.ModelProto) -> str:
     """`int8` where the graph quantises, `fp16` where a convolution's weights are float16, else `fp32`."""
     if any(node.op_type == "QuantizeLinear" for node in model.graph.node):
@@ -95,13 +101,11 @@ def build_plan(package: Package, model: bytes, precision: str, gpu: Gpu | None, 
     return built.plan
 
 
-def export_tensorrt(model: onnx.ModelProto, out: Path, flavour: str = "tensorrt") -> Artefact:
-    """Write the engine of a described ONNX model and its description beside it.
+def export_tensorrt(model: onnx.ModelProto, out: Path, package: Package) -> Artefact:
+    """Write the engine that a package builds of a described ONNX model, and its description beside it.
 
-    Raises InputError where an operator is not supported, the model leaves its size open or the builder fails,
-    MissingPackageError where no TensorRT of that flavour is installed.
+    Raises InputError where an operator is not supported, the model leaves its size open or the builder fails.
     """
-    package = require_package(flavour)
     shape = model.graph.input[0].type.tensor_type.shape.dim
     if not all(dimension.HasField("dim_value") for dimension in shape):
         raise InputError("an engine has one input size; export without --dynamic")
@@ -143,6 +147,18 @@ def stamp(package: Package, model: bytes, gpu: Gpu | None) -> dict[str, str]:
     if gpu is not None:
         found |= {"gpu": gpu.name, "compute_capability": gpu.compute_capability, "driver": gpu.driver}
     return found
+
+
+def trtexec_line(onnx_name: str, engine_name: str, precision: str, version: str) -> str:
+    """What a board types whose TensorRT is of that version, so that the engine is the one that was profiled.
+
+    From 10 on the graph's own types hold (11 knows nothing else and has no flag for it); before, flags permit precisions.
+    """
+    major = int(version.partition(".")[0])
+    flags = {"fp32": (), "fp16": ("--fp16",), "int8": ("--int8", "--fp16")}[precision] if major < 10 else ()
+    strong = ("--stronglyTyped",) if major == 10 else ()
+    words = (f"--onnx={onnx_name}", *flags, *strong, "--noTF32", f"--saveEngine={engine_name}")
+    return " ".join(("/usr/src/tensorrt/bin/trtexec", *words))
 
 
 def why_elsewhere(built_with: Mapping[str, str], package: Package, gpu: Gpu) -> str | None:

@@ -33,7 +33,8 @@ def fingerprint_of_facts(facts: Any, target: Target, host: str) -> Fingerprint:
         hardware = ", ".join(filter(None, (str(facts["board"]), str(facts.get("gpu", "")))))
         system = f"{facts['system']} {facts['machine']}"
         mode = power_mode_name(str(facts["power_mode"]), str(facts.get("power_mode_file", "")))
-        clocks = {True: ", clocks fixed", False: ", clocks not fixed"}.get(facts.get("clocks_fixed"), "")
+        told = facts.get("clocks_fixed") if runtime_of(target).on_gpu else None
+        clocks = "" if told is None else f", clocks {'' if told else 'not '}fixed"
         l4t = re.match(r"# R(\d+) \(release\), REVISION: ([\d.]+)", str(facts["l4t"]))
         driver = f", CUDA driver {facts['cuda_driver']}" if "cuda_driver" in facts else ""
         return Fingerprint(

@@ -217,7 +217,8 @@ class RemoteAgent:
         """The network with random weights, in the precision of the target."""
         from facenas.exporters.onnx_graph import build_onnx, random_weights
 
-        model = self._elsewhere.stand_in(build_onnx(graph, random_weights(graph)), self.target.precision)
+        version = self.fingerprint.runtime_version
+        model = self._elsewhere.stand_in(build_onnx(graph, random_weights(graph)), self.target.precision, version)
         return bytes(model.SerializeToString())
 
     def _layer_times(self, network: _Network, reply: dict[str, Any], data: bytes, runs: int) -> LayerTimes:

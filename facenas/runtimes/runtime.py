@@ -40,13 +40,13 @@ class Elsewhere:
 
     layer_times(reply, works, layers_of_nodes, runs): the rows of its reply as times of layers, which `works` names in the
     graph's order with their work (`tensorrt_layers.work_of`); layers_of_nodes(graph, layers): what the graph that it made
-    says of its nodes, where it sends one; stand_in(model, precision): an fp32 ONNX
-    model as one of that precision, for timing only.
+    says of its nodes, where it sends one; stand_in(model, precision, version): an fp32 ONNX model as one of that
+    precision for a version of the runtime, for timing only.
     """
 
     layer_times: Callable[[Reply, Works, LayersOfNodes, int], LayerTimes]
     layers_of_nodes: Callable[[bytes, Sequence[str]], LayersOfNodes] = lambda graph, layers: {}
-    stand_in: Callable[["onnx.ModelProto", str], "onnx.ModelProto"] = lambda model, precision: model
+    stand_in: Callable[["onnx.ModelProto", str, str], "onnx.ModelProto"] = lambda model, precision, version: model
 
 
 @dataclass(frozen=True)
@@ -134,10 +134,10 @@ def _tensorrt_nodes(told: bytes, _: Sequence[str]) -> LayersOfNodes:
     return {str(name): str(nodes) for name, nodes in json.loads(told).items()}
 
 
-def _tensorrt_stand_in(model: "onnx.ModelProto", precision: str) -> "onnx.ModelProto":
+def _tensorrt_stand_in(model: "onnx.ModelProto", precision: str, version: str) -> "onnx.ModelProto":
     from facenas.runtimes.tensorrt_gpu import stand_in
 
-    return stand_in(model, precision)
+    return stand_in(model, precision, version)
 
 
 def _load_torch(model: Path | bytes, target: Target, timing_only: bool) -> CompiledModel:

@@ -14,6 +14,7 @@ from facenas.exporters.formats import format_of
 from facenas.exporters.tensorrt import (
     FLAVOURS_OF_RUNTIMES,
     build_plan,
+    int8_dialect,
     precision_of,
     read_engine,
     require_package,
@@ -57,7 +58,7 @@ class TensorRtModel(CompiledModel):
             else:
                 given = onnx.load_from_string(model.read_bytes() if isinstance(model, Path) else model)
                 self._works = _works_of_nodes(given)
-                converted = stand_in(given, target.precision) if timing_only else given
+                converted = stand_in(given, target.precision, _version(package)) if timing_only else given
                 _require_precision(precision_of(converted), target, name)
                 content = converted.SerializeToString()
                 plan = build_plan(package, content, target.precision, cuda.gpu(), detailed=timing_only)
@@ -94,6 +95,10 @@ class TensorRtModel(CompiledModel):
         except (TensorRtError, CudaError) as error:
             raise InputError(f"TensorRT does not tell the times of layers: {error}") from error
         return layer_times_of(rows, self._works, self._engine.nodes_of_layers())
+
+
+def _version(package: Package) -> str:
+    return f"{package.flavour} {package.version}"
 
 
 def _require_precision(precision: str, target: Target, name: str) -> None:
@@ -140,8 +145,8 @@ def _works_of_nodes(model: onnx.ModelProto) -> Works:
     return works
 
 
-def stand_in(model: onnx.ModelProto, precision: str) -> onnx.ModelProto:
-    """A float32 graph in a precision, for timing only; any other graph as it is.
+def stand_in(model: onnx.ModelProto, precision: str, version: str) -> onnx.ModelProto:
+    """A float32 graph in a precision as a version of TensorRT wants it, for timing only; any other graph as it is.
 
     The ranges of an int8 graph are then those of a random image: latency does not depend on them.
     """
@@ -156,6 +161,6 @@ def stand_in(model: onnx.ModelProto, precision: str) -> onnx.ModelProto:
             from facenas.exporters.onnx_int8 import insert_pairs
 
             height, width = (axis.dim_value for axis in model.graph.input[0].type.tensor_type.shape.dim[2:])
-            return insert_pairs(model, [example_image(Size(width, height))], "tensorrt")
+            return insert_pairs(model, [example_image(Size(width, height))], int8_dialect(version))
         case _:
             return model

@@ -345,7 +345,10 @@ class _Run:
             self.format.name,
             self.target.precision,
             settings=ExportSettings(
-                self.settings.input_size, calibration=data, calibration_count=min(DEFAULT_COUNT, photos)
+                self.settings.input_size,
+                calibration=data,
+                calibration_count=min(DEFAULT_COUNT, photos),
+                device=self.target.name if self.format.name == "trt" else None,
             ),
             out=self.model,
             progress=self.progress,

@@ -21,13 +21,14 @@ from facenas.searching.objective import Objective
 from facenas.searching.problem import Problem
 from facenas.searching.rerank import rerank
 from facenas.searching.result import SearchResult, require_top, run_search
+from facenas.searching.slack import slack_budgets
 from facenas.spaces import DEFAULT_SPACE
 from facenas.spaces.elastic_space import elastic_space
 from facenas.spaces.named import load_space
 from facenas.spaces.space import Space
 from facenas.steps.judge import Judging, judge_slices
 from facenas.steps.tables import open_tables
-from facenas.units import DEFAULT_INPUT, LOW_PERCENTILE, LatencyBudget, Size, as_latency_budget, as_size
+from facenas.units import DEFAULT_INPUT, LOW_PERCENTILE, LatencyBudget, Size, as_latency_budget, as_size, in_ms
 from facenas.zoo import zoo_accuracy_table
 
 STATE_FILE = "evolution.json"
@@ -120,6 +121,11 @@ def search(
         progress=progress,
     )
     plan = _Plan(chosen, size, opened, budgets, settings, progress, _accuracy_of(chosen, settings))
+    for name, most_ms in slack_budgets(plan.problem(budgets.latency_ms)).items():
+        progress.note(
+            f"{name}: the budget of {in_ms(budgets.latency_ms[name])} binds nothing, because the slowest network of space "
+            f"'{chosen.name}' takes {in_ms(most_ms)} there; a larger space may hold better ones (--space: for GPUs facenas-orin)"
+        )
     try:
         if settings.confirm:
             return confirm(plan.search, budgets.latency_ms, size, progress)
