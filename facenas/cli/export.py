@@ -20,9 +20,7 @@ def export(
     ] = None,
     device: Annotated[
         str | None,
-        typer.Option(
-            help="trt: the target that the engine is for; for a board elsewhere the ONNX file is written instead"
-        ),
+        typer.Option(help="trt: the target that it is for; for a board elsewhere the ONNX file is written instead"),
     ] = None,
     input_size: Annotated[str | None, typer.Option("--input", help="input size (default: the checkpoint's)")] = None,
     dynamic: Annotated[bool, typer.Option("--dynamic", help="leave batch, height and width open")] = False,

@@ -78,7 +78,8 @@ def check_latency(
 
 
 def predict_latency(description: Description, target: Target, table: LatencyTable | None) -> LatencyCheck:
-    """What the table predicts for a file, before anything is measured. A table that does not reach this network is no fault of the file: that gate is then not measured."""
+    """What the table predicts for a file. A table that does not reach it is no fault of the file: that gate is then not
+    measured."""
     try:
         if table is None:
             raise TableError(f"there is no latency table for {target} at {description.input_size}")

@@ -203,7 +203,9 @@ def modelled_table(
     board = published.boards[target.name]
     roofline = fit(published, (figure for figure in published.figures if figure.fitted))
     detectors = [*published_carriers(), *landmark_carriers(space, _LANDMARK_CARRIERS), *also]
-    operators = space.operators(input_size).union(load_space(_ALSO_COVERED).operators(input_size), *(inventory(detector, input_size) for detector in detectors))
+    operators = space.operators(input_size).union(
+        load_space(_ALSO_COVERED).operators(input_size), *(inventory(detector, input_size) for detector in detectors)
+    )
     times = {}
     for operator in operators:
         time_ns = round(roofline.operator_ns(operator, board))

@@ -62,7 +62,7 @@ def find_package(flavour: str = "tensorrt") -> Package | None:
     Raises TensorRtError for one that cannot be imported, with the reason, or is older than 8.5.
     """
     for name in FLAVOURS[flavour]:
-        if importlib.util.find_spec(name) is None:
+        if not _is_installed(name):
             continue
         try:
             module = importlib.import_module(name)
@@ -79,6 +79,13 @@ def find_package(flavour: str = "tensorrt") -> Package | None:
             )
         return Package(module, flavour, version)
     return None
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ValueError:  # it was made by hand
+        return True
 
 
 def _logger(package: Package, problems: list[str]) -> Any:

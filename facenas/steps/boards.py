@@ -11,7 +11,7 @@ from facenas.exporters.tensorrt import int8_dialect, trtexec_line
 from facenas.latency.table import find_table
 from facenas.progress import Progress
 from facenas.remote.remote_agent import RemoteAgent
-from facenas.units import DEFAULT_INPUT
+from facenas.units import Size
 
 
 @dataclass(frozen=True)
@@ -30,19 +30,17 @@ class Board:
     def what_to_type(self, path: Path, precision: str) -> str:
         """How the ONNX file at `path` becomes an engine there."""
         engine = path.with_suffix(".engine").name
+        copy = f"an engine is built on {self.name} itself; copy {path} there and type"
         if self.version:
             line = trtexec_line(path.name, engine, precision, self.version)
-            return f"an engine is built on {self.name} itself; copy {path} there and type (TensorRT {self.version}, {self.how}): {line}"
+            return f"{copy} (TensorRT {self.version}, {self.how}): {line}"
         lines = [
-            f"TensorRT {version}: {trtexec_line(path.name, engine, precision, version)}"
-            for version in ("8", "10", "11")
+            f"TensorRT {major}: {trtexec_line(path.name, engine, precision, major)}" for major in ("8", "10", "11")
         ]
-        return f"an engine is built on {self.name} itself; copy {path} there and type, by its version, " + "; ".join(
-            lines
-        )
+        return f"{copy}, by its version, " + "; ".join(lines)
 
 
-def board_of(target: Target, progress: Progress) -> Board:
+def board_of(target: Target, input_size: Size, progress: Progress) -> Board:
     """What is known of a target's board: as it answers, else as its table says, else nothing for one that is modelled.
 
     Raises InputError where a board was neither named nor measured.
@@ -57,7 +55,7 @@ def board_of(target: Target, progress: Progress) -> Board:
     if not target.elsewhere:
         return Board(target.name, "", "modelled")
     try:
-        version = find_table(target, DEFAULT_INPUT).fingerprint.runtime_version
+        version = find_table(target, input_size).fingerprint.runtime_version
     except TableError as error:
         raise InputError(
             f"which TensorRT '{target}' has is not known; say where it is: facenas device add {target.name} --host user@host "

@@ -57,7 +57,8 @@ def export(
 
     `format`: onnx, openvino, trt or tflite; `precision`: by default the device's, else fp32; `out`: the file, by default
     `model` with the format's suffix. An engine is built on the GPU that runs it: for a board elsewhere the ONNX file is
-    written instead, and `progress` is told what to type there. Raises InputError for a format or precision that there is not, an unusable checkpoint, or too few photos.
+    written instead, and `progress` is told what to type there. Raises InputError for a format, precision or device that there
+    is not, an unusable checkpoint, or too few photos.
     """
     if format not in FORMATS:
         raise InputError(f"no format '{format}'; there are {', '.join(FORMATS)}")
@@ -66,7 +67,7 @@ def export(
         target = _engine_target(settings.device, format, precision)
         precision = target.precision
         if target.elsewhere or target.name in MODELLED_NAMES:
-            board = board_of(target, progress)
+            board = board_of(target, as_size(settings.input_size or DEFAULT_INPUT), progress)
             format, settings = "onnx", replace(settings, dialect=board.dialect)
     precision = precision or "fp32"
     if settings.labelled is not None and precision not in FORMATS[format].judged:

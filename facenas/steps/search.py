@@ -124,7 +124,7 @@ def search(
     for name, most_ms in slack_budgets(plan.problem(budgets.latency_ms)).items():
         progress.note(
             f"{name}: the budget of {in_ms(budgets.latency_ms[name])} binds nothing, because the slowest network of space "
-            f"'{chosen.name}' takes {in_ms(most_ms)} there; a larger space may hold better ones (--space: for GPUs facenas-orin)"
+            f"'{chosen.name}' takes {in_ms(most_ms)} there; a larger space may hold better ones (for GPUs --space facenas-orin)"
         )
     try:
         if settings.confirm:

@@ -1,10 +1,14 @@
-"""A board that is played: the stand-ins of TensorRT and of the CUDA driver, behind a fake `ssh` on the PATH."""
+"""A board that is played, behind a fake `ssh` on the PATH, or a GPU in this machine: stand-ins of TensorRT and of the
+CUDA driver."""
 
+import ctypes
+import importlib
 import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,8 +19,9 @@ VERSIONS = ("8.5.2", "8.6.2", "10.3.0", "10.16.0", "11.1.0")
 _SITE = """
 import os
 if os.environ.get("TENSORRT_STANDIN"):
+    import ctypes
     from helpers import cuda_standin
-    cuda_standin.install()
+    ctypes.CDLL = cuda_standin.stand_in()
 """
 _TENSORRT = "import sys\nfrom helpers import tensorrt_standin\nsys.modules[__name__] = tensorrt_standin\n"
 
@@ -72,3 +77,16 @@ def board(
     made.has({"TENSORRT_STANDIN": version})
     monkeypatch.setenv("PATH", f"{binaries}{os.pathsep}{os.environ['PATH']}")
     return made
+
+
+def gpu_here(folder: Path, monkeypatch: pytest.MonkeyPatch, **settings: str) -> Any:
+    """This machine has a GPU and TensorRT, in this process and in those that it starts; the GPU (`cuda_standin.Gpu`)."""
+    for name, value in {"TENSORRT_STANDIN": "10.3.0", **settings}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(standin_folder(folder)), os.environ.get("PYTHONPATH", ""))))
+    for name in ("helpers.cuda_standin", "helpers.tensorrt_standin", "tensorrt"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    cuda = importlib.import_module("helpers.cuda_standin")
+    monkeypatch.setitem(sys.modules, "tensorrt", importlib.import_module("helpers.tensorrt_standin"))
+    monkeypatch.setattr(ctypes, "CDLL", cuda.stand_in())
+    return cuda.GPU

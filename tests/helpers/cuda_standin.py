@@ -257,11 +257,11 @@ class Library:
         return call
 
 
-def install() -> None:
-    """From now on `ctypes.CDLL("libcuda.so.1")` is the stand-in, in this process."""
+def stand_in() -> Any:
+    """A `ctypes.CDLL` by which `libcuda.so.1` is the stand-in."""
 
     class Cdll(ctypes.CDLL):
         def __new__(cls, name: Any = None, *rest: Any, **options: Any) -> Any:
             return Library() if name == "libcuda.so.1" else object.__new__(cls)
 
-    ctypes.CDLL = Cdll  # type: ignore[misc]
+    return Cdll
