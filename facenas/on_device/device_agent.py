@@ -15,6 +15,7 @@ import hashlib
 import os
 import signal
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from typing import Any, BinaryIO, NoReturn
@@ -27,7 +28,7 @@ MAX_RUNS = 1000
 MAX_SECONDS = 3 * 3600
 TOO_SLOW = 5
 """The exit code after a build was given up whose timings were sent."""
-_GRACE_S = 10
+_GRACE_S, _LOOK_EVERY_S = 10, 0.1
 
 
 class Agent:
@@ -40,6 +41,7 @@ class Agent:
         self.runtime: Any = None
         self.models: dict[str, Any] = {}
         self.closed = False
+        self.told: dict[str, Any] = {}
         self.last_words = last_words
 
     def answer(self, message: dict[str, Any], data: bytes) -> Message:
@@ -59,7 +61,7 @@ class Agent:
                 raise Refusal("request", "hello comes first")
             return self.visit(operation, message, data)
         except Refusal as refusal:
-            return {"error": refusal.kind, "text": str(refusal)}, b""
+            return {"error": refusal.kind, "text": str(refusal), **self.told}, b""
         except MemoryError as error:
             self.forget()
             return {"error": "memory", "text": _first_line(error)}, b""
@@ -91,6 +93,7 @@ class Agent:
         threads = _whole_number(message, "threads", 1024)
         kind, cure_of_package = RUNTIMES[name]
         told = facts()
+        self.told = {"facts": told, "state": state()}  # also where a runtime is missing
         try:
             import numpy
         except (ImportError, OSError) as error:
@@ -108,7 +111,8 @@ class Agent:
         if self.runtime.pins:
             pin(threads)
         told.update(version=VERSION, runtime_version=self.runtime.version, numpy=numpy.__version__)
-        return {"facts": told, "state": state()}, b""
+        self.told, told = {}, self.told
+        return told, b""
 
     def compile(self, message: dict[str, Any], data: bytes) -> Message:
         key = message.get("model")
@@ -157,7 +161,10 @@ class Agent:
     def give_up(self, seconds: int) -> None:
         """A build lasts too long: what it learnt is sent, so that the next one goes on from there."""
         timings = self.runtime.timings_so_far()
-        if timings:
+        while timings == b"":  # it has not begun to take any
+            time.sleep(_LOOK_EVERY_S)
+            timings = self.runtime.timings_so_far()
+        if timings is not None:
             self.last_words({"error": "slow", "text": f"compiling took more than {seconds} s"}, timings)
 
 

@@ -78,6 +78,7 @@ def facts(system: Path = Path("/sys")) -> dict[str, Any]:
         "power_mode_file": _read_text("/var/lib/nvpmodel/status"),
         "clocks_fixed": clocks_fixed(system),
         "python": platform.python_version(),
+        "memory_bytes": list(_memory_bytes()),
         "environment": {name: value for name, value in os.environ.items() if name.endswith("_MAX_CPU_ISA")},
     }
 
@@ -98,8 +99,14 @@ def state(system: Path = Path("/sys")) -> dict[str, Any]:
     return told
 
 
-def memory_is_short() -> bool:
-    """Whether less than 2 GiB, or on a small device less than a quarter of its memory, is free."""
+def _memory_bytes() -> tuple[int, int]:
+    """Free (without swapping) and all memory."""
     fields = dict(line.split()[:2] for line in _read_text("/proc/meminfo").splitlines() if len(line.split()) > 1)
     free, total = (1024 * int(fields.get(name, "0")) for name in ("MemAvailable:", "MemTotal:"))
+    return free, total
+
+
+def memory_is_short() -> bool:
+    """Whether less than 2 GiB, or on a small device less than a quarter of its memory, is free."""
+    free, total = _memory_bytes()
     return 0 < free < min(_MIN_FREE_BYTES, total // 4)

@@ -58,9 +58,9 @@ class OnCpu:
         """Of a memory of its own; it has none."""
         return False
 
-    def timings_so_far(self) -> bytes:
-        """What a compilation under way has learnt: nothing."""
-        return b""
+    def timings_so_far(self) -> bytes | None:
+        """What a compilation under way has learnt; it never learns anything."""
+        return None
 
 
 class OnnxRuntime(OnCpu):

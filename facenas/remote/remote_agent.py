@@ -6,6 +6,7 @@ clock meanwhile. Power mode, clock, temperature and throttling of a Jetson are w
 """
 
 import hashlib
+import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -187,7 +188,13 @@ class RemoteAgent:
         model = self._onnx(network.graph)
         for _ in range(_BUILD_TRIES):
             message = {"operation": "compile", "model": network.key}
-            reply, cache = session.request(message, model, self._build_timeout_s)
+            try:
+                reply, cache = session.request(message, model, self._build_timeout_s)
+            except AgentEndedError as error:
+                if error.code != 128 + signal.SIGALRM:
+                    raise
+                self._disconnect()
+                break
             learnt = cache and cache != self._timing_cache
             self._timing_cache = cache or self._timing_cache
             if reply.get("error") != "slow":

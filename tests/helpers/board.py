@@ -4,6 +4,9 @@ CUDA driver."""
 import ctypes
 import importlib
 import os
+import shutil
+import signal
+import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -44,8 +47,12 @@ class Board:
 
     def has(self, settings: Mapping[str, str]) -> None:
         """From the next connection on, these environment variables, and no earlier ones."""
-        lines = [f"export {name}='{value}'" for name, value in settings.items()]
+        lines = [f"export {name}='{value}'" for name, value in {"TENSORRT_STANDIN": "10.3.0", **settings}.items()]
         self.environment.write_text("\n".join(lines) + "\n")
+
+    def restarts(self) -> None:
+        """Everything that runs there ends at once."""
+        os.killpg(int((self.folder / "pid").read_text()), signal.SIGKILL)  # a session of its own
 
 
 def standin_folder(folder: Path) -> Path:
@@ -71,6 +78,7 @@ def board(
         'for word; do last="$word"; done\n'
         f"export PYTHONPATH='{path}' TMPDIR='{made.folder}/tmp' HOME='{made.folder}'\n"
         f". '{made.environment}'\n"
+        f"echo $$ > '{made.folder}/pid'\n"
         'exec sh -c "$last"\n'
     )
     (binaries / "ssh").chmod(0o755)
@@ -90,3 +98,15 @@ def gpu_here(folder: Path, monkeypatch: pytest.MonkeyPatch, **settings: str) -> 
     monkeypatch.setitem(sys.modules, "tensorrt", importlib.import_module("helpers.tensorrt_standin"))
     monkeypatch.setattr(ctypes, "CDLL", cuda.stand_in())
     return cuda.GPU
+
+
+def python_of(version: str, *modules: str) -> str:
+    """A Python of that version with these modules, on the PATH, of pyenv, or named by FACENAS_TEST_PYTHON; else skips."""
+    candidates = [os.environ.get("FACENAS_TEST_PYTHON"), shutil.which(f"python{version}")]
+    candidates += sorted(map(str, Path("~/.pyenv/versions").expanduser().glob(f"{version}.*/bin/python")))
+    ask = f"import sys{''.join(f', {module}' for module in modules)}; print('%d.%d' % sys.version_info[:2])"
+    for candidate in filter(None, candidates):
+        done = subprocess.run([candidate, "-c", ask], capture_output=True, text=True, check=False)
+        if done.stdout.strip() == version:
+            return candidate
+    pytest.skip(f"no Python {version}{' with ' if modules else ''}{', '.join(modules)} on this machine")

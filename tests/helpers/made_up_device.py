@@ -28,7 +28,7 @@ class MadeUp:
         return False
 
     def timings_so_far(self):
-        return b""
+        return None
 
     def visit(self, digest, kind):
         visits = FOLDER / "visits"

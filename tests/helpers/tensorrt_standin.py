@@ -8,6 +8,8 @@ are none left, timing an unknown kernel takes TENSORRT_STANDIN_BUILD_S seconds a
 engine of another version or GPU is refused. A launch takes 2 microseconds, 1 more with DETAILED verbosity unless
 `nvtx_verbosity` is lowered; a CUDA graph needs one for all. With TENSORRT_STANDIN_CAPTURE=no a run cannot be captured.
 
+A file TENSORRT_STANDIN_BUILDS gets a line a build.
+
 TENSORRT_STANDIN_NAMES: `parallel` (convolutions of one input are one kernel, `a || b`), `compiled` (the whole network
 goes through the compiler), `neck` (its neck does) or `nameless` (it does, and no metadata tells of what): at the usual
 verbosity one `{ForeignNode[a...b]}`, with DETAILED a row a kernel, `<node>_myl0_<n>` for one node,
@@ -25,6 +27,7 @@ import time
 from typing import Any, Dict  # noqa: UP035 - for Python 3.8
 
 import numpy as np
+import onnx
 
 from helpers import cuda_standin
 
@@ -105,8 +108,6 @@ class OnnxParser:
         return self._errors[index]
 
     def _supports(self, model: Any) -> bool:
-        import onnx
-
         loaded, known = onnx.load_from_string(bytes(model)), ("Conv", "Relu", "Add", "Resize", "Cast", *_PAIR)
         unknown = [index for index, node in enumerate(loaded.graph.node) if node.op_type not in known]
         self._errors = [_ParserError("UNSUPPORTED_NODE", index, "false") for index in unknown]
@@ -178,11 +179,12 @@ class Builder:
         return _Network(typed or not _OLD)
 
     def build_serialized_network(self, network: Any, config: Any) -> Any:
-        import onnx
-
         if network.typed and {"FP16", "INT8"} & {flag.name for flag in config.flags}:
             self._logger.log(ILogger.ERROR, "a strongly typed network takes no flags of precision")
             return None
+        if "TENSORRT_STANDIN_BUILDS" in os.environ:
+            with open(os.environ["TENSORRT_STANDIN_BUILDS"], "a") as file:  # noqa: PTH123 - this is a library's
+                file.write("built\n")
         model, cache = onnx.load_from_string(network.model), config.cache or ITimingCache()
         kernels = _kernels(model)
         for unknown in {json.dumps([kernel["kind"], kernel["work"]]) for kernel in kernels} - cache.entries:
@@ -210,8 +212,6 @@ def _round_weights(model: Any) -> None:
 
 def _kernels(model: Any) -> list[Kernel]:
     """A kernel for each layer of the names `<layer>/<step>`: its nodes, name, kind, work, input and nanoseconds."""
-    import onnx
-
     graph = onnx.shape_inference.infer_shapes(model).graph
     layers: dict[str, list[Any]] = {}
     kernels: list[Kernel] = []
@@ -290,8 +290,6 @@ class Runtime:
 
 class _Engine:
     def __init__(self, logger: Any, kernels: list[Kernel], model: bytes, detailed: bool) -> None:
-        import onnx
-
         graph = onnx.load_from_string(model).graph
         self._logger, self.kernels, self.model, self.detailed = logger, kernels, model, detailed
         self.tensors: dict[str, tuple[Any, tuple[int, ...], int]] = {}
