@@ -10,9 +10,9 @@ together, on ONNX Runtime by -1.9 to +2.0 %, on OpenVINO by -1.8 to +7.0 % in fl
 until theirs are measured; estimates do not drift.
 """
 
-import importlib.metadata
 import importlib.util
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,8 @@ from facenas.runtimes.tensorrt_layers import Works
 
 if TYPE_CHECKING:
     import onnx
+
+_CUDA_TORCH = "pip install torch --index-url https://download.pytorch.org/whl/cu128"
 
 Reply = Mapping[str, Any]
 LayersOfNodes = Mapping[str, str]
@@ -167,13 +169,13 @@ def _why_no_tensorrt(target: Target) -> str | None:
 
 
 def _why_no_cuda_torch(_: Target) -> str | None:
-    """A PyTorch for the CPU alone is a package of the same name; its version says so without importing it."""
-    version = importlib.metadata.version("torch")
-    if version.endswith("+cpu"):
-        return (
-            f"PyTorch {version} is built for the CPU alone; install one with CUDA: pip install --force-reinstall "
-            f"'torch=={version.partition('+')[0]}' --index-url https://download.pytorch.org/whl/cu128"
-        )
+    """A PyTorch for the CPU alone is a package of the same name; its version file says so without importing it."""
+    spec = importlib.util.find_spec("torch")
+    assert spec is not None
+    assert spec.origin is not None
+    text = Path(spec.origin).with_name("version.py").read_text(encoding="utf-8")
+    if re.search(r"^cuda\b[^=]*= *None", text, re.MULTILINE):
+        return f"this PyTorch is built for the CPU alone; install one with CUDA: {_CUDA_TORCH} --force-reinstall"
     return _why_no_gpu()
 
 
@@ -249,7 +251,7 @@ RUNTIMES: Mapping[str, Runtime] = {
         Runtime(
             name="torch",
             modules=("torch",),
-            install="pip install torch --index-url https://download.pytorch.org/whl/cu128",
+            install=_CUDA_TORCH,
             load=_load_torch,
             session_drift={"fp32": 0.012, "fp16": 0.012},
             formats={},

@@ -83,7 +83,6 @@ def test_a_board_from_the_first_command_to_the_files_for_it(
     assert gates["tensors"]["passed"], gates
     assert gates["latency within budget"]["passed"] is None  # nothing is measured there; what is predicted is told
     assert gates["latency within budget"]["value"] > 0
-    assert verified.code == 0
     assert list((jetson.folder / "tmp").iterdir()) == []  # nothing of facenas is left there
 
 
