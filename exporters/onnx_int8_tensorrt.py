@@ -8,8 +8,8 @@ ends at the t that makes the squared error
 
 least, over a histogram of |x|. Weights have a range for each output channel, found in the same way.
 
-Pairs stand on every convolution's own input and weight, and on that input of an addition that is not the convolution
-before it (the skip branch), so that convolution, addition and ReLU are one kernel. Biases stay in floating point. Two
+Pairs stand on every convolution's own input and weight, and on that input of an addition that is not of its own layer (the
+skip branch), so that the layer's convolution, addition and ReLU are one kernel. Biases stay in floating point. Two
 kinds of convolution are left in half precision: the one that reads the image, whose three channels no int8 kernel is
 fast for, and those that write the outputs, whose errors no later layer forgives.
 
@@ -80,13 +80,14 @@ def _places(model: onnx.ModelProto) -> dict[str, tuple[str, ...]]:
     """By the name of a node, which of its inputs get pairs."""
     nodes = model.graph.node
     outputs = {value.name for value in model.graph.output}
-    convolutions = {node.output[0] for node in nodes if node.op_type == "Conv"}
+    layer_of = {name: node.name.partition("/")[0] for node in nodes for name in node.output}
     places: dict[str, tuple[str, ...]] = {}
     for node in nodes:
         if node.op_type == "Conv" and node.input[0] != IMAGE and not outputs & set(node.output):
             places[node.name] = (node.input[0],)
         elif node.op_type == "Add":
-            places[node.name] = tuple(name for name in node.input if name not in convolutions)
+            layer = node.name.partition("/")[0]
+            places[node.name] = tuple(name for name in node.input if layer_of.get(name) != layer)
     return places
 
 
