@@ -34,7 +34,7 @@ _GRACE_S, _LOOK_EVERY_S = 10, 0.1
 class Agent:
     """Answers messages. Compiled models are kept for the next visit as long as memory is plenty.
 
-    `last_words` sends a message and ends the process, from any thread, unless the answer is out already.
+    `last_words` sends a message and ends the process, from a thread beside the one that compiles.
     """
 
     def __init__(self, last_words: Callable[[dict[str, Any], bytes], None] = lambda message, data: None) -> None:
@@ -43,6 +43,7 @@ class Agent:
         self.closed = False
         self.told: dict[str, Any] = {}
         self.last_words = last_words
+        self._compiling, self._ending = False, threading.Lock()
 
     def answer(self, message: dict[str, Any], data: bytes) -> Message:
         """The reply to one message: what was asked for, or {"error": kind, "text": words}."""
@@ -124,11 +125,14 @@ class Agent:
         seconds = message["seconds"]
         limit = threading.Timer(seconds, self.give_up, (seconds,))
         limit.daemon = True
+        self._compiling = True
         limit.start()
         try:
             self.models[str(key)] = self.runtime.compile(data)
         finally:
             limit.cancel()
+            with self._ending:
+                self._compiling = False
         learnt = getattr(self.runtime, "timing_cache", b"")
         return {}, b"" if learnt == known else learnt
 
@@ -160,12 +164,14 @@ class Agent:
 
     def give_up(self, seconds: int) -> None:
         """A build lasts too long: what it learnt is sent, so that the next one goes on from there."""
-        timings = self.runtime.timings_so_far()
-        while timings == b"":  # it has not begun to take any
-            time.sleep(_LOOK_EVERY_S)
-            timings = self.runtime.timings_so_far()
-        if timings is not None:
-            self.last_words({"error": "slow", "text": f"compiling took more than {seconds} s"}, timings)
+        while self._compiling and (timings := self.runtime.timings_so_far()) is not None:
+            if timings == b"":  # it has not begun to take any
+                time.sleep(_LOOK_EVERY_S)
+                continue
+            with self._ending:
+                if self._compiling:
+                    self.last_words({"error": "slow", "text": f"compiling took more than {seconds} s"}, timings)
+            return
 
 
 def _whole_number(message: dict[str, Any], name: str, largest: int) -> int:
@@ -183,13 +189,11 @@ def serve(requests: BinaryIO, replies: BinaryIO) -> int:
     """Answer frames until the stream ends or `close` comes; the exit code: 0, or 3 after a damaged frame."""
     replies.write(GREETING)
     replies.flush()
-    writing = threading.Lock()  # kept for good by whoever answers last
 
     def last_words(message: dict[str, Any], data: bytes) -> None:
-        if writing.acquire(blocking=False):
-            replies.write(pack_frame(message, data))
-            replies.flush()
-            os._exit(TOO_SLOW)
+        replies.write(pack_frame(message, data))
+        replies.flush()
+        os._exit(TOO_SLOW)
 
     agent = Agent(last_words)
     while not agent.closed:
@@ -203,9 +207,8 @@ def serve(requests: BinaryIO, replies: BinaryIO) -> int:
             replies.flush()
             return 3
         signal.alarm(0)
-        with writing:
-            replies.write(answer)
-            replies.flush()
+        replies.write(answer)
+        replies.flush()
     return 0
 
 
