@@ -12,6 +12,7 @@ from facenas.devices.target import MODELLED_NAMES, Target
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.latency import profiler
+from facenas.latency.input_sizes import ALL_INPUTS
 from facenas.latency.roofline import modelled_table
 from facenas.latency.shipped import table_file_name
 from facenas.latency.table import LatencyTable, save_table
@@ -83,18 +84,23 @@ def profile(
     device: str,
     *,
     space: str = DEFAULT_SPACE,
-    input_size: str | Size = DEFAULT_INPUT,
+    input_size: str | Size | None = None,
     out: Path | str | None = None,
     settings: ProfileSettings = ProfileSettings(),
     progress: Progress = SILENT,
 ) -> Profile:
-    """Measure `device` (this machine's CPU takes about three minutes) and write its table to `out` (default: `table_path`).
+    """Measure `device` (this machine's CPU takes about four minutes) and write its table to `out` (default: `table_path`).
+
+    The table tells of all inputs from 192x160 to 960x736 (`any`, the default), or of one. A device elsewhere is measured at
+    640x480 alone unless `any` is asked for, as each network has to be built there for each input.
 
     A device elsewhere gets an agent, run by its Python, and removed. A board that is not here is modelled from published
     figures. Raises InputError for unusable words, DeviceError where a device elsewhere fails, BusyMachineError where other
     work on this machine does not end.
     """
-    target, size = resolve_target(device), as_size(input_size)
+    target = resolve_target(device)
+    every = input_size == "any" or (input_size is None and not target.elsewhere)
+    size = ALL_INPUTS.home if every or input_size is None else as_size(input_size)
     path = table_path(device, size) if out is None else Path(out)
     if path.is_dir():  # found at the end, that would cost minutes
         raise InputError(
@@ -106,7 +112,7 @@ def profile(
         table = modelled_table(target, load_space(space), size, also=further)
         save_table(table, path)
     else:
-        plan = replace(profiler.default_plan(target), also=further)
+        plan = replace(profiler.default_plan(target, ALL_INPUTS.others if every else ()), also=further)
         with remote or LocalAgent(target) as agent:
             table = profiler.profile(
                 agent,

@@ -80,7 +80,7 @@ def _table(
         return open_tables(
             [target.name],
             [] if given is None else [given],
-            description.input_size,
+            [description.input_size],
             description.detector,
             percentiles={target.name: percentile},
             calibrate=calibrate,
