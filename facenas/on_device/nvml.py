@@ -14,13 +14,13 @@ _SM_CLOCK, _GPU_TEMPERATURE = 1, 0
 REASONS = {0x4: "power limit", 0x8: "hardware slowdown", 0x20: "heat", 0x40: "heat (hardware)", 0x80: "power brake"}
 
 
-def gpu_state(open_library: Any = ctypes.CDLL) -> dict[str, Any]:
+def gpu_state(open_library: Any = None) -> dict[str, Any]:
     """`gpu_hz`, `gpu_max_hz`, `temperature_c` and `throttle_reasons` of the first GPU, as far as they are told.
 
     Empty where there is no such library or GPU.
     """
     try:
-        library = open_library("libnvidia-ml.so.1")
+        library = (open_library or ctypes.CDLL)("libnvidia-ml.so.1")
     except OSError:
         return {}
     device = ctypes.c_void_p()

@@ -12,6 +12,7 @@ from typing import Any
 
 from facenas.devices.cpu import describe_cpu, kernel_flags, tolerances_of
 from facenas.devices.fingerprint import Fingerprint
+from facenas.devices.power import power_words
 from facenas.devices.target import Target
 from facenas.errors import DeviceError
 from facenas.runtimes.compiled_model import LayerTimes
@@ -32,16 +33,15 @@ def fingerprint_of_facts(facts: Any, target: Target, host: str) -> Fingerprint:
         fallback = str(facts["processor"] or facts["machine"])
         hardware = ", ".join(filter(None, (str(facts["board"]), str(facts.get("gpu", "")))))
         system = f"{facts['system']} {facts['machine']}"
-        mode = power_mode_name(str(facts["power_mode"]), str(facts.get("power_mode_file", "")))
-        told = facts.get("clocks_fixed") if runtime_of(target).on_gpu else None
-        clocks = "" if told is None else f", clocks {'' if told else 'not '}fixed"
+        on_gpu = runtime_of(target).on_gpu
+        power = power_words(facts if on_gpu else {**facts, "clocks_fixed": None})  # a GPU's clocks
         l4t = re.match(r"# R(\d+) \(release\), REVISION: ([\d.]+)", str(facts["l4t"]))
         driver = f", CUDA driver {facts['cuda_driver']}" if "cuda_driver" in facts else ""
         return Fingerprint(
-            cpu=hardware if runtime_of(target).on_gpu and hardware else describe_cpu(cpuinfo, fallback),
+            cpu=hardware if on_gpu and hardware else describe_cpu(cpuinfo, fallback),
             instruction_sets=tuple(sorted(kernel_flags(cpuinfo) | tolerances_of(facts.get("environment", {})))),
             cores=int(facts["cores"]),
-            governor=f"{facts['governor'] or 'unknown'}{f', power mode {mode}' if mode else ''}{clocks}",
+            governor=f"{facts['governor'] or 'unknown'}{power}",
             operating_system=f"{system}{f', Jetson Linux {l4t[1]}.{l4t[2]}' if l4t else ''}{driver}",
             runtime=target.runtime,
             runtime_version=str(facts["runtime_version"]),
@@ -50,15 +50,6 @@ def fingerprint_of_facts(facts: Any, target: Target, host: str) -> Fingerprint:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DeviceError(f"{host} does not say what it is ({error!r}); profile it again") from error
-
-
-def power_mode_name(said: str, status: str = "") -> str:
-    """The name in the output of `nvpmodel -q`, for example 15W or MAXN; else the number in its status file (`pmode:0002`);
-    "" where neither holds one."""
-    if found := re.search(r"NV Power Mode:\s*(\S+)", said):
-        return found[1]
-    found = re.search(r"pmode:(\d+)", status)
-    return f"number {int(found[1])}" if found else ""
 
 
 class StateWatch:

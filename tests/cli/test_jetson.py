@@ -90,11 +90,12 @@ def test_a_board_from_the_first_command_to_the_files_for_it(
 def test_a_gpu_here_from_the_first_command_to_faces(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, facenas: Facenas, precision: str, version: str
 ) -> None:
-    gpu_here(tmp_path, monkeypatch, TENSORRT_STANDIN=version)
+    gpu_here(tmp_path, monkeypatch, TENSORRT_STANDIN=version, CUDA_STANDIN_THROTTLED=str(0x20))
     name = "cuda-tensorrt" if precision == "fp32" else f"cuda-tensorrt-{precision}"
     space = ("--device", name, "--space", write_tiny_space(tmp_path), "--input", TINY_INPUT, "--json")
     profile = done(facenas("profile", *space, "--seconds", 0, "--even-if-busy"))
     assert profile["failures"] == []
+    assert profile["warnings"] == ["this machine slowed its GPU down (heat); mend that, profile again"]
     assert "launched as one CUDA graph; 0.0%" in load_table(Path(profile["table"])).calibration.note
     found = done(facenas("search", *space, "--latency", "5ms"))
     common = ("--device", name, "--input", TINY_INPUT, "--json")
@@ -129,6 +130,19 @@ def write_labels(folder: Path) -> None:
         write_photo(folder / "images", seed)
         lines += [f"# photo{seed}.jpg 128 96", "10 10 60 60"]
     (folder / "labelv2.txt").write_text("\n".join(lines) + "\n")
+
+
+def test_an_engine_of_another_gpu_or_version_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, facenas: Facenas
+) -> None:
+    with monkeypatch.context() as patch:
+        gpu_here(tmp_path, patch, CUDA_STANDIN_GPU="NVIDIA H100;9.0;114")
+        done(facenas("export", "--arch", ARCHITECTURE, "--format", "trt", "--input", TINY_INPUT, "--json"))
+    gpu_here(tmp_path, monkeypatch, TENSORRT_STANDIN="11.1.0")
+    outcome = facenas("detect", write_photo(tmp_path), "--model", "model.engine")
+    assert outcome.code == 2
+    words = "version 10.3.0, here 11.1.0; gpu NVIDIA H100, here Orin; compute capability 9.0, here 8.7"
+    assert words in outcome.err
 
 
 @pytest.mark.parametrize("installed", [True, False])

@@ -5,7 +5,8 @@ Strict where a caller can be wrong: an address (all above 4 GiB) passed as a pla
 stream that is being captured spoils the capture (error 900); and what `cuMemcpyHtoD_v2` copies from pageable memory
 arrives when the legacy stream is waited for, or before work on a stream that waits for that one, not before work on one
 of CU_STREAM_NON_BLOCKING (CUDA's "API synchronization behavior").
-Environment: CUDA_STANDIN_GPU (name;major.minor;multiprocessors), _BYTES (its memory), _EAGER_COPIES=1 (arrive at once).
+Environment: CUDA_STANDIN_GPU (name;major.minor;multiprocessors), _BYTES (its memory), _EAGER_COPIES=1 (arrive at once),
+_THROTTLED (see Nvml).
 This file also runs on a board that is played: Python 3.8 or later and numpy.
 """
 
@@ -257,11 +258,26 @@ class Library:
         return call
 
 
+class Nvml:
+    """The calls of NVIDIA's management library, of a GPU that CUDA_STANDIN_THROTTLED slows down (bits of reasons)."""
+
+    def __getattr__(self, name: str) -> Callable[..., int]:
+        told = {
+            "nvmlDeviceGetClockInfo": 1980,
+            "nvmlDeviceGetMaxClockInfo": 1980,
+            "nvmlDeviceGetTemperature": 88,
+            "nvmlDeviceGetCurrentClocksThrottleReasons": int(os.environ["CUDA_STANDIN_THROTTLED"]),
+        }
+        return lambda *arguments: _set(arguments[-1], told[name]) if name in told else 0
+
+
 def stand_in() -> Any:
-    """A `ctypes.CDLL` by which `libcuda.so.1` is the stand-in."""
+    """A `ctypes.CDLL` by which `libcuda.so.1` is the stand-in, and `libnvidia-ml.so.1` where a GPU is throttled."""
 
     class Cdll(ctypes.CDLL):
         def __new__(cls, name: Any = None, *rest: Any, **options: Any) -> Any:
+            if name == "libnvidia-ml.so.1" and "CUDA_STANDIN_THROTTLED" in os.environ:
+                return Nvml()
             return Library() if name == "libcuda.so.1" else object.__new__(cls)
 
     return Cdll
