@@ -73,17 +73,23 @@ class Agent:
             return {"error": "crash", "text": f"{type(error).__name__}: {_first_line(error)}"}, b""
 
     def visit(self, operation: str, message: dict[str, Any], data: bytes) -> Message:
-        """Compile or run. Where memory ends, all other models are forgotten, and it is tried once more."""
+        """Compile or run. Where memory ends, all other models are forgotten, and it is tried once more.
+
+        What else a runtime raises costs this network, not the others.
+        """
         try:
             try:
                 return getattr(self, operation)(message, data)  # type: ignore[no-any-return]
             except MemoryError:
                 self.forget(but=message.get("model"))
             return getattr(self, operation)(message, data)  # type: ignore[no-any-return]
-        except MemoryError:
+        except (MemoryError, OSError, Refusal):
             raise
-        except self.runtime.errors as error:
-            raise Refusal("model", _first_line(error)) from None
+        except Exception as error:  # noqa: BLE001
+            if isinstance(error, self.runtime.errors):
+                raise Refusal("model", _first_line(error)) from None
+            traceback.print_exc()
+            raise Refusal("model", f"{type(error).__name__}: {_first_line(error)}") from None
 
     def hello(self, message: dict[str, Any], data: bytes) -> Message:
         if message.get("version") != VERSION:

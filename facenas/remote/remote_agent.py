@@ -121,11 +121,6 @@ class RemoteAgent:
         """What was noticed on the device that makes its times doubtful: throttling, low clocks."""
         return self._watch.warnings
 
-    @property
-    def transport(self) -> Transport:
-        """How the device is reached."""
-        return self._transport
-
     def measure(self, detector: Architecture, input_size: Size, *, runs: int, layers: bool) -> Measurement:
         """One visit. Raises AgentError where the runtime refuses the network, crashes on it or hangs, PassingFaultError
         where memory ended or a build lasted too long."""

@@ -8,7 +8,8 @@ are none left, timing an unknown kernel takes TENSORRT_STANDIN_BUILD_S seconds a
 engine of another version or GPU is refused. A launch takes 2 microseconds, 1 more with DETAILED verbosity unless
 `nvtx_verbosity` is lowered; a CUDA graph needs one for all. With TENSORRT_STANDIN_CAPTURE=no a run cannot be captured.
 
-A file TENSORRT_STANDIN_BUILDS gets a line a build.
+A file TENSORRT_STANDIN_BUILDS gets a line a build,
+with the flags that were set.
 
 TENSORRT_STANDIN_NAMES: `parallel` (convolutions of one input are one kernel, `a || b`), `compiled` (the whole network
 goes through the compiler), `neck` (its neck does) or `nameless` (it does, and no metadata tells of what): at the usual
@@ -184,8 +185,11 @@ class Builder:
             return None
         if "TENSORRT_STANDIN_BUILDS" in os.environ:
             with open(os.environ["TENSORRT_STANDIN_BUILDS"], "a") as file:  # noqa: PTH123 - this is a library's
-                file.write("built\n")
+                file.write(" ".join(sorted(flag.name for flag in config.flags)) + "\n")
         model, cache = onnx.load_from_string(network.model), config.cache or ITimingCache()
+        if not network.typed and (missing := _missing_flag(model, {flag.name for flag in config.flags})):
+            self._logger.log(ILogger.ERROR, f"{missing} is set for a layer, but not configured in the builder")
+            return None
         kernels = _kernels(model)
         for unknown in {json.dumps([kernel["kind"], kernel["work"]]) for kernel in kernels} - cache.entries:
             time.sleep(float(os.environ.get("TENSORRT_STANDIN_BUILD_S", "0")))
@@ -196,6 +200,13 @@ class Builder:
         named = _named(kernels, [value.name for value in model.graph.output], detailed)
         head = json.dumps([ITimingCache().made_for, named, detailed]).encode()
         return memoryview(_MAGIC + len(head).to_bytes(4, "big") + head + model.SerializeToString())
+
+
+def _missing_flag(model: Any, flags: Any) -> str | None:
+    """Before strong types, a type that the graph holds and the builder was not permitted."""
+    half = any(tensor.data_type == DataType.HALF.value for tensor in model.graph.initializer)
+    quantised = any(node.op_type in _PAIR for node in model.graph.node)
+    return "FP16" if half and "FP16" not in flags else "INT8" if quantised and "INT8" not in flags else None
 
 
 def _round_weights(model: Any) -> None:

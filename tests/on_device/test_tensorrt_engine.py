@@ -211,6 +211,17 @@ def test_every_version_builds_every_precision(
     assert model.layer_times(2).names == tuple(layer.name for layer in GRAPH.layers)
 
 
+@pytest.mark.parametrize(("precision", "flags"), [("fp32", ""), ("fp16", "FP16"), ("int8", "FP16 INT8")])
+def test_before_strong_types_flags_permit_precisions_and_tf32_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str, flags: str
+) -> None:
+    builds = tmp_path / "builds"
+    gpu_here(tmp_path, monkeypatch, TENSORRT_STANDIN="8.6.2", TENSORRT_STANDIN_BUILDS=str(builds))
+    target = resolve_target("cuda-tensorrt" if precision == "fp32" else f"cuda-tensorrt-{precision}")
+    load_model(MODEL.SerializeToString(), target, timing_only=True)
+    assert builds.read_text() == f"{flags}\n"
+
+
 def test_a_build_can_be_asked_for_its_timings_while_it_lasts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gpu_here(tmp_path, monkeypatch, TENSORRT_STANDIN_BUILD_S="0.01")
     asked: list[bytes] = []
