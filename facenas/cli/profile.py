@@ -35,7 +35,9 @@ def profile(
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
-    """Measure every operator of a search space on a device, in about four minutes.
+    """Measure every operator of a search space on a device.
+
+    This machine's CPU takes about four minutes; a Jetson, whose engines are built there, an hour or two.
 
     With --host, or for a device that `facenas device add` keeps, the device is elsewhere: an agent is copied there,
     run by its Python, and removed. Without, for a board that is not here (jetson-orin-nano, jetson-agx-orin) the table

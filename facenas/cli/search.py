@@ -31,7 +31,10 @@ def search(
         str | None, typer.Option(help="budget of the backbone's FLOPs at 224x224, as the DamoFD release counts them")
     ] = None,
     space: Annotated[
-        str, typer.Option(help="facenas-edge, facenas-elastic, damofd-0.5g, damofd-2.5g, or a space file (.json)")
+        str,
+        typer.Option(
+            help="facenas-edge, facenas-orin, facenas-elastic, damofd-0.5g, damofd-2.5g, or a space file (.json)"
+        ),
     ] = DEFAULT_SPACE,
     kernels: Annotated[
         str | None, typer.Option(help="only kernels of these sizes, for example 3,5: those that the devices run well")

@@ -21,7 +21,7 @@ from facenas.devices.target import JETSON, TARGET_NAMES, Target
 from facenas.errors import InputError
 from facenas.files import write_atomic
 
-PRECISIONS = {"onnxruntime": ("fp32",), "openvino": ("fp32", "bf16"), "tensorrt": ("fp16", "fp32")}
+PRECISIONS = {"onnxruntime": ("fp32",), "openvino": ("fp32", "bf16"), "tensorrt": ("fp16", "fp32", "int8")}
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _FIELDS = {"host": str, "runtime": str, "precision": str, "threads": int, "python": str}
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from facenas.architecture import Architecture
 from facenas.arrays import IntArray
-from facenas.errors import AgentError
+from facenas.errors import AgentError, PassingFaultError
 from facenas.graph import Graph, build_graph
 from facenas.latency.input_sizes import Inputs
 from facenas.latency.journal import Visit
@@ -59,7 +59,8 @@ def undisturbed_visit(measure: Callable[[], Measurement], network: Network, numb
             if not patience.again(sample.waited_share):
                 return Visit(number, network.key, time.monotonic() - start, sample)
     except AgentError as error:
-        return Visit(number, network.key, time.monotonic() - start, None, str(error))
+        passing = isinstance(error, PassingFaultError)
+        return Visit(number, network.key, time.monotonic() - start, None, str(error), passing)
 
 
 def samples_by_network(visits: Sequence[Visit]) -> dict[str, list[Measurement]]:

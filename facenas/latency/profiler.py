@@ -17,7 +17,7 @@ import numpy as np
 from facenas.architecture import Architecture
 from facenas.devices.fingerprint import Fingerprint
 from facenas.devices.target import Target
-from facenas.errors import BusyMachineError, TableError
+from facenas.errors import BusyMachineError, DeviceError, TableError
 from facenas.latency.calibration import calibration_of
 from facenas.latency.carriers import (
     carriers_elsewhere,
@@ -56,6 +56,8 @@ from facenas.units import Size
 
 _CALIBRATION_SEED = 1
 _REPEAT_ROUND = 1_000_000
+_MAX_FAULTS = 5
+"""So many visits in a row that failed of something passing: waiting for its end here is vain."""
 _SECONDS_OF_ALL = 240.0  # of a profile at several inputs
 
 Progress = Callable[[int, int], None]
@@ -154,7 +156,7 @@ def profile(
                 raise BusyMachineError(f"{error}, with --resume") from error
             journal.remove()
             raise
-        table = _table_of(journal.visits, networks, target, fingerprint, space.name, inputs)
+        table = _table_of(journal.visits, networks, agent, fingerprint, space.name, inputs)
         if here:
             try:
                 patience.check(table.calibration.error_percent, f"the profile of {target}")
@@ -169,13 +171,13 @@ def profile(
 def _table_of(
     visits: Sequence[Visit],
     networks: Sequence[Network],
-    target: Target,
+    agent: LocalAgent | RemoteAgent,
     fingerprint: Fingerprint,
     space: str,
     inputs: Inputs,
 ) -> LatencyTable:
     """The table of what was measured. Raises TableError where that is nothing or too little."""
-    places = samples_by_operator(visits, networks, inputs, inputs.home)
+    target, places = agent.target, samples_by_operator(visits, networks, inputs, inputs.home)
     if not places:
         failures = _failures(visits) or ("no network was measured",)
         raise TableError(f"nothing could be measured on {target.name}: {failures[0]}")
@@ -191,7 +193,9 @@ def _table_of(
         space=space,
         input_size=inputs.home,
         fingerprint=fingerprint,
-        calibration=_calibration(visits, networks, operators, inputs, runtime.session_drift[target.precision]),
+        calibration=_calibration(
+            visits, networks, operators, inputs, (runtime.session_drift[target.precision], agent.as_graph)
+        ),
         operators=operators,
         seconds=sum(visit.seconds for visit in visits),
         failures=_failures(visits),
@@ -222,8 +226,10 @@ def _measure(
 ) -> None:
     """Rounds over all networks as long as the plan's time lasts, then one over those whose samples are unstable."""
     patience, progress = watched
-    done = {(visit.round, visit.network) for visit in journal.visits}
-    failed = {visit.network for visit in journal.visits if visit.sample is None}
+    lasting = [visit for visit in journal.visits if not visit.passing]
+    done = {(visit.round, visit.network) for visit in lasting}
+    failed = {visit.network for visit in lasting if visit.sample is None}
+    faults: list[str] = []  # passing ones, since the last visit that succeeded
 
     def one_round(number: int, chosen: Sequence[Network]) -> None:
         for index in np.random.default_rng(number).permutation(len(chosen)):
@@ -232,6 +238,12 @@ def _measure(
                 continue
             visit = _visit(agent, network, number, plan.runs_per_visit, patience)
             journal.add(visit)
+            if visit.passing:
+                faults.append(visit.failure)
+                if len(faults) == _MAX_FAULTS:
+                    raise DeviceError(f"{faults[-1]}; what was measured is kept: go on with --resume")
+                continue
+            faults.clear()
             if visit.sample is None:
                 failed.add(network.key)
             if progress is not None:
@@ -268,7 +280,18 @@ def _visit(agent: LocalAgent | RemoteAgent, network: Network, number: int, runs:
 
 
 def _failures(visits: Sequence[Visit]) -> tuple[str, ...]:
-    return tuple(f"{visit.network}: {visit.failure}" for visit in visits if visit.sample is None)
+    """The failures of networks that were never measured, passing ones once."""
+    measured = {visit.network for visit in visits if visit.sample is not None}
+    failed = (visit for visit in visits if visit.sample is None and not (visit.passing and visit.network in measured))
+    return tuple(dict.fromkeys(f"{visit.network}: {visit.failure}" for visit in failed))
+
+
+def _unattributed_share(visits: Sequence[Visit]) -> float:
+    """Of the time that counters told, what belongs to no layer."""
+    samples = [visit.sample for visit in visits if visit.sample is not None and visit.sample.layers_ns]
+    overhead_ns = sum(sum(sample.overhead_ns) for sample in samples)
+    layers_ns = sum(sum(map(sum, sample.layers_ns.values())) for sample in samples)
+    return overhead_ns / (overhead_ns + layers_ns) if layers_ns else 0.0
 
 
 def _calibration(
@@ -276,9 +299,13 @@ def _calibration(
     networks: Sequence[Network],
     operators: Mapping[Operator, OperatorTime],
     inputs: Inputs,
-    drift: float,
+    session: tuple[float, bool | None],
 ) -> Calibration:
-    """From those calibration networks whose operators all have a time (where carriers failed, not all may)."""
+    """From those calibration networks whose operators all have a time (where carriers failed, not all may).
+
+    `session`: its drift, and whether its networks were timed as CUDA graphs (None where there is no such thing).
+    """
+    drift, as_graph = session
     sums_ns, samples_ns = [], []
     for network, samples in end_to_end_samples(visits, networks):
         network_ns = sum_ns(network, operators, inputs)
@@ -286,6 +313,9 @@ def _calibration(
             sums_ns.append(network_ns)
             samples_ns.append(samples)
     note = "fitted to networks that took no part in the operators' times"
+    if as_graph is not None:
+        how = "launched as one CUDA graph" if as_graph else "launched kernel by kernel"
+        note += f", {how}; {_unattributed_share(visits):.1%} of the layers' time belongs to no layer"
     return calibration_of(np.array(sums_ns, np.float64), samples_ns, drift, note)
 
 

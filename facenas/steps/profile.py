@@ -16,10 +16,13 @@ from facenas.latency.input_sizes import ALL_INPUTS
 from facenas.latency.roofline import modelled_table
 from facenas.latency.shipped import table_file_name
 from facenas.latency.table import LatencyTable, save_table
+from facenas.on_device.device_facts import state
 from facenas.progress import SILENT, Progress
 from facenas.quiet import Patience
+from facenas.remote.device_state import StateWatch
 from facenas.remote.remote_agent import RemoteAgent
 from facenas.runtimes.local_agent import LocalAgent
+from facenas.runtimes.runtime import runtime_of
 from facenas.shown import Rows, Shown
 from facenas.spaces import DEFAULT_SPACE
 from facenas.spaces.named import load_space
@@ -89,7 +92,7 @@ def profile(
     settings: ProfileSettings = ProfileSettings(),
     progress: Progress = SILENT,
 ) -> Profile:
-    """Measure `device` in about four minutes and write its table to `out` (default: `table_path`).
+    """Measure `device` (this machine's CPU takes about four minutes) and write its table to `out` (default: `table_path`).
 
     The table tells of all inputs from 192x160 to 960x736 (`any`, the default), or of one. A device elsewhere is measured at
     640x480 alone unless `any` is asked for, as each network has to be built there for each input.
@@ -108,6 +111,14 @@ def profile(
         )
     further = tuple(resolve_architecture(text) for text in settings.also)
     remote = _remote_agent(target, settings, progress)
+    watch = StateWatch("this machine", progress.note)
+    on_gpu_here = remote is None and runtime_of(target).on_gpu
+
+    def report(done: int, total: int) -> None:
+        if on_gpu_here:
+            watch.see(state())
+        progress(done, total, f"profiling {target}")
+
     if remote is None and target.name in MODELLED_NAMES:
         table = modelled_table(target, load_space(space), size, also=further)
         save_table(table, path)
@@ -121,7 +132,7 @@ def profile(
                 path,
                 plan=plan if settings.seconds is None else replace(plan, seconds=settings.seconds),
                 resume=settings.resume,
-                progress=lambda done, total: progress(done, total, f"profiling {target}"),
+                progress=report,
                 patience=Patience(progress.note, judges=not settings.even_if_busy),
             )
     for failure in table.failures:
@@ -129,7 +140,7 @@ def profile(
     if table.unstable_operators:
         unstable = f"{table.unstable_operators} of {len(table.operators)} operators"
         progress.note(f"{unstable} are flagged unstable: the machine is busy")
-    return Profile(table, path, () if remote is None else tuple(remote.warnings))
+    return Profile(table, path, watch.warnings if remote is None else tuple(remote.warnings))
 
 
 def table_path(device: str, input_size: str | Size = DEFAULT_INPUT) -> Path:
@@ -143,6 +154,11 @@ def _remote_agent(target: Target, settings: ProfileSettings, progress: Progress)
     host = settings.host or (kept.host if kept else None)
     python = settings.python or (kept.python if kept else "python3")
     if host is not None:
+        if not target.elsewhere and host != "local":
+            raise InputError(
+                f"device '{target}' is this machine's, and its table would be of {host}; give that one a name: facenas "
+                f"device add NAME --host {host} --runtime {target.runtime} --precision {target.precision}"
+            )
         return RemoteAgent(target, transport_for(host), python=python, note=progress.note)
     if target.elsewhere:
         raise InputError(

@@ -365,7 +365,12 @@ class _Run:
             self.folder / WEIGHTS,
             self.format.name,
             self.target.precision,
-            settings=ExportSettings(self._chosen()[1], calibration=data, calibration_count=min(DEFAULT_COUNT, photos)),
+            settings=ExportSettings(
+                self._chosen()[1],
+                calibration=data,
+                calibration_count=min(DEFAULT_COUNT, photos),
+                device=self.target.name if self.format.name == "trt" else None,
+            ),
             out=self.model,
             progress=self.progress,
         )

@@ -24,13 +24,14 @@ from facenas.searching.objective import Objective
 from facenas.searching.problem import Problem
 from facenas.searching.rerank import rerank
 from facenas.searching.result import InputChoice, SearchResult, best_at_input, require_top, run_search
+from facenas.searching.slack import slack_budgets
 from facenas.spaces import DEFAULT_SPACE
 from facenas.spaces.elastic_space import elastic_space
 from facenas.spaces.named import load_space
 from facenas.spaces.space import Space
 from facenas.steps.judge import Judging, judge_slices
 from facenas.steps.tables import open_at, open_tables
-from facenas.units import DEFAULT_INPUT, LOW_PERCENTILE, LatencyBudget, Size, as_latency_budget, parse_size
+from facenas.units import DEFAULT_INPUT, LOW_PERCENTILE, LatencyBudget, Size, as_latency_budget, in_ms, parse_size
 from facenas.zoo import zoo_accuracy_table
 
 STATE_FILE = "evolution.json"
@@ -127,6 +128,7 @@ def search(
         if len(sizes) > 1:
             choices = tuple(map(plan.best_at, sizes))
             plan = replace(plan, input_size=_most_accurate(choices) or sizes[-1])
+        _note_slack(plan, progress)
         if settings.confirm:
             result = confirm(plan.search, budgets.latency_ms, plan.input_size, progress)
         else:
@@ -134,6 +136,16 @@ def search(
     except LatencyBudgetError as error:
         raise with_alternatives(error, chosen, plan.input_size) from error
     return replace(result, inputs=choices)
+
+
+def _note_slack(plan: "_Plan", progress: Progress) -> None:
+    """Say which latency budgets bind nothing."""
+    for name, most_ms in slack_budgets(plan.problem(plan.budgets.latency_ms)).items():
+        progress.note(
+            f"{name}: the budget of {in_ms(plan.budgets.latency_ms[name])} binds nothing, because the slowest network of space "
+            f"'{plan.space.name}' takes {in_ms(most_ms)} there; a larger space may hold better ones (for GPUs --space "
+            "facenas-orin)"
+        )
 
 
 def inputs_to_search(asked: AskedInput, accuracy: AccuracyTable | None, algorithm: Algorithm) -> tuple[Size, ...]:

@@ -1,6 +1,8 @@
 """A space of few, small networks and a made-up table of it, so that tests need no measuring."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 from facenas.architecture import Family, NeckAndHead, Stage
 from facenas.devices.fingerprint import Fingerprint
@@ -20,6 +22,19 @@ def tiny_space() -> Space:
     middle = (Stage(Family.CONV, 32, 32, 2, 1, 3),)
     last = (Stage(Family.RESIDUAL, 32, 32, 2, 1, 3, 3, 16), Stage(Family.INVERTED, 32, 32, 2, 1, 3, 0, 16, 1))
     return Space("tiny", (stems, seconds, middle, middle, last), ((0, NeckAndHead(16, 16, 1, depthwise=True)),))
+
+
+def write_tiny_space(folder: Path) -> Path:
+    """The tiny space as a file that --space takes."""
+    space = tiny_space()
+    value = {
+        "name": space.name,
+        "stages": [[str(stage) for stage in choices] for choices in space.stages],
+        "necks_and_heads": {str(least): str(design) for least, design in space.necks_and_heads},
+    }
+    path = folder / "tiny.json"
+    path.write_text(json.dumps(value))
+    return path
 
 
 def made_up_cost_ns(operator: Operator) -> int:
