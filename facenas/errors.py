@@ -13,7 +13,7 @@ def printable(text: str) -> str:
     """`text` as one line that steers no terminal: what came from a file name or a device is written as an escape."""
     if not text.isprintable():
         text = "".join(_escaped(each) if unicodedata.category(each) in _STEERING else each for each in text)
-    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}..."
+    return text
 
 
 def _escaped(character: str) -> str:
@@ -26,7 +26,8 @@ class FacenasError(Exception):
     exit_code = 2
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(printable(str(message)))
+        line = printable(str(message))
+        super().__init__(line if len(line) <= _MOST_CHARACTERS else f"{line[:_MOST_CHARACTERS]}...")
 
 
 class InputError(FacenasError):

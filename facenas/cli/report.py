@@ -25,7 +25,7 @@ def report_table(
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """Draw a latency table: cost against FLOPs, predicted against measured."""
-    from facenas.cli.output import print_json
+    from facenas.cli.output import print_json, tell
     from facenas.devices.targets import resolve_target
     from facenas.latency.table import find_table, load_table
     from facenas.report.table_page import write_table_page
@@ -48,4 +48,4 @@ def report_table(
             }
         )
     else:
-        print(path)
+        tell(str(path))

@@ -32,7 +32,7 @@ def verify(
     Exit code 1 when a gate fails.
     """
     from facenas.cli.bar import progress_bar
-    from facenas.cli.output import print_result
+    from facenas.cli.output import print_result, tell
     from facenas.errors import InputError
     from facenas.evaluation.gates import Tolerances
     from facenas.files import write_json
@@ -49,6 +49,6 @@ def verify(
     write_json(out or artefact.parent / "verify.json", verification.to_json())
     print_result(verification, json)
     if not json:
-        print(verification.words)
+        tell(verification.words)
     if not verification.passed or (require == "measured" and not verification.all_measured):
         raise typer.Exit(1)
