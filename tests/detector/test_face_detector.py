@@ -197,5 +197,5 @@ def test_a_detector_can_be_pickled_and_copied(tmp_path: Path, monkeypatch: pytes
     detector = FaceDetector("open.onnx", long_side_px=128)
     expected = rows(detector(PHOTO))
     monkeypatch.chdir("/")
-    assert rows(pickle.loads(pickle.dumps(detector))(PHOTO)) == expected
+    assert rows(pickle.loads(pickle.dumps(detector))(PHOTO)) == expected  # noqa: S301 - our own bytes
     assert rows(copy.deepcopy(detector)(PHOTO)) == expected
