@@ -26,7 +26,7 @@ def detect(
     import time
 
     from facenas.cli.bar import progress_bar
-    from facenas.cli.output import note, print_json, print_table
+    from facenas.cli.output import note, print_json, print_table, require_all_read
     from facenas.errors import InputError
     from facenas.steps.detect import DetectSettings, Found
     from facenas.steps.detect import detect as run_detect
@@ -51,12 +51,7 @@ def detect(
         print_table("faces", ("photo", "faces", "best score"), rows)
         if out is not None:
             note(f"drawn in {out}")
-    if len(problems) > 1:
-        for problem in problems:
-            note(f"left out: {problem}")
-        raise InputError(f"{len(problems)} of what was given could not be used, the rest is done; see above")
-    if problems:
-        raise InputError(problems[0])
+    require_all_read(problems)
 
 
 def _best(found: "Found") -> str:

@@ -46,6 +46,16 @@ def _write(text: str) -> None:
         raise InputError(f"cannot write the result to stdout: {reason}; give it a place that takes it") from error
 
 
+def require_all_read(unread: Sequence[str]) -> None:
+    """After the result of the rest: raises InputError that names what could not be read, where there is any."""
+    if len(unread) > 1:
+        for each in unread:
+            note(f"left out: {each}")
+        raise InputError(f"{len(unread)} of what was given could not be used, the rest is done; see above")
+    if unread:
+        raise InputError(unread[0])
+
+
 def note(text: str) -> None:
     """A line for the person, on stderr; whether anybody reads it makes no difference."""
     with suppress(OSError, ValueError):

@@ -32,7 +32,7 @@ def verify(
     Exit code 1 when a gate fails.
     """
     from facenas.cli.bar import progress_bar
-    from facenas.cli.output import print_result, tell
+    from facenas.cli.output import print_result, require_all_read, tell
     from facenas.errors import InputError
     from facenas.evaluation.gates import Tolerances
     from facenas.files import write_json
@@ -52,3 +52,5 @@ def verify(
         tell(verification.words)
     if not verification.passed or (require == "measured" and not verification.all_measured):
         raise typer.Exit(1)
+    if verification.evaluation is not None:
+        require_all_read(verification.evaluation.unread)

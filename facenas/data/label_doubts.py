@@ -37,7 +37,11 @@ def likeliest_order(boxes: FloatArray, sizes: FloatArray) -> str | None:
     }
     shares = {name: float(_plausible(np.stack(order, axis=1), sizes).mean()) for name, order in others.items()}
     best, share = max(shares.values()), float(as_written.mean())
-    if best < _MIN_PLAUSIBLE or best - share < _CLEARLY or (best - share) * len(boxes) < min(_CLEARLY_BOXES, len(boxes)):
+    if (
+        best < _MIN_PLAUSIBLE
+        or best - share < _CLEARLY
+        or (best - share) * len(boxes) < min(_CLEARLY_BOXES, len(boxes))
+    ):
         return None
     return " or ".join(name for name in shares if shares[name] == best)
 

@@ -4,12 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from facenas.evaluation import protocols
-from facenas.evaluation.evaluation_set import load_evaluation_set
+from facenas.evaluation.evaluation_set import load_evaluation_set, told_problems
 from facenas.evaluation.wider import Evaluation
 from facenas.progress import SILENT, Progress
 from facenas.zoo import model_path
-
-_PROBLEMS_SHOWN = 5
 
 
 def evaluate(model: Path | str, data: Path | str, *, protocol: str = "vga", progress: Progress = SILENT) -> Evaluation:
@@ -20,6 +18,6 @@ def evaluate(model: Path | str, data: Path | str, *, protocol: str = "vga", prog
     """
     detector = protocols.open_detector(model_path(Path(model)), protocol)
     photos = load_evaluation_set(Path(data))
-    for problem in photos.problems[:_PROBLEMS_SHOWN]:
-        progress.note(f"left out: {problem}")
+    for line in told_problems(photos.problems):
+        progress.note(line)
     return replace(protocols.evaluate(detector, photos, progress), protocol=protocol)
