@@ -84,6 +84,8 @@ class Precision:
     drop: float | None
 
 
+PARITY_GATES = ("loads", "tensors", "boxes", "average precision")
+"""What is decided on the file and the photos alone, on any machine that runs the file."""
 VERDICTS = {True: "passed", False: "FAILED", None: "not measured"}
 """By `Gate.passed`, the word for it."""
 

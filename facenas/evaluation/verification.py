@@ -279,19 +279,19 @@ def _find_departure(
 def _reference_layers(path: Path, description: Description, names: Sequence[str]) -> RunLayers | None:
     if path.suffix != ".safetensors":
         return layer_runner(path, resolve_target(description.target), names)
-    from facenas.checkpoint import load_checkpoint
+    from facenas.checkpoint import load_weights
     from facenas.exporters.onnx import onnx_of_checkpoint
 
-    model = onnx_of_checkpoint(load_checkpoint(path), input_size=description.input_size, dynamic=False)
+    model = onnx_of_checkpoint(load_weights(path), input_size=description.input_size, dynamic=False)
     return onnx_layer_runner(model, names)
 
 
 def require_same_architecture(path: Path, description: Description) -> None:
     """Raises InputError where a reference is of another architecture than the artefact, or cannot be read."""
     if path.suffix == ".safetensors":
-        from facenas.checkpoint import load_checkpoint
+        from facenas.checkpoint import load_weights
 
-        _require_same(load_checkpoint(path).detector, description, path)
+        _require_same(load_weights(path).detector, description, path)
     else:
         _require_same(description_of(path).detector, description, path)
 
@@ -302,10 +302,10 @@ def _open_reference(path: Path, description: Description) -> tuple[Runner, Descr
         reference = FaceDetector(path)
         _require_same(reference.description.detector, description, path)
         return reference.model, reference.description
-    from facenas.checkpoint import load_checkpoint
+    from facenas.checkpoint import load_weights
     from facenas.exporters.artefact import describe
 
-    checkpoint = load_checkpoint(path)
+    checkpoint = load_weights(path)
     _require_same(checkpoint.detector, description, path)
     from facenas.networks.reference import TorchReference
 

@@ -129,6 +129,8 @@ def profile(
             "networks": [network.key for network in networks],
         }
         journal = Journal(out.with_name(f"{out.name}.journal"), described, resume=resume)
+        if journal.words is not None:
+            progress.note(journal.words)
         try:
             _measure(journal, networks, agent, input_size, plan, (patience, progress))
         except BusyMachineError as error:

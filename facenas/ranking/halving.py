@@ -19,7 +19,7 @@ from typing import Any
 from facenas.architecture import parse_architecture
 from facenas.devices.cpu import cores
 from facenas.errors import InputError, TrainingError
-from facenas.files import read_json, write_json
+from facenas.files import make_folder, read_json, write_json
 from facenas.progress import Called, Progress
 from facenas.ranking.contenders import Contender
 from facenas.shown import Rows, Shown
@@ -336,10 +336,10 @@ def train_rung(
     import torch
 
     from facenas.checkpoint import save_checkpoint
-    from facenas.training.loop import CACHE_BYTES, Trainer
+    from facenas.training.loop import Trainer, memory_for_photos
     from facenas.training.session import validate
 
-    task.folder.mkdir(parents=True, exist_ok=True)
+    make_folder(task.folder)
     detector = parse_architecture(task.architecture)
     trainer = Trainer(detector, task.input_size, task.recipe, task.folder, photos.train.name)
     if side_by_side:
@@ -351,7 +351,7 @@ def train_rung(
             progress=Called(progress, task.name),
             pace=replace(pace, until_step=replace(task.recipe, epochs=task.epochs).steps(len(photos.train.photos))),
             strict=task.strict,
-            cache_bytes=CACHE_BYTES // cores() if side_by_side else CACHE_BYTES,
+            cache_bytes=memory_for_photos() // (cores() if side_by_side else 1),
         )
     except TrainingError as error:
         result = RungResult({}, str(error))

@@ -6,7 +6,7 @@ from pathlib import Path
 import onnx
 
 from facenas.architecture import Architecture
-from facenas.checkpoint import load_checkpoint
+from facenas.checkpoint import load_weights
 from facenas.errors import InputError
 from facenas.evaluation.accuracy_control import accuracy_control
 from facenas.evaluation.evaluation_set import load_evaluation_set
@@ -76,5 +76,5 @@ def _as_onnx(model: Path | str | Architecture, settings: ExportSettings) -> onnx
     size = None if settings.input_size is None else as_size(settings.input_size)
     if isinstance(model, Architecture):
         return onnx_untrained(model, input_size=size or DEFAULT_INPUT, dynamic=settings.dynamic)
-    checkpoint = load_checkpoint(checkpoint_path(Path(model)))
+    checkpoint = load_weights(checkpoint_path(Path(model)))
     return onnx_of_checkpoint(checkpoint, input_size=size, dynamic=settings.dynamic)

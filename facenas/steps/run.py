@@ -16,7 +16,7 @@ from typing import Any
 from facenas.cost import latency_cost
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
-from facenas.evaluation.gates import Gate, gate_rows
+from facenas.evaluation.gates import PARITY_GATES, Gate, gate_rows
 from facenas.evaluation.pictures import write_evaluation, write_pictures
 from facenas.evaluation.verification import Verification
 from facenas.exporters.calibration_photos import DEFAULT_COUNT
@@ -24,6 +24,7 @@ from facenas.exporters.formats import FORMATS
 from facenas.files import write_json
 from facenas.latency.table import LatencyTable, load_table, save_table
 from facenas.latency.this_machine import Calibrate, TableRequest, facts_of_table, table_of_this_machine
+from facenas.locks import only_one
 from facenas.progress import SILENT, Progress
 from facenas.report.run_page import write_report
 from facenas.run_folder import (
@@ -120,7 +121,9 @@ class RunResult(Shown):
 
     def line(self) -> str:
         """The verdict, and the page that shows why."""
-        return f"{'passed' if self.passed else 'FAILED'}: {self.folder / 'report.html'}"
+        failed = any(gate.passed is False for gate in self.gates)
+        verdict = "passed" if self.passed else "FAILED" if failed else "NOT PROVED, a gate was not measured"
+        return f"{verdict}: {self.folder / 'report.html'}"
 
     def shown(self) -> tuple[Rows, ...]:
         """The gates."""
@@ -175,6 +178,7 @@ class _Run:
             raise InputError(
                 f"--epochs {self.settings.epochs}: a slice of a supernet is not trained; add --data, or leave it out"
             )
+        _ = self._recipe  # refused now, not after the search
         self.format = FORMATS[formats[self.target.precision]]
         self.model = folder / self.format.file_name
         self.steps: list[Step] = []
@@ -194,7 +198,11 @@ class _Run:
         self.steps = [step for step in record.steps if step.name not in again]
 
     def finish(self) -> RunResult:
-        """Do what is not done."""
+        """Do what is not done, while no other process does."""
+        with only_one(self.folder / "run.lock", f"a run in {self.folder}"):
+            return self._finish()
+
+    def _finish(self) -> RunResult:
         for name, step in (
             ("table", self.make_table),
             ("search", self.search),
@@ -242,8 +250,9 @@ class _Run:
 
     @property
     def passed(self) -> bool:
-        """Whether the verification is done and no gate failed."""
-        return bool(self.gates) and all(gate.passed is not False for gate in self.gates)
+        """Whether the verification is done, no gate failed, and those of the file itself could be decided."""
+        decided = all(gate.passed for gate in self.gates if gate.name in PARITY_GATES)
+        return bool(self.gates) and decided and all(gate.passed is not False for gate in self.gates)
 
     @property
     def _is_slice(self) -> bool:
@@ -319,17 +328,22 @@ class _Run:
         )
         return f"{cut.architecture} of {cut.supernet}, norms from {cut.crops} crops of {cut.photos} photos"
 
+    @property
+    def _recipe(self) -> Recipe:
+        recipe = SYNTHETIC_RECIPE if self.asked.data is None else Recipe()
+        epochs = recipe.epochs if self.settings.epochs is None else self.settings.epochs
+        return replace(recipe, epochs=epochs, seed=self.settings.seed)
+
     def train(self) -> str:
         """A checkpoint of the chosen architecture."""
-        recipe = SYNTHETIC_RECIPE if self.asked.data is None else Recipe()
-        recipe = replace(recipe, epochs=self.settings.epochs or recipe.epochs, seed=self.settings.seed)
+        recipe = self._recipe
         data, val = self._data
         result = train(
             self._chosen(),
             data,
             val=val,
             recipe=recipe,
-            settings=TrainingSettings(self.settings.input_size, init=self.supernet, resume=True),
+            settings=TrainingSettings(self.settings.input_size, init=self.supernet, resume=True, may_begin=True),
             out=self.folder / "training",
             progress=self.progress,
         )
@@ -369,4 +383,4 @@ class _Run:
         write_pictures(self.folder / "photos", self.model, photos, _DRAWN_PHOTOS)
         write_json(self.folder / VERIFICATION, verification.to_json())
         failed = [gate.name for gate in verification.gates if gate.passed is False]
-        return "all gates passed" if not failed else f"failed: {', '.join(failed)}"
+        return f"failed: {', '.join(failed)}" if failed else "all gates passed" if self.passed else verification.line()
