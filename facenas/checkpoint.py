@@ -79,7 +79,7 @@ def load_checkpoint(path: Path, *, supernet: bool = False) -> Checkpoint:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             tensors = {name: _widened(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-        header = parse_json(metadata[_METADATA_KEY], f"the header of checkpoint {path}")
+        header = _header(metadata[_METADATA_KEY])
         if header["schema"] != SCHEMA:
             raise InputError(
                 f"checkpoint {path} has schema {header['schema']}, this facenas reads {SCHEMA}; train again"
@@ -100,6 +100,14 @@ def load_checkpoint(path: Path, *, supernet: bool = False) -> Checkpoint:
         raise InputError(f"checkpoint {path} is no whole safetensors file ({error}); copy or train it again") from error
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(f"checkpoint {path} was not written by facenas (no readable header); train one") from error
+
+
+def _header(text: str) -> Any:
+    """Raises ValueError for what is no JSON of ours."""
+    try:
+        return parse_json(text, "the header")
+    except InputError as error:
+        raise ValueError(str(error)) from error
 
 
 def load_weights(path: Path) -> Checkpoint:

@@ -32,7 +32,9 @@ class LineJournal:
                     f"an unfinished {what} lies in {path}; add --resume to continue it, or delete that file"
                 )
             if lines and lines[0] is _DAMAGED:
-                raise InputError(f"the first line of {path} is damaged, so of what it is cannot be told; delete that file")
+                raise InputError(
+                    f"the first line of {path} is damaged, so of what it is cannot be told; delete that file"
+                )
             if lines and lines[0] != {"plan": plan}:
                 raise InputError(f"{path} is of another {what} ({_difference(lines[0], plan)}); delete that file")
             self.entries = [line for line in lines[1:] if line is not _DAMAGED]

@@ -153,24 +153,7 @@ def verify(
     runner, reference_description = _open_reference(reference, description)
     expected_pipeline, found_pipeline = reference_description.pipeline(runner), description.pipeline(detector.model)
 
-    some = photos.photos[:: max(1, len(photos.photos) // PARITY_PHOTOS)][:PARITY_PHOTOS]
-    expected, found = (
-        _Answers(expected_pipeline, REFERENCE_MIN_SCORE),
-        _Answers(found_pipeline, REFERENCE_MIN_SCORE * 0.9),
-    )
-    compared = []
-    for index, path in enumerate(some):
-        try:
-            photo = read_image(path)
-        except InputError as error:  # told once more, and counted, by the evaluation of all photos
-            progress.note(f"left out: {error}")
-            continue
-        compared.append(path)
-        expected.add(photo)
-        found.add(photo)
-        progress(index + 1, len(some), "comparing tensors and faces")
-    if not compared:
-        raise InputError(f"none of the photos of {photos.name} that were tried can be read; check the files")
+    compared, expected, found = _answers(photos, expected_pipeline, found_pipeline, progress)
     tensors = compare_tensors(*_comparable(expected.outputs, found.outputs, description.precision))
     boxes = compare_faces(expected.faces, found.faces)
 
@@ -213,6 +196,28 @@ class _Answers:
         outputs, fitted = self.pipeline.outputs(photo)
         self.outputs.append(outputs)
         self.faces.append(self.pipeline.faces(outputs, fitted, self.least_score))
+
+
+def _answers(
+    photos: EvaluationSet, reference: Pipeline, artefact: Pipeline, progress: Progress
+) -> tuple[list[Path], _Answers, _Answers]:
+    """What both sides say about some photos, evenly from all, that can be read. Raises InputError where none can be."""
+    some = photos.photos[:: max(1, len(photos.photos) // PARITY_PHOTOS)][:PARITY_PHOTOS]
+    expected, found = _Answers(reference, REFERENCE_MIN_SCORE), _Answers(artefact, REFERENCE_MIN_SCORE * 0.9)
+    compared = []
+    for index, path in enumerate(some):
+        try:
+            photo = read_image(path)
+        except InputError as error:  # told once more, and counted, by the evaluation of all photos
+            progress.note(f"left out: {error}")
+            continue
+        compared.append(path)
+        expected.add(photo)
+        found.add(photo)
+        progress(index + 1, len(some), "comparing tensors and faces")
+    if not compared:
+        raise InputError(f"none of the photos of {photos.name} that were tried can be read; check the files")
+    return compared, expected, found
 
 
 def _largest_drop(reference_ap: Mapping[str, float | None], artefact_ap: Mapping[str, float | None]) -> float | None:

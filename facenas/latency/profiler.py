@@ -130,7 +130,7 @@ def profile(
         }
         journal = Journal(out.with_name(f"{out.name}.journal"), described, resume=resume)
         if journal.words is not None:
-            progress.note(journal.words)
+            patience.say(journal.words)
         try:
             _measure(journal, networks, agent, input_size, plan, (patience, progress))
         except BusyMachineError as error:

@@ -7,6 +7,7 @@ numpy, and one of the runtimes.
 from __future__ import annotations  # for Python 3.8
 
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -40,6 +41,7 @@ class OnnxRuntime:
     graph_wanted = True
 
     def __init__(self, precision: str, threads: int) -> None:
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # or it asks its maker's host from the device
         import onnxruntime
 
         if precision != "fp32":
@@ -106,6 +108,7 @@ class OpenVino:
     errors = (RuntimeError,)
 
     def __init__(self, precision: str, threads: int) -> None:
+        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # absent, which OpenVINO takes for a no
         import openvino
 
         hints = {"fp32": "f32", "bf16": "bf16"}

@@ -21,8 +21,8 @@ from facenas.zoo import checkpoint_path
 class TrainingSettings:
     """How a training goes on, beside its recipe. `input_size`: what the detector is meant for; `init`: a checkpoint, or a
     name of the zoo, to start from; `teacher`: an ONNX file of a stronger detector to learn from beside the labels;
-    `resume`: go on from the last state in the folder, which may be to begin (`may_begin`); `max_minutes`: stop then, to go on later; `strict`: refuse photos
-    with any unusable label."""
+    `resume`: go on from the last state in the folder, `may_begin`: if there is one; `max_minutes`: stop then, to go on
+    later; `strict`: refuse photos with any unusable label."""
 
     input_size: Size = DEFAULT_INPUT
     init: Path | str | None = None

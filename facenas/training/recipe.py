@@ -17,7 +17,7 @@ SUPERNET_GRADIENT_NORM = 20.0  # a step sums the losses of three networks
 # What each number may be: more is a slip that costs the machine its memory, or never ends.
 _WHOLE = {
     "epochs": (1, 1_000_000),
-    "size_px": (64, 2048),
+    "size_px": (0, 2048),
     "batch_size": (1, 65_536),
     "seed": (0, 2**63 - 1),
     "pasted_faces": (0, 100),
@@ -71,13 +71,12 @@ class Recipe:
     def __post_init__(self) -> None:
         for name, (least, most) in _WHOLE.items():
             value = getattr(self, name)
-            if type(value) is not int or not least <= value <= most:
-                cure = (
-                    "must be more than zero"
-                    if least == 1 and not value
-                    else f"must be a whole number, {least} to {most:,}"
+            if type(value) is not int or value > most:
+                raise InputError(f"recipe: {name} {value} must be a whole number, {least} to {most:,}")
+            if value < least:
+                raise InputError(
+                    f"recipe: {name} {value} must be {'more than zero' if least == 1 else f'{least} or more'}"
                 )
-                raise InputError(f"recipe: {name} {value} {cure}")
         for name, (low, high) in _REAL.items():
             values = getattr(self, name)
             for value in values if isinstance(values, tuple) else (values,):
@@ -86,7 +85,7 @@ class Recipe:
         for name in ("learning_rate", "gradient_norm"):
             if not getattr(self, name) > 0:
                 raise InputError(f"recipe: {name} {getattr(self, name)} must be more than zero")
-        if self.size_px % 32:
+        if self.size_px % 32 or self.size_px < 64:
             raise InputError(f"recipe: crop size {self.size_px} px must be a multiple of 32, at least 64")
         if self.average_decay == 1:
             raise InputError(f"recipe: average_decay {self.average_decay} is outside 0..1")
