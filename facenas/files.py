@@ -21,7 +21,7 @@ from facenas.errors import InputError
 MAX_JSON_BYTES = 32_000_000
 MAX_TEXT_BYTES = 256_000_000
 _MAX_DEPTH = 64  # no record here is nested as deeply
-_MAX_INT = 2**63
+_MAX_INT = 2**128  # of random generators' states
 _NAME_PART = 40  # of a file's name in that of its temporary one, which must not become too long
 
 
@@ -144,7 +144,7 @@ def read_json(path: Path, what: str) -> Any:
 
 
 def parse_json(text: str | bytes, what: str) -> Any:
-    """JSON from outside: numbers that are finite and whole ones of 64 bits, text that can be written again, no deeper than
+    """JSON from outside: numbers that are finite and whole ones of 128 bits, text that can be written again, no deeper than
     any record. Raises InputError, with `what` for its name ("the latency table t.json")."""
     try:
         value = json.loads(text, parse_constant=_refuse_constant)
@@ -180,7 +180,7 @@ def _require_plain(value: Any) -> None:
                 if item - item != 0:
                     raise ValueError("a number that is not finite")
             elif not -_MAX_INT <= (item or 0) < _MAX_INT:
-                raise ValueError("a whole number of more than 64 bits")
+                raise ValueError("a whole number of more than 128 bits")
         if not below:
             return
         level = below

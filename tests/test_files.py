@@ -181,8 +181,8 @@ def test_json_that_is_whole_but_wrong_is_refused_in_one_line(tmp_path: Path, tex
 
 def test_json_of_another_editor_and_of_names_that_are_no_utf_8_is_read(tmp_path: Path) -> None:
     name = os.fsdecode(b"caf\xe9.jpg")
-    (tmp_path / "f").write_bytes(b"\xef\xbb\xbf" + json.dumps({"photo": name, "n": -(2**63)}).encode())
-    assert read_json(tmp_path / "f", "value") == {"photo": name, "n": -(2**63)}
+    (tmp_path / "f").write_bytes(b"\xef\xbb\xbf" + json.dumps({"photo": name, "n": -(2**128)}).encode())
+    assert read_json(tmp_path / "f", "value") == {"photo": name, "n": -(2**128)}
     assert parse_json(b"[1.5, true, null]", "value") == [1.5, True, None]
 
 

@@ -1,6 +1,7 @@
 """One tiny training in a process of its own, for tests that kill it: `python tiny_training.py DATA OUT [seldom]`.
 
-Saves its state after every step, or seldom, prints its notes and the number of each step, and goes on from what it finds in OUT.
+Saves its state after every step, or seldom, prints its notes and the number of each step, and goes on from what it finds in
+OUT.
 """
 
 import sys
