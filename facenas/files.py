@@ -76,6 +76,11 @@ def make_folder(path: Path) -> None:
         raise InputError(f"cannot make the folder {path}: {_reason(error)}; choose another place") from error
 
 
+def plain_name(text: str) -> str:
+    """`text`, which comes from outside, as part of a file's name: nothing in it leads to another folder."""
+    return "".join(each if each.isalnum() or each in "-_." else "-" for each in text)[:80].lstrip(".") or "unnamed"
+
+
 def require_no_input(target: Path, inputs: Iterable[Path]) -> None:
     """Raises InputError where writing to `target` would overwrite one of `inputs`, whatever names and links lead there."""
     for given in inputs:

@@ -1,9 +1,10 @@
 """The photos of a folder, whatever its layout and labels. Links are followed; a folder that several lead to counts once."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from facenas.data.image import photo_size
 from facenas.errors import InputError
 
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp"})
@@ -49,3 +50,20 @@ def about_unread(folder: Path, files: Iterable[Path]) -> str | None:
         return None
     shown = f"{', '.join(names[:_SHOWN])}{' ...' if len(names) > _SHOWN else ''}"
     return f"{folder}: {len(names)} photos are in formats that are not read ({shown}); save them as JPEG or PNG"
+
+
+def choose_readable(folder: Path, order: Sequence[str], count: int) -> tuple[list[str], list[str]]:
+    """The first `count` photos, by their paths below `folder`, of those in `order` that can be read (fewer where there are not
+    so many), and why each of those before could not."""
+    chosen: list[str] = []
+    problems: list[str] = []
+    for name in order:
+        if len(chosen) == count:
+            break
+        try:
+            photo_size(folder / name)
+        except InputError as error:
+            problems.append(str(error))
+        else:
+            chosen.append(name)
+    return chosen, problems
