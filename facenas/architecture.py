@@ -22,11 +22,15 @@ from enum import StrEnum
 from pathlib import Path
 
 from facenas.errors import InputError
+from facenas.files import read_text
 
 STAGE_COUNT = 5
 IMAGE_CHANNELS = 3
 MAX_CHANNELS = 4096
 MAX_SUBLAYERS = 64
+
+
+_MAX_FILE_BYTES = 1_000_000
 
 
 class Family(StrEnum):
@@ -286,8 +290,5 @@ def resolve_architecture(text: str | Architecture) -> Architecture:
             raise InputError(
                 f"architecture '{text}' is no block string, no file and none of {', '.join(PUBLISHED_NAMES)}"
             )
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"cannot read an architecture from {path}: {error}; it must be a text file") from error
+        text = read_text(path, "architecture", _MAX_FILE_BYTES)
     return parse_architecture(text)
