@@ -22,7 +22,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from facenas.errors import InputError
-from facenas.files import read_text
+from facenas.files import is_file, read_text
 
 STAGE_COUNT = 5
 IMAGE_CHANNELS = 3
@@ -282,11 +282,13 @@ def resolve_architecture(text: str | Architecture) -> Architecture:
     """ARCH of the command line: a published name, a block string, or the path of a file that holds a block string."""
     if isinstance(text, Architecture):
         return text
+    if not isinstance(text, str):
+        raise InputError(f"an architecture is text or an `Architecture`, not {type(text).__name__}")
     if text in _PUBLISHED:
         return published_detector(text)
     if "(" not in text:
         path = Path(text)
-        if not path.is_file():
+        if not is_file(path):
             raise InputError(
                 f"architecture '{text}' is no block string, no file and none of {', '.join(PUBLISHED_NAMES)}"
             )

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from facenas.architecture import Architecture, parse_architecture
 from facenas.errors import InputError
-from facenas.files import parse_json, write_atomic
+from facenas.files import is_file, parse_json, write_atomic
 from facenas.units import Size, parse_size
 
 SCHEMA = 1
@@ -73,7 +73,7 @@ def load_checkpoint(path: Path, *, supernet: bool = False) -> Checkpoint:
     """
     from safetensors import SafetensorError, safe_open
 
-    if not path.is_file():
+    if not is_file(path):
         raise InputError(f"no checkpoint at {path}; check the path or train one with `facenas train`")
     try:
         with safe_open(path, framework="numpy") as file:

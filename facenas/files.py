@@ -94,6 +94,14 @@ def write_json(path: Path, value: Any) -> None:
     write_atomic(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
+def is_file(path: Path) -> bool:
+    """Whether there is a file; under a name that no file system takes there is none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 @contextmanager
 def open_file(path: Path, what: str, most_bytes: int) -> Iterator[BinaryIO]:
     """The file at `path`, open for reading bytes; `what` names it in the error.

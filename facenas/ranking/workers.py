@@ -1,8 +1,9 @@
 """The candidates of a rung side by side, through Ray: on the cores of this machine, or on a cluster that is there.
 
-A Ray of our own is reached from this machine only. Ray starts a process for each training; where the cluster has GPUs, each gets one, else one core. A process that dies is
-started again by Ray and goes on from its last state. The machines of a cluster must see the photos and the folder of
-the ranking under the same paths, and have facenas installed. Ray's usage statistics stay off.
+A Ray of our own is reached from this machine only. Ray starts a process for each training; where the cluster has GPUs, each
+gets one, else one core. A process that dies is started again by Ray and goes on from its last state. The machines of a cluster
+must see the photos and the folder of the ranking under the same paths, and have facenas installed. Ray's usage statistics stay
+off.
 """
 
 import os
