@@ -97,7 +97,7 @@ def prove(
 ) -> Verification:
     """All gates; the latency of TensorFlow Lite is that on the NPU."""
     target = resolve_target(_NPU if artefact.format == "tflite" else artefact.target)
-    table = table_of_this_machine(TableRequest(target, INPUT), progress)
+    table = table_of_this_machine(TableRequest(target, (INPUT,)), progress)
     check = check_latency(artefact.path, target, table, budget, progress)
     return verify(artefact.path, reference, photos, check, Tolerances(), progress)
 

@@ -51,7 +51,7 @@ def paper_score(alpha: float, detector: Architecture) -> float:
 def latencies_ms(detectors: Sequence[Architecture]) -> Float64Array:
     """Predicted on the CPU by the table that is known here."""
     space = elastic_space("facenas-elastic").space
-    table = table_as_known(TableRequest(resolve_target("cpu"), DEFAULT_INPUT, space))
+    table = table_as_known(TableRequest(resolve_target("cpu"), (DEFAULT_INPUT,), space))
     costs = OperatorCosts(table)
     return np.array([predict(detector, table, DEFAULT_INPUT, costs).latency_ms for detector in detectors])
 

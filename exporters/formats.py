@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class ExportOptions:
     """`calibration`: photos for int8; `dialect`: for which runtime int8 ONNX is meant; `accuracy`: photos by which layers
-    are taken back from int8 that cost too much."""
+    are taken back from int8 that cost too much; `runtime`: that engines are for, tensorrt or tensorrt-rtx."""
 
     precision: str = "fp32"
     calibration: "CalibrationPhotos | None" = None
     dialect: str = "onnxruntime"
     accuracy: "AccuracyControl | None" = None
+    runtime: str = "tensorrt"
 
 
 @dataclass(frozen=True)
@@ -101,9 +102,11 @@ def _openvino_with_layers(path: Path, names: Sequence[str], folder: Path) -> Pat
 
 
 def _write_tensorrt(model: "onnx.ModelProto", out: Path, options: ExportOptions) -> "Artefact":
-    from facenas.exporters.tensorrt import export_tensorrt
+    from facenas.exporters.tensorrt import FLAVOURS_OF_RUNTIMES, export_tensorrt, int8_dialect, require_package
 
-    return export_tensorrt(_in_precision(model, options, "tensorrt"), out)
+    package = require_package(FLAVOURS_OF_RUNTIMES[options.runtime])
+    dialect = int8_dialect(f"{package.flavour} {package.version}")
+    return export_tensorrt(_in_precision(model, options, dialect), out, package)
 
 
 def _describe_tensorrt(path: Path) -> "Description":

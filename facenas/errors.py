@@ -83,6 +83,10 @@ class AgentError(FacenasError):
     """The network could not be measured; the message says why."""
 
 
+class PassingFaultError(AgentError):
+    """The network could not be measured now, but may be later: memory ended, a build lasted too long."""
+
+
 class AgentEndedError(DeviceError):
     """The agent's process ended while it was asked, with an exit code as a shell tells it: 128 + n for signal n."""
 

@@ -19,6 +19,16 @@ class Size:
     width_px: int
     height_px: int
 
+    @property
+    def pixels(self) -> int:
+        """How many there are."""
+        return self.width_px * self.height_px
+
+    @property
+    def long_side_px(self) -> int:
+        """The longer of the two."""
+        return max(self.width_px, self.height_px)
+
     def __str__(self) -> str:
         return f"{self.width_px}x{self.height_px}"
 

@@ -70,8 +70,8 @@ class Figure:
 @dataclass(frozen=True)
 class AccuracyFacts:
     """What must be said of a predicted average precision: which `figure` of slices of which supernet on which photos and at
-    which input (of the table, perhaps not of the search). Nine of ten are within `error_90`; `tau`: Kendall's, of left-out
-    slices, overall and at equal FLOPs."""
+    which `input`, in words. Nine of ten are within `error_90`; `tau`: Kendall's, of left-out slices, overall and at equal
+    FLOPs."""
 
     supernet: str
     sha256: str
@@ -109,8 +109,8 @@ class AccuracyTable(Shown):
 
     def judged_input(self, input_size: Size) -> str:
         """Of the inputs judged at the one of the largest long side that is not longer, else the smallest."""
-        sizes = sorted(map(parse_size, self.figures), key=_long_side_px)
-        fitting = [size for size in sizes if _long_side_px(size) <= _long_side_px(input_size)]
+        sizes = sorted(map(parse_size, self.figures), key=lambda size: size.long_side_px)
+        fitting = [size for size in sizes if size.long_side_px <= input_size.long_side_px]
         return str((fitting or sizes[:1])[-1])
 
     def main_figure(self, input_size: Size) -> tuple[str, Figure]:
@@ -118,22 +118,6 @@ class AccuracyTable(Shown):
         figures = self.figures[self.judged_input(input_size)]
         name = next(name for name in (*_MAIN_FIGURES, *figures) if name in figures)
         return name, figures[name]
-
-    def facts(self, input_size: Size) -> AccuracyFacts:
-        """What must be said of its predictions at an input size."""
-        name, figure = self.main_figure(input_size)
-        known = figure.choices_left_out
-        return AccuracyFacts(
-            self.supernet.file,
-            self.supernet.sha256,
-            self.photos.name,
-            name,
-            self.judged_input(input_size),
-            len(self.slices),
-            known.error_90,
-            known.all.tau,
-            known.equal_flops.tau,
-        )
 
     def require_space(self, space: ElasticSpace) -> None:
         """Raises InputError where the supernet was of other choices."""
@@ -160,7 +144,7 @@ class AccuracyTable(Shown):
                 worth += share * learnt.gain * np.array(learnt.weights)
         if not worth.sum():
             judged = ", ".join(octave for octave in OCTAVE_NAMES if self.photos.faces.get(octave, 0) >= MIN_FACES)
-            raise InputError(f"the photos hold no face of the sizes that the accuracy table knows ({judged})")
+            raise InputError(f"no face given is of a size that the accuracy table knows ({judged})")
         return tuple(np.round(worth / worth.sum(), 4).tolist())
 
     def line(self) -> str:
@@ -179,10 +163,6 @@ class AccuracyTable(Shown):
         """All but the slices."""
         values = asdict(self)
         return values | {"slices": len(self.slices)}
-
-
-def _long_side_px(size: Size) -> int:
-    return max(size.width_px, size.height_px)
 
 
 def _row(name: str, figure: Figure) -> tuple[str, ...]:

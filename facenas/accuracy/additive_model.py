@@ -48,6 +48,15 @@ class AdditiveModel:
         return fsum(self.values[name][str(value)] for name, value in had.items() if name in self.values)
 
 
+def mixed(models: Sequence[tuple[float, AdditiveModel]]) -> AdditiveModel:
+    """The weighted sum of models of the same choices."""
+    values = {
+        name: {value: fsum(weight * model.values[name][value] for weight, model in models) for value in listed}
+        for name, listed in models[0][1].values.items()
+    }
+    return AdditiveModel(fsum(weight * model.base for weight, model in models), values)
+
+
 def stage_choices(position: int, stage: Stage) -> dict[str, int]:
     """What a stage has of each of its choices, by the choice's name."""
     what = {"width": stage.out_channels, "inner width": stage.bottleneck_channels, "depth": stage.sublayers}

@@ -36,7 +36,7 @@ def calibrate(
         tables = open_tables(
             device or ["cpu"],
             table or [],
-            parse_size(input),
+            [parse_size(input)],
             load_space(space),
             calibrate=Calibrate.ANEW,
             progress=progress,

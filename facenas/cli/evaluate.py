@@ -10,8 +10,11 @@ def evaluate(
     model: Annotated[Path, typer.Option(help="exported model, or the name of one that ships")],
     data: Annotated[Path, typer.Option(help="labelled photos; WIDER's .mat files beside them give easy, medium, hard")],
     protocol: Annotated[
-        str, typer.Option(help="vga: long side 640; original: unscaled; own: letterboxed into the model's input")
-    ] = "vga",
+        str,
+        typer.Option(
+            help="own: letterboxed into the model's input, as it is used; vga: long side 640; original: unscaled"
+        ),
+    ] = "own",
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """Evaluate an exported model by the WIDER FACE protocol."""

@@ -14,7 +14,14 @@ def export(
     ] = None,
     arch: Annotated[str | None, typer.Option(help="architecture to export untrained, for latency only")] = None,
     file_format: Annotated[str, typer.Option("--format", help=", ".join(FORMATS))] = "onnx",
-    precision: Annotated[str, typer.Option(help="fp32, fp16, bf16 or int8, as the format has it")] = "fp32",
+    precision: Annotated[
+        str | None,
+        typer.Option(help="fp32, fp16, bf16 or int8, as the format has it (default: the device's, else fp32)"),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(help="trt: the target that it is for; for a board elsewhere the ONNX file is written instead"),
+    ] = None,
     input_size: Annotated[str | None, typer.Option("--input", help="input size (default: the checkpoint's)")] = None,
     dynamic: Annotated[bool, typer.Option("--dynamic", help="leave batch, height and width open")] = False,
     calibration: Annotated[
@@ -25,7 +32,9 @@ def export(
     labelled: Annotated[
         Path | None, typer.Option(help="openvino int8: labelled photos, so that NNCF keeps the average precision")
     ] = None,
-    dialect: Annotated[str, typer.Option(help="onnx int8: runtime it is for, onnxruntime or tensorrt")] = "onnxruntime",
+    dialect: Annotated[
+        str, typer.Option(help="onnx int8: runtime it is for, onnxruntime, tensorrt or tensorrt-8")
+    ] = "onnxruntime",
     out: Annotated[Path | None, typer.Option(help="file to write (default: model with the format's suffix)")] = None,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
@@ -39,7 +48,7 @@ def export(
 
     if (checkpoint is None) == (arch is None):
         raise InputError("export needs either --checkpoint FILE or --arch ARCH")
-    settings = ExportSettings(input_size, dynamic, calibration, calibration_count, seed, labelled, dialect)
+    settings = ExportSettings(input_size, dynamic, calibration, calibration_count, seed, labelled, dialect, device)
     model = resolve_architecture(arch or "") if checkpoint is None else checkpoint
     with progress_bar() as progress:
         artefact = run_export(model, file_format, precision, settings=settings, out=out, progress=progress)

@@ -13,6 +13,7 @@ from facenas.cli.calibrate import calibrate
 from facenas.cli.detect import detect
 from facenas.cli.device import device
 from facenas.cli.devices import devices
+from facenas.cli.doctor import doctor
 from facenas.cli.evaluate import evaluate
 from facenas.cli.export import export
 from facenas.cli.output import note, take_any_character
@@ -39,7 +40,7 @@ app = typer.Typer(
 )
 VERBS = (
     *(run, devices, profile, calibrate, predict, score, search, rank),
-    *(train, slice, appraise, export, verify, evaluate, detect, bench),
+    *(train, slice, appraise, export, verify, evaluate, detect, bench, doctor),
 )
 for verb in VERBS:
     app.command()(verb)

@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from facenas.spaces import DEFAULT_SPACE
-from facenas.units import DEFAULT_INPUT
 
 
 def profile(
@@ -16,12 +15,18 @@ def profile(
     ] = None,
     python: Annotated[str | None, typer.Option(help="Python of the host (default: python3)")] = None,
     space: Annotated[str, typer.Option(help="search space whose operators the table shall hold")] = DEFAULT_SPACE,
-    input: Annotated[str, typer.Option(help="network input, WIDTHxHEIGHT")] = str(DEFAULT_INPUT),
+    input: Annotated[
+        str | None,
+        typer.Option(
+            help="any (192x160 to 960x736, the default here), or one size such as 640x480 (default elsewhere)"
+        ),
+    ] = None,
     also: Annotated[
         list[str] | None, typer.Option(help="further architecture whose operators the table shall hold; repeatable")
     ] = None,
     seconds: Annotated[
-        float | None, typer.Option(help="how long to measure, beyond a least number of rounds (default: 150)", min=0)
+        float | None,
+        typer.Option(help="how long to measure, and a least number of rounds (default: 240; of one size 150)", min=0),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="table file (default: latency_tables/DEVICE.json)")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="continue a profile that was stopped")] = False,
@@ -30,7 +35,9 @@ def profile(
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
-    """Measure every operator of a search space on a device, in about three minutes.
+    """Measure every operator of a search space on a device.
+
+    This machine's CPU takes about four minutes; a Jetson, whose engines are built there, an hour or two.
 
     With --host, or for a device that `facenas device add` keeps, the device is elsewhere: an agent is copied there,
     run by its Python, and removed. Without, for a board that is not here (jetson-orin-nano, jetson-agx-orin) the table

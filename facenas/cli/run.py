@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from facenas.cli.calibration_option import CalibrateOption, calibration_asked
+from facenas.cli.input_option import AspectOption, CameraOption, FacesOption, InputOption, input_asked
 from facenas.scoring.ddsar import DEFAULT_ALPHA
-from facenas.units import DEFAULT_INPUT
 
 
 def run(
@@ -29,7 +29,10 @@ def run(
         Path | None,
         typer.Option(help="folder of unlabelled photos for the norms of its slice (default: synthetic ones)"),
     ] = None,
-    input_size: Annotated[str, typer.Option("--input", help="input size, WIDTHxHEIGHT")] = str(DEFAULT_INPUT),
+    input_size: InputOption = None,
+    aspect: AspectOption = None,
+    camera: CameraOption = None,
+    faces: FacesOption = None,
     alpha: Annotated[float, typer.Option(help="weight of the kernel sizes in the score")] = DEFAULT_ALPHA,
     table: Annotated[Path | None, typer.Option(help="latency table (default: the shipped one)")] = None,
     calibrate: CalibrateOption = None,
@@ -43,9 +46,9 @@ def run(
     """
     from facenas.cli.bar import progress_bar
     from facenas.cli.output import print_result, tell
+    from facenas.cli.search_options import parse_faces
     from facenas.steps.run import RunSettings
     from facenas.steps.run import run as run_all
-    from facenas.units import parse_size
 
     settings = RunSettings(
         val,
@@ -53,11 +56,12 @@ def run(
         space,
         supernet,
         photos,
-        parse_size(input_size),
+        input_asked(input_size, aspect, camera),
         alpha,
         table,
         seed,
         calibration_asked(calibrate),
+        parse_faces(faces, None),
     )
     folder = out or Path("runs") / f"{device}-{latency}"
     with progress_bar() as progress:

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from facenas.cli.calibration_option import CalibrateOption, calibration_asked
+from facenas.cli.input_option import AspectOption, CameraOption, FacesOption, InputOption, input_asked
 from facenas.scoring.ddsar import DEFAULT_ALPHA
 from facenas.spaces import DEFAULT_SPACE
-from facenas.units import DEFAULT_INPUT
 
 
 def search(
@@ -31,12 +31,17 @@ def search(
         str | None, typer.Option(help="budget of the backbone's FLOPs at 224x224, as the DamoFD release counts them")
     ] = None,
     space: Annotated[
-        str, typer.Option(help="facenas-edge, facenas-elastic, damofd-0.5g, damofd-2.5g, or a space file (.json)")
+        str,
+        typer.Option(
+            help="facenas-edge, facenas-orin, facenas-elastic, damofd-0.5g, damofd-2.5g, or a space file (.json)"
+        ),
     ] = DEFAULT_SPACE,
     kernels: Annotated[
         str | None, typer.Option(help="only kernels of these sizes, for example 3,5: those that the devices run well")
     ] = None,
-    input_size: Annotated[str, typer.Option("--input", help="input size, WIDTHxHEIGHT")] = str(DEFAULT_INPUT),
+    input_size: InputOption = None,
+    aspect: AspectOption = None,
+    camera: CameraOption = None,
     alpha: Annotated[
         float | None,
         typer.Option(help="weight of the kernel sizes in the score (default: 0.25; 0 with learnt weights)"),
@@ -44,10 +49,11 @@ def search(
     stage_weights: Annotated[
         str | None,
         typer.Option(
-            help="paper, or from:DIR: the face sizes of the labelled photos in DIR "
+            help="paper, or from:DIR, which is --faces DIR "
             "(default: learnt ones where there is an accuracy table, else paper)"
         ),
     ] = None,
+    faces: FacesOption = None,
     accuracy: Annotated[
         Path | None, typer.Option(help="accuracy table of a supernet of the space (default: one that ships, if any)")
     ] = None,
@@ -103,15 +109,14 @@ def search(
     from facenas.searching.objective import Objective
     from facenas.steps.search import Algorithm, SearchSettings
     from facenas.steps.search import search as run_search
-    from facenas.units import parse_size
 
-    devices, size = options.parse_devices(device), parse_size(input_size)
+    devices, size = options.parse_devices(device), input_asked(input_size, aspect, camera)
     options.require_folder(out)
     budgets = parse_budgets(latency or [], devices, flops, params, memory, layers, released_flops)
     settings = SearchSettings(
         ScoreSettings(DEFAULT_ALPHA if alpha is None else alpha) if stage_weights == "paper" else None,
         alpha,
-        options.parse_face_shares(stage_weights, size),
+        options.parse_faces(faces, stage_weights),
         accuracy,
         options.parse_judging(judge, supernet, data, photos, space),
         options.parse_choice(Objective, rank_by, "--rank-by"),

@@ -1,16 +1,18 @@
 """Words of the search command that need more than a unit: rankings, algorithms, and where stage weights come from."""
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from facenas.errors import InputError
-from facenas.units import Size
 
 if TYPE_CHECKING:
+    from facenas.data.face_sizes import FaceSizes
     from facenas.steps.judge import Judging
 
 NO_DEVICE = "none"
+_FACES = re.compile(r"([0-9]+(?:\.[0-9]+)?)px\.\.([0-9]+(?:\.[0-9]+)?)px@([0-9]+x[0-9]+)", re.ASCII)
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -40,25 +42,33 @@ def parse_kernels(text: str) -> frozenset[int]:
     return frozenset(map(int, parts))
 
 
-def parse_face_shares(text: str | None, input_size: Size) -> tuple[float, ...] | None:
-    """Of `from:DIR` (labelled photos) or `from:FILE` (labelv2 text) the shares of face sizes at the input; of `paper` None.
+def parse_faces(faces: str | None, stage_weights: str | None) -> "FaceSizes | None":
+    """Of `DIR` (labelled photos), `FILE` (labelv2 text) or `20px..200px@1920x1080` the sizes of faces; --stage-weights from:DIR
+    says the same. None where nothing is said, or `paper`.
 
-    A photo is scaled to the input's long side, and its faces' sqrt(area) are counted in the octave bins of the five
-    stages. Raises InputError for other words, for a place without labels, and for labels without faces.
+    Raises InputError for other words, for a place without labels, and for labels without faces.
     """
-    if text in (None, "paper"):
-        return None
-    from facenas.data.face_sizes import face_size_distribution
+    from facenas.data.face_sizes import face_sizes_between, face_sizes_of
     from facenas.data.labelv2 import read_labelv2
     from facenas.data.source import open_dataset
+    from facenas.units import parse_size
 
-    word, colon, place = text.partition(":")
-    if word != "from" or not colon or not place:
-        raise InputError(f"--stage-weights '{text}' is neither paper nor from:DIR with labelled photos in DIR")
-    path = Path(place)
+    if stage_weights not in (None, "paper"):
+        word, colon, place = stage_weights.partition(":")
+        if word != "from" or not colon or not place:
+            raise InputError(
+                f"--stage-weights '{stage_weights}' is neither paper nor from:DIR with labelled photos in DIR"
+            )
+        if faces is not None:
+            raise InputError(f"--stage-weights {stage_weights} and --faces {faces} both say which faces; keep one")
+        faces = place
+    if faces is None:
+        return None
+    if match := _FACES.fullmatch(faces.strip()):
+        return face_sizes_between(float(match[1]), float(match[2]), parse_size(match[3], multiple_px=1))
+    path = Path(faces)
     dataset = read_labelv2(path, None) if path.is_file() else open_dataset(path)
-    shares = face_size_distribution(dataset.photos, max(input_size.width_px, input_size.height_px))
-    return tuple(round(share, 6) for share in shares)
+    return face_sizes_of(dataset.photos)
 
 
 def parse_judging(

@@ -2,7 +2,8 @@
 
 What a file is, is read off its name. The photo is scaled in ratio into the file's input, top-left, the rest black
 before normalisation; for Ultra-Light it is stretched. Files that leave their sides open (SCRFD) run at 640x640, the
-size for which their outputs are stated, unless a size is given.
+size for which their outputs are stated. Where a size is given it is set, also in files of one size: whose shapes inside
+follow from it (YuNet) give other outputs then, others are refused.
 """
 
 import re
@@ -52,13 +53,13 @@ class Baseline:
     """A published detector; answers like a `FaceDetector`. `model` is the compiled network, `input_size` what it runs at."""
 
     def __init__(self, path: Path, input_size: Size | None = None) -> None:
-        """Raises InputError for a file of another name or one that cannot be loaded."""
+        """Raises InputError for a file of another name, or one that cannot be loaded, or not at that size."""
         family = next((family for family in CONVENTIONS if path.name.lower().startswith(family)), None)
         if family is None:
             raise InputError(f"{path.name} is of no family known here ({', '.join(CONVENTIONS)}); name it by its own")
         self.name = _SIZES_AND_VERSIONS.sub("", path.stem)
         convention = CONVENTIONS[family]
-        self.model: CompiledModel = load_model(_ready(path, input_size or _OPEN_SIZE), resolve_target("cpu"))
+        self.model: CompiledModel = load_model(_ready(path, input_size), resolve_target("cpu"))
         self.input_size = self.model.timed_size()
         decode = partial(_decode, convention.decoder, self.input_size)
         self.pipeline = Pipeline(self.model, convention.fit(self.input_size), convention.preprocessing, decode=decode)
@@ -75,18 +76,21 @@ def _decode(decoder: Decoder, size: Size, outputs: Mapping[str, FloatArray], min
     return Faces(boxes[order], scores[order], None)
 
 
-def _ready(path: Path, open_size: Size) -> bytes:
-    """The file's bytes as fast as they can be: sides that it leaves open are set to `open_size`, and weights are no
-    longer listed as inputs, as old exporters list them; ONNX Runtime folds only what is constant."""
+def _ready(path: Path, input_size: Size | None) -> bytes:
+    """The file's bytes as fast as they can be: its sides are those of `input_size`, or where it leaves them open 640, and
+    weights are no longer listed as inputs, as old exporters list them; ONNX Runtime folds only what is constant."""
+    size = input_size or _OPEN_SIZE
     model = load_onnx(path)
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in weights]
     for value in inputs:
-        for side, length_px in zip(
-            value.type.tensor_type.shape.dim[2:], (open_size.height_px, open_size.width_px), strict=True
-        ):
-            if not side.dim_value:
+        for side, length_px in zip(value.type.tensor_type.shape.dim[2:], (size.height_px, size.width_px), strict=True):
+            if input_size is not None or not side.dim_value:
                 side.dim_value = length_px
+    if input_size is not None:  # what was inferred for another size
+        del model.graph.value_info[:]
+        for output in model.graph.output:
+            output.type.tensor_type.ClearField("shape")
     del model.graph.input[:]
     model.graph.input.extend(inputs)
     return bytes(model.SerializeToString())

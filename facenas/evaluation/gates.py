@@ -101,6 +101,12 @@ class Gate:
     note: str = ""
 
 
+def proved(gates: Sequence[Gate]) -> bool:
+    """Whether there are gates, none failed, and those of the file itself were decided."""
+    decided = all(gate.passed for gate in gates if gate.name in PARITY_GATES)
+    return bool(gates) and decided and all(gate.passed is not False for gate in gates)
+
+
 def gate_rows(gates: Sequence[Gate]) -> Rows:
     """One line a gate."""
     rows = [
@@ -179,8 +185,10 @@ def _prediction_gate(latency: LatencyCheck, tolerances: Tolerances) -> Gate:
 
 def _budget_gate(latency: LatencyCheck, tolerances: Tolerances) -> Gate:
     name = "latency within budget"
-    if latency.judged_ms is None or latency.budget_ms is None:
+    if latency.budget_ms is None:
         return Gate(name, None, None, None, "not measured")
+    if latency.judged_ms is None:
+        return _predicted_budget_gate(name, latency, latency.budget_ms)
     if _is_estimate(latency):  # the same each time, so it is allowed no tolerance
         passed = latency.judged_ms <= latency.budget_ms
         return Gate(name, passed, latency.judged_ms, latency.budget_ms, "ms, the compiler's estimate, not measured")
@@ -189,6 +197,15 @@ def _budget_gate(latency: LatencyCheck, tolerances: Tolerances) -> Gate:
     what = "" if latency.percentile == LOW_PERCENTILE else f" at the {latency.percentile}th percentile"
     note = f"ms{what}; budget and {tolerances.budget_percent:g} % for measuring"
     return Gate(name, passed, latency.judged_ms, over_ms, note + _disturbance(latency, passed))
+
+
+def _predicted_budget_gate(name: str, latency: LatencyCheck, budget_ms: float) -> Gate:
+    """Where nothing was measured: a prediction above the budget fails, one within it passes nothing."""
+    if latency.predicted_ms is None:
+        return Gate(name, None, None, budget_ms, "not measured")
+    over = latency.predicted_ms > budget_ms
+    note = f"ms, predicted by the {latency.provenance} table, not measured"
+    return Gate(name, False if over else None, latency.predicted_ms, budget_ms, note)
 
 
 def _disturbance(latency: LatencyCheck, passed: bool) -> str:

@@ -45,7 +45,7 @@ def check_latency(
     or TableError for unusable files.
     """
     description = description_of(artefact)
-    check = _predicted(description, target, table)
+    check = predict_latency(description, target, table)
     if budget is not None:
         check = replace(check, budget_ms=budget.limit_ms, percentile=budget.percentile)
     model = load_model(artefact, target)
@@ -77,8 +77,9 @@ def check_latency(
     return check
 
 
-def _predicted(description: Description, target: Target, table: LatencyTable | None) -> LatencyCheck:
-    """A table that does not reach this network is no fault of the file: that gate is then not measured."""
+def predict_latency(description: Description, target: Target, table: LatencyTable | None) -> LatencyCheck:
+    """What the table predicts for a file. A table that does not reach it is no fault of the file: that gate is then not
+    measured."""
     try:
         if table is None:
             raise TableError(f"there is no latency table for {target} at {description.input_size}")

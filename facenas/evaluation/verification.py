@@ -84,8 +84,13 @@ class Verification(Shown):
 
     @property
     def passed(self) -> bool:
-        """No gate failed. Gates that were not measured do not fail here; see `all_measured`."""
-        return all(gate.passed is not False for gate in self.gates)
+        """No gate failed, and at least one was measured. Others that were not do not fail here; see `all_measured`."""
+        return self.any_measured and all(gate.passed is not False for gate in self.gates)
+
+    @property
+    def any_measured(self) -> bool:
+        """Whether any gate was tried."""
+        return any(gate.passed is not None for gate in self.gates)
 
     @property
     def all_measured(self) -> bool:
@@ -97,6 +102,8 @@ class Verification(Shown):
         failed = [gate.name for gate in self.gates if gate.passed is False]
         if failed:
             return "FAILED: " + ", ".join(failed)
+        if not self.any_measured:
+            return "NOT PASSED: nothing could be measured here"
         untried = [gate.name for gate in self.gates if gate.passed is None]
         return "passed, but not measured: " + ", ".join(untried) if untried else "passed"
 

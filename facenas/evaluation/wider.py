@@ -39,6 +39,7 @@ class Evaluation(Shown):
     curves: per setting float64 [1000, 2], precision and recall at falling thresholds.
     by_size: AP per octave bin of face size (sqrt(area) in pixels at a long side of 640), of the faces that count in the
     widest setting; faces of other sizes, and unmatched detections of other sizes, are left out of the reckoning.
+    input: what photos are scaled to, where the protocol is one of ours.
     """
 
     protocol: str
@@ -51,6 +52,7 @@ class Evaluation(Shown):
     by_size: Mapping[str, float | None]
     curves: Mapping[str, Float64Array]
     unread: tuple[str, ...] = ()
+    input: str = ""
 
     @property
     def average_precisions(self) -> dict[str, float | None]:
@@ -63,7 +65,8 @@ class Evaluation(Shown):
     def line(self) -> str:
         """The average precisions."""
         found = ", ".join(f"{name} {value:.3f}" for name, value in self.average_precisions.items() if value is not None)
-        return f"AP {found or 'of no face'} on {self.images} photos ({self.protocol})"
+        at = f", {self.input}" if self.input else ""
+        return f"AP {found or 'of no face'} on {self.images} photos ({self.protocol}{at})"
 
     def shown(self) -> tuple[Rows, ...]:
         """All figures."""
@@ -77,6 +80,7 @@ class Evaluation(Shown):
         """The fields of the command line's contract."""
         return {
             "protocol": self.protocol,
+            **({"input": self.input} if self.input else {}),
             **self.average_precisions,
             "images": self.images,
             "faces": self.faces,

@@ -19,7 +19,12 @@ from facenas.spaces.space import Space
 from facenas.units import Size
 
 CARRIERS_PER_OPERATOR = 2
+CARRIERS_ELSEWHERE = 12
+"""At each further input: enough to tell how costs change with the size, for an operator by its kind, kernel and channels."""
+
 _RANDOM_POOL = 1500
+_SPREAD_POOL = 200
+_GOLDEN = (5**0.5 - 1) / 2
 
 
 def space_carriers(
@@ -88,3 +93,30 @@ def random_networks(space: Space, count: int, *, seed: int) -> tuple[Architectur
         if len(found) == min(count, space.size):
             break
     return tuple(found)
+
+
+def carriers_elsewhere(carriers: Sequence[Architecture], input_size: Size) -> list[Architecture]:
+    """Those of the carriers at home that are counted at other inputs, too: next comes the one with most multiply-accumulates
+    in operators that none before it holds, so that what is dear is measured and what is between is carried over."""
+    inventories = {carrier: frozenset(inventory(carrier, input_size)) for carrier in carriers}
+    held: set[Operator] = set()
+    chosen: list[Architecture] = []
+    while len(chosen) < min(CARRIERS_ELSEWHERE, len(inventories)):
+        left = [carrier for carrier in inventories if carrier not in chosen]
+        chosen.append(max(left, key=lambda carrier: sum(operator.macs for operator in inventories[carrier] - held)))
+        held |= inventories[chosen[-1]]
+    return chosen
+
+
+def spread_networks(
+    space: Space, input_size: Size, sizes: Sequence[Size], *, seed: int
+) -> list[tuple[Architecture, Size]]:
+    """One random network for each of `sizes`, in all from the cheapest to the dearest of the space (by FLOPs at
+    `input_size`) and at equal sizes far apart."""
+    pool = sorted(
+        random_networks(space, _SPREAD_POOL, seed=seed),
+        key=lambda detector: (sum(operator.macs for operator in inventory(detector, input_size)), str(detector)),
+    )
+    # The golden ratio's multiples, modulo one, lie evenly however many of them there are.
+    places = [index * _GOLDEN % 1 for index in range(len(sizes))]
+    return [(pool[int(place * len(pool))], size) for place, size in zip(places, sizes, strict=True)]

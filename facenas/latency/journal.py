@@ -11,13 +11,14 @@ from facenas.runtimes.local_agent import Measurement
 
 @dataclass(frozen=True)
 class Visit:
-    """What one visit gave: a sample, or the words of a failure (`sample` is then None)."""
+    """What one visit gave: a sample, or the words of a failure (`sample` is then None), which may be a `passing` one."""
 
     round: int
     network: str
     seconds: float
     sample: Measurement | None
     failure: str = ""
+    passing: bool = False
 
 
 class Journal(LineJournal):
@@ -37,7 +38,7 @@ class Journal(LineJournal):
 def _visit_to_json(visit: Visit) -> dict[str, Any]:
     value: dict[str, Any] = {"round": visit.round, "network": visit.network, "seconds": round(visit.seconds, 3)}
     if visit.sample is None:
-        return value | {"failure": visit.failure}
+        return value | {"failure": visit.failure} | ({"passing": True} if visit.passing else {})
     return value | {
         "end_to_end_ns": visit.sample.end_to_end_ns,
         "layers_ns": visit.sample.layers_ns,
@@ -56,8 +57,9 @@ def _visit_from_json(path: Path, value: Any) -> Visit:
             references = int(value.get("reference_ns", 0)), int(value.get("least_reference_ns", 0))
             sample = Measurement(end_to_end, layers, overhead, 0.0, *references)
         seconds, failure = float(value["seconds"]), value.get("failure", "")
+        passing = value.get("passing") is True
         if type(value["round"]) is not int or not isinstance(value["network"], str) or not isinstance(failure, str):
             raise ValueError("of other kinds of values")
-        return Visit(value["round"], value["network"], seconds, sample, failure)
+        return Visit(value["round"], value["network"], seconds, sample, failure, passing)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(f"the journal {path} holds a line that is no visit ({error}); delete that file") from error

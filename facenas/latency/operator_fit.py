@@ -2,7 +2,7 @@
 
 1. A table of another machine (or of this one, earlier). Its times are carried over by a ridge fit of log ratios
 
-       log(here / there) = f(kind, kernel, stride, channels, size, fusions) + rest,
+       log(here / there) = f(kind, kernel, stride, channels, size, fusions, log(there)) + rest,
 
    fitted to the operators that were measured at both; the spread of what is left, over the doubt of the measuring, is
    the doubt of a time that is carried over: large on another instruction set, next to nothing on the same machine.
@@ -54,11 +54,11 @@ def carried_over(there_ns: Mapping[Operator, float], here: Mapping[Operator, Tim
         ratio = float(np.median([here[entry].time_ns / there_ns[entry] for entry in common])) if common else 1.0
         return {operator: Time(ratio * time_ns, _UNCARRIED_DOUBT) for operator, time_ns in there_ns.items()}
     ratios = np.log([here[operator].time_ns / there_ns[operator] for operator in common])
-    features = _features(common)
+    features = _features(common, there_ns)
     center, spread = features.mean(0), features.std(0) + 1e-9
 
     def standardised(operators: Sequence[Operator]) -> Float64Array:
-        return np.column_stack([np.ones(len(operators)), (_features(operators) - center) / spread])
+        return np.column_stack([np.ones(len(operators)), (_features(operators, there_ns) - center) / spread])
 
     x = standardised(common)
     penalty = _RIDGE * np.eye(x.shape[1])
@@ -77,8 +77,8 @@ def carried_over(there_ns: Mapping[Operator, float], here: Mapping[Operator, Tim
     }
 
 
-def _features(operators: Sequence[Operator]) -> Float64Array:
-    """What the ratio of two machines may depend on: [operators, features]."""
+def _features(operators: Sequence[Operator], there_ns: Mapping[Operator, float]) -> Float64Array:
+    """What the ratio of two machines, or of two inputs on one, may depend on: [operators, features]."""
     return np.array(
         [
             [
@@ -93,11 +93,22 @@ def _features(operators: Sequence[Operator]) -> Float64Array:
                 log(operator.in_channels) ** 2,
                 log(operator.out_channels) ** 2,
                 log(operator.height_px * operator.width_px),
+                log(max(there_ns[operator], 1.0)),
+                log(max(there_ns[operator], 1.0)) ** 2,
             ]
             for operator in operators
         ],
         np.float64,
     )
+
+
+def beside(there_ns: Mapping[Operator, float], here: Mapping[Operator, Time]) -> dict[Operator, Time]:
+    """The times of the operators of both: what was measured here and what is carried over joined, or the one there is."""
+    times = carried_over(there_ns, here)
+    for operator, time_here in here.items():
+        both = operator in times and times[operator].time_ns > 0 < time_here.time_ns
+        times[operator] = joined(times[operator], time_here) if both else time_here
+    return times
 
 
 def joined(one: Time, other: Time) -> Time:

@@ -9,9 +9,11 @@ import numpy as np
 
 from facenas.architecture import Architecture
 from facenas.arrays import IntArray
-from facenas.errors import AgentError
+from facenas.errors import AgentError, PassingFaultError
 from facenas.graph import Graph, build_graph
+from facenas.latency.input_sizes import Inputs
 from facenas.latency.journal import Visit
+from facenas.latency.operator_fit import Time
 from facenas.latency.table import OperatorTime
 from facenas.operators import Operator
 from facenas.quiet import QUIET, Patience
@@ -22,24 +24,27 @@ from facenas.units import Size
 UNSTABLE_PERCENT = 10.0
 # Counters resolve microseconds, so two samples of a short operator may differ by that without being disturbed.
 COUNTER_RESOLUTION_NS = 2000
+_MIN_MEASURING_DOUBT = 0.02
 
 Samples = IntArray
 
 
 @dataclass(frozen=True)
 class Network:
-    """A network to visit. `layers`: its layer counters are read (a carrier), else it is timed end to end."""
+    """A network to visit at an input. `layers`: its layer counters are read (a carrier), else it is timed end to end."""
 
     key: str
     detector: Architecture
+    input_size: Size
     graph: Graph
     layers: bool
 
 
 def network_to_visit(detector: Architecture, input_size: Size, *, layers: bool) -> Network:
     """A detector as a network to visit, by a name that tells all that it is."""
-    key = f"{detector}{' with landmarks' if detector.landmarks else ''}{'' if layers else ' end to end'}"
-    return Network(key, detector, build_graph(detector, input_size), layers)
+    landmarks, how = " with landmarks" if detector.landmarks else "", "" if layers else " end to end"
+    key = f"{detector}{landmarks} at {input_size}{how}"
+    return Network(key, detector, input_size, build_graph(detector, input_size), layers)
 
 
 def undisturbed_visit(measure: Callable[[], Measurement], network: Network, number: int, patience: Patience) -> Visit:
@@ -54,7 +59,8 @@ def undisturbed_visit(measure: Callable[[], Measurement], network: Network, numb
             if not patience.again(sample.waited_share):
                 return Visit(number, network.key, time.monotonic() - start, sample)
     except AgentError as error:
-        return Visit(number, network.key, time.monotonic() - start, None, str(error))
+        passing = isinstance(error, PassingFaultError)
+        return Visit(number, network.key, time.monotonic() - start, None, str(error), passing)
 
 
 def samples_by_network(visits: Sequence[Visit]) -> dict[str, list[Measurement]]:
@@ -92,17 +98,20 @@ def end_to_end_samples(visits: Sequence[Visit], networks: Sequence[Network]) -> 
     ]
 
 
-def samples_by_operator(visits: Sequence[Visit], networks: Sequence[Network]) -> dict[Operator, list[Samples]]:
-    """For every operator, for each place where it was counted, its nanoseconds in the order of rounds."""
+def samples_by_operator(
+    visits: Sequence[Visit], networks: Sequence[Network], inputs: Inputs, input_size: Size
+) -> dict[Operator, list[Samples]]:
+    """For every operator (as at home), for each place where it was counted at an input, its nanoseconds in the order of
+    rounds."""
     by_network = samples_by_network(visits)
     places: dict[Operator, list[Samples]] = {}
     for network in networks:
         samples = by_network.get(network.key)
-        if network.layers and samples:
+        if network.layers and network.input_size == input_size and samples:
             for layer in network.graph.layers:
                 # A layer that the runtime removed or merged has no counter of its own: it costs nothing there.
                 taken = np.concatenate([sample.layers_ns.get(layer.name, [0]) for sample in samples])
-                places.setdefault(layer.operator, []).append(taken.astype(np.int64))
+                places.setdefault(inputs.at_home(layer.operator, input_size), []).append(taken.astype(np.int64))
     return places
 
 
@@ -132,8 +141,27 @@ def halves_ns(places: Sequence[Samples]) -> tuple[float, float]:
     return early, median(low_quantile(samples[len(samples) // 2 :]) for samples in places)
 
 
-def sum_ns(network: Network, operators: Mapping[Operator, OperatorTime]) -> float | None:
-    """The sum of a network's operators; None where one has no time."""
-    if any(operator not in operators for operator in network.graph.operators):
-        return None
-    return float(sum(operators[operator].low_ns for operator in network.graph.operators))
+def measured_times(places: Mapping[Operator, Sequence[Samples]]) -> dict[Operator, Time]:
+    """What the counters say, with the doubt of it."""
+    return {operator: _measured(samples) for operator, samples in places.items()}
+
+
+def _measured(places: Sequence[Samples]) -> Time:
+    """The doubt is that of a mean of two halves which differ by so much."""
+    early, late = halves_ns(places)
+    time_ns = float(operator_time(places).low_ns)
+    if not time_ns:
+        return Time(0.0, 0.0)
+    return Time(time_ns, max(_MIN_MEASURING_DOUBT, abs(late - early) / (2 * time_ns)))
+
+
+def sum_ns(network: Network, operators: Mapping[Operator, OperatorTime], inputs: Inputs) -> float | None:
+    """The sum of a network's operators at its input; None where one has no time."""
+    total_ns = 0.0
+    for operator in network.graph.operators:
+        time = operators.get(inputs.at_home(operator, network.input_size))
+        if time is None:
+            return None
+        at_each_ns = (time.low_ns, *time.other_ns)
+        total_ns += sum(share * each for share, each in zip(inputs.shares(network.input_size), at_each_ns, strict=True))
+    return total_ns

@@ -5,7 +5,7 @@
 An operator that the table lacks is interpolated between two that it has, a smaller and a larger one of the same kind,
 kernel, stride and feature size; as cost grows with channels, its true cost lies between theirs, and the interval of the
 prediction widens by that doubt. There is no extrapolation. What a short profile carried over from another machine's table
-widens it, too.
+widens it, too, and so does an input between those that were measured (facenas/latency/input_sizes.py).
 """
 
 from collections import Counter
@@ -26,6 +26,7 @@ from facenas.units import Size
 
 _DEAREST = 10
 _NINETY_PERCENT = 1.645  # standard deviations to each side that hold 90 % of a normal distribution
+_BETWEEN_INPUTS = 0.03  # what a cost may be off by in the middle between two inputs
 
 
 class Source(StrEnum):
@@ -121,21 +122,32 @@ class Prediction(Shown):
 
 
 class OperatorCosts:
-    """The calibrated cost of any operator of a table's target; a prediction is their sum and `offset_ms`."""
+    """The calibrated cost of any operator of a table's target at one input (default: that of the table's operators); a
+    prediction is their sum and `offset_ms`. Raises TableError where the table does not cover the input."""
 
-    def __init__(self, table: LatencyTable) -> None:
-        self.table = table
+    def __init__(self, table: LatencyTable, input_size: Size | None = None) -> None:
+        self.table, self.input_size = table, input_size or table.input_size
         self.offset_ms = table.calibration.offset_ns / 1e6
+        self._shares = table.inputs.shares(self.input_size)
+        self._between = _BETWEEN_INPUTS * 4 * max(self._shares) * (1 - max(self._shares))
         self._groups: dict[Operator, list[Operator]] = {}
         for operator in table.operators:
             self._groups.setdefault(_without_channels(operator), []).append(operator)
 
     def cost(self, operator: Operator) -> OperatorCost:
         """Raises TableError, with the nearest operators and the command to profile, where the table cannot tell."""
-        if operator in self.table.operators:
-            cost_us, doubt = self._measured_us(operator), self._doubt(operator)
-            source = Source.CARRIED_OVER if doubt else Source.TABLE
-            return OperatorCost(operator, cost_us, cost_us / exp(doubt), cost_us * exp(doubt), source)
+        home = self.table.inputs.at_home(operator, self.input_size)
+        if home in self.table.operators:
+            cost_us, doubt = self._measured_us(home), self._doubt(home)
+            source = Source.CARRIED_OVER if doubt else Source.INTERPOLATED if self._between else Source.TABLE
+            low_us, high_us = cost_us / exp(doubt), cost_us * exp(doubt)
+        else:
+            low_us, cost_us, high_us = self._between_channels_us(home)
+            source = Source.INTERPOLATED
+        return OperatorCost(operator, cost_us, low_us * (1 - self._between), high_us * (1 + self._between), source)
+
+    def _between_channels_us(self, operator: Operator) -> tuple[float, float, float]:
+        """The costs of a smaller one, of this one and of a larger one."""
         group = self._groups.get(_without_channels(operator), [])
         smaller = [other for other in group if _fits_into(other, operator)]
         larger = [other for other in group if _fits_into(operator, other)]
@@ -146,7 +158,7 @@ class OperatorCosts:
         low_us, high_us = sorted((self._measured_us(below), self._measured_us(above)))
         small, wanted, large = (entry.in_values * entry.out_channels for entry in (below, operator, above))
         share = (wanted - small) / (large - small)
-        return OperatorCost(operator, low_us + share * (high_us - low_us), low_us, high_us, Source.INTERPOLATED)
+        return low_us, low_us + share * (high_us - low_us), high_us
 
     def reaches(self, operators: Iterable[Operator]) -> bool:
         """Whether the table can tell the costs of all these operators."""
@@ -158,7 +170,10 @@ class OperatorCosts:
         return True
 
     def _measured_us(self, operator: Operator) -> float:
-        return self.table.calibration.scale * self.table.operators[operator].low_ns / 1e3
+        time = self.table.operators[operator]
+        times_ns = (time.low_ns, *time.other_ns)
+        time_ns = fsum(share * each for share, each in zip(self._shares, times_ns, strict=True) if share)
+        return self.table.calibration.scale * time_ns / 1e3
 
     def _doubt(self, operator: Operator) -> float:
         """Half of the 90 % interval of the logarithm of a cost; 0 for one that was measured where the table is of."""
@@ -170,7 +185,7 @@ class OperatorCosts:
         nearest = sorted(same_kind, key=lambda other: (_shape_distance(other, operator), other))[:3]
         listed = "; ".join(map(str, nearest)) or "none of its kind"
         return (
-            f"the latency table for {self.table.target} at {self.table.input_size} does not reach to operator "
+            f"the latency table for {self.table.target} at {self.table.inputs} does not reach to operator "
             f"'{operator}' (nearest: {listed}); measure its network or its space: facenas profile --device "
             f"{self.table.target} --input {self.table.input_size} --also ARCH, or --space SPACE"
         )
@@ -201,14 +216,15 @@ def predict(
 ) -> Prediction:
     """Predict the latency of a detector on the table's target. Raises TableError where the table cannot tell.
 
-    `costs`, if given, must be those of `table`; it saves preparing them for every one of many detectors.
+    `costs`, if given, must be those of `table` at that input; it saves preparing them for every one of many detectors.
     """
-    if input_size != table.input_size:
+    if not table.inputs.covers(input_size):
         raise TableError(
-            f"the latency table for {table.target} is for input {table.input_size}, not {input_size}; make one: "
+            f"the latency table for {table.target} is for input {table.inputs}, not {input_size}; make one: "
             f"facenas profile --device {table.target} --input {input_size}"
         )
-    costs = costs or OperatorCosts(table)
+    if costs is None or costs.input_size != input_size:
+        costs = OperatorCosts(table, input_size)
     operators = tuple(costs.cost(operator) for operator in inventory(detector, input_size))
     latency_ms, low_ms, high_ms = (
         fsum(getattr(cost, name) for cost in operators) / 1e3 + costs.offset_ms

@@ -6,7 +6,7 @@ network's samples. Every visit goes to a journal at once.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -17,15 +17,25 @@ import numpy as np
 from facenas.architecture import Architecture
 from facenas.devices.fingerprint import Fingerprint
 from facenas.devices.target import Target
-from facenas.errors import BusyMachineError, TableError
+from facenas.errors import BusyMachineError, DeviceError, TableError
 from facenas.latency.calibration import calibration_of
-from facenas.latency.carriers import landmark_carriers, published_carriers, random_networks, space_carriers
+from facenas.latency.carriers import (
+    carriers_elsewhere,
+    landmark_carriers,
+    published_carriers,
+    random_networks,
+    space_carriers,
+)
+from facenas.latency.input_sizes import Inputs, timed_inputs
 from facenas.latency.journal import Journal, Visit
+from facenas.latency.operator_fit import beside
 from facenas.latency.operator_times import (
     UNSTABLE_PERCENT,
     Network,
+    Samples,
     end_to_end_samples,
     is_stable,
+    measured_times,
     network_to_visit,
     operator_time,
     samples_by_network,
@@ -46,6 +56,9 @@ from facenas.units import Size
 
 _CALIBRATION_SEED = 1
 _REPEAT_ROUND = 1_000_000
+_MAX_FAULTS = 5
+"""So many visits in a row that failed of something passing: waiting for its end here is vain."""
+_SECONDS_OF_ALL = 240.0  # of a profile at several inputs
 
 Progress = Callable[[int, int], None]
 
@@ -55,7 +68,8 @@ class Plan:
     """How much to measure: rounds until `seconds` are over, but at least `least_rounds` on slow devices.
 
     A round visits every other carrier and all calibration networks. The table holds the operators of the space, those of
-    the published detectors where `published`, and those of the detectors in `also`.
+    the published detectors where `published`, and those of the detectors in `also`. `other_inputs`: where some carriers are
+    counted, too (facenas/latency/input_sizes.py).
     """
 
     carriers_per_operator: int = 2
@@ -65,6 +79,7 @@ class Plan:
     runs_per_visit: int = 3
     published: bool = True
     also: tuple[Architecture, ...] = ()
+    other_inputs: tuple[Size, ...] = ()
 
 
 # A compiler's estimate is the same each time, so each carrier is visited once (two rounds) and there can be more of them:
@@ -72,9 +87,11 @@ class Plan:
 ESTIMATES = Plan(carriers_per_operator=6, seconds=0.0, least_rounds=2, runs_per_visit=1)
 
 
-def default_plan(target: Target) -> Plan:
+def default_plan(target: Target, other_inputs: tuple[Size, ...] = ()) -> Plan:
     """How much to measure on a target where nobody says otherwise."""
-    return ESTIMATES if runtime_of(target).estimates else Plan()
+    if runtime_of(target).estimates:
+        return replace(ESTIMATES, other_inputs=other_inputs)
+    return replace(Plan(), other_inputs=other_inputs, seconds=_SECONDS_OF_ALL if other_inputs else Plan.seconds)
 
 
 def networks_to_visit(space: Space, input_size: Size, plan: Plan) -> list[Network]:
@@ -86,11 +103,13 @@ def networks_to_visit(space: Space, input_size: Size, plan: Plan) -> list[Networ
         *plan.also,
     ]
     calibration = random_networks(space, plan.calibration_networks, seed=_CALIBRATION_SEED)
-    return [
-        network_to_visit(detector, input_size, layers=layers)
-        for detectors, layers in ((dict.fromkeys(carriers), True), (calibration, False))
-        for detector in detectors
+    visited = [(detector, input_size, True) for detector in dict.fromkeys(carriers)]
+    visited += [
+        (detector, size, True) for size in plan.other_inputs for detector in carriers_elsewhere(carriers, input_size)
     ]
+    sizes = timed_inputs(Inputs(input_size, plan.other_inputs), len(calibration))
+    visited += [(detector, size, False) for detector, size in zip(calibration, sizes, strict=True)]
+    return [network_to_visit(detector, size, layers=layers) for detector, size, layers in visited]
 
 
 def profile(
@@ -117,13 +136,14 @@ def profile(
     # Other work does not change an estimate.
     patience = Patience(judges=False) if runtime_of(target).estimates else patience or Patience()
     plan = plan or default_plan(target)
-    networks = networks_to_visit(space, input_size, plan)
+    inputs, networks = Inputs(input_size, plan.other_inputs), networks_to_visit(space, input_size, plan)
     with only_one(out.with_name(f"{out.name}.lock"), f"a profile into {out}"):
         fingerprint = read_fingerprint(target) if isinstance(agent, LocalAgent) else agent.fingerprint
         described: dict[str, Any] = {
             "device": target.name,
             "space": space.name,
             "input_size": str(input_size),
+            "other_inputs": [str(size) for size in plan.other_inputs],
             "fingerprint": fingerprint.to_json(),
             "runs_per_visit": plan.runs_per_visit,
             "networks": [network.key for network in networks],
@@ -132,13 +152,13 @@ def profile(
         if journal.words is not None:
             patience.say(journal.words)
         try:
-            _measure(journal, networks, agent, input_size, plan, (patience, progress))
+            _measure(journal, networks, agent, inputs, plan, (patience, progress))
         except BusyMachineError as error:
             if journal.visits:
                 raise BusyMachineError(f"{error}, with --resume") from error
             journal.remove()
             raise
-        table = _table_of(journal.visits, networks, target, fingerprint, space.name, input_size)
+        table = _table_of(journal.visits, networks, agent, fingerprint, space.name, inputs)
         if here:
             try:
                 patience.check(table.calibration.error_percent, f"the profile of {target}")
@@ -153,52 +173,79 @@ def profile(
 def _table_of(
     visits: Sequence[Visit],
     networks: Sequence[Network],
-    target: Target,
+    agent: LocalAgent | RemoteAgent,
     fingerprint: Fingerprint,
     space: str,
-    input_size: Size,
+    inputs: Inputs,
 ) -> LatencyTable:
     """The table of what was measured. Raises TableError where that is nothing or too little."""
-    places = samples_by_operator(visits, networks)
+    target, places = agent.target, samples_by_operator(visits, networks, inputs, inputs.home)
     if not places:
         failures = _failures(visits) or ("no network was measured",)
         raise TableError(f"nothing could be measured on {target.name}: {failures[0]}")
-    operators = {operator: operator_time(samples) for operator, samples in places.items()}
+    operators = _with_other_inputs(
+        {operator: operator_time(samples) for operator, samples in places.items()},
+        [samples_by_operator(visits, networks, inputs, other) for other in inputs.others],
+    )
     runtime = runtime_of(target)
     return LatencyTable(
         target=target.name,
         provenance="vendor-estimated" if runtime.estimates else "measured",
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         space=space,
-        input_size=input_size,
+        input_size=inputs.home,
         fingerprint=fingerprint,
-        calibration=_calibration(visits, networks, operators, runtime.session_drift[target.precision]),
+        calibration=_calibration(
+            visits, networks, operators, inputs, (runtime.session_drift[target.precision], agent.as_graph)
+        ),
         operators=operators,
         seconds=sum(visit.seconds for visit in visits),
         failures=_failures(visits),
+        other_inputs=inputs.others,
     )
+
+
+def _with_other_inputs(
+    operators: Mapping[Operator, OperatorTime], elsewhere: Sequence[Mapping[Operator, Sequence[Samples]]]
+) -> dict[Operator, OperatorTime]:
+    """The times at home with those at each other input: what was counted there, joined with what follows for all operators
+    from those that were."""
+    there_ns = {operator: float(time.low_ns) for operator, time in operators.items()}
+    times = [beside(there_ns, measured_times(places)) for places in elsewhere]
+    return {
+        operator: replace(time, other_ns=tuple(round(each[operator].time_ns) for each in times))
+        for operator, time in operators.items()
+    }
 
 
 def _measure(
     journal: Journal,
     networks: Sequence[Network],
     agent: LocalAgent | RemoteAgent,
-    input_size: Size,
+    inputs: Inputs,
     plan: Plan,
     watched: tuple[Patience, Progress | None],
 ) -> None:
     """Rounds over all networks as long as the plan's time lasts, then one over those whose samples are unstable."""
     patience, progress = watched
-    done = {(visit.round, visit.network) for visit in journal.visits}
-    failed = {visit.network for visit in journal.visits if visit.sample is None}
+    lasting = [visit for visit in journal.visits if not visit.passing]
+    done = {(visit.round, visit.network) for visit in lasting}
+    failed = {visit.network for visit in lasting if visit.sample is None}
+    faults: list[str] = []  # passing ones, since the last visit that succeeded
 
     def one_round(number: int, chosen: Sequence[Network]) -> None:
         for index in np.random.default_rng(number).permutation(len(chosen)):
             network = chosen[index]
             if (number, network.key) in done or network.key in failed:
                 continue
-            visit = _visit(agent, network, number, input_size, plan.runs_per_visit, patience)
+            visit = _visit(agent, network, number, plan.runs_per_visit, patience)
             journal.add(visit)
+            if visit.passing:
+                faults.append(visit.failure)
+                if len(faults) == _MAX_FAULTS:
+                    raise DeviceError(f"{faults[-1]}; what was measured is kept: go on with --resume")
+                continue
+            faults.clear()
             if visit.sample is None:
                 failed.add(network.key)
             if progress is not None:
@@ -213,7 +260,7 @@ def _measure(
             # By themselves: a network runs 1 % slower after a visit that read counters than after a plain one.
             one_round(number, calibration)
             number += 1
-        one_round(_REPEAT_ROUND, _unstable_networks(journal.visits, networks))
+        one_round(_REPEAT_ROUND, _unstable_networks(journal.visits, networks, inputs))
 
 
 def _another_round_fits(visits: Sequence[Visit], rounds: int, seconds: float) -> bool:
@@ -229,44 +276,64 @@ def _percent_done(visits: Sequence[Visit], networks: int, plan: Plan) -> int:
     return int(100 * min(1.0, time_share, visit_share))
 
 
-def _visit(
-    agent: LocalAgent | RemoteAgent, network: Network, number: int, input_size: Size, runs: int, patience: Patience
-) -> Visit:
-    measure = partial(agent.measure, network.detector, input_size, runs=runs, layers=network.layers)
+def _visit(agent: LocalAgent | RemoteAgent, network: Network, number: int, runs: int, patience: Patience) -> Visit:
+    measure = partial(agent.measure, network.detector, network.input_size, runs=runs, layers=network.layers)
     return undisturbed_visit(measure, network, number, patience)
 
 
 def _failures(visits: Sequence[Visit]) -> tuple[str, ...]:
-    return tuple(f"{visit.network}: {visit.failure}" for visit in visits if visit.sample is None)
+    """The failures of networks that were never measured, passing ones once."""
+    measured = {visit.network for visit in visits if visit.sample is not None}
+    failed = (visit for visit in visits if visit.sample is None and not (visit.passing and visit.network in measured))
+    return tuple(dict.fromkeys(f"{visit.network}: {visit.failure}" for visit in failed))
+
+
+def _unattributed_share(visits: Sequence[Visit]) -> float:
+    """Of the time that counters told, what belongs to no layer."""
+    samples = [visit.sample for visit in visits if visit.sample is not None and visit.sample.layers_ns]
+    overhead_ns = sum(sum(sample.overhead_ns) for sample in samples)
+    layers_ns = sum(sum(map(sum, sample.layers_ns.values())) for sample in samples)
+    return overhead_ns / (overhead_ns + layers_ns) if layers_ns else 0.0
 
 
 def _calibration(
-    visits: Sequence[Visit], networks: Sequence[Network], operators: Mapping[Operator, OperatorTime], drift: float
+    visits: Sequence[Visit],
+    networks: Sequence[Network],
+    operators: Mapping[Operator, OperatorTime],
+    inputs: Inputs,
+    session: tuple[float, bool | None],
 ) -> Calibration:
-    """From those calibration networks whose operators all have a time (where carriers failed, not all may)."""
+    """From those calibration networks whose operators all have a time (where carriers failed, not all may).
+
+    `session`: its drift, and whether its networks were timed as CUDA graphs (None where there is no such thing).
+    """
+    drift, as_graph = session
     sums_ns, samples_ns = [], []
     for network, samples in end_to_end_samples(visits, networks):
-        network_ns = sum_ns(network, operators)
+        network_ns = sum_ns(network, operators, inputs)
         if network_ns is not None:
             sums_ns.append(network_ns)
             samples_ns.append(samples)
     note = "fitted to networks that took no part in the operators' times"
+    if as_graph is not None:
+        how = "launched as one CUDA graph" if as_graph else "launched kernel by kernel"
+        note += f", {how}; {_unattributed_share(visits):.1%} of the layers' time belongs to no layer"
     return calibration_of(np.array(sums_ns, np.float64), samples_ns, drift, note)
 
 
-def _unstable_networks(visits: Sequence[Visit], networks: Sequence[Network]) -> list[Network]:
-    """Networks to visit again: each unstable operator's first carrier, and those unstable end to end.
+def _unstable_networks(visits: Sequence[Visit], networks: Sequence[Network], inputs: Inputs) -> list[Network]:
+    """Networks to visit again: the first carrier of each operator that is unstable at home, and those unstable end to end.
 
     Visits of the repeating round itself are not looked at, so that a resumed profile chooses the same.
     """
     earlier = [visit for visit in visits if visit.round != _REPEAT_ROUND]
     by_network = samples_by_network(earlier)
-    places = samples_by_operator(earlier, networks)
+    places = samples_by_operator(earlier, networks, inputs, inputs.home)
     unstable = {operator for operator, samples in places.items() if not is_stable(samples)}
     chosen: list[Network] = []
     for network in networks:
         if network.layers:
-            found = unstable & set(network.graph.operators)
+            found = unstable & set(network.graph.operators) if network.input_size == inputs.home else set()
             unstable -= found
             if found:
                 chosen.append(network)

@@ -30,6 +30,7 @@ from facenas.latency.carriers import landmark_carriers, published_carriers
 from facenas.latency.published_networks import network_operators
 from facenas.latency.table import Calibration, LatencyTable, OperatorTime
 from facenas.operators import Kind, Operator
+from facenas.spaces.named import load_space
 from facenas.spaces.space import Space
 from facenas.units import Size, significant
 
@@ -41,6 +42,7 @@ _TENSOR_MACS_PER_CYCLE = 1024
 _CUDA_MACS_PER_CYCLE = 256
 _START = (0.5, 0.5, 20_000.0)
 _LANDMARK_CARRIERS = 1_000_000  # all there are
+_ALSO_COVERED = "facenas-orin"
 
 
 @dataclass(frozen=True)
@@ -192,8 +194,8 @@ def modelled_table(
     also: Iterable[Architecture] = (),
     published: Published | None = None,
 ) -> LatencyTable:
-    """The modelled table of a target that is a board of the published figures: all operators of the space, of the
-    published detectors and of `also`. Equal arguments give equal operators. Raises InputError for another target.
+    """The modelled table of a target that is a board of the published figures: all operators of the space, of the one for
+    GPUs, of the published detectors and of `also`. Equal arguments give equal operators. Raises InputError for another target.
     """
     published = published or read_published()
     if target.name not in published.boards:
@@ -201,7 +203,9 @@ def modelled_table(
     board = published.boards[target.name]
     roofline = fit(published, (figure for figure in published.figures if figure.fitted))
     detectors = [*published_carriers(), *landmark_carriers(space, _LANDMARK_CARRIERS), *also]
-    operators = space.operators(input_size).union(*(inventory(detector, input_size) for detector in detectors))
+    operators = space.operators(input_size).union(
+        load_space(_ALSO_COVERED).operators(input_size), *(inventory(detector, input_size) for detector in detectors)
+    )
     times = {}
     for operator in operators:
         time_ns = round(roofline.operator_ns(operator, board))

@@ -22,7 +22,8 @@ import numpy as np
 from facenas.devices.target import Target
 from facenas.errors import TableError
 from facenas.latency.calibration import MIN_NETWORKS
-from facenas.latency.carriers import random_networks, space_carriers
+from facenas.latency.carriers import carriers_elsewhere, space_carriers, spread_networks
+from facenas.latency.input_sizes import Inputs, timed_inputs
 from facenas.latency.journal import Visit
 from facenas.latency.operator_fit import (
     CONTEXT_DOUBT,
@@ -30,16 +31,15 @@ from facenas.latency.operator_fit import (
     FloatVector,
     Time,
     WholeNetworks,
-    carried_over,
+    beside,
     fit_networks,
     held_out_ns,
-    joined,
 )
 from facenas.latency.operator_times import (
     Network,
     Samples,
     end_to_end_samples,
-    halves_ns,
+    measured_times,
     network_to_visit,
     operator_time,
     quiet_limit_ns,
@@ -56,23 +56,23 @@ from facenas.spaces.space import Space
 from facenas.units import Size, significant
 
 _SEED = 3
-_POOL = 200
 _MAX_TIMES_AS_LONG = 5.0  # where other tenants keep the machine busy
 _MIN_VISITS = 10  # before it is known how quiet the machine can be
-_MIN_MEASURING_DOUBT = 0.02
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class ShortPlan:
-    """Rounds over all networks as long as another fits into `seconds`, at least `least_rounds`."""
+    """Rounds over all networks as long as another fits into `seconds`, at least `least_rounds`. `other_inputs`: where
+    some carriers are counted beside the input that is asked for."""
 
     seconds: float = 26.0
     least_rounds: int = 2
     end_to_end_networks: int = 20
     counted_runs: int = 3
     end_to_end_runs: int = 5
+    other_inputs: tuple[Size, ...] = ()
 
 
 def short_profile(
@@ -92,29 +92,34 @@ def short_profile(
     BusyMachineError where other work does not end or has spoilt the table, TableError where too little could be measured.
     """
     require_available(target)
-    networks = _networks(space, input_size, plan)
+    inputs = Inputs(input_size, plan.other_inputs)
+    networks = _networks(space, inputs, plan)
     patience = patience or Patience()
-    visits = _measure(networks, agent or LocalAgent(target), input_size, plan, patience, progress)
-    places = samples_by_operator(visits, networks)
+    visits = _measure(networks, agent or LocalAgent(target), plan, patience, progress)
+    places = samples_by_operator(visits, networks, inputs, input_size)
     timed = end_to_end_samples(visits, networks)
     failures = tuple(f"{visit.network}: {visit.failure}" for visit in visits if visit.sample is None)
     if len(timed) < MIN_NETWORKS or not places:
         raise TableError(f"too little could be measured on {target}: {(*failures, 'no network ran')[0]}")
-    times = _operator_times(places, prior)
-    corrected, calibration = _calibrated(times, timed)
-    doubts = [time.doubt for operator, time in times.items() if operator not in places]
-    now = datetime.now(UTC).isoformat(timespec="seconds")
+    at_home = _operator_times(places, prior)
+    there_ns = {operator: time.time_ns for operator, time in at_home.items()}
+    elsewhere = [
+        beside(there_ns, measured_times(samples_by_operator(visits, networks, inputs, other)))
+        for other in inputs.others
+    ]
+    corrected_ns, calibration = _calibrated([at_home, *elsewhere], inputs, timed)
+    doubts = [time.doubt for operator, time in at_home.items() if operator not in places]
     table = LatencyTable(
         target=target.name,
         provenance="measured",
-        date=now,
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
         space=space.name,
         input_size=input_size,
         fingerprint=read_fingerprint(target),
         calibration=calibration,
         operators={
-            operator: _rounded(operator_time(places[operator]) if operator in places else None, time_ns)
-            for operator, time_ns in corrected.items()
+            operator: _rounded(operator_time(places[operator]) if operator in places else None, times_ns)
+            for operator, times_ns in zip(at_home, corrected_ns.T, strict=True)
         },
         seconds=sum(visit.seconds for visit in visits),
         failures=failures,
@@ -124,26 +129,28 @@ def short_profile(
             len(doubts),
             significant(max(doubts, default=0.0)),
         ),
+        other_inputs=inputs.others,
     )
     patience.check(calibration.error_percent, f"the short profile of {target}")
     return table
 
 
-def _networks(space: Space, input_size: Size, plan: ShortPlan) -> list[Network]:
-    """Carriers that hold every operator of the space, and networks from its cheapest to its dearest to time end to end."""
-    carriers = space_carriers(space, input_size, carriers_per_operator=1)
-    pool = [
-        network_to_visit(detector, input_size, layers=False) for detector in random_networks(space, _POOL, seed=_SEED)
+def _networks(space: Space, inputs: Inputs, plan: ShortPlan) -> list[Network]:
+    """Carriers that hold every operator of the space, some of them at the other inputs, too, and networks from its cheapest
+    to its dearest to time end to end."""
+    carriers = space_carriers(space, inputs.home, carriers_per_operator=1)
+    counted = [(detector, inputs.home) for detector in carriers]
+    counted += [(detector, size) for size in inputs.others for detector in carriers_elsewhere(carriers, inputs.home)]
+    sizes = timed_inputs(inputs, plan.end_to_end_networks)
+    timed = spread_networks(space, inputs.home, sizes, seed=_SEED)
+    return [network_to_visit(detector, size, layers=True) for detector, size in counted] + [
+        network_to_visit(detector, size, layers=False) for detector, size in dict.fromkeys(timed)
     ]
-    pool.sort(key=lambda network: (sum(operator.macs for operator in network.graph.operators), network.key))
-    places = np.unique(np.linspace(0, len(pool) - 1, plan.end_to_end_networks).round().astype(int))
-    return [network_to_visit(detector, input_size, layers=True) for detector in carriers] + [pool[i] for i in places]
 
 
 def _measure(
     networks: Sequence[Network],
     agent: LocalAgent,
-    input_size: Size,
     plan: ShortPlan,
     patience: Patience,
     progress: Progress,
@@ -164,7 +171,7 @@ def _measure(
             order = np.random.default_rng(rounds).permutation(len(wanted))
             for network in sorted((wanted[place] for place in order), key=lambda network: not network.layers):
                 quiet_ns = int(quiet_limit_ns(visits)) if len(visits) >= _MIN_VISITS else 0
-                visits.append(_visit(agent, network, (rounds, quiet_ns), input_size, plan, patience))
+                visits.append(_visit(agent, network, (rounds, quiet_ns), plan, patience))
                 visit_share = len(visits) / (plan.least_rounds * len(networks))
                 time_share = (time.monotonic() - start) / plan.seconds if plan.seconds else visit_share
                 progress(min(99, int(100 * min(visit_share, time_share))), 100)
@@ -181,15 +188,13 @@ def _lacking(networks: Sequence[Network], visits: Sequence[Visit], count: int) -
     return [network for network in networks if network.key not in failed and quiet[network.key] < count]
 
 
-def _visit(
-    agent: LocalAgent, network: Network, when: tuple[int, int], input_size: Size, plan: ShortPlan, patience: Patience
-) -> Visit:
+def _visit(agent: LocalAgent, network: Network, when: tuple[int, int], plan: ShortPlan, patience: Patience) -> Visit:
     """A visit in a round, as soon as the machine is as quiet as in `when`: (round, nanoseconds of the reference)."""
     number, quiet_ns = when
     measure = partial(
         agent.measure,
         network.detector,
-        input_size,
+        network.input_size,
         runs=plan.counted_runs if network.layers else plan.end_to_end_runs,
         layers=network.layers,
         quiet_ns=quiet_ns,
@@ -199,48 +204,36 @@ def _visit(
 
 def _operator_times(places: Mapping[Operator, Sequence[Samples]], prior: LatencyTable | None) -> dict[Operator, Time]:
     """Every operator's time, by counters here and by the other table."""
-    measured = {operator: _measured(samples) for operator, samples in places.items()}
+    measured = measured_times(places)
     if prior is None:
         return measured
-    there_ns = {operator: float(time.low_ns) for operator, time in prior.operators.items()}
-    times = carried_over(there_ns, measured)
-    for operator, time_here in measured.items():
-        both = operator in times and times[operator].time_ns > 0 < time_here.time_ns
-        times[operator] = joined(times[operator], time_here) if both else time_here
-    return times
-
-
-def _measured(places: Sequence[Samples]) -> Time:
-    """What the counters say; its doubt is that of a mean of two halves which differ by so much."""
-    early, late = halves_ns(places)
-    time_ns = float(operator_time(places).low_ns)
-    if not time_ns:
-        return Time(0.0, 0.0)
-    return Time(time_ns, max(_MIN_MEASURING_DOUBT, abs(late - early) / (2 * time_ns)))
+    return beside({operator: float(time.low_ns) for operator, time in prior.operators.items()}, measured)
 
 
 def _calibrated(
-    times: Mapping[Operator, Time], timed: Sequence[tuple[Network, Samples]]
-) -> tuple[dict[Operator, float], Calibration]:
-    """The operators' nanoseconds corrected by the networks that were timed end to end, and the calibration by these."""
-    columns = {operator: index for index, operator in enumerate(times)}
-    known = [
-        (network, samples) for network, samples in timed if all(entry in times for entry in network.graph.operators)
-    ]
+    times: Sequence[Mapping[Operator, Time]], inputs: Inputs, timed: Sequence[tuple[Network, Samples]]
+) -> tuple[FloatVector, Calibration]:
+    """`times`: of the same operators at each of the inputs. [inputs, operators] nanoseconds, corrected by the networks that
+    were timed end to end, and the calibration by these."""
+    columns = {operator: index for index, operator in enumerate(times[0])}
+    counts, known = [], []
+    for network, samples in timed:
+        places = [columns.get(inputs.at_home(each, network.input_size)) for each in network.graph.operators]
+        if None not in places:
+            held = np.bincount(np.array(places, np.intp), minlength=len(columns))
+            counts.append(np.outer(inputs.shares(network.input_size), held).ravel())
+            known.append(samples)
     if len(known) < MIN_NETWORKS:
         raise TableError(f"only {len(known)} networks could be measured, {MIN_NETWORKS} are needed to calibrate")
-    counts = np.zeros((len(known), len(columns)))
-    for row, (network, _) in enumerate(known):
-        for operator in network.graph.operators:
-            counts[row, columns[operator]] += 1
-    networks = WholeNetworks(counts, np.array([low_quantile(samples) for _, samples in known]))
-    times_ns = np.array([time.time_ns for time in times.values()])
-    doubts = np.hypot([time.doubt for time in times.values()], CONTEXT_DOUBT)
+    networks = WholeNetworks(np.array(counts), np.array([low_quantile(samples) for samples in known]))
+    ordered = [each[operator] for each in times for operator in columns]
+    times_ns = np.array([time.time_ns for time in ordered])
+    doubts = np.hypot([time.doubt for time in ordered], CONTEXT_DOUBT)
     result = fit_networks(times_ns, doubts, networks)
     left_out_ns = held_out_ns(times_ns, doubts, networks)
-    corrected = {operator: float(time_ns) for operator, time_ns in zip(times, result.times_ns, strict=True)}
-    ratios = np.concatenate([samples / low_quantile(samples) for _, samples in known])
-    return corrected, _calibration(result, left_out_ns, networks.latencies_ns, ratios)
+    ratios = np.concatenate([samples / low_quantile(samples) for samples in known])
+    corrected_ns = result.times_ns.reshape(len(times), len(columns))
+    return corrected_ns, _calibration(result, left_out_ns, networks.latencies_ns, ratios)
 
 
 def _calibration(fit: Fit, left_out_ns: FloatVector, latencies_ns: FloatVector, ratios: FloatVector) -> Calibration:
@@ -266,8 +259,10 @@ def _calibration(fit: Fit, left_out_ns: FloatVector, latencies_ns: FloatVector, 
     ).rounded()
 
 
-def _rounded(counted: OperatorTime | None, time_ns: float) -> OperatorTime:
-    """An operator's time as the table holds it: what was counted beside it, no samples where it is carried over."""
+def _rounded(counted: OperatorTime | None, times_ns: FloatVector) -> OperatorTime:
+    """An operator's times at all inputs as the table holds them: what was counted beside, no samples where it is carried
+    over."""
+    low_ns, *other_ns = (round(float(time_ns)) for time_ns in times_ns)
     if counted is None:
-        return OperatorTime(0, round(time_ns), round(time_ns), 0, stable=True)
-    return replace(counted, low_ns=round(time_ns))
+        return OperatorTime(0, low_ns, low_ns, 0, stable=True, other_ns=tuple(other_ns))
+    return replace(counted, low_ns=low_ns, other_ns=tuple(other_ns))

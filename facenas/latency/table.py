@@ -12,7 +12,7 @@ took no part in fitting, both moved outwards by `drift`, so [low_ratio, high_rat
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,11 @@ from facenas.devices.fingerprint import Fingerprint, fingerprint_from_json
 from facenas.devices.target import Target
 from facenas.errors import InputError, TableError
 from facenas.files import is_file, read_json, write_atomic
+from facenas.latency.input_sizes import Inputs
 from facenas.latency.shipped import shipped_table_path, table_file_name
 from facenas.operators import Operator
 from facenas.runtimes.runtime import runtime_of
-from facenas.units import Size, parse_size, significant
+from facenas.units import DEFAULT_INPUT, Size, parse_size, significant
 
 SCHEMA = 1
 PROVENANCES = ("measured", "vendor-estimated", "modelled")
@@ -35,6 +36,7 @@ class OperatorTime:
     """Nanoseconds of one operator over all its samples: 20th percentile, median, 75th minus 25th percentile.
 
     `stable` is False where the earlier and the later half of the samples disagree. What is modelled has 0 samples.
+    `other_ns`: the 20th percentile at each of the table's other inputs.
     """
 
     samples: int
@@ -42,6 +44,7 @@ class OperatorTime:
     median_ns: int
     spread_ns: int
     stable: bool
+    other_ns: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,8 @@ class ShortProfile:
 
 @dataclass(frozen=True, repr=False)
 class LatencyTable:
-    """The operators' times of one target at one input size on one machine. `failures`: carriers that were kept out."""
+    """The operators' times of one target on one machine, named as they are at `input_size` and measured there and at
+    `other_inputs` (facenas/latency/input_sizes.py). `failures`: carriers that were kept out."""
 
     target: str
     provenance: str
@@ -109,9 +113,15 @@ class LatencyTable:
     seconds: float
     failures: tuple[str, ...] = ()
     short_profile: ShortProfile | None = None
+    other_inputs: tuple[Size, ...] = ()
 
     def __repr__(self) -> str:
-        return f"<LatencyTable: {len(self.operators)} operators of {self.target} at {self.input_size}, {self.origin}>"
+        return f"<LatencyTable: {len(self.operators)} operators of {self.target} at {self.inputs}, {self.origin}>"
+
+    @property
+    def inputs(self) -> Inputs:
+        """The input sizes that it tells of."""
+        return Inputs(self.input_size, self.other_inputs)
 
     @property
     def origin(self) -> str:
@@ -152,12 +162,12 @@ class LatencyTable:
 def find_table(target: Target, input_size: Size, path: Path | None = None) -> LatencyTable:
     """The table at `path`, else that of ./latency_tables, else the one that ships; checked to fit target and size.
 
-    Raises TableError with the command that makes the table where there is none or where it does not fit.
+    A table of this size goes before one of several sizes that covers it. Raises TableError with the command that makes the
+    table where there is none or where it does not fit.
     """
     command = f"facenas profile --device {target.name} --input {input_size}"
     if path is None:
-        own = Path("latency_tables", table_file_name(target, input_size))
-        path = own if own.is_file() else shipped_table_path(target.name, input_size)
+        path = _table_path(target, input_size)
         if path is None:
             cure = (
                 f"make one: {command}"
@@ -174,9 +184,19 @@ def find_table(target: Target, input_size: Size, path: Path | None = None) -> La
             f"{path} was measured with {made_for}, {target.name} is {target.runtime} {target.precision}; "
             f"make one: {command}"
         )
-    if table.input_size != input_size:
-        raise TableError(f"{path} is for input {table.input_size}, not for {input_size}; make one: {command}")
+    if not table.inputs.covers(input_size):
+        raise TableError(f"{path} is for input {table.inputs}, not for {input_size}; make one: {command}")
     return table
+
+
+def _table_path(target: Target, input_size: Size) -> Path | None:
+    """Where the table of a target is that may cover a size."""
+    for size in dict.fromkeys((input_size, DEFAULT_INPUT)):
+        own = Path("latency_tables", table_file_name(target, size))
+        path = own if own.is_file() else shipped_table_path(target.name, size)
+        if path is not None:
+            return path
+    return None
 
 
 def save_table(table: LatencyTable, path: Path) -> None:
@@ -193,6 +213,7 @@ def table_text(table: LatencyTable) -> str:
         "date": table.date,
         "space": table.space,
         "input_size": str(table.input_size),
+        **({"other_inputs": [str(size) for size in table.other_inputs]} if table.other_inputs else {}),
         "seconds": round(table.seconds, 1),
         "failures": list(table.failures),
         "fingerprint": table.fingerprint.to_json(),
@@ -204,13 +225,17 @@ def table_text(table: LatencyTable) -> str:
     if table.short_profile is not None:
         head["short_profile"] = asdict(table.short_profile)
     lines = [
-        "  " + json.dumps({"operator": str(operator)} | asdict(table.operators[operator]), allow_nan=False)
+        "  " + json.dumps({"operator": str(operator)} | _written(table.operators[operator]), allow_nan=False)
         for operator in sorted(table.operators)
     ]
     start = json.dumps(head, indent=1, allow_nan=False).removesuffix("\n}")
     pairs = json.dumps(table.calibration.pairs_ms, allow_nan=False)  # on one line, however many there are
     start = start.replace('"calibration_pairs_ms": ""', f'"calibration_pairs_ms": {pairs}')
     return f'{start},\n "operators": [\n' + ",\n".join(lines) + "\n ]\n}\n"
+
+
+def _written(time: OperatorTime) -> dict[str, Any]:
+    return {name: value for name, value in asdict(time).items() if value != ()}
 
 
 def load_table(path: Path) -> LatencyTable:
@@ -234,7 +259,7 @@ def _table_from_json(value: Any) -> LatencyTable:
         raise TableError(
             f"latency table of schema {value['schema']!r}, this version reads schema {SCHEMA}; profile the device again"
         )
-    needed = {field.name for field in fields(LatencyTable) if field.name != "short_profile"} - set(value)
+    needed = {field.name for field in fields(LatencyTable) if field.default is MISSING} - set(value)
     if needed:
         raise TableError(f"latency table lacks {', '.join(sorted(needed))}; profile the device again")
     if value["provenance"] not in PROVENANCES:
@@ -242,7 +267,8 @@ def _table_from_json(value: Any) -> LatencyTable:
     rows = value["operators"]
     if not isinstance(rows, list) or not rows:
         raise TableError("latency table holds no operators; profile the device again")
-    operators = {Operator.from_text(_text(row, "operator")): _operator_time(row) for row in rows}
+    other_inputs = _other_inputs(value.get("other_inputs", []))
+    operators = {Operator.from_text(_text(row, "operator")): _operator_time(row, len(other_inputs)) for row in rows}
     if len(operators) != len(rows):
         raise TableError("latency table lists an operator twice; profile the device again")
     failures = value["failures"]
@@ -260,6 +286,7 @@ def _table_from_json(value: Any) -> LatencyTable:
         seconds=_number(value, "seconds"),
         failures=tuple(map(str, failures)),
         short_profile=_short_profile(value.get("short_profile")),
+        other_inputs=other_inputs,
     )
 
 
@@ -287,7 +314,16 @@ def _number(value: Any, name: str, least: float = 0.0) -> float:
     return float(number)
 
 
-def _operator_time(row: Any) -> OperatorTime:
+def _other_inputs(value: Any) -> tuple[Size, ...]:
+    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+        raise TableError(f"other_inputs is {str(value)[:80]}, needs a list of sizes; profile the device again")
+    return tuple(map(parse_size, value))
+
+
+def _operator_time(row: Any, other_inputs: int) -> OperatorTime:
+    other_ns = row.get("other_ns", [])
+    if not isinstance(other_ns, list) or len(other_ns) != other_inputs:
+        raise TableError(f"{row['operator']}: other_ns needs a time for each of {other_inputs} inputs; profile again")
     if not isinstance(row.get("stable"), bool):
         raise TableError(f"{row['operator']}: stable is {row.get('stable')!r}, needs true or false; profile again")
     return OperatorTime(
@@ -296,6 +332,7 @@ def _operator_time(row: Any) -> OperatorTime:
         median_ns=int(_number(row, "median_ns")),
         spread_ns=int(_number(row, "spread_ns")),
         stable=row["stable"],
+        other_ns=tuple(int(_number({"operator": row["operator"], "other_ns": each}, "other_ns")) for each in other_ns),
     )
 
 

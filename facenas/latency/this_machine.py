@@ -18,10 +18,11 @@ from facenas.devices.target import Target
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError, TableError
 from facenas.graph import inventory
+from facenas.latency.input_sizes import ALL_INPUTS, Inputs
 from facenas.latency.kept import keep, kept_path, load_kept, one_at_a_time
 from facenas.latency.predictor import OperatorCosts
 from facenas.latency.provenance import TableFacts, facts_of
-from facenas.latency.short_profile import short_profile
+from facenas.latency.short_profile import ShortPlan, short_profile
 from facenas.latency.table import LatencyTable, find_table
 from facenas.progress import SILENT, Progress
 from facenas.quiet import Patience
@@ -29,7 +30,7 @@ from facenas.runtimes.runtime import read_fingerprint, require_available, runtim
 from facenas.spaces import DEFAULT_SPACE
 from facenas.spaces.named import SPACE_NAMES, load_space
 from facenas.spaces.space import Space
-from facenas.units import LOW_PERCENTILE, Size
+from facenas.units import DEFAULT_INPUT, LOW_PERCENTILE, Size
 
 _NO = ("0", "false", "n", "no", "off")
 
@@ -51,7 +52,8 @@ def is_measured_here(target: Target) -> bool:
 
 @dataclass(frozen=True)
 class TableRequest:
-    """Which table is wanted: the one at `path`, else the one in ./latency_tables, else the one that ships.
+    """Which table is wanted, for all of `input_sizes`: the one at `path`, else the one in ./latency_tables, else the one that
+    ships.
 
     `subject`: the space that is searched or the detector that is predicted. Measured here are the operators of that space,
     or of one that holds the detector where the table lacks some of its, else of the table's own. `percentile` of the runs
@@ -59,11 +61,16 @@ class TableRequest:
     """
 
     target: Target
-    input_size: Size
+    input_sizes: tuple[Size, ...]
     subject: Space | Architecture | None = None
     path: Path | None = None
     percentile: int = LOW_PERCENTILE
     calibrate: Calibrate = Calibrate.ONCE
+
+    @property
+    def words(self) -> str:
+        """The sizes for a person."""
+        return ", ".join(map(str, self.input_sizes))
 
 
 def table_of_this_machine(
@@ -81,32 +88,34 @@ def table_of_this_machine(
     if request.calibrate is Calibrate.ANEW:
         _require_measured_here(target)
     here = read_fingerprint(target) if is_measured_here(target) else None
+    prior: LatencyTable | None
     try:
-        prior = find_table(target, request.input_size, request.path)
+        prior, reaches = _find(request), True
     except TableError:
         if here is None or never or request.path is not None:
             raise
-        prior = None
+        prior, reaches = _beside(target), False
     if here is None or never:
         assert prior is not None
         return prior
-    wanted = _wanted(request, prior)
+    wanted, inputs = _wanted(request, prior), _inputs(request)
     space = wanted or _space_of(prior)
-    place = kept_path(target.name, here, space, request.input_size, prior)
+    place = kept_path(target.name, here, space, inputs.home, prior)
     if once and (kept := load_kept(place, here, progress.note)) is not None:
         return kept
-    if once and prior is not None and _is_enough(prior, here, request, wanted):
+    if once and prior is not None and reaches and _is_enough(prior, here, request, wanted):
         return prior
     with one_at_a_time(place, progress.note):
         if once and (kept := load_kept(place, here, progress.note)) is not None:
             return kept  # another process has made it meanwhile
-        why = f"there is no table for input {request.input_size}" if prior is None else _why(prior, here)
+        why = _why(prior, here) if prior is not None and reaches else f"there is no table for input {request.words}"
         progress.note(f"{target}: {why}; measuring on this machine, once, in about a minute or less")
         table = measure(
             target,
             space,
-            request.input_size,
-            prior,
+            inputs.home,
+            prior if prior is not None and prior.input_size == inputs.home else None,
+            plan=ShortPlan(other_inputs=inputs.others),
             patience=Patience(progress.note),
             progress=lambda done, total: progress(done, total, f"calibrating {target}"),
         )
@@ -123,13 +132,42 @@ def _require_measured_here(target: Target) -> None:
 
 def table_as_known(request: TableRequest) -> LatencyTable:
     """The table that is asked for, as far as it was made this machine's before; nothing is measured. Raises TableError."""
-    prior = find_table(request.target, request.input_size, request.path)
+    prior = _find(request)
     here = read_fingerprint(request.target) if is_measured_here(request.target) else None
     if here is None:
         return prior
     space = _wanted(request, prior) or _space_of(prior)
-    place = kept_path(request.target.name, here, space, request.input_size, prior)
+    place = kept_path(request.target.name, here, space, _inputs(request).home, prior)
     return load_kept(place, here, lambda line: None) or prior
+
+
+def _find(request: TableRequest) -> LatencyTable:
+    """The table that covers all sizes. Raises TableError where there is none."""
+    tables = [find_table(request.target, size, request.path) for size in request.input_sizes]
+    covering = (table for table in tables if all(map(table.inputs.covers, request.input_sizes)))
+    found = next(covering, None)
+    if found is None:
+        raise TableError(f"no one latency table for device {request.target.name} covers inputs {request.words}")
+    return found
+
+
+def _beside(target: Target) -> LatencyTable | None:
+    """The table that is evidence beside a short profile where none covers the inputs asked for."""
+    try:
+        return find_table(target, DEFAULT_INPUT)
+    except TableError:
+        return None
+
+
+def _inputs(request: TableRequest) -> Inputs:
+    """What to measure: all inputs where these cover what is asked for, else the one alone."""
+    if all(map(ALL_INPUTS.covers, request.input_sizes)):
+        return ALL_INPUTS
+    if len(request.input_sizes) > 1:
+        raise TableError(
+            f"inputs {request.words} are not all within {ALL_INPUTS}; ask for sizes within, or for one alone"
+        )
+    return Inputs(request.input_sizes[0])
 
 
 def _wanted(request: TableRequest, prior: LatencyTable | None) -> Space | None:
@@ -138,7 +176,8 @@ def _wanted(request: TableRequest, prior: LatencyTable | None) -> Space | None:
     detector = request.subject
     if detector is None or isinstance(detector, Space):
         return detector
-    if prior is not None and prior.operators.keys() >= set(inventory(detector, request.input_size)):
+    home = DEFAULT_INPUT if prior is None else prior.input_size
+    if prior is not None and prior.operators.keys() >= set(inventory(detector, home)):
         return None
     return next((space for space in map(load_space, SPACE_NAMES) if space.holds(detector)), None)
 
@@ -161,7 +200,7 @@ def _is_enough(table: LatencyTable, here: Fingerprint, request: TableRequest, wa
     """Whether a table is of this kind of machine, tells the percentile that is asked for, and reaches all operators."""
     if not table.tells(request.percentile) or differences(table.fingerprint, here):
         return False
-    return wanted is None or OperatorCosts(table).reaches(wanted.operators(request.input_size))
+    return wanted is None or OperatorCosts(table).reaches(wanted.operators(table.input_size))
 
 
 def facts_of_table(table: LatencyTable) -> TableFacts:

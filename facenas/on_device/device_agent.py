@@ -4,37 +4,53 @@ It compiles and times networks with the runtime that the device has, and does no
 it is asked comes in on its standard input, what it answers goes out on its standard output, in frames (see `frames`).
 After `hello` (version, runtime, precision, threads) come `compile` (an ONNX model), `time` and `layers` (n runs of a
 compiled model) and `close`. Whatever a runtime prints goes to standard error. A runtime that hangs is ended, and this
-process with it, by an alarm that the host sets with each request.
+process with it, by an alarm that the host sets with each request; where it learnt something until then (the timings of a
+build), that is sent before.
 """
 
 from __future__ import annotations  # for Python 3.8
 
+import gc
 import hashlib
 import os
 import signal
+import threading
+import time
+import traceback
+from collections.abc import Callable
 from typing import Any, BinaryIO, NoReturn
 
 from facenas.on_device.device_facts import facts, memory_is_short, state
-from facenas.on_device.device_runtimes import RUNTIMES, Refusal
+from facenas.on_device.device_runtimes import RUNTIMES, Refusal, pin
 from facenas.on_device.frames import GREETING, VERSION, FrameError, Message, pack_frame, read_frame
 
 MAX_RUNS = 1000
-MAX_SECONDS = 3600
+MAX_SECONDS = 3 * 3600
+TOO_SLOW = 5
+"""The exit code after a build was given up whose timings were sent."""
+_GRACE_S, _LOOK_EVERY_S = 10, 0.1
 
 
 class Agent:
-    """Answers messages. Compiled models are kept for the next visit as long as memory is plenty."""
+    """Answers messages. Compiled models are kept for the next visit as long as memory is plenty.
 
-    def __init__(self) -> None:
+    `last_words` sends a message and ends the process, from a thread beside the one that compiles.
+    """
+
+    def __init__(self, last_words: Callable[[dict[str, Any], bytes], None] = lambda message, data: None) -> None:
         self.runtime: Any = None
         self.models: dict[str, Any] = {}
         self.closed = False
+        self.told: dict[str, Any] = {}
+        self.last_words = last_words
+        self._compiling, self._ending = False, threading.Lock()
 
     def answer(self, message: dict[str, Any], data: bytes) -> Message:
         """The reply to one message: what was asked for, or {"error": kind, "text": words}."""
         try:
             operation = message.get("operation")
-            signal.alarm(_whole_number(message, "seconds", MAX_SECONDS))
+            grace_s = _GRACE_S if operation == "compile" else 0  # it gives itself up before
+            signal.alarm(_whole_number(message, "seconds", MAX_SECONDS) + grace_s)
             if operation == "hello":
                 return self.hello(message, data)
             if operation == "close":
@@ -44,17 +60,36 @@ class Agent:
                 raise Refusal("request", f"there is no operation {str(operation)[:40]!r}")
             if self.runtime is None:
                 raise Refusal("request", "hello comes first")
-            try:
-                return getattr(self, operation)(message, data)  # type: ignore[no-any-return]
-            except self.runtime.errors as error:
-                raise Refusal("model", (str(error).strip() or type(error).__name__).splitlines()[0][:300]) from None
+            return self.visit(operation, message, data)
         except Refusal as refusal:
-            return {"error": refusal.kind, "text": str(refusal)}, b""
-        except MemoryError:
+            return {"error": refusal.kind, "text": str(refusal), **self.told}, b""
+        except MemoryError as error:
             self.forget()
-            return {"error": "memory", "text": "out of memory"}, b""
+            return {"error": "memory", "text": _first_line(error)}, b""
         except OSError as error:
             return {"error": "disk", "text": str(error)[:300]}, b""
+        except Exception as error:  # noqa: BLE001 - whatever it is, the host must hear it
+            traceback.print_exc()
+            return {"error": "crash", "text": f"{type(error).__name__}: {_first_line(error)}"}, b""
+
+    def visit(self, operation: str, message: dict[str, Any], data: bytes) -> Message:
+        """Compile or run. Where memory ends, all other models are forgotten, and it is tried once more.
+
+        What else a runtime raises costs this network, not the others.
+        """
+        try:
+            try:
+                return getattr(self, operation)(message, data)  # type: ignore[no-any-return]
+            except MemoryError:
+                self.forget(but=message.get("model"))
+            return getattr(self, operation)(message, data)  # type: ignore[no-any-return]
+        except (MemoryError, OSError, Refusal):
+            raise
+        except Exception as error:  # noqa: BLE001
+            if isinstance(error, self.runtime.errors):
+                raise Refusal("model", _first_line(error)) from None
+            traceback.print_exc()
+            raise Refusal("model", f"{type(error).__name__}: {_first_line(error)}") from None
 
     def hello(self, message: dict[str, Any], data: bytes) -> Message:
         if message.get("version") != VERSION:
@@ -63,40 +98,54 @@ class Agent:
         if name not in RUNTIMES:
             raise Refusal("request", f"there is no runtime {name[:40]!r}")
         threads = _whole_number(message, "threads", 1024)
-        kind, cure = RUNTIMES[name]
+        kind, cure_of_package = RUNTIMES[name]
         told = facts()
+        self.told = {"facts": told, "state": state()}  # also where a runtime is missing
         try:
             import numpy
-        except ImportError:
-            raise Refusal("missing", "numpy is not installed; on the device: python3 -m pip install numpy") from None
+        except (ImportError, OSError) as error:
+            cure = "on the device: sudo apt install python3-numpy, or python3 -m pip install numpy"
+            raise Refusal("missing", f"numpy cannot be imported ({_first_line(error)}); {cure}") from None
         try:
             self.runtime = kind(precision, threads)
-        except ImportError as error:
-            raise Refusal("missing", f"{name} cannot be imported ({error}); on the device: {cure}") from None
+        except (ImportError, OSError) as error:
+            raise Refusal(
+                "missing", f"{name} cannot be imported ({_first_line(error)}); on the device: {cure_of_package}"
+            ) from None
         if hasattr(self.runtime, "timing_cache"):
             self.runtime.timing_cache = data
             told.update(self.runtime.facts())
-        if hasattr(os, "sched_setaffinity"):
-            # The last cores, because systems serve interrupts on the first.
-            os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-threads:])
+        if self.runtime.pins:
+            pin(threads)
         told.update(version=VERSION, runtime_version=self.runtime.version, numpy=numpy.__version__)
-        return {"facts": told, "state": state()}, b""
+        self.told, told = {}, self.told
+        return told, b""
 
     def compile(self, message: dict[str, Any], data: bytes) -> Message:
         key = message.get("model")
         if hashlib.sha256(data).hexdigest() != key:
             raise Refusal("request", "the model is not the one that was announced (its SHA-256 differs)")
-        if memory_is_short():
+        if memory_is_short() or self.runtime.memory_is_short():
             self.forget()
         known = getattr(self.runtime, "timing_cache", b"")
-        self.models[str(key)] = self.runtime.compile(data)
+        seconds = message["seconds"]
+        limit = threading.Timer(seconds, self.give_up, (seconds,))
+        limit.daemon = True
+        self._compiling = True
+        limit.start()
+        try:
+            self.models[str(key)] = self.runtime.compile(data)
+        finally:
+            limit.cancel()
+            with self._ending:
+                self._compiling = False
         learnt = getattr(self.runtime, "timing_cache", b"")
         return {}, b"" if learnt == known else learnt
 
     def time(self, message: dict[str, Any], data: bytes) -> Message:
         runs = _whole_number(message, "runs", MAX_RUNS)
         model = self.model(message)
-        return {"times_ns": self.runtime.time(model, runs), "state": state()}, b""
+        return {**self.runtime.time(model, runs), "state": state()}, b""
 
     def layers(self, message: dict[str, Any], data: bytes) -> Message:
         runs = _whole_number(message, "runs", MAX_RUNS)
@@ -113,9 +162,22 @@ class Agent:
             raise Refusal("unknown-model", "that model is not compiled here (any more)")
         return self.models[key]
 
-    def forget(self) -> None:
-        """Give up all compiled models."""
-        self.models.clear()
+    def forget(self, but: Any = None) -> None:
+        """Give up all compiled models, but for that of one key."""
+        for key in [key for key in self.models if key != but]:
+            del self.models[key]
+        gc.collect()
+
+    def give_up(self, seconds: int) -> None:
+        """A build lasts too long: what it learnt is sent, so that the next one goes on from there."""
+        while self._compiling and (timings := self.runtime.timings_so_far()) is not None:
+            if timings == b"":  # it has not begun to take any
+                time.sleep(_LOOK_EVERY_S)
+                continue
+            with self._ending:
+                if self._compiling:
+                    self.last_words({"error": "slow", "text": f"compiling took more than {seconds} s"}, timings)
+            return
 
 
 def _whole_number(message: dict[str, Any], name: str, largest: int) -> int:
@@ -125,11 +187,21 @@ def _whole_number(message: dict[str, Any], name: str, largest: int) -> int:
     return value
 
 
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+
+
 def serve(requests: BinaryIO, replies: BinaryIO) -> int:
     """Answer frames until the stream ends or `close` comes; the exit code: 0, or 3 after a damaged frame."""
     replies.write(GREETING)
     replies.flush()
-    agent = Agent()
+
+    def last_words(message: dict[str, Any], data: bytes) -> None:
+        replies.write(pack_frame(message, data))
+        replies.flush()
+        os._exit(TOO_SLOW)
+
+    agent = Agent(last_words)
     while not agent.closed:
         try:
             frame = read_frame(requests)

@@ -12,8 +12,11 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from facenas.on_device.nvml import gpu_state
+
 _MIN_FREE_BYTES = 2 << 30
-_GPUS = "class/devfreq/*.g[pav]*"  # 17000000.gpu, and on older boards .ga10b, .gv11b, .gp10b
+# 17000000.gpu, and on older systems .ga10b, .gv11b, .gp10b; on a Thor gpu-gpc-0.
+_GPUS = ("class/devfreq/*.g[pav]*", "class/devfreq/gpu-gpc-*")
 
 
 def _read_text(path: str) -> str:
@@ -25,9 +28,9 @@ def _read_text(path: str) -> str:
         return ""
 
 
-def _read_numbers(pattern: str) -> list[int]:
+def _read_numbers(pattern: str, system: Path = Path("/sys")) -> list[int]:
     """The whole numbers in those files of /sys that match a pattern, in the order of their names."""
-    texts = [_read_text(str(path)) for path in sorted(Path("/sys").glob(pattern))]
+    texts = [_read_text(str(path)) for path in sorted(system.glob(pattern))]
     return [int(text) for text in texts if text.lstrip("-").isdigit()]
 
 
@@ -41,7 +44,25 @@ def _power_mode() -> str:
     return done.stdout.decode("utf-8", "replace")[:1000].strip()
 
 
-def facts() -> dict[str, Any]:
+def _gpu_hz(system: Path, name: str) -> int | None:
+    """A clock of the first GPU, from its devfreq folder."""
+    for pattern in _GPUS:
+        found = _read_numbers(f"{pattern}/{name}", system)
+        if found:
+            return found[0]
+    return None
+
+
+def clocks_fixed(system: Path = Path("/sys")) -> bool | None:
+    """Whether GPU and first core are held at one clock, as jetson_clocks does; None where no GPU's clock is told."""
+    low, high = _gpu_hz(system, "min_freq"), _gpu_hz(system, "max_freq")
+    if low is None or high is None:
+        return None
+    core = "devices/system/cpu/cpu0/cpufreq/scaling_"
+    return low == high and _read_numbers(core + "min_freq", system) == _read_numbers(core + "max_freq", system)
+
+
+def facts(system: Path = Path("/sys")) -> dict[str, Any]:
     """What the operating system tells about the device, unedited; the host makes the fingerprint of it."""
     fields = [line.partition(":") for line in _read_text("/proc/cpuinfo").split("\n\n", 1)[0].splitlines()]
     return {
@@ -54,27 +75,38 @@ def facts() -> dict[str, Any]:
         "board": _read_text("/proc/device-tree/model"),
         "l4t": _read_text("/etc/nv_tegra_release").partition("\n")[0],
         "power_mode": _power_mode(),
+        "power_mode_file": _read_text("/var/lib/nvpmodel/status"),
+        "clocks_fixed": clocks_fixed(system),
         "python": platform.python_version(),
+        "memory_bytes": list(_memory_bytes()),
         "environment": {name: value for name, value in os.environ.items() if name.endswith("_MAX_CPU_ISA")},
     }
 
 
-def state() -> dict[str, Any]:
+def state(system: Path = Path("/sys")) -> dict[str, Any]:
     """What may change while it is measured: temperature, GPU clock, throttling, power mode; null where not told."""
-    milli_celsius = [value for value in _read_numbers("class/thermal/thermal_zone*/temp") if value > 0]
-    clocks, limits = _read_numbers(_GPUS + "/cur_freq"), _read_numbers(_GPUS + "/max_freq")
-    over_current = _read_numbers("class/hwmon/hwmon*/oc*_event_cnt")
-    return {
+    milli_celsius = [value for value in _read_numbers("class/thermal/thermal_zone*/temp", system) if value > 0]
+    over_current = _read_numbers("class/hwmon/hwmon*/oc*_event_cnt", system)
+    told = {
         "temperature_c": max(milli_celsius) / 1000 if milli_celsius else None,
-        "gpu_hz": clocks[0] if clocks else None,
-        "gpu_max_hz": limits[0] if limits else None,
+        "gpu_hz": _gpu_hz(system, "cur_freq"),
+        "gpu_max_hz": _gpu_hz(system, "max_freq"),
         "throttle_events": sum(over_current) if over_current else None,
         "power_mode_file": _read_text("/var/lib/nvpmodel/status") or None,
     }
+    if told["gpu_hz"] is None:
+        told.update(gpu_state())  # a GPU on a card; NVML knows little of a Jetson's
+    return told
+
+
+def _memory_bytes() -> tuple[int, int]:
+    """Free (without swapping) and all memory."""
+    fields = dict(line.split()[:2] for line in _read_text("/proc/meminfo").splitlines() if len(line.split()) > 1)
+    free, total = (1024 * int(fields.get(name, "0")) for name in ("MemAvailable:", "MemTotal:"))
+    return free, total
 
 
 def memory_is_short() -> bool:
     """Whether less than 2 GiB, or on a small device less than a quarter of its memory, is free."""
-    fields = dict(line.split()[:2] for line in _read_text("/proc/meminfo").splitlines() if len(line.split()) > 1)
-    free, total = (1024 * int(fields.get(name, "0")) for name in ("MemAvailable:", "MemTotal:"))
+    free, total = _memory_bytes()
     return 0 < free < min(_MIN_FREE_BYTES, total // 4)

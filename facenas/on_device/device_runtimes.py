@@ -6,17 +6,21 @@ numpy, and one of the runtimes.
 
 from __future__ import annotations  # for Python 3.8
 
+import hashlib
 import json
 import os
 import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from facenas.on_device.frames import Message
 
+_MIN_FREE_GPU_BYTES = 1 << 30
 TIME_WARM_UP = 1
 LAYERS_WARM_UP = 2
 
@@ -35,7 +39,31 @@ def _example_image(shape: list[int]) -> Any:
     return np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
 
 
-class OnnxRuntime:
+def pin(threads: int) -> set[int]:
+    """Keep this thread, and those that it starts, on as many cores; those that it was allowed before."""
+    if not hasattr(os, "sched_setaffinity"):
+        return set()
+    allowed = os.sched_getaffinity(0)
+    # The last cores, because systems serve interrupts on the first.
+    os.sched_setaffinity(0, sorted(allowed)[-threads:])
+    return allowed
+
+
+class OnCpu:
+    """What all runtimes on the CPU have in common: they compute on the cores that they are pinned to."""
+
+    pins = True
+
+    def memory_is_short(self) -> bool:
+        """Of a memory of its own; it has none."""
+        return False
+
+    def timings_so_far(self) -> bytes | None:
+        """What a compilation under way has learnt; it never learns anything."""
+        return None
+
+
+class OnnxRuntime(OnCpu):
     """ONNX Runtime on the CPU."""
 
     graph_wanted = True
@@ -64,9 +92,9 @@ class OnnxRuntime:
         entry = session.get_inputs()[0]
         return model, session, {entry.name: _example_image(entry.shape)}
 
-    def time(self, compiled: Any, runs: int) -> list[int]:
+    def time(self, compiled: Any, runs: int) -> dict[str, Any]:
         _, session, feed = compiled
-        return _timed(lambda: session.run(None, feed), runs)
+        return {"times_ns": _timed(lambda: session.run(None, feed), runs)}
 
     def layers(self, compiled: Any, runs: int, want_graph: bool) -> Message:
         model, _, feed = compiled
@@ -101,7 +129,7 @@ class OnnxRuntime:
         return {"events": rows, "warm_up": LAYERS_WARM_UP}, graph
 
 
-class OpenVino:
+class OpenVino(OnCpu):
     """OpenVINO on the CPU."""
 
     graph_wanted = False
@@ -128,9 +156,9 @@ class OpenVino:
         exported = exported.getvalue() if hasattr(exported, "getvalue") else exported
         return bytes(exported), network.create_infer_request(), {0: _example_image(list(network.inputs[0].shape))}
 
-    def time(self, compiled: Any, runs: int) -> list[int]:
+    def time(self, compiled: Any, runs: int) -> dict[str, Any]:
         _, request, feed = compiled
-        return _timed(lambda: request.infer(feed, share_inputs=True), runs)
+        return {"times_ns": _timed(lambda: request.infer(feed, share_inputs=True), runs)}
 
     def layers(self, compiled: Any, runs: int, want_graph: bool) -> Message:
         exported, _, feed = compiled
@@ -146,17 +174,23 @@ class OpenVino:
 
 
 class TensorRt:
-    """TensorRT 8.6 and later on the GPU."""
+    """TensorRT 8.5 and later on the GPU.
 
-    graph_wanted = False
+    Engines are built in detail, so that they tell of what nodes a kernel is made. Their plans lie in the agent's folder
+    until it is removed: where memory is short, an engine that had to be forgotten is loaded again, not built again.
+    """
+
+    graph_wanted, pins = True, False  # a build takes minutes and all cores; what is timed is pinned
 
     def __init__(self, precision: str, threads: int) -> None:
         from facenas.on_device import tensorrt_engine
         from facenas.on_device.cuda_driver import Cuda, CudaError
 
-        self.engines, self.precision = tensorrt_engine, precision
+        self.engines, self.precision, self.threads = tensorrt_engine, precision, threads
         self.errors = (tensorrt_engine.TensorRtError, CudaError)
         self.timing_cache = b""
+        self.folder = Path(sys.argv[0]).resolve().parent
+        self._timings: Callable[[], bytes] = bytes
         try:
             found = tensorrt_engine.find_package()
             if found is None:
@@ -167,24 +201,59 @@ class TensorRt:
             raise Refusal("missing", str(error)) from None
 
     def compile(self, model: bytes) -> Any:
-        kinds = () if self.precision == "fp32" else (self.precision,)
-        built = self.engines.build(self.package, model, kinds, timing_cache=self.timing_cache)
-        self.timing_cache = built.timing_cache
-        engine = self.engines.Engine(self.package, built.plan, self.cuda)
+        kept = self.folder / f"{hashlib.sha256(model).hexdigest()}.plan"
+        plan = kept.read_bytes() if kept.is_file() else self._build(model, kept)
+        engine = self.engines.Engine(self.package, plan, self.cuda)
         return engine, _example_image(list(engine.input_shape))
 
-    def time(self, compiled: Any, runs: int) -> list[int]:
+    def _build(self, model: bytes, kept: Path) -> bytes:
+        def watch(timings: Callable[[], bytes]) -> None:
+            self._timings = timings
+
+        cache = self.timing_cache
+        built = self.engines.build(self.package, model, self.precision, timing_cache=cache, detailed=True, watch=watch)
+        self.timing_cache = built.timing_cache
+        try:
+            kept.write_bytes(built.plan)
+        except OSError:  # a full disk: it will be built again
+            with suppress(OSError):
+                kept.unlink()
+        return bytes(built.plan)
+
+    def timings_so_far(self) -> bytes:
+        """The timing cache as far as the build that is under way has filled it."""
+        return self._timings()
+
+    def time(self, compiled: Any, runs: int) -> dict[str, Any]:
         engine, image = compiled
-        return engine.time_ns(image, runs, TIME_WARM_UP)  # type: ignore[no-any-return]
+        with _pinned(self.threads):
+            return {"times_ns": engine.time_ns(image, runs, TIME_WARM_UP), "as_graph": engine.as_graph}
 
     def layers(self, compiled: Any, runs: int, want_graph: bool) -> Message:
         engine, image = compiled
-        return {"rows": engine.layers_ns(image, runs, LAYERS_WARM_UP)}, b""
+        with _pinned(self.threads):
+            rows = engine.layers_ns(image, runs, LAYERS_WARM_UP)
+        return {"rows": rows}, json.dumps(engine.nodes_of_layers()).encode() if want_graph else b""
+
+    def memory_is_short(self) -> bool:
+        """Whether less than 1 GiB of the GPU's memory, or an eighth of it, is free."""
+        free, total = self.cuda.memory_bytes()
+        return free < min(_MIN_FREE_GPU_BYTES, total // 8)
 
     def facts(self) -> dict[str, Any]:
         """The GPU and the version of CUDA that its driver has."""
         gpu = self.cuda.gpu()
         return {"gpu": f"{gpu.name} (compute capability {gpu.compute_capability})", "cuda_driver": gpu.driver}
+
+
+@contextmanager
+def _pinned(threads: int) -> Iterator[None]:
+    allowed = pin(threads)
+    try:
+        yield
+    finally:
+        if allowed:
+            os.sched_setaffinity(0, allowed)
 
 
 def _timed(run: Any, runs: int) -> list[int]:

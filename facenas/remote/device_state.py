@@ -1,7 +1,9 @@
 """What a device tells about itself and its times: its fingerprint, whether its times can be, whether it is throttled.
 
-A Jetson's times depend on its power mode (nvpmodel) and clocks (jetson_clocks). Both are read where the system shows
-them to every user: the mode from `nvpmodel -q`, clocks, temperature and over-current events from sysfs.
+A Jetson's times depend on its power mode (nvpmodel) and clocks (jetson_clocks): both are in the fingerprint, and read where
+the system shows them to every user, the mode from `nvpmodel -q` or /var/lib/nvpmodel/status, clocks, temperature and
+over-current events from sysfs. Heat lowers the highest clock that is allowed, and the clock with it, so the limit is
+compared with what it was at first. A GPU on a card tells by NVML why it is slowed down.
 """
 
 import re
@@ -10,12 +12,15 @@ from typing import Any
 
 from facenas.devices.cpu import describe_cpu, kernel_flags, tolerances_of
 from facenas.devices.fingerprint import Fingerprint
+from facenas.devices.power import power_words
 from facenas.devices.target import Target
 from facenas.errors import DeviceError
 from facenas.runtimes.compiled_model import LayerTimes
 from facenas.runtimes.runtime import runtime_of
 
-HOT_C = 85.0
+HOT_C = 95.0
+"""Orins lower their clocks from 99 °C on; the fan of some begins at 85 °C, which is nothing to warn of."""
+
 _LOW_CLOCK = 0.9
 # What the two clocks may differ by, and the resolution of counters.
 _SLACK, _SLACK_NS = 1.05, 50_000_000
@@ -27,14 +32,16 @@ def fingerprint_of_facts(facts: Any, target: Target, host: str) -> Fingerprint:
         cpuinfo = {str(key): str(value) for key, value in facts["cpuinfo"].items()}
         fallback = str(facts["processor"] or facts["machine"])
         hardware = ", ".join(filter(None, (str(facts["board"]), str(facts.get("gpu", "")))))
-        mode, system = power_mode_name(str(facts["power_mode"])), f"{facts['system']} {facts['machine']}"
+        system = f"{facts['system']} {facts['machine']}"
+        on_gpu = runtime_of(target).on_gpu
+        power = power_words(facts if on_gpu else {**facts, "clocks_fixed": None})  # a GPU's clocks
         l4t = re.match(r"# R(\d+) \(release\), REVISION: ([\d.]+)", str(facts["l4t"]))
         driver = f", CUDA driver {facts['cuda_driver']}" if "cuda_driver" in facts else ""
         return Fingerprint(
-            cpu=hardware if runtime_of(target).on_gpu and hardware else describe_cpu(cpuinfo, fallback),
+            cpu=hardware if on_gpu and hardware else describe_cpu(cpuinfo, fallback),
             instruction_sets=tuple(sorted(kernel_flags(cpuinfo) | tolerances_of(facts.get("environment", {})))),
             cores=int(facts["cores"]),
-            governor=f"{facts['governor'] or 'unknown'}{f', power mode {mode}' if mode else ''}",
+            governor=f"{facts['governor'] or 'unknown'}{power}",
             operating_system=f"{system}{f', Jetson Linux {l4t[1]}.{l4t[2]}' if l4t else ''}{driver}",
             runtime=target.runtime,
             runtime_version=str(facts["runtime_version"]),
@@ -43,12 +50,6 @@ def fingerprint_of_facts(facts: Any, target: Target, host: str) -> Fingerprint:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DeviceError(f"{host} does not say what it is ({error!r}); profile it again") from error
-
-
-def power_mode_name(said: str) -> str:
-    """The name in the output of `nvpmodel -q`, for example 15W or MAXN; "" where it holds none."""
-    found = re.search(r"NV Power Mode:\s*(\S+)", said)
-    return found[1] if found else ""
 
 
 class StateWatch:
@@ -79,13 +80,18 @@ class StateWatch:
             self._warn("throttle", "was throttled for over-current; use a stronger power supply or a lower power mode")
         temperature_c = _number(state, "temperature_c")
         if temperature_c is not None and temperature_c >= HOT_C:
-            self._warn("hot", f"reached {temperature_c:.0f} °C, where it lowers its clocks; cool it and profile again")
+            self._warn("hot", f"reached {temperature_c:.0f} °C, near where clocks are lowered; cool it, profile again")
         clock_hz, limit_hz = _number(state, "gpu_hz"), _number(state, "gpu_max_hz")
+        first_limit_hz = _number(first, "gpu_max_hz")
+        if limit_hz and first_limit_hz and limit_hz < first_limit_hz:
+            capped = f"{limit_hz / 1e6:.0f} of {first_limit_hz / 1e6:.0f} MHz"
+            self._warn("capped", f"allowed its GPU only {capped} after a while: too hot; cool it, profile again")
+        if reasons := state.get("throttle_reasons"):
+            self._warn("slowed", f"slowed its GPU down ({', '.join(map(str, reasons))}); mend that, profile again")
         if clock_hz and limit_hz and clock_hz < _LOW_CLOCK * limit_hz:
-            words = (
-                f"ran its GPU at {clock_hz / 1e6:.0f} of {limit_hz / 1e6:.0f} MHz; fix its clocks: sudo jetson_clocks"
-            )
-            self._warn("clock", words)
+            clocks = f"{clock_hz / 1e6:.0f} of {limit_hz / 1e6:.0f} MHz"
+            cure = "sudo nvidia-smi -lgc, then -lmc" if "throttle_reasons" in state else "sudo jetson_clocks"
+            self._warn("clock", f"ran its GPU at {clocks}; fix its clocks: {cure}")
 
     def _warn(self, kind: str, words: str) -> None:
         if kind not in self._warnings:

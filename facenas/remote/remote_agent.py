@@ -6,6 +6,7 @@ clock meanwhile. Power mode, clock, temperature and throttling of a Jetson are w
 """
 
 import hashlib
+import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,37 +14,54 @@ from types import TracebackType
 from typing import Any, Self
 
 from facenas.architecture import Architecture
-from facenas.devices.fingerprint import Fingerprint
+from facenas.devices.fingerprint import Fingerprint, differences
 from facenas.devices.host import Transport
 from facenas.devices.own_devices import PRECISIONS
 from facenas.devices.target import Target
-from facenas.errors import AgentEndedError, AgentError, ConnectionLostError, DeviceError, DeviceTimeoutError, InputError
+from facenas.errors import (
+    AgentEndedError,
+    AgentError,
+    ConnectionLostError,
+    DeviceError,
+    DeviceTimeoutError,
+    InputError,
+    PassingFaultError,
+)
 from facenas.graph import Graph, build_graph
 from facenas.on_device.frames import VERSION, Message
 from facenas.remote.agent_session import PATIENCE_S, Session, words_for_exit
 from facenas.remote.device_state import StateWatch, fingerprint_of_facts
+from facenas.remote.kept_timings import keep_timings, load_timings
 from facenas.runtimes.compiled_model import LayerTimes
 from facenas.runtimes.local_agent import TIMEOUT_S, Measurement
 from facenas.runtimes.runtime import runtime_of
+from facenas.runtimes.tensorrt_layers import Works, work_of
 from facenas.units import Size
 
 # A minute in all: a board that restarts is back by then.
 RETRY_DELAYS_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+BUILD_TIMEOUT_S = 1800.0
+"""For compiling a network: the first ones on a small board take TensorRT minutes. Each further try begins where the last one
+ended, because the timings are kept."""
+
+_BUILD_TRIES = 3
 _AGENT_EXITS = (3, 4)  # it was sent a damaged frame, or its host was gone
 
 
 @dataclass(frozen=True)
 class _Network:
-    """A network as the device knows it: `key` is the SHA-256 of its ONNX model."""
+    """A network as the device knows it: `key` is the SHA-256 of its ONNX model; its layers with their work."""
 
     key: str
     graph: Graph
+    works: Works
 
 
 class RemoteAgent:
     """An agent on a device, copied there when first asked, removed at the end. Use it in a `with` block.
 
-    `python` is the interpreter there; `note` is told what the user should know. Every method raises DeviceError where
+    `python` is the interpreter there; `note` is told what the user should know; `as_graph`: whether the networks that it
+    timed ran as CUDA graphs, None where there is no such thing. Every method raises DeviceError where
     the device cannot be reached (again) or used; its message says why, and what to do. Raises InputError for a target
     that no agent measures.
     """
@@ -55,6 +73,7 @@ class RemoteAgent:
         *,
         python: str = "python3",
         timeout_s: float = TIMEOUT_S,
+        build_timeout_s: float = BUILD_TIMEOUT_S,
         retry_delays_s: tuple[float, ...] = RETRY_DELAYS_S,
         patience_s: float = PATIENCE_S,
         note: Callable[[str], None] | None = None,
@@ -65,10 +84,12 @@ class RemoteAgent:
         self._elsewhere = elsewhere
         self.target, self._transport, self._python = target, transport, python
         self._timeout_s, self._retry_delays_s, self._patience_s = timeout_s, retry_delays_s, patience_s
+        self._build_timeout_s = build_timeout_s
         self._note = note or (lambda text: None)
         self._session: Session | None = None
         self._leftovers: tuple[str, ...] = ()
-        self._timing_cache = b""
+        self._timing_cache = load_timings(target, transport.host)
+        self.as_graph: bool | None = None
         self._fingerprint: Fingerprint | None = None
         self._networks: dict[tuple[Architecture, Size], _Network] = {}
         self._layers_of_nodes: dict[str, Mapping[str, str]] = {}
@@ -81,6 +102,7 @@ class RemoteAgent:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         session, self._session = self._session, None
+        keep_timings(self.target, self._transport.host, self._timing_cache)
         if session is not None:
             session.close()
             if session.leftover:
@@ -100,7 +122,8 @@ class RemoteAgent:
         return self._watch.warnings
 
     def measure(self, detector: Architecture, input_size: Size, *, runs: int, layers: bool) -> Measurement:
-        """One visit. Raises AgentError where the runtime refuses the network, crashes on it or hangs."""
+        """One visit. Raises AgentError where the runtime refuses the network, crashes on it or hangs, PassingFaultError
+        where memory ended or a build lasted too long."""
         losses: list[ConnectionLostError] = []
         while True:
             try:
@@ -133,9 +156,7 @@ class RemoteAgent:
         message |= {"graph": graph_wanted} if layers else {}
         reply, data, elapsed_ns = self._timed_request(session, message)
         if reply.get("error") == "unknown-model":
-            model = self._onnx(network.graph)
-            _, cache = self._request(session, {"operation": "compile", "model": network.key}, model)
-            self._timing_cache = cache or self._timing_cache
+            session = self._compiled(session, network)
             reply, data, elapsed_ns = self._timed_request(session, message)
         self._check(reply)
         try:
@@ -146,6 +167,8 @@ class RemoteAgent:
                 sample = Measurement((), rows, tuple(times.overhead_ns.tolist()))
             else:
                 sample = Measurement(self._watch.check_times(reply["times_ns"], runs, elapsed_ns), {}, ())
+                as_graph = reply.get("as_graph")
+                self.as_graph = None if as_graph is None else bool(as_graph) and self.as_graph is not False
             self._watch.see(reply["state"])
         except InputError as error:  # a runtime that tells no times of layers
             raise AgentError(f"{self._transport}: {error}") from error
@@ -155,11 +178,40 @@ class RemoteAgent:
             ) from error
         return sample
 
+    def _compiled(self, session: Session, network: _Network) -> Session:
+        """The network compiled there; by another session where it took too long, which goes on with the timings so far."""
+        model = self._onnx(network.graph)
+        for _ in range(_BUILD_TRIES):
+            message = {"operation": "compile", "model": network.key}
+            try:
+                reply, cache = session.request(message, model, self._build_timeout_s)
+            except AgentEndedError as error:
+                if error.code != 128 + signal.SIGALRM:
+                    raise
+                self._disconnect()
+                break
+            learnt = cache and cache != self._timing_cache
+            self._timing_cache = cache or self._timing_cache
+            if reply.get("error") != "slow":
+                self._check(reply)
+                return session
+            self._disconnect()
+            keep_timings(self.target, self._transport.host, self._timing_cache)
+            if not learnt:
+                break
+            self._note(f"{self._transport}: {reply['text']}; its timings are kept, and it goes on with them")
+            session = self.connect()
+        raise PassingFaultError(
+            f"compiling took more than {self._build_timeout_s:g} s on {self._transport}; what was timed is kept: go on "
+            "with --resume when nothing else runs there"
+        )
+
     def _network(self, detector: Architecture, input_size: Size) -> _Network:
         found = self._networks.get((detector, input_size))
         if found is None:
             graph = build_graph(detector, input_size)
-            found = _Network(hashlib.sha256(self._onnx(graph)).hexdigest(), graph)
+            works = {layer.name: work_of(layer.operator) for layer in graph.layers}
+            found = _Network(hashlib.sha256(self._onnx(graph)).hexdigest(), graph, works)
             self._networks[detector, input_size] = found
         return found
 
@@ -167,15 +219,15 @@ class RemoteAgent:
         """The network with random weights, in the precision of the target."""
         from facenas.exporters.onnx_graph import build_onnx, random_weights
 
-        model = self._elsewhere.stand_in(build_onnx(graph, random_weights(graph)), self.target.precision)
+        version = self.fingerprint.runtime_version
+        model = self._elsewhere.stand_in(build_onnx(graph, random_weights(graph)), self.target.precision, version)
         return bytes(model.SerializeToString())
 
     def _layer_times(self, network: _Network, reply: dict[str, Any], data: bytes, runs: int) -> LayerTimes:
         """The runtime's rows as layers of the graph, by the code that reads a local runtime's."""
-        layers = tuple(layer.name for layer in network.graph.layers)
         if data:
-            self._layers_of_nodes[network.key] = self._elsewhere.layers_of_nodes(data, layers)
-        return self._elsewhere.layer_times(reply, layers, self._layers_of_nodes.get(network.key, {}), runs)
+            self._layers_of_nodes[network.key] = self._elsewhere.layers_of_nodes(data, tuple(network.works))
+        return self._elsewhere.layer_times(reply, network.works, self._layers_of_nodes.get(network.key, {}), runs)
 
     def connect(self) -> Session:
         """Copy the agent there, start it, and hear what the device is."""
@@ -185,8 +237,11 @@ class RemoteAgent:
         hello = {"operation": "hello", "version": VERSION, "runtime": target.runtime, "precision": target.precision}
         reply, _ = self._request(session, hello | {"threads": target.threads}, self._timing_cache)
         fingerprint = fingerprint_of_facts(reply.get("facts"), target, self._transport.host)
-        if self._fingerprint not in (None, fingerprint):
-            raise DeviceError(f"{self._transport} is not what it was before the connection was lost; profile it anew")
+        if self._fingerprint is not None and (found := differences(self._fingerprint, fingerprint)):
+            raise DeviceError(
+                f"{self._transport} is not what it was before the connection was lost ({'; '.join(found)}); set it back, "
+                "then go on with --resume"
+            )
         self._fingerprint = fingerprint
         self._watch.see(reply.get("state"))
         return session
@@ -218,7 +273,11 @@ class RemoteAgent:
             case "model":
                 raise AgentError(f"{self.target.runtime} on {host}: {text}")
             case "memory":
-                raise AgentError(f"{host} is out of memory for this network")
+                raise PassingFaultError(f"{host} is out of memory ({text}); end what else runs there")
+            case "crash":
+                raise DeviceError(
+                    f"the agent on {host} failed ({text}); tell us: facenas doctor --device {self.target}"
+                )
             case "frame":
                 raise ConnectionLostError(f"the connection to {host} was damaged ({text})")
             case "disk":

@@ -104,9 +104,9 @@ def _provenance(comparison: DetectorComparison) -> list[Html]:
     versions = ", ".join(f"{name} {version}" for name, version in comparison.versions.items())
     return [
         paragraph(
-            "Average precision is measured by the WIDER FACE protocol, scores from 0.02, suppression at 0.45. Ours see "
-            "photos at the long side of their own input, in ratio; published files run as their authors run them, "
-            "letterboxed (Ultra-Light: stretched) into their own input, SCRFD, whose sides are open, at 640x640."
+            "Average precision is measured by the WIDER FACE protocol, scores from 0.02, suppression at 0.45. Each detector "
+            "sees photos letterboxed (Ultra-Light: stretched) into the input that it is timed at. Published files run at "
+            "640x480 where their shapes allow it, whatever size they were written for."
         ),
         paragraph(
             "Latency is measured: the network alone, ONNX Runtime, one thread, all networks in turns, 20th percentile of "

@@ -27,7 +27,7 @@ def detector_section(folder: RunFolder) -> Html:
     if search is None:
         return section("detector", title, paragraph(f"No figures: {folder.missing['search.json']}.", kind="missing"))
     certificate = search.certificate
-    space = f"the {certificate.space_size:,} networks of the space {search.space}".rstrip()
+    space = f"the {certificate.space_size:,} networks of the space {search.space}{search.at_inputs}".rstrip()
     if certificate.bound is None:
         proof = f"The best that was found in {space}; how much better others may be is not known"
     elif certificate.optimal:
@@ -39,10 +39,27 @@ def detector_section(folder: RunFolder) -> Html:
         title,
         paragraph(f"{proof} ({certificate.labels:,} partial networks were formed)."),
         table(("figure", "value", "limit in the search", "where it comes from"), _figure_rows(search), {1, 2}),
+        *_inputs(search),
         element("h3", "Stage by stage"),
         _stage_table(search.best.architecture),
         element("code", search.best.architecture),
     )
+
+
+def _inputs(search: SearchResult) -> tuple[Html, ...]:
+    """What the best of every input would have been, where the search chose among several."""
+    if not search.inputs:
+        return ()
+    rows = []
+    for choice in search.inputs:
+        if choice.best is not None:
+            name = f"{choice.input} (chosen)" if choice.input == search.input else choice.input
+            latencies = (in_ms(choice.best.latency_ms[target]) for target in search.provenance)
+            ap = "" if choice.best.ap is None else f"{choice.best.ap:.3f}"
+            rows.append((name, ap, *latencies, in_millions(choice.best.flops)))
+    columns = ("input", "predicted AP", *(latency_cost(target).label for target in search.provenance), "FLOPs")
+    beyond = [paragraph(f"{search.inputs_beyond}.")] if search.inputs_beyond else []
+    return element("h3", "The best at each input"), *beyond, table(columns, rows, set(range(1, len(columns))))
 
 
 def _figure_rows(search: SearchResult) -> list[tuple[str, str, str, str]]:

@@ -26,9 +26,13 @@ class LayerTimes:
 
 
 class CompiledModel(ABC):
-    """A network ready to run. `input_size` is None where the file leaves height or width open."""
+    """A network ready to run. `input_size` is None where the file leaves height or width open.
+
+    `as_graph`: whether `time` times a CUDA graph, one launch for all; None where there is no such thing.
+    """
 
     input_size: Size | None
+    as_graph: bool | None = None
 
     @abstractmethod
     def run(self, image: FloatArray) -> dict[str, FloatArray]:

@@ -6,6 +6,7 @@ import platform
 
 from facenas.devices.cpu import cores, cpu_flags, cpu_model, governor, tolerances_of
 from facenas.devices.fingerprint import Fingerprint
+from facenas.devices.power import power_words
 from facenas.devices.target import Target
 
 
@@ -47,23 +48,23 @@ def of_this_gpu(target: Target) -> Fingerprint:
 
 
 def of_tensorrt(target: Target) -> Fingerprint:
-    """That of the GPU, with the flavour of TensorRT that is installed: its package has more than one name."""
-    from facenas.on_device.tensorrt_engine import find_package
+    """That of the GPU, with the flavour of TensorRT: its package has more than one name."""
+    from facenas.exporters.tensorrt import FLAVOURS_OF_RUNTIMES, require_package
 
-    package = find_package()
-    assert package is not None
+    package = require_package(FLAVOURS_OF_RUNTIMES[target.runtime])
     return _of_gpu(target, f"{package.flavour} {package.version}")
 
 
 def _of_gpu(target: Target, runtime_version: str) -> Fingerprint:
     from facenas.on_device.cuda_driver import Cuda
+    from facenas.on_device.device_facts import facts
 
     gpu = Cuda().gpu()
     return Fingerprint(
         cpu=gpu.name,
         instruction_sets=(f"sm_{gpu.compute_capability.replace('.', '')}",),
         cores=gpu.multiprocessors,
-        governor=f"driver for CUDA {gpu.driver}",
+        governor=f"driver for CUDA {gpu.driver}{power_words(facts())}",
         operating_system=f"{platform.system()} {platform.machine()}",
         runtime=target.runtime,
         runtime_version=runtime_version,

@@ -54,12 +54,16 @@ class Measurement:
 
 
 class LocalAgent:
-    """A running agent for one target, pinned to as many cores as the target has threads. Use it in a `with` block."""
+    """A running agent for one target, pinned to as many cores as the target has threads. Use it in a `with` block.
+
+    `as_graph`: whether the networks that it timed ran as CUDA graphs; None where there is no such thing.
+    """
 
     def __init__(self, target: Target, timeout_s: float = TIMEOUT_S) -> None:
         self.target = target
         self._timeout_s = timeout_s
         self._process: subprocess.Popen[str] | None = None
+        self.as_graph: bool | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -94,6 +98,7 @@ class LocalAgent:
         reply = json.loads(line)
         if "error" in reply:
             raise AgentError(reply["error"])
+        self.as_graph = reply["as_graph"] and self.as_graph is not False
         return Measurement(
             tuple(reply["end_to_end_ns"]),
             reply["layers_ns"],

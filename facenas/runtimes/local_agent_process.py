@@ -80,15 +80,16 @@ def serve(models: Models, reference: Reference, request_line: str) -> dict[str, 
     request = Request(**json.loads(request_line))
     try:
         model = models.get(request)
+        before_ns = reference.wait_until_quiet(request.quiet_ns)
+        if request.layers:
+            times = model.layer_times(request.runs)
+            layers_ns = {name: times.times_ns[:, index].tolist() for index, name in enumerate(times.names)}
+            reply = {"end_to_end_ns": [], "layers_ns": layers_ns, "overhead_ns": times.overhead_ns.tolist()}
+        else:
+            reply = {"end_to_end_ns": model.time(request.runs).tolist(), "layers_ns": {}, "overhead_ns": []}
     except InputError as error:
         return {"error": str(error)}
-    before_ns = reference.wait_until_quiet(request.quiet_ns)
-    if request.layers:
-        times = model.layer_times(request.runs)
-        layers_ns = {name: times.times_ns[:, index].tolist() for index, name in enumerate(times.names)}
-        reply = {"end_to_end_ns": [], "layers_ns": layers_ns, "overhead_ns": times.overhead_ns.tolist()}
-    else:
-        reply = {"end_to_end_ns": model.time(request.runs).tolist(), "layers_ns": {}, "overhead_ns": []}
+    reply["as_graph"] = model.as_graph
     longer_ns = max(before_ns, reference.take())
     return reply | {"reference_ns": longer_ns, "least_reference_ns": reference.least_ns}
 

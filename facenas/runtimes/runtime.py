@@ -11,6 +11,8 @@ until theirs are measured; estimates do not drift.
 """
 
 import importlib.util
+import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +21,16 @@ from typing import TYPE_CHECKING, Any
 from facenas.devices.cpu import cores, why_no_bfloat16
 from facenas.devices.fingerprint import Fingerprint
 from facenas.devices.target import MODELLED_NAMES, Target
-from facenas.errors import InputError, MissingPackageError
-from facenas.on_device.tensorrt_engine import PACKAGES as TENSORRT_PACKAGES
+from facenas.errors import FacenasError, InputError, MissingPackageError
+from facenas.on_device.tensorrt_engine import FLAVOURS
 from facenas.runtimes.compiled_model import CompiledModel, LayerTimes
 from facenas.runtimes.fingerprints import of_an_npu, of_tensorrt, of_this_cpu, of_this_gpu
+from facenas.runtimes.tensorrt_layers import Works
 
 if TYPE_CHECKING:
     import onnx
+
+_CUDA_TORCH = "pip install torch --index-url https://download.pytorch.org/whl/cu128"
 
 Reply = Mapping[str, Any]
 LayersOfNodes = Mapping[str, str]
@@ -35,14 +40,15 @@ LayersOfNodes = Mapping[str, str]
 class Elsewhere:
     """How a runtime on a device elsewhere (`facenas.on_device.device_runtimes`) is asked and understood.
 
-    layer_times(reply, layers, layers_of_nodes, runs): the rows of its reply as times of layers; layers_of_nodes(graph,
-    layers): what the graph that it made says of its nodes, where it sends one; stand_in(model, precision): an fp32 ONNX
-    model as one of that precision, for timing only.
+    layer_times(reply, works, layers_of_nodes, runs): the rows of its reply as times of layers, which `works` names in the
+    graph's order with their work (`tensorrt_layers.work_of`); layers_of_nodes(graph, layers): what the graph that it made
+    says of its nodes, where it sends one; stand_in(model, precision, version): an fp32 ONNX model as one of that
+    precision for a version of the runtime, for timing only.
     """
 
-    layer_times: Callable[[Reply, Sequence[str], LayersOfNodes, int], LayerTimes]
+    layer_times: Callable[[Reply, Works, LayersOfNodes, int], LayerTimes]
     layers_of_nodes: Callable[[bytes, Sequence[str]], LayersOfNodes] = lambda graph, layers: {}
-    stand_in: Callable[["onnx.ModelProto", str], "onnx.ModelProto"] = lambda model, precision: model
+    stand_in: Callable[["onnx.ModelProto", str, str], "onnx.ModelProto"] = lambda model, precision, version: model
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,7 @@ def _load_onnxruntime(model: Path | bytes, target: Target, timing_only: bool) ->
     return OnnxRuntimeModel(as_int8(model, timing_only=timing_only) if target.precision == "int8" else model, target)
 
 
-def _onnxruntime_layers(reply: Reply, _: Sequence[str], layers_of_nodes: LayersOfNodes, runs: int) -> LayerTimes:
+def _onnxruntime_layers(reply: Reply, _: Works, layers_of_nodes: LayersOfNodes, runs: int) -> LayerTimes:
     from facenas.runtimes.onnxruntime_cpu import layer_times_of_events
 
     return layer_times_of_events(reply["events"], layers_of_nodes, reply["warm_up"])
@@ -94,9 +100,10 @@ def _load_openvino(model: Path | bytes, target: Target, timing_only: bool) -> Co
     return OpenVinoModel(model, target, timing_only=timing_only)
 
 
-def _openvino_layers(reply: Reply, layers: Sequence[str], _: LayersOfNodes, runs: int) -> LayerTimes:
+def _openvino_layers(reply: Reply, works: Works, _: LayersOfNodes, runs: int) -> LayerTimes:
     from facenas.runtimes.openvino_cpu import layer_times_of_readings
 
+    layers = tuple(works)
     before, after = ([(str(name), int(ns)) for name, ns in reply[key]] for key in ("before", "after"))
     return layer_times_of_readings(before, after, layers, layers[0], reply["warm_up"], runs)
 
@@ -119,16 +126,20 @@ def _load_tensorrt(model: Path | bytes, target: Target, timing_only: bool) -> Co
     return TensorRtModel(model, target, timing_only=timing_only)
 
 
-def _tensorrt_layers(reply: Reply, layers: Sequence[str], _: LayersOfNodes, runs: int) -> LayerTimes:
+def _tensorrt_layers(reply: Reply, works: Works, told: LayersOfNodes, runs: int) -> LayerTimes:
     from facenas.runtimes.tensorrt_gpu import layer_times_of
 
-    return layer_times_of(reply["rows"], tuple(layers))
+    return layer_times_of(reply["rows"], works, told)
 
 
-def _tensorrt_stand_in(model: "onnx.ModelProto", precision: str) -> "onnx.ModelProto":
+def _tensorrt_nodes(told: bytes, _: Sequence[str]) -> LayersOfNodes:
+    return {str(name): str(nodes) for name, nodes in json.loads(told).items()}
+
+
+def _tensorrt_stand_in(model: "onnx.ModelProto", precision: str, version: str) -> "onnx.ModelProto":
     from facenas.runtimes.tensorrt_gpu import stand_in
 
-    return stand_in(model, precision)
+    return stand_in(model, precision, version)
 
 
 def _load_torch(model: Path | bytes, target: Target, timing_only: bool) -> CompiledModel:
@@ -137,7 +148,7 @@ def _load_torch(model: Path | bytes, target: Target, timing_only: bool) -> Compi
     return TorchCudaModel(model, target)
 
 
-def _why_no_gpu(_: Target) -> str | None:
+def _why_no_gpu() -> str | None:
     from facenas.on_device.cuda_driver import Cuda, CudaError
 
     try:
@@ -145,6 +156,27 @@ def _why_no_gpu(_: Target) -> str | None:
     except CudaError as error:
         return str(error)
     return None
+
+
+def _why_no_tensorrt(target: Target) -> str | None:
+    from facenas.exporters.tensorrt import FLAVOURS_OF_RUNTIMES, require_package
+
+    try:
+        require_package(FLAVOURS_OF_RUNTIMES[target.runtime])
+    except FacenasError as error:
+        return str(error)
+    return _why_no_gpu()
+
+
+def _why_no_cuda_torch(_: Target) -> str | None:
+    """A PyTorch for the CPU alone is a package of the same name; its version file says so without importing it."""
+    spec = importlib.util.find_spec("torch")
+    assert spec is not None
+    assert spec.origin is not None
+    text = Path(spec.origin).with_name("version.py").read_text(encoding="utf-8")
+    if re.search(r"^cuda\b[^=]*= *None", text, re.MULTILINE):
+        return f"this PyTorch is built for the CPU alone; install one with CUDA: {_CUDA_TORCH} --force-reinstall"
+    return _why_no_gpu()
 
 
 def _why_no_precision(target: Target) -> str | None:
@@ -195,25 +227,36 @@ RUNTIMES: Mapping[str, Runtime] = {
         ),
         Runtime(
             name="tensorrt",
-            modules=TENSORRT_PACKAGES,
+            modules=FLAVOURS["tensorrt"],
             install="pip install 'facenas[tensorrt]'",
             load=_load_tensorrt,
             session_drift={"fp32": 0.012, "fp16": 0.012, "int8": 0.012},
             formats={"fp32": "trt", "fp16": "trt", "int8": "trt"},
             fingerprint=of_tensorrt,
-            why_not=_why_no_gpu,
+            why_not=_why_no_tensorrt,
             on_gpu=True,
-            elsewhere=Elsewhere(_tensorrt_layers, stand_in=_tensorrt_stand_in),
+            elsewhere=Elsewhere(_tensorrt_layers, _tensorrt_nodes, _tensorrt_stand_in),
+        ),
+        Runtime(
+            name="tensorrt-rtx",
+            modules=FLAVOURS["tensorrt_rtx"],
+            install="pip install 'facenas[trt-rtx]'",
+            load=_load_tensorrt,
+            session_drift={"fp32": 0.012, "fp16": 0.012, "int8": 0.012},
+            formats={"fp32": "trt", "fp16": "trt", "int8": "trt"},
+            fingerprint=of_tensorrt,
+            why_not=_why_no_tensorrt,
+            on_gpu=True,
         ),
         Runtime(
             name="torch",
             modules=("torch",),
-            install="pip install torch",
+            install=_CUDA_TORCH,
             load=_load_torch,
             session_drift={"fp32": 0.012, "fp16": 0.012},
             formats={},
             fingerprint=of_this_gpu,
-            why_not=_why_no_gpu,
+            why_not=_why_no_cuda_torch,
             on_gpu=True,
         ),
     )

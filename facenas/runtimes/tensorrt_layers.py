@@ -10,41 +10,60 @@ TensorRT joins the names of the ONNX nodes that it fused:
     {ForeignNode[<first>...<last>]}                          a part of the graph, compiled whole
 
 `facenas.exporters.onnx_graph` names nodes `<layer>/<step>` and values `<layer>` or `<layer>.weight`, so the layers are
-read off. This file stands alone, as `tensorrt_engine` does.
+read off. What the compiler made of several nodes, `__myl_CorrMulAddRelu_myl0_1`, names none of them: there the engine's
+inspector tells, in its metadata (`Engine.nodes_of_layers`), `[ONNX Layer: <node>]` for each.
+
+A kernel of several layers is shared out by their work, in multiply-accumulates, where a value that is written counts as
+much as `VALUE_MACS` of them.
 """
 
-from __future__ import annotations  # for Python 3.8
-
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+
+from facenas.operators import Operator
+
+VALUE_MACS = 50
+"""So many multiply-accumulates in half precision take a GPU as long as writing a value (an Orin Nano: 100, Thor: 40)."""
 
 _SEPARATORS = re.compile(r"\.\.\.|[^\w./]+")
 _COPY = re.compile(r"reformatt|copynode", re.IGNORECASE)
+_NODE = re.compile(r"\[ONNX Layer: ([^\]\x1e\x1f]+)\]")
 _COMPILED_WHOLE = "ForeignNode["
 
+Works = Mapping[str, int]
+"""The layers of a graph in its order, each with its work."""
 
-def layers_of(name: str, layers: Iterable[str], image: str = "image") -> tuple[str, ...]:
+
+def work_of(operator: Operator) -> int:
+    """The work of a layer's operator."""
+    return operator.macs + VALUE_MACS * operator.out_values
+
+
+def layers_of(name: str, layers: Mapping[str, object], told: str = "", image: str = "image") -> tuple[str, ...]:
     """The layers that a kernel of this name computes, in the order of the name; none where it names none.
 
-    `layers` are those of the graph in its order. What is done to the image belongs to the first layer. A part that was
-    compiled whole belongs to none: its name tells two ends, not what it cost between them.
+    `layers` are those of the graph in its order; `told`: what the inspector tells of the kernel. What is done to the image
+    belongs to the first layer. A part that was compiled whole and of which nothing is told belongs to none: its name tells
+    two ends, not what it cost between them.
     """
-    known = dict.fromkeys(layers)
-    if _COMPILED_WHOLE in name and not _COPY.search(name):
+    is_copy = _COPY.search(name) is not None
+    nodes = [] if is_copy else _NODE.findall(told)
+    if _COMPILED_WHOLE in name and not is_copy and not nodes:
         return ()
+    longest = max(map(len, layers), default=0)
     found: dict[str, None] = {}
-    for token in _SEPARATORS.split(name):
-        layer = _layer_of_token(token, known)
+    for token in nodes or _SEPARATORS.split(name):
+        layer = _layer_of_token(token, layers, longest)
         if layer is None and _is_part_of(token, image):
-            layer = next(iter(known), None)
+            layer = next(iter(layers), None)
         if layer is not None:
             found[layer] = None
     return tuple(found)
 
 
-def _layer_of_token(token: str, known: Mapping[str, None]) -> str | None:
+def _layer_of_token(token: str, known: Mapping[str, object], longest: int) -> str | None:
     """The longest layer name that the token is, or begins with before `/`, `.` or `_`."""
-    for end in range(len(token), 0, -1):
+    for end in range(min(len(token), longest), 0, -1):
         if token[:end] in known and _is_part_of(token, token[:end]):
             return token[:end]
     return None
@@ -55,22 +74,24 @@ def _is_part_of(token: str, name: str) -> bool:
 
 
 def times_by_layer(
-    kernels_ns: Mapping[str, int], layers: Iterable[str], image: str = "image"
+    kernels_ns: Mapping[str, int], works: Works, told: Mapping[str, str] | None = None, image: str = "image"
 ) -> tuple[dict[str, int], int]:
-    """Nanoseconds by layer, and those of no layer, from nanoseconds by TensorRT's names.
+    """Nanoseconds by layer, and those of no layer, from nanoseconds by TensorRT's names and what is `told` of each.
 
-    A kernel of several layers counts for each of them in equal parts: the sum stays true. A layer without a kernel of
-    its own was fused into another.
+    A kernel of several layers counts for each of them by its work: the sum stays true. A layer without a kernel of its own
+    was fused into another.
     """
-    layers = tuple(layers)
     times: dict[str, int] = {}
     overhead_ns = 0
     for name, duration_ns in kernels_ns.items():
-        owners = layers_of(name, layers, image)
-        for index, layer in enumerate(owners):
+        owners = layers_of(name, works, (told or {}).get(name, ""), image)
+        given_ns, work, whole = 0, 0, sum(works[layer] for layer in owners)
+        for index, layer in enumerate(owners, 1):
             # Parts of whole nanoseconds whose sum is the duration.
-            share = duration_ns * (index + 1) // len(owners) - duration_ns * index // len(owners)
-            times[layer] = times.get(layer, 0) + share
+            work += works[layer]
+            up_to_ns = duration_ns * work // whole if whole else duration_ns * index // len(owners)
+            times[layer] = times.get(layer, 0) + up_to_ns - given_ns
+            given_ns = up_to_ns
         if not owners:
             overhead_ns += duration_ns
     return times, overhead_ns

@@ -109,6 +109,8 @@ class TorchCudaModel(CompiledModel):
     Raises InputError where the model cannot be read, leaves its size open or holds an operator that is not known.
     """
 
+    as_graph = True
+
     def __init__(self, model: Path | bytes, target: Target) -> None:
         name = str(model) if isinstance(model, Path) else "the model"
         try:

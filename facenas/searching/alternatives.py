@@ -54,8 +54,8 @@ def _other_targets(error: LatencyBudgetError, space: Space, input_size: Size) ->
 def _least_ms(target: Target, space: Space, input_size: Size) -> tuple[float, str] | None:
     """The least possible latency on a target, and of what machine that is; None where its table does not reach."""
     try:
-        table = table_as_known(TableRequest(target, input_size, space))
-        models = {target.name: TableModel(table)}
+        table = table_as_known(TableRequest(target, (input_size,), space))
+        models = {target.name: TableModel(table, input_size=input_size)}
         search = ExactSearch(Problem(space, ScoreSettings(), input_size, models, Budgets({})))
     except TableError:
         return None

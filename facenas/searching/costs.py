@@ -16,7 +16,7 @@ from facenas.latency.predictor import OperatorCosts
 from facenas.latency.table import LatencyTable
 from facenas.operators import Operator
 from facenas.scoring.released import RELEASED_SIZE, released_flops_of
-from facenas.units import LOW_PERCENTILE
+from facenas.units import LOW_PERCENTILE, Size
 
 
 class LatencyModel(Protocol):
@@ -33,9 +33,10 @@ class LatencyModel(Protocol):
 class TableModel:
     """Calibrated operator costs of one table: latency = constant_ms + the sum of operator_ms."""
 
-    def __init__(self, table: LatencyTable, percentile: int = LOW_PERCENTILE) -> None:
-        """Raises TableError where the table does not tell that percentile."""
-        self._costs = OperatorCosts(table)
+    def __init__(self, table: LatencyTable, percentile: int = LOW_PERCENTILE, input_size: Size | None = None) -> None:
+        """`input_size`: default that of the table's operators. Raises TableError where the table does not tell that
+        percentile, or not that input."""
+        self._costs = OperatorCosts(table, input_size)
         self._ratio = table.ratio_to(percentile)
 
     @property

@@ -98,7 +98,8 @@ class Problem:
         )
         self.ends = tuple(sorted({design for _, design in space.necks_and_heads}, key=_as_suffix))
         self.scores += (end_values(ranking, self.ends, seed if space.chooses_ends else None, accuracy),)
-        self._end_costs: dict[tuple[State, int], tuple[Float64Array, float]] = {}
+        self._costs_of_ends: dict[tuple[int, int, int], Float64Array] = {}
+        self._memory_of_ends: dict[tuple[State, int], float] = {}
         self._moves: dict[tuple[int, State], Moves] = {}
 
     @property
@@ -133,18 +134,33 @@ class Problem:
         """What waits for the neck while a stage runs, beside its own input: during stage 5 the output of stage 3."""
         return self._feature_values(0, stage3_channels) * BYTES_PER_VALUE if position == STAGE_COUNT - 1 else 0
 
-    def end(self, widths: State, index: int) -> tuple[Float64Array, float]:
-        """Costs [resources] and peak memory in bytes of the end `index` on stages 3, 4, 5 of these widths."""
-        if (widths, index) not in self._end_costs:
-            stage3, stage4, stage5 = widths
-            layers = neck_and_head_layers((stage3, stage4, stage5), self.ends[index], self.input_size)
+    def end(self, widths: State, index: int) -> Float64Array:
+        """Costs [resources] of the end `index` on stages 3, 4, 5 of these widths: of its layers that read one of these, which
+        differ by the neck's width, and of all others, which are the same whatever the stages' widths."""
+        neck = self.ends[index].neck_channels
+        keys = [(index, 0, 0), *((neck, stride, width) for stride, width in zip(STRIDES, widths, strict=True))]
+        if any(key not in self._costs_of_ends for key in keys):
+            parts: dict[str, list[Layer]] = {"": [], **{f"features.{stride}": [] for stride in STRIDES}}
+            for layer in self._end_layers(widths, index):
+                parts[layer.inputs[0] if layer.inputs[0] in parts else ""].append(layer)
+            for key, part in zip(keys, parts.values(), strict=True):
+                self._costs_of_ends.setdefault(key, np.array(self._costs(Part(tuple(part)))))
+        return np.asarray(np.sum([self._costs_of_ends[key] for key in keys], axis=0))
+
+    def _end_layers(self, widths: State, index: int) -> tuple[Layer, ...]:
+        stage3, stage4, stage5 = widths
+        return neck_and_head_layers((stage3, stage4, stage5), self.ends[index], self.input_size)
+
+    def _end_memory_bytes(self, widths: State, index: int) -> float:
+        """Peak memory while an end runs on stages 3, 4, 5 of these widths."""
+        if (widths, index) not in self._memory_of_ends:
+            layers = self._end_layers(widths, index)
             given = {
                 f"features.{stride}": self._feature_values(level, widths[level]) for level, stride in enumerate(STRIDES)
             }
             outputs = [layer.name for layer in layers if layer.name.startswith("output_")]
-            memory_bytes = BYTES_PER_VALUE * peak_values(layers, given, outputs)
-            self._end_costs[widths, index] = (np.array(self._costs(Part(layers)), np.float64), memory_bytes)
-        return self._end_costs[widths, index]
+            self._memory_of_ends[widths, index] = BYTES_PER_VALUE * peak_values(layers, given, outputs)
+        return self._memory_of_ends[widths, index]
 
     def ends_on(self, stage3_channels: int) -> list[int]:
         """The indices of the ends that go with a third stage of this width, ascending."""
@@ -171,12 +187,14 @@ class Problem:
         }
 
     def _end_moves(self, widths: State) -> Moves:
-        limit_bytes = self.budgets.memory_bytes or float("inf")
-        costs = {index: self.end(widths, index) for index in self.ends_on(widths[0])}
-        fitting = [index for index, (_, memory_bytes) in costs.items() if memory_bytes <= limit_bytes]
+        fitting = [index for index in self.ends_on(widths[0]) if self._end_fits(widths, index)]
         if not fitting:
             return {}
-        return {COMPLETE: (np.array(fitting, np.intp), np.array([costs[index][0] for index in fitting]))}
+        return {COMPLETE: (np.array(fitting, np.intp), np.array([self.end(widths, index) for index in fitting]))}
+
+    def _end_fits(self, widths: State, index: int) -> bool:
+        limit_bytes = self.budgets.memory_bytes
+        return limit_bytes is None or self._end_memory_bytes(widths, index) <= limit_bytes
 
     def detector(self, choice: Sequence[int]) -> Architecture:
         """The detector of the indices of five stages and an end."""
@@ -198,7 +216,9 @@ class Problem:
                         reached[after] = min(peak, reached.get(after, peak))
             peaks = reached
         return min(
-            max(peak, self.end(widths, index)[1]) for widths, peak in peaks.items() for index in self.ends_on(widths[0])
+            max(peak, self._end_memory_bytes(widths, index))
+            for widths, peak in peaks.items()
+            for index in self.ends_on(widths[0])
         )
 
     def refuse_memory(self) -> BudgetError:

@@ -11,7 +11,7 @@ from facenas.accuracy.accuracy_table import AccuracyFacts
 from facenas.architecture import Architecture
 from facenas.arrays import Float64Array
 from facenas.cost import MEMORY, cost_of, detector_costs, latency_cost
-from facenas.errors import InputError
+from facenas.errors import BudgetError, InputError
 from facenas.graph import inventory
 from facenas.latency.provenance import TableFacts
 from facenas.scoring.ddsar import ScoreSettings, ddsar_score, sar_scores
@@ -60,6 +60,14 @@ class CostRange:
         return f"{value / unit.size:.2f} {unit.symbol}" if unit.symbol else unit.text(value)
 
 
+@dataclass(frozen=True)
+class InputChoice:
+    """The best network at one of several inputs; None where none meets the budgets there."""
+
+    input: str
+    best: Candidate | None
+
+
 @dataclass(frozen=True, repr=False)
 class SearchResult(Shown):
     """The best candidate first in `top`. `seed`: of the evolution or a random ranking, else None.
@@ -67,7 +75,8 @@ class SearchResult(Shown):
     `confirmed`: the candidates were measured (or estimated), and those that met their budgets come first; `tightened_ms`: what
     latencies, by target, they were searched for where no candidate of the budgets themselves met them. `tables`: what must
     be said of the table behind each target's latencies; `percentiles`: of the runs, by target, that latencies and budget
-    are of where that is not the 20th; `accuracy`: what must be said of predicted average precisions.
+    are of where that is not the 20th; `accuracy`: what must be said of predicted average precisions. `inputs`: where several
+    were searched, the best at each, of which `input` is the one of highest AP; all else is of networks there.
     """
 
     space: str
@@ -87,6 +96,7 @@ class SearchResult(Shown):
     tables: Mapping[str, TableFacts] = field(default_factory=dict)
     percentiles: Mapping[str, int] = field(default_factory=dict)
     accuracy: AccuracyFacts | None = None
+    inputs: tuple[InputChoice, ...] = ()
 
     @property
     def quantity(self) -> str:
@@ -110,11 +120,40 @@ class SearchResult(Shown):
         latency = ", ".join(f"{value:.2f} ms on {name}" for name, value in best.latency_ms.items())
         costs = f"{latency or f'{best.flops / 1e6:.1f} M FLOPs'}, {best.params:,} parameters"
         ap = "" if best.ap is None else f"AP {best.ap:.3f}, "
-        return f"{best.architecture}, DDSAR {best.ddsar:.4f}, {ap}{costs}; {len(self.top)} in all"
+        at = f" at {self.input}" if self.inputs else ""
+        return f"{best.architecture}{at}, DDSAR {best.ddsar:.4f}, {ap}{costs}; {len(self.top)} in all"
 
     def shown(self) -> tuple[Rows, ...]:
         """What the networks of the space cost, against the budgets, and the best candidates."""
-        return self._ranges_table(), self._candidates_table()
+        inputs = (self._inputs_table(),) if self.inputs else ()
+        return *inputs, self._ranges_table(), self._candidates_table()
+
+    @property
+    def at_inputs(self) -> str:
+        """Behind "networks of the space": that the certificate is of all inputs, where it is."""
+        several = self.inputs and self.ranked_by == Objective.ACCURACY
+        return f" at any of the {len(self.inputs)} inputs" if several else ""
+
+    @property
+    def inputs_beyond(self) -> str:
+        """At which inputs no network is within the budgets; empty where one is at all."""
+        names = [each.input for each in self.inputs if each.best is None]
+        return f"None is within the budgets at {', '.join(names)}" if names else ""
+
+    def _inputs_table(self) -> Rows:
+        rows = [
+            (
+                f"{each.input} (chosen)" if each.input == self.input else each.input,
+                f"{each.best.ap:.3f}",
+                f"{each.best.ddsar:.4f}",
+                *(f"{value:.2f} ms" for value in each.best.latency_ms.values()),
+                f"{each.best.flops / 1e6:.1f} M",
+            )
+            for each in self.inputs
+            if each.best is not None
+        ]
+        columns = ("input", "AP", "DDSAR", *self.provenance, "FLOPs")
+        return Rows(f"the best by {self.quantity} at each input", columns, tuple(rows))
 
     def _ranges_table(self) -> Rows:
         keys = {name: latency_cost(name).key for name in self.provenance}
@@ -176,7 +215,14 @@ class SearchResult(Shown):
             )
         if self.accuracy is not None:
             lines.append(self.accuracy.words)
-        size = f"the {certificate.space_size:,} networks of the space"
+        size = f"the {certificate.space_size:,} networks of the space{self.at_inputs}"
+        if self.inputs_beyond:
+            lines.append(self.inputs_beyond)
+        if self.inputs and not self.at_inputs:
+            lines.append(
+                f"{self.quantity} of different inputs does not compare, so {self.input} was chosen by AP;"
+                " what follows is of it alone"
+            )
         if certificate.bound is None:
             return "\n".join(
                 [*lines, f"the best of {certificate.labels:,} candidates; what else {size} hold is not known"]
@@ -209,7 +255,12 @@ class SearchResult(Shown):
             "top": [candidate.to_json() for candidate in self.top],
             "frontier": [candidate.to_json() for candidate in self.frontier],
             **({} if self.accuracy is None else {"accuracy": asdict(self.accuracy)}),
+            **({"inputs": [_input_json(each) for each in self.inputs]} if self.inputs else {}),
         }
+
+
+def _input_json(choice: InputChoice) -> dict[str, Any]:
+    return {"input": choice.input, "best": None if choice.best is None else choice.best.to_json()}
 
 
 def candidate_of(problem: Problem, detector: Architecture) -> Candidate:
@@ -240,6 +291,15 @@ def _chosen(problem: Problem, choice: Sequence[int]) -> Candidate:
         return candidate
     value = fsum(float(scores[index]) for scores, index in zip(problem.scores, choice, strict=True))
     return replace(candidate, ranked={problem.ranking.value: round(value, 9)})
+
+
+def best_at_input(problem: Problem) -> InputChoice:
+    """The best network of a problem, where several inputs are searched."""
+    try:
+        (choice,) = ExactSearch(problem).solve().choices
+    except BudgetError:
+        return InputChoice(str(problem.input_size), None)
+    return InputChoice(str(problem.input_size), _chosen(problem, choice))
 
 
 def require_top(top: int) -> None:

@@ -26,4 +26,4 @@ def calibrate(
     """
     given = [] if table is None else [table]
     size, chosen = as_size(input_size), load_space(space)
-    return open_tables([device], given, size, chosen, calibrate=Calibrate.ANEW, progress=progress)[device]
+    return open_tables([device], given, [size], chosen, calibrate=Calibrate.ANEW, progress=progress)[device]

@@ -1,8 +1,8 @@
 """Compare: how do our detectors stand beside published ones? Accuracy and latency on the same photos and machine, in one run.
 
-Ours see photos at the long side of their own input, in ratio (640: the protocol `vga`), the published ones as
-`facenas.detector.published` says. Latency is of the network alone, ONNX Runtime, one thread, all networks timed in
-turns, each at the input that it was judged with.
+Each sees photos as it is used: fitted into the input that it is timed at. Published files run at 640x480, as ours do, so that
+nobody pays for borders; those that cannot (their shapes inside are of one size) run at their own. Latency is of the network
+alone, ONNX Runtime, one thread, all networks timed in turns.
 """
 
 from collections.abc import Sequence
@@ -38,15 +38,13 @@ def compare(own: Sequence[Path], models: Path | None, data: Path, progress: Prog
     networks = []
     for path in (*map(zoo_model, ZOO_NAMES), *map(model_path, own)):
         size = description_of(path).input_size
-        detect = FaceDetector(path, long_side_px=max(size.width_px, size.height_px))
-        detectors.append((path.stem, True, f"{size}", detect))
+        detectors.append((path.stem, True, f"{size}", FaceDetector(path)))
         networks.append(load_model(path, resolve_target("cpu")))
     for path in baselines_in(models) if models is not None else []:
-        baseline = Baseline(path)
+        baseline = _at_equal_area(path)
         detectors.append((baseline.name, False, f"{baseline.input_size}", baseline))
         networks.append(baseline.model)
     evaluations = [evaluate(detect, photos, Called(progress, f"evaluating {name}")) for name, _, _, detect in detectors]
-    # Published files whose sides are open are timed at the default input.
     latencies = measure_latency(
         networks,
         rounds=_ROUNDS,
@@ -79,3 +77,11 @@ def compare(own: Sequence[Path], models: Path | None, data: Path, progress: Prog
         len(photos.photos),
         tuple(results),
     )
+
+
+def _at_equal_area(path: Path) -> Baseline:
+    """At our default input; a file that only runs at its own runs there."""
+    try:
+        return Baseline(path, DEFAULT_INPUT)
+    except InputError:
+        return Baseline(path)

@@ -3,21 +3,25 @@
 from dataclasses import replace
 from pathlib import Path
 
+from facenas.data.face_sizes import LONG_SIDE_PX
 from facenas.evaluation import protocols
 from facenas.evaluation.evaluation_set import load_evaluation_set, told_problems
 from facenas.evaluation.wider import Evaluation
+from facenas.exporters.formats import description_of
 from facenas.progress import SILENT, Progress
 from facenas.zoo import model_path
 
 
-def evaluate(model: Path | str, data: Path | str, *, protocol: str = "vga", progress: Progress = SILENT) -> Evaluation:
+def evaluate(model: Path | str, data: Path | str, *, protocol: str = "own", progress: Progress = SILENT) -> Evaluation:
     """Judge `model`, an exported file or a name of the zoo, on the labelled photos of `data`.
 
-    `protocol`: `vga` (long side 640), `original` (unscaled) or `own` (letterboxed into the model's input). Raises
-    InputError for another, and for unusable files.
+    `protocol`: `own` (letterboxed into the model's input: the file as it is used), `vga` (long side 640, whatever the
+    file's input) or `original` (unscaled). Raises InputError for another, and for unusable files.
     """
-    detector = protocols.open_detector(model_path(Path(model)), protocol)
+    path = model_path(Path(model))
+    detector = protocols.open_detector(path, protocol)
     photos = load_evaluation_set(Path(data))
     for line in told_problems(photos.problems):
         progress.note(line)
-    return replace(protocols.evaluate(detector, photos, progress), protocol=protocol)
+    inputs = {"own": str(description_of(path).input_size), "vga": f"long side {LONG_SIDE_PX}", "original": "unscaled"}
+    return replace(protocols.evaluate(detector, photos, progress), protocol=protocol, input=inputs[protocol])

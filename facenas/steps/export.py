@@ -1,6 +1,6 @@
 """Export: from a checkpoint, or an untrained architecture, to the file that a runtime loads."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx
@@ -8,6 +8,7 @@ import onnx
 from facenas.architecture import Architecture
 from facenas.checkpoint import load_weights
 from facenas.detector.face_detector import DEFAULT_MIN_SCORE
+from facenas.devices.target import MODELLED_NAMES, Target
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.evaluation.accuracy_control import accuracy_control
@@ -19,7 +20,8 @@ from facenas.exporters.formats import FORMATS, export_model
 from facenas.exporters.onnx import IN_MEMORY, onnx_of_checkpoint, onnx_untrained, read_description
 from facenas.files import require_no_input
 from facenas.progress import SILENT, Progress
-from facenas.runtimes.runtime import load_model
+from facenas.runtimes.runtime import load_model, runtime_of
+from facenas.steps.boards import board_of
 from facenas.units import DEFAULT_INPUT, Size, as_size
 from facenas.zoo import checkpoint_path
 
@@ -33,7 +35,8 @@ class ExportSettings:
 
     int8 takes its ranges from `calibration_count` photos of the folder `calibration` (default: synthetic ones), chosen
     with `seed`; `labelled`: photos by which OpenVINO keeps the average precision; `dialect`: the runtime that int8 ONNX
-    is for, onnxruntime or tensorrt.
+    is for, onnxruntime, tensorrt or (before version 10) tensorrt-8; `device`: the target that an engine is for, by default
+    this machine's TensorRT.
     """
 
     input_size: str | Size | None = None
@@ -43,12 +46,13 @@ class ExportSettings:
     seed: int = 0
     labelled: Path | str | None = None
     dialect: str = "onnxruntime"
+    device: str | None = None
 
 
 def export(
     model: Path | str | Architecture,
     format: str = "onnx",
-    precision: str = "fp32",
+    precision: str | None = None,
     *,
     settings: ExportSettings = ExportSettings(),
     out: Path | str | None = None,
@@ -56,14 +60,26 @@ def export(
 ) -> Artefact:
     """Export `model`: a checkpoint, a name of the zoo, or a `Architecture` (untrained, for latency only).
 
-    `format`: onnx, openvino, trt or tflite; `out`: the file, by default `model` with the format's suffix.
-    Raises InputError for a format or precision that there is not, an unusable checkpoint, or too few photos.
+    `format`: onnx, openvino, trt or tflite; `precision`: by default the device's, else fp32; `out`: the file, by default
+    `model` with the format's suffix. An engine is built on the GPU that runs it: for a board elsewhere the ONNX file is
+    written instead, and `progress` is told what to type there. Raises InputError for a format, precision or device that there
+    is not, an unusable checkpoint, or too few photos.
     """
     if format not in FORMATS:
         raise InputError(f"no format '{format}'; there are {', '.join(FORMATS)}")
+    board = None
+    if settings.device is not None:
+        target = _engine_target(settings.device, format, precision)
+        precision = target.precision
+        if target.elsewhere or target.name in MODELLED_NAMES:
+            board = board_of(target, as_size(settings.input_size or DEFAULT_INPUT), progress)
+            format, settings = "onnx", replace(settings, dialect=board.dialect)
+    precision = precision or "fp32"
     if settings.labelled is not None and precision not in FORMATS[format].judged:
         raise InputError("--labelled is for --format openvino --precision int8; leave it out")
     path = Path(out or FORMATS[format].file_name)
+    if board is not None:
+        path = path.with_suffix(FORMATS[format].suffix)
     if path.suffix.lower() != FORMATS[format].suffix:
         raise InputError(
             f"--out {path}: a file of format {format} ends in {FORMATS[format].suffix}, or no command reads it"
@@ -73,19 +89,42 @@ def export(
     network = _as_onnx(model, settings)
     photos = accuracy = None
     if precision == "int8":
-        folder = None if settings.calibration is None else Path(settings.calibration)
-        photos = choose_calibration(folder, settings.calibration_count, settings.seed)
-        if folder is None:
-            progress.note(
-                f"calibrating on {photos.count} synthetic photos; for real faces give real ones with --calibration"
-            )
-        for line in _doubts(photos, network, trained=not isinstance(model, Architecture)):
-            progress.note(line)
+        photos = _calibration(network, settings, progress, trained=not isinstance(model, Architecture))
     if settings.labelled is not None:
         labelled = load_evaluation_set(Path(settings.labelled))
         accuracy = accuracy_control(labelled, read_description(network, IN_MEMORY))
-    options = formats.ExportOptions(precision, photos, settings.dialect, accuracy)
-    return export_model(network, format, path, options)
+    runtime = "tensorrt" if settings.device is None else resolve_target(settings.device).runtime
+    options = formats.ExportOptions(precision, photos, settings.dialect, accuracy, runtime)
+    artefact = export_model(network, format, path, options)
+    if board is not None:
+        progress.note(board.what_to_type(path, precision))
+    return artefact
+
+
+def _engine_target(device: str, format: str, precision: str | None) -> Target:
+    """The target that an engine is for. Raises InputError for one that has no engines, or computes another precision."""
+    target = resolve_target(device)
+    if format != "trt" or "trt" not in runtime_of(target).formats.values():
+        raise InputError(
+            f"--device '{device}' with --format {format}: only --format trt is built for a device of TensorRT"
+        )
+    if precision not in (None, target.precision):
+        raise InputError(f"device '{device}' computes {target.precision}, not {precision}; leave --precision out")
+    return target
+
+
+def _calibration(
+    network: onnx.ModelProto, settings: ExportSettings, progress: Progress, *, trained: bool
+) -> CalibrationPhotos:
+    folder = None if settings.calibration is None else Path(settings.calibration)
+    photos = choose_calibration(folder, settings.calibration_count, settings.seed)
+    if folder is None:
+        progress.note(
+            f"calibrating on {photos.count} synthetic photos; for real faces give real ones with --calibration"
+        )
+    for line in _doubts(photos, network, trained=trained):
+        progress.note(line)
+    return photos
 
 
 def _doubts(photos: CalibrationPhotos, network: onnx.ModelProto, *, trained: bool) -> list[str]:

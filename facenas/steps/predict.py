@@ -32,7 +32,7 @@ def predict(
     detector, size = resolve_architecture(architecture), as_size(input_size)
     detector = replace(detector, landmarks=detector.landmarks or landmarks)
     given = [] if table is None else [table]
-    opened = open_tables([device], given, size, detector, calibrate=calibrate, progress=progress)[device]
+    opened = open_tables([device], given, [size], detector, calibrate=calibrate, progress=progress)[device]
     prediction = predictor.predict(detector, opened, size)
     interpolated = sum(cost.source is Source.INTERPOLATED for cost in prediction.operators)
     if interpolated:

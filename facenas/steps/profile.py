@@ -12,13 +12,17 @@ from facenas.devices.target import MODELLED_NAMES, Target
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.latency import profiler
+from facenas.latency.input_sizes import ALL_INPUTS
 from facenas.latency.roofline import modelled_table
 from facenas.latency.shipped import table_file_name
 from facenas.latency.table import LatencyTable, save_table
+from facenas.on_device.device_facts import state
 from facenas.progress import SILENT, Progress
 from facenas.quiet import Patience
+from facenas.remote.device_state import StateWatch
 from facenas.remote.remote_agent import RemoteAgent
 from facenas.runtimes.local_agent import LocalAgent
+from facenas.runtimes.runtime import runtime_of
 from facenas.shown import Rows, Shown
 from facenas.spaces import DEFAULT_SPACE
 from facenas.spaces.named import load_space
@@ -83,18 +87,23 @@ def profile(
     device: str,
     *,
     space: str = DEFAULT_SPACE,
-    input_size: str | Size = DEFAULT_INPUT,
+    input_size: str | Size | None = None,
     out: Path | str | None = None,
     settings: ProfileSettings = ProfileSettings(),
     progress: Progress = SILENT,
 ) -> Profile:
-    """Measure `device` in about three minutes and write its table to `out` (default: `table_path`).
+    """Measure `device` (this machine's CPU takes about four minutes) and write its table to `out` (default: `table_path`).
+
+    The table tells of all inputs from 192x160 to 960x736 (`any`, the default), or of one. A device elsewhere is measured at
+    640x480 alone unless `any` is asked for, as each network has to be built there for each input.
 
     A device elsewhere gets an agent, run by its Python, and removed. A board that is not here is modelled from published
     figures. Raises InputError for unusable words, DeviceError where a device elsewhere fails, BusyMachineError where other
     work on this machine does not end.
     """
-    target, size = resolve_target(device), as_size(input_size)
+    target = resolve_target(device)
+    every = input_size == "any" or (input_size is None and not target.elsewhere)
+    size = ALL_INPUTS.home if every or input_size is None else as_size(input_size)
     path = table_path(device, size) if out is None else Path(out)
     if path.is_dir():  # found at the end, that would cost minutes
         raise InputError(
@@ -102,11 +111,19 @@ def profile(
         )
     further = tuple(resolve_architecture(text) for text in settings.also)
     remote = _remote_agent(target, settings, progress)
+    watch = StateWatch("this machine", progress.note)
+    on_gpu_here = remote is None and runtime_of(target).on_gpu
+
+    def report(done: int, total: int) -> None:
+        if on_gpu_here:
+            watch.see(state())
+        progress(done, total, f"profiling {target}")
+
     if remote is None and target.name in MODELLED_NAMES:
         table = modelled_table(target, load_space(space), size, also=further)
         save_table(table, path)
     else:
-        plan = replace(profiler.default_plan(target), also=further)
+        plan = replace(profiler.default_plan(target, ALL_INPUTS.others if every else ()), also=further)
         with remote or LocalAgent(target) as agent:
             table = profiler.profile(
                 agent,
@@ -115,7 +132,7 @@ def profile(
                 path,
                 plan=plan if settings.seconds is None else replace(plan, seconds=settings.seconds),
                 resume=settings.resume,
-                progress=lambda done, total: progress(done, total, f"profiling {target}"),
+                progress=report,
                 patience=Patience(progress.note, judges=not settings.even_if_busy),
             )
     for failure in table.failures:
@@ -123,7 +140,7 @@ def profile(
     if table.unstable_operators:
         unstable = f"{table.unstable_operators} of {len(table.operators)} operators"
         progress.note(f"{unstable} are flagged unstable: the machine is busy")
-    return Profile(table, path, () if remote is None else tuple(remote.warnings))
+    return Profile(table, path, watch.warnings if remote is None else tuple(remote.warnings))
 
 
 def table_path(device: str, input_size: str | Size = DEFAULT_INPUT) -> Path:
@@ -137,6 +154,11 @@ def _remote_agent(target: Target, settings: ProfileSettings, progress: Progress)
     host = settings.host or (kept.host if kept else None)
     python = settings.python or (kept.python if kept else "python3")
     if host is not None:
+        if not target.elsewhere and host != "local":
+            raise InputError(
+                f"device '{target}' is this machine's, and its table would be of {host}; give that one a name: facenas "
+                f"device add NAME --host {host} --runtime {target.runtime} --precision {target.precision}"
+            )
         return RemoteAgent(target, transport_for(host), python=python, note=progress.note)
     if target.elsewhere:
         raise InputError(

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from facenas.cost import latency_cost
+from facenas.data.face_sizes import FaceSizes
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
-from facenas.evaluation.gates import PARITY_GATES, Gate, gate_rows
+from facenas.evaluation.gates import Gate, gate_rows, proved
 from facenas.evaluation.pictures import write_evaluation, write_pictures
 from facenas.evaluation.verification import Verification
 from facenas.exporters.calibration_photos import DEFAULT_COUNT
@@ -41,6 +42,7 @@ from facenas.run_folder import (
 )
 from facenas.runtimes.runtime import require_available, runtime_of
 from facenas.scoring.ddsar import DEFAULT_ALPHA, ScoreSettings
+from facenas.searching.any_input import AskedInput, as_text
 from facenas.searching.budgets import Budgets
 from facenas.searching.objective import Objective
 from facenas.searching.result import SearchResult
@@ -50,21 +52,21 @@ from facenas.spaces.elastic_space import elastic_space
 from facenas.spaces.named import load_space
 from facenas.steps.export import ExportSettings, export
 from facenas.steps.predict import predict
-from facenas.steps.search import SearchSettings, search
+from facenas.steps.search import Algorithm, SearchSettings, accuracy_of, inputs_to_search, search
 from facenas.steps.slice import slice
-from facenas.steps.synthetic import SYNTHETIC_RECIPE, TRAIN_PHOTOS, VAL_PHOTOS, write_synthetic_photos
+from facenas.steps.synthetic import TRAIN_PHOTOS, VAL_PHOTOS, recipe_of, write_synthetic_photos
+from facenas.steps.tables import open_at
 from facenas.steps.train import TrainingSettings, train
 from facenas.steps.verify import verify
 from facenas.training.photos import training_photos
-from facenas.training.recipe import Recipe
 from facenas.typed_json import read_file
-from facenas.units import DEFAULT_INPUT, LOW_PERCENTILE, LatencyBudget, Size, as_latency_budget
+from facenas.units import LOW_PERCENTILE, LatencyBudget, Size, as_latency_budget, parse_size
 from facenas.zoo import zoo_accuracy_table, zoo_supernet
 
 BUDGET_RESERVE = 0.03
 """Less than the budget is searched for: prediction and measurement each have their error."""
 _DRAWN_PHOTOS = 6
-_NEWER = ("supernet", "photos")  # runs before there were these go on
+_NEWER = ("supernet", "photos", "input_size", "faces")  # runs before there were these go on
 
 
 @dataclass(frozen=True)
@@ -72,18 +74,20 @@ class RunSettings:
     """`val`: labelled photos to verify on (default: a part of the data); `epochs`: length of the training (default: 90
     synthetic, 12 on photos); `space`: default facenas-edge, without photos the one whose supernet ships; `supernet`: of the
     space (default: the zoo's); `photos`: folder of unlabelled ones for the norms of its slice (default: synthetic ones);
-    `alpha`: weight of the kernel sizes in the score; `table`: default the shipped one."""
+    `input_size`: one, several or any, as `search` takes them; `faces`: whose sizes weigh the accuracy; `alpha`: weight of
+    the kernel sizes in the score; `table`: default the shipped one."""
 
     val: Path | None = None
     epochs: int | None = None
     space: str | None = None
     supernet: Path | None = None
     photos: Path | None = None
-    input_size: Size = DEFAULT_INPUT
+    input_size: AskedInput = None
     alpha: float = DEFAULT_ALPHA
     table: Path | None = None
     seed: int = 0
     calibrate: Calibrate = Calibrate.ONCE
+    faces: FaceSizes | None = None
 
 
 @dataclass(frozen=True)
@@ -100,10 +104,12 @@ class _Asked:
         settings = {field.name: getattr(self.settings, field.name) for field in fields(self.settings)}
         del settings["calibrate"]  # it decides when the table is made, and then the table is there
         settings = {key: value for key, value in settings.items() if value is not None or key not in _NEWER}
+        if not isinstance(settings.get("input_size", ""), str):
+            settings["input_size"] = as_text(settings["input_size"])
+        if self.settings.faces is not None:
+            settings["faces"] = list(self.settings.faces.shares())
         plain = {"device": self.device, "budget": self.budget, "data": self.data, **settings}
-        return {
-            key: str(value) if isinstance(value, Path | Size | LatencyBudget) else value for key, value in plain.items()
-        }
+        return {key: str(value) if isinstance(value, Path | LatencyBudget) else value for key, value in plain.items()}
 
 
 @dataclass(frozen=True, repr=False)
@@ -121,9 +127,7 @@ class RunResult(Shown):
 
     def line(self) -> str:
         """The verdict, and the page that shows why."""
-        failed = any(gate.passed is False for gate in self.gates)
-        verdict = "passed" if self.passed else "FAILED" if failed else "NOT PROVED, a gate was not measured"
-        return f"{verdict}: {self.folder / 'report.html'}"
+        return f"{'passed' if self.passed else 'FAILED'}: {self.folder / 'report.html'}"
 
     def shown(self) -> tuple[Rows, ...]:
         """The gates."""
@@ -150,7 +154,9 @@ def run(
         settings = replace(settings, space=ELASTIC_SPACE if ships else DEFAULT_SPACE)
     asked = _Asked(device, as_latency_budget(latency), None if data is None else Path(data), settings)
     folder = Path(out) if out is not None else Path("runs") / f"{device}-{asked.budget}"
-    return _Run(asked, folder, progress).finish()
+    run = _Run(asked, folder, progress)
+    with only_one(folder / "run.lock", f"a run in {folder}"):
+        return run.finish()
 
 
 class _Run:
@@ -178,7 +184,7 @@ class _Run:
             raise InputError(
                 f"--epochs {self.settings.epochs}: a slice of a supernet is not trained; add --data, or leave it out"
             )
-        _ = self._recipe  # refused now, not after the search
+        recipe_of(asked.data, self.settings.epochs, self.settings.seed)  # refused now, not after the search
         self.format = FORMATS[formats[self.target.precision]]
         self.model = folder / self.format.file_name
         self.steps: list[Step] = []
@@ -198,11 +204,7 @@ class _Run:
         self.steps = [step for step in record.steps if step.name not in again]
 
     def finish(self) -> RunResult:
-        """Do what is not done, while no other process does."""
-        with only_one(self.folder / "run.lock", f"a run in {self.folder}"):
-            return self._finish()
-
-    def _finish(self) -> RunResult:
+        """Do what is not done."""
         for name, step in (
             ("table", self.make_table),
             ("search", self.search),
@@ -233,7 +235,7 @@ class _Run:
             device=asked.device,
             budgets={latency_cost(asked.device).key: asked.budget.limit_ms},
             data=SYNTHETIC if asked.data is None else str(asked.data),
-            input=str(self.settings.input_size),
+            input=as_text(self.settings.input_size) if self._found is None else self._found.input,
             passed=self.passed,
             settings=asked.to_json(),
             steps=tuple(self.steps),
@@ -251,8 +253,7 @@ class _Run:
     @property
     def passed(self) -> bool:
         """Whether the verification is done, no gate failed, and those of the file itself could be decided."""
-        decided = all(gate.passed for gate in self.gates if gate.name in PARITY_GATES)
-        return bool(self.gates) and decided and all(gate.passed is not False for gate in self.gates)
+        return proved(self.gates)
 
     @property
     def _is_slice(self) -> bool:
@@ -268,8 +269,13 @@ class _Run:
         """The shipped or given table, made this machine's where it is of another one."""
         settings, percentile = self.settings, self.asked.budget.percentile
         space = load_space(self.space)
-        request = TableRequest(self.target, settings.input_size, space, settings.table, percentile, settings.calibrate)
-        table = table_of_this_machine(request, self.progress)
+
+        def opened(sizes: tuple[Size, ...]) -> LatencyTable:
+            request = TableRequest(self.target, sizes, space, settings.table, percentile, settings.calibrate)
+            return table_of_this_machine(request, self.progress)
+
+        sizes = inputs_to_search(settings.input_size, accuracy_of(space, self._search_settings()), Algorithm.EXACT)
+        table, _ = open_at(opened, sizes, asked=settings.input_size is not None, progress=self.progress)
         save_table(table, self.folder / TABLE)
         return facts_of_table(table).words
 
@@ -289,16 +295,17 @@ class _Run:
         )
         write_json(self.folder / SEARCH, result.to_json())
         best = result.best
-        prediction = predict(best.architecture, self.asked.device, input_size=settings.input_size, table=table)
+        prediction = predict(best.architecture, self.asked.device, input_size=result.input, table=table)
         write_json(self.folder / PREDICTION, prediction.to_json())
-        return f"{best.architecture}, DDSAR {best.ddsar:.3f}, predicted {prediction.latency_ms:.2f} ms"
+        predicted = f"predicted {prediction.latency_ms:.2f} ms"
+        return f"{best.architecture} at {result.input}, DDSAR {best.ddsar:.3f}, {predicted}"
 
     def _search_settings(self) -> SearchSettings:
         """By accuracy where it is known, which sees neck and head, too."""
         path = zoo_accuracy_table(self.space) if self.settings.supernet is None else None
         if path is None:
-            return SearchSettings(ScoreSettings(self.settings.alpha))
-        return SearchSettings(accuracy=path, rank_by=Objective.ACCURACY)
+            return SearchSettings(ScoreSettings(self.settings.alpha), faces=self.settings.faces)
+        return SearchSettings(accuracy=path, rank_by=Objective.ACCURACY, faces=self.settings.faces)
 
     def prepare_data(self) -> str:
         """Nothing for the user's photos; without any, a synthetic set."""
@@ -313,37 +320,39 @@ class _Run:
             return self.folder / "data" / "train", self.folder / "data" / "val"
         return self.asked.data, self.settings.val
 
-    def _chosen(self) -> str:
-        return read_file(SearchResult, self.folder / SEARCH, "search result").best.architecture
+    @property
+    def _found(self) -> SearchResult | None:
+        path = self.folder / SEARCH
+        return read_file(SearchResult, path, "search result") if path.exists() else None
+
+    def _chosen(self) -> tuple[str, Size]:
+        """The architecture and the input."""
+        assert self._found is not None
+        return self._found.best.architecture, parse_size(self._found.input)
 
     def slice(self) -> str:
         """The chosen slice of the supernet as a checkpoint."""
         assert self.supernet is not None
         cut = slice(
             self.supernet,
-            self._chosen(),
+            self._chosen()[0],
             photos=self.settings.photos,
             out=self.folder / WEIGHTS,
             progress=self.progress,
         )
         return f"{cut.architecture} of {cut.supernet}, norms from {cut.crops} crops of {cut.photos} photos"
 
-    @property
-    def _recipe(self) -> Recipe:
-        recipe = SYNTHETIC_RECIPE if self.asked.data is None else Recipe()
-        epochs = recipe.epochs if self.settings.epochs is None else self.settings.epochs
-        return replace(recipe, epochs=epochs, seed=self.settings.seed)
-
     def train(self) -> str:
         """A checkpoint of the chosen architecture."""
-        recipe = self._recipe
+        recipe = recipe_of(self.asked.data, self.settings.epochs, self.settings.seed)
         data, val = self._data
+        architecture, input_size = self._chosen()
         result = train(
-            self._chosen(),
+            architecture,
             data,
             val=val,
             recipe=recipe,
-            settings=TrainingSettings(self.settings.input_size, init=self.supernet, resume=True, may_begin=True),
+            settings=TrainingSettings(input_size, init=self.supernet, resume=True, may_begin=True),
             out=self.folder / "training",
             progress=self.progress,
         )
@@ -359,7 +368,10 @@ class _Run:
             self.format.name,
             self.target.precision,
             settings=ExportSettings(
-                self.settings.input_size, calibration=data, calibration_count=min(DEFAULT_COUNT, photos)
+                self._chosen()[1],
+                calibration=data,
+                calibration_count=min(DEFAULT_COUNT, photos),
+                device=self.target.name if self.format.name == "trt" else None,
             ),
             out=self.model,
             progress=self.progress,

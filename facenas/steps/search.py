@@ -6,6 +6,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from facenas.accuracy.accuracy_table import AccuracyTable, load_accuracy_table
+from facenas.accuracy.predicted_ap import PredictedAP, judged_long_sides_px, predicted_ap
+from facenas.data.face_sizes import FaceSizes
 from facenas.errors import InputError, LatencyBudgetError
 from facenas.latency.table import LatencyTable
 from facenas.latency.this_machine import Calibrate, facts_of_table
@@ -13,6 +15,7 @@ from facenas.progress import SILENT, Progress
 from facenas.scoring.ddsar import DEFAULT_ALPHA, PAPER_STAGE_WEIGHTS, ScoreSettings
 from facenas.scoring.zero_cost import ZeroCostProxy, require_torch
 from facenas.searching.alternatives import with_alternatives
+from facenas.searching.any_input import AnyInput, AskedInput, as_inputs
 from facenas.searching.budgets import Budgets
 from facenas.searching.confirm import confirm, require_confirmable
 from facenas.searching.costs import TableModel
@@ -20,14 +23,15 @@ from facenas.searching.evolution import EvolutionSettings, require_evolvable, ru
 from facenas.searching.objective import Objective
 from facenas.searching.problem import Problem
 from facenas.searching.rerank import rerank
-from facenas.searching.result import SearchResult, require_top, run_search
+from facenas.searching.result import InputChoice, SearchResult, best_at_input, require_top, run_search
+from facenas.searching.slack import slack_budgets
 from facenas.spaces import DEFAULT_SPACE
 from facenas.spaces.elastic_space import elastic_space
 from facenas.spaces.named import load_space
 from facenas.spaces.space import Space
 from facenas.steps.judge import Judging, judge_slices
-from facenas.steps.tables import open_tables
-from facenas.units import DEFAULT_INPUT, LOW_PERCENTILE, LatencyBudget, Size, as_latency_budget, as_size
+from facenas.steps.tables import open_at, open_tables
+from facenas.units import DEFAULT_INPUT, LOW_PERCENTILE, LatencyBudget, Size, as_latency_budget, in_ms, parse_size
 from facenas.zoo import zoo_accuracy_table
 
 STATE_FILE = "evolution.json"
@@ -42,12 +46,12 @@ class Algorithm(StrEnum):
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """How to search. `score`: DDSAR's constants; without them `alpha`, and stage weights by the faces' shares in the octaves
-    of size, `face_shares`: those that an accuracy table of the space learnt (alpha is then 0), else the shares themselves,
-    else the published ones. `accuracy`: that table (default: the zoo's). `rank_by`: what is maximised; `judge`: choose among
-    the best by DDSAR and by accuracy, each judged as a slice; `top`: how many of the best to list;
-    `kernels`: only kernels of these sizes; `confirm`: measure the best here and take the first that meets its budgets;
-    `rerank`: put the best in the order of another measure; `calibrate`: whether tables are made this machine's first.
+    """How to search. `score`: DDSAR's constants; without them `alpha`, and stage weights by the sizes of `faces`: those that an
+    accuracy table of the space learnt (alpha is then 0), else the shares of the octaves; without faces the published ones.
+    `faces` weigh the predicted AP, too. `accuracy`: that table (default: the zoo's). `rank_by`: what is maximised; `judge`:
+    choose among the best by DDSAR and by accuracy, each judged as a slice; `top`: how many of the best to list; `kernels`:
+    only kernels of these sizes; `confirm`: measure the best here and take the first that meets its budgets; `rerank`: put the
+    best in the order of another measure; `calibrate`: whether tables are made this machine's first.
 
     `seed` is for the evolution, the random ranking and `rerank`. An evolution keeps its state in `state_folder`, and with
     `resume` goes on from there.
@@ -55,7 +59,7 @@ class SearchSettings:
 
     score: ScoreSettings | None = None
     alpha: float | None = None
-    face_shares: tuple[float, ...] | None = None
+    faces: FaceSizes | None = None
     accuracy: Path | str | AccuracyTable | None = None
     judge: Judging | None = None
     rank_by: Objective = Objective.DDSAR
@@ -85,7 +89,7 @@ def search(
     *,
     budgets: Budgets | None = None,
     space: str | Space = DEFAULT_SPACE,
-    input_size: str | Size = DEFAULT_INPUT,
+    input_size: AskedInput = None,
     settings: SearchSettings = SearchSettings(),
     tables: Sequence[Path | str | LatencyTable] = (),
     progress: Progress = SILENT,
@@ -93,13 +97,13 @@ def search(
     """Find the detector of `space` that scores best within `latency` (`5ms`, `5ms@p90` or milliseconds) on `device`, and
     prove that none scores more.
 
-    `budgets`: of several devices, FLOPs, parameters, memory ...; no device at all searches without latencies; `tables`:
-    ones to use as they are, or files (default: those that ship). Raises BudgetError where nothing meets the budgets,
-    InputError for unusable words, TableError where a device has no table, BusyMachineError where the machine is too busy
-    to measure on.
+    `input_size`: one, several, or any of a shape (default: any of 4:3 that the space's accuracy table tells of, 640x480
+    where there is none); among several the accuracy table chooses. `budgets`: of several devices, FLOPs, parameters, memory
+    ...; no device at all searches without latencies; `tables`: ones to use as they are, or files (default: those that ship).
+    Raises BudgetError where nothing meets the budgets, InputError for unusable words, TableError where a device has no
+    table, BusyMachineError where the machine is too busy to measure on.
     """
     devices = [device] if isinstance(device, str) else list(device)
-    size = as_size(input_size)
     budgets = _with_latency(budgets or Budgets({}), latency, devices)
     if settings.rerank is not None:
         require_torch()
@@ -110,22 +114,68 @@ def search(
         chosen = chosen.with_kernels(settings.kernels)
     if settings.algorithm is Algorithm.EVOLUTION:
         require_evolvable(chosen)
-    opened = open_tables(
-        devices,
-        tables,
-        size,
-        chosen,
-        percentiles=budgets.percentiles,
-        calibrate=settings.calibrate,
-        progress=progress,
-    )
-    plan = _Plan(chosen, size, opened, budgets, settings, progress, _accuracy_of(chosen, settings))
+    accuracy = accuracy_of(chosen, settings)
+    sizes = inputs_to_search(input_size, accuracy, settings.algorithm)
+
+    def opened(inputs: Sequence[Size]) -> dict[str, LatencyTable]:
+        ratios, calibrate = budgets.percentiles, settings.calibrate
+        return open_tables(devices, tables, inputs, chosen, percentiles=ratios, calibrate=calibrate, progress=progress)
+
+    found, sizes = open_at(opened, sizes, asked=input_size is not None, progress=progress)
+    plan = _Plan(chosen, sizes[0], found, budgets, settings, progress, accuracy)
+    choices: tuple[InputChoice, ...] = ()
     try:
+        if len(sizes) > 1:
+            choices = tuple(map(plan.best_at, sizes))
+            plan = replace(plan, input_size=_most_accurate(choices) or sizes[-1])
+        _note_slack(plan, progress)
         if settings.confirm:
-            return confirm(plan.search, budgets.latency_ms, size, progress)
-        return plan.search(budgets.latency_ms)
+            result = confirm(plan.search, budgets.latency_ms, plan.input_size, progress)
+        else:
+            result = plan.search(budgets.latency_ms)
     except LatencyBudgetError as error:
-        raise with_alternatives(error, chosen, size) from error
+        raise with_alternatives(error, chosen, plan.input_size) from error
+    return replace(result, inputs=choices)
+
+
+def _note_slack(plan: "_Plan", progress: Progress) -> None:
+    """Say which latency budgets bind nothing."""
+    for name, most_ms in slack_budgets(plan.problem(plan.budgets.latency_ms)).items():
+        progress.note(
+            f"{name}: the budget of {in_ms(plan.budgets.latency_ms[name])} binds nothing, because the slowest network of space "
+            f"'{plan.space.name}' takes {in_ms(most_ms)} there; a larger space may hold better ones (for GPUs --space "
+            "facenas-orin)"
+        )
+
+
+def inputs_to_search(asked: AskedInput, accuracy: AccuracyTable | None, algorithm: Algorithm) -> tuple[Size, ...]:
+    """The inputs, largest first. Raises InputError for several where nothing compares them."""
+    if asked is None:
+        asked = DEFAULT_INPUT if accuracy is None or algorithm is Algorithm.EVOLUTION else AnyInput()
+    if isinstance(asked, AnyInput) or asked == "any":
+        if accuracy is None:
+            raise InputError(
+                "--input any needs an accuracy table, which compares inputs, and the space has none; give one size"
+            )
+        shape = asked if isinstance(asked, AnyInput) else AnyInput()
+        sizes = shape.sizes(*judged_long_sides_px(accuracy))
+    else:
+        sizes = as_inputs(asked)
+    if len(sizes) > 1 and accuracy is None:
+        raise InputError(
+            f"inputs {', '.join(map(str, sizes))} are compared by an accuracy table, and the space has none; give one size"
+        )
+    if len(sizes) > 1 and algorithm is Algorithm.EVOLUTION:
+        raise InputError("--algorithm evolution searches one input; give one size with --input")
+    return sizes
+
+
+def _most_accurate(choices: Sequence[InputChoice]) -> Size | None:
+    """The input whose best has the highest predicted AP, of equal ones the smallest; None where none has a best."""
+    found = [
+        (choice.best.ap or 0.0, -parse_size(choice.input).pixels, choice.input) for choice in choices if choice.best
+    ]
+    return parse_size(max(found)[2]) if found else None
 
 
 def _with_latency(budgets: Budgets, latency: str | float | LatencyBudget | None, devices: Sequence[str]) -> Budgets:
@@ -143,7 +193,7 @@ def _with_latency(budgets: Budgets, latency: str | float | LatencyBudget | None,
     return replace(budgets, latency_ms={device: budget.limit_ms}, percentiles=percentiles)
 
 
-def _accuracy_of(space: Space, settings: SearchSettings) -> AccuracyTable | None:
+def accuracy_of(space: Space, settings: SearchSettings) -> AccuracyTable | None:
     """The accuracy table that is given, or the zoo's for the space. Raises InputError where it is of another space."""
     given = settings.accuracy
     if not isinstance(given, AccuracyTable):
@@ -171,15 +221,36 @@ class _Plan:
     def problem(self, latency_ms: Mapping[str, float]) -> Problem:
         """The problem with these latency budgets and the plan's others."""
         models = {
-            name: TableModel(table, self.budgets.percentiles.get(name, LOW_PERCENTILE))
+            name: TableModel(table, self.budgets.percentiles.get(name, LOW_PERCENTILE), self.input_size)
             for name, table in self.tables.items()
         }
         budgets = replace(self.budgets, latency_ms=latency_ms)
-        settings, accuracy = self.settings, self.accuracy
-        predicts = None if accuracy is None else accuracy.main_figure(self.input_size)[1].choices
+        settings, known = self.settings, self.predicted
+        predicts = None if known is None else known.model
         return Problem(
             self.space, self.score, self.input_size, models, budgets, settings.rank_by, settings.seed, predicts
         )
+
+    def best_at(self, input_size: Size) -> InputChoice:
+        """The best at another input, within the plan's own latencies."""
+        return best_at_input(replace(self, input_size=input_size).problem(self.budgets.latency_ms))
+
+    @property
+    def face_shares(self) -> tuple[float, ...] | None:
+        """In the octaves that accuracy tables are of."""
+        return None if self.settings.faces is None else self.settings.faces.shares()
+
+    @property
+    def predicted(self) -> PredictedAP | None:
+        """What the accuracy table says at the input; None where it does not tell, and nothing asks for it."""
+        if self.accuracy is None:
+            return None
+        try:
+            return predicted_ap(self.accuracy, self.input_size, self.face_shares)
+        except InputError:
+            if self.settings.rank_by is Objective.ACCURACY or self.settings.judge is not None:
+                raise
+            return None
 
     @property
     def score(self) -> ScoreSettings:
@@ -189,8 +260,9 @@ class _Plan:
             return settings.score
         if accuracy is None:
             alpha = DEFAULT_ALPHA if settings.alpha is None else settings.alpha
-            return ScoreSettings(alpha, stage_weights=settings.face_shares or PAPER_STAGE_WEIGHTS)
-        weights = accuracy.learned_weights(self.input_size, settings.face_shares)
+            faces, side_px = settings.faces, self.input_size.long_side_px
+            return ScoreSettings(alpha, stage_weights=faces.shares(side_px) if faces else PAPER_STAGE_WEIGHTS)
+        weights = accuracy.learned_weights(self.input_size, self.face_shares)
         return ScoreSettings(settings.alpha or 0.0, stage_weights=weights)
 
     def search(self, latency_ms: Mapping[str, float]) -> SearchResult:
@@ -211,7 +283,8 @@ class _Plan:
                 progress=lambda done, total: self.progress(done, total, "evolution"),
             )
         facts = {name: facts_of_table(table) for name, table in self.tables.items()}
-        about = None if self.accuracy is None else self.accuracy.facts(self.input_size)
+        known = self.predicted
+        about = None if known is None else known.facts
         result = replace(result, tables=facts, percentiles=self.budgets.percentiles, accuracy=about)
         if settings.judge is not None:
             return judge_slices(

@@ -1,15 +1,15 @@
 """Verify: does an exported file answer like its reference, as fast as predicted?"""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from facenas.devices.target import Target
+from facenas.devices.target import MODELLED_NAMES, Target
 from facenas.devices.targets import resolve_target
 from facenas.errors import TableError
 from facenas.evaluation import verification
 from facenas.evaluation.evaluation_set import EvaluationSet, load_evaluation_set, told_problems
-from facenas.evaluation.gates import LatencyCheck, Tolerances
-from facenas.evaluation.latency_check import check_latency
+from facenas.evaluation.gates import Tolerances
+from facenas.evaluation.latency_check import check_latency, predict_latency
 from facenas.evaluation.verification import Verification, require_same_architecture
 from facenas.exporters.artefact import Description
 from facenas.exporters.formats import description_of
@@ -60,10 +60,12 @@ def verify(
         opened = _table(target, description, table, percentile, settings.calibrate, progress)
         check = check_latency(artefact, target, opened, budget, progress, tolerances=settings.tolerances)
     else:
+        opened = _table(target, description, table, percentile, Calibrate.NEVER, progress)
         budget_ms = None if budget is None else budget.limit_ms
-        check = LatencyCheck(target.name, budget_ms=budget_ms, percentile=percentile)
-    # A target that only its compiler knows runs nothing: the file's own target finds the faces.
-    runs_it = None if runtime_of(target).estimates else target
+        check = replace(predict_latency(description, target, opened), budget_ms=budget_ms, percentile=percentile)
+    # A target that only its compiler knows runs nothing, nor does a board elsewhere: the file's own target finds the faces.
+    not_here = target.elsewhere or target.name in MODELLED_NAMES
+    runs_it = None if runtime_of(target).estimates or not_here else target
     return verification.verify(artefact, reference, photos, check, settings.tolerances, progress, runs_it)
 
 
@@ -80,7 +82,7 @@ def _table(
         return open_tables(
             [target.name],
             [] if given is None else [given],
-            description.input_size,
+            [description.input_size],
             description.detector,
             percentiles={target.name: percentile},
             calibrate=calibrate,

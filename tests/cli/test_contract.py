@@ -106,7 +106,7 @@ def test_train_evaluate_verify(facenas: Run, tmp_path: Path) -> None:
     model = tmp_path / "model.onnx"
     value_of(facenas("export", "--checkpoint", result["checkpoint"], "--out", model, "--json"))
     figures = value_of(facenas("evaluate", "--model", model, "--data", tmp_path / "photos", "--json"))
-    assert figures["protocol"] == "vga"
+    assert figures["protocol"] == "own"
     assert figures["images"] == 8
     checkpoint = ("--reference", result["checkpoint"], "--data", tmp_path / "photos")
     outcome = facenas("verify", model, *checkpoint, "--latency", "0.01ms", "--json")

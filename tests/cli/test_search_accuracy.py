@@ -8,19 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.command_line import Outcome
+from helpers.made_up_accuracy import ELASTIC, random_model, write_accuracy_table
 from helpers.random_supernet import write_photos, write_supernet
 from helpers.tiny_elastic import TINY_SPACE
 
-from facenas.accuracy.accuracy_table import (
-    SCHEMA,
-    AccuracyTable,
-    PhotoFacts,
-    SupernetFacts,
-    fit_figures,
-    save_accuracy_table,
-)
-from facenas.accuracy.additive_model import AdditiveModel, free_numbers, open_choices
-from facenas.accuracy.appraisal import JudgedSlice, random_members
+from facenas.accuracy.additive_model import AdditiveModel
 from facenas.architecture import Architecture, Backbone, parse_architecture
 from facenas.cost import detector_costs
 from facenas.data.synthetic import write_synthetic_set
@@ -30,23 +22,12 @@ from facenas.searching.budgets import Budgets
 from facenas.searching.objective import Objective
 from facenas.searching.problem import Problem
 from facenas.searching.result import run_search
-from facenas.spaces.elastic_space import ElasticSpace, elastic_space
+from facenas.spaces.elastic_space import ElasticSpace
 from facenas.units import Size
 
 Run = Callable[..., Outcome]
-ELASTIC = elastic_space("facenas-elastic")
 WORDS = ("search", "--space", "facenas-elastic", "--device", "none", "--flops", "250M", "--input", "320x256")
 SIZE = Size(96, 64)
-
-
-def random_model(space: ElasticSpace, seed: int) -> AdditiveModel:
-    """Values that fall as often as they rise."""
-    generator = np.random.default_rng(seed)
-    values = {
-        name: {str(value): float(generator.normal(0, 0.02)) for value in listed}
-        for name, listed in open_choices(space).items()
-    }
-    return AdditiveModel(0.4, values)
 
 
 def all_members(space: ElasticSpace) -> list[Architecture]:
@@ -85,18 +66,14 @@ def table(tmp_path_factory: pytest.TempPathFactory, supernet: Path) -> Path:
     """An accuracy table whose slices have the AP of a made-up model: better with a wider neck, and large faces by stage 5."""
     model = random_model(ELASTIC, 0)
     model = AdditiveModel(model.base, {**model.values, "neck width": {"16": 0.0, "32": 0.05, "48": 0.1}})
-    slices = []
-    for member in random_members(ELASTIC, free_numbers(ELASTIC) + 40, seed=1):
+
+    def figures(member: Architecture, _: Size) -> dict[str, float | None]:
         ap = round(model(member), 5)
         large = round(0.2 + 0.1 * member.backbone.stages[4].sublayers, 5)
-        figures = {"all": ap, "mean": ap, "12-24 px": ap, "48 px and more": large}
-        slices.append(JudgedSlice(str(member), {"320x256": figures}))
-    facts = SupernetFacts(supernet.name, sha256_of(supernet), ELASTIC.name, ELASTIC.digest)
-    photos = PhotoFacts("made up", "0", 1, {"12-24 px": 200, "48 px and more": 200, "0-6 px": 3})
-    made = AccuracyTable(SCHEMA, facts, photos, "own", {}, 1, fit_figures(slices, ELASTIC), tuple(slices))
+        return {"all": ap, "mean": ap, "12-24 px": ap, "48 px and more": large}
+
     path = tmp_path_factory.mktemp("table") / "made.accuracy.json"
-    save_accuracy_table(made, path)
-    return path
+    return write_accuracy_table(path, ["320x256"], figures, supernet.name, sha256_of(supernet))
 
 
 def test_ddsar_takes_the_weights_that_the_table_learnt(facenas: Run, table: Path, tmp_path: Path) -> None:

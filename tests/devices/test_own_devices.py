@@ -42,7 +42,7 @@ def test_a_device_is_kept_named_and_forgotten() -> None:
         ({"name": "../x"}, "no name of a device"),
         ({"name": "jetson", "precision": "fp32"}, "choose another name"),
         ({"runtime": "tflite"}, "none of onnxruntime"),
-        ({"precision": "int8"}, "none of those of tensorrt"),
+        ({"precision": "bf16"}, "none of those of tensorrt"),
         ({"host": "-oX"}, "write user@host"),
         ({"threads": 0}, "0 threads"),
     ],

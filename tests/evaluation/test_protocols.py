@@ -93,7 +93,7 @@ def test_protocols_scale_the_photo_each_in_its_way(tmp_path: Path) -> None:
         assert (faces.boxes >= 0).all()
         assert (faces.boxes <= (100, 70, 100, 70)).all()
     assert sizes == [(448, 640), (96, 128), (64, 96)]
-    with pytest.raises(InputError, match="no protocol 'VGA'; there are vga, original, own"):
+    with pytest.raises(InputError, match="no protocol 'VGA'; there are own, vga, original"):
         open_detector(model, "VGA")
 
 

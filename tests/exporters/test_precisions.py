@@ -11,7 +11,7 @@ from facenas.exporters.calibration_photos import CalibrationPhotos, choose_calib
 from facenas.exporters.formats import description_of
 from facenas.exporters.onnx import export_onnx, onnx_of_checkpoint, why_not_onnx
 from facenas.exporters.onnx_half import half_model
-from facenas.exporters.onnx_int8 import quantize_model
+from facenas.exporters.onnx_int8 import DIALECTS, quantize_model
 from facenas.exporters.openvino import export_openvino, why_not_openvino
 from helpers.random_networks import ALL_FAMILIES, confident_checkpoint
 from onnx import TensorProto, numpy_helper
@@ -19,9 +19,12 @@ from onnx import TensorProto, numpy_helper
 from facenas.detector.face_detector import FaceDetector
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
+from facenas.evaluation.gates import Tolerances
 from facenas.evaluation.parity import relative_difference
 from facenas.graph import build_graph
 from facenas.runtimes.runtime import why_unavailable
+from facenas.steps.export import ExportSettings, export
+from facenas.steps.verify import VerifySettings, verify
 from facenas.units import Size
 
 SIZE = Size(160, 128)
@@ -45,7 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, model: onnx.ModelProto, cal
     place = tmp_path_factory.mktemp("precisions")
     export_onnx(model, place / "fp32.onnx")
     export_onnx(half_model(model), place / "fp16.onnx")
-    for dialect in ("onnxruntime", "tensorrt"):
+    for dialect in DIALECTS:
         export_onnx(quantize_model(model, calibration, dialect=dialect), place / f"int8-{dialect}.onnx")
     export_openvino(model, place / "fp32.xml", precision="fp32")
     if BF16_MISSING is None:
@@ -60,6 +63,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, model: onnx.ModelProto, cal
         ("fp16.onnx", "fp16", "cpu", 0.01),
         ("int8-onnxruntime.onnx", "int8", "cpu-int8", 0.3),
         ("int8-tensorrt.onnx", "int8", "cpu-int8", 0.3),
+        ("int8-tensorrt-8.onnx", "int8", "cpu-int8", 0.3),
         ("fp32.xml", "fp32", "cpu-openvino", 1e-4),
         ("bf16.xml", "bf16", "cpu-openvino-bf16", 0.05),
     ],
@@ -113,18 +117,47 @@ def test_int8_is_int8(tmp_path: Path, model: onnx.ModelProto, calibration: Calib
             assert set(node.input) <= dequantised
 
 
-def test_tensorrts_dialect_keeps_biases_in_float_and_ranges_symmetric(folder: Path) -> None:
-    graph = onnx.load(folder / "int8-tensorrt.onnx").graph
+@pytest.mark.parametrize(("dialect", "around"), [("tensorrt", "float16"), ("tensorrt-8", "float32")])
+def test_tensorrts_dialects_fuse_and_keep_ranges_symmetric(folder: Path, dialect: str, around: str) -> None:
+    graph = onnx.load(folder / f"int8-{dialect}.onnx").graph
     values = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     pairs = [node for node in graph.node if node.op_type in ("QuantizeLinear", "DequantizeLinear")]
     assert pairs
     assert {values[node.input[2]].dtype.name for node in pairs} == {"int8"}
+    assert {values[node.input[1]].dtype.name for node in pairs} == {around}
     assert not any(values[node.input[2]].any() for node in pairs)
-    biases = [values[node.input[2]] for node in graph.node if node.op_type == "Conv"]
-    assert {bias.dtype.name for bias in biases} == {"float32"}
+    convolutions = [node for node in graph.node if node.op_type == "Conv"]
+    assert {values[node.input[2]].dtype.name for node in convolutions} == {around}  # biases
+    quantised = {name for node in pairs for name in node.output}
+    in_floating_point = [node for node in convolutions if not set(node.input[:2]) <= quantised]
+    assert len(in_floating_point) == 4  # what reads the image and what writes the outputs
+    made_by = {name: node for node in graph.node for name in node.output}
+    for node in graph.node:
+        if node.op_type == "Add":
+            kinds = sorted(made_by[name].op_type for name in node.input)
+            assert kinds == ["Conv", "DequantizeLinear"]  # a pair on the skip branch only
+
+
+def test_an_unknown_dialect_is_refused(model: onnx.ModelProto, calibration: CalibrationPhotos) -> None:
+    with pytest.raises(InputError, match="no int8 dialect 'tensorrt-9'; there are onnxruntime, tensorrt, tensorrt-8"):
+        quantize_model(model, calibration, dialect="tensorrt-9")
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("dialect", ["tensorrt", "tensorrt-8"])
+def test_the_shipped_detector_finds_faces_in_int8(tmp_path: Path, shared_dir: Path, dialect: str) -> None:
+    """Every gate but latency on 100 real photos, through ONNX Runtime; it computes half precision in float32."""
+    photos = shared_dir / "data" / "wider_dev100"
+    if not photos.is_dir():
+        pytest.skip(f"no photos at {photos}")
+    settings = ExportSettings(dialect=dialect)
+    artefact = export("facenas-12ms", "onnx", "int8", settings=settings, out=tmp_path / "model.onnx")
+    verification = verify(artefact.path, "facenas-12ms", photos, settings=VerifySettings(Tolerances(ap_drop=0.005)))
+    gates = {gate.name: gate for gate in verification.gates if "latency" not in gate.name}
+    assert all(gate.passed for gate in gates.values()), gates
+
+
 def test_openvinos_int8_is_int8(tmp_path: Path, model: onnx.ModelProto, calibration: CalibrationPhotos) -> None:
     path = tmp_path / "int8.xml"
     artefact = export_openvino(model, path, precision="int8", calibration=calibration)

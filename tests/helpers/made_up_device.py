@@ -14,7 +14,7 @@ FOLDER = Path({folder!r})
 
 
 class MadeUp:
-    graph_wanted, errors, version = False, (RuntimeError,), "1.0"
+    graph_wanted, errors, version, pins = False, (RuntimeError,), "1.0", False
 
     def __init__(self, precision, threads): ...
 
@@ -23,6 +23,12 @@ class MadeUp:
         weights = {{tensor.name: len(tensor.raw_data) for tensor in model.graph.initializer}}
         rows = [[node.name, 2000 + weights.get(node.input[1], 0) // 50] for node in model.graph.node if len(node.input) > 1]
         return hashlib.sha256(content).hexdigest(), rows
+
+    def memory_is_short(self):
+        return False
+
+    def timings_so_far(self):
+        return None
 
     def visit(self, digest, kind):
         visits = FOLDER / "visits"
@@ -34,7 +40,7 @@ class MadeUp:
     def time(self, compiled, runs):
         digest, rows = compiled
         self.visit(digest, "time")
-        return [sum(ns for _, ns in rows) + 10_000] * runs
+        return {{"times_ns": [sum(ns for _, ns in rows) + 10_000] * runs}}
 
     def layers(self, compiled, runs, want_graph):
         digest, rows = compiled

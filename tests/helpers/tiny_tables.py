@@ -1,5 +1,9 @@
 """A space of few, small networks and a made-up table of it, so that tests need no measuring."""
 
+import json
+from dataclasses import replace
+from pathlib import Path
+
 from facenas.architecture import Family, NeckAndHead, Stage
 from facenas.devices.fingerprint import Fingerprint
 from facenas.latency.table import Calibration, LatencyTable, OperatorTime
@@ -18,6 +22,19 @@ def tiny_space() -> Space:
     middle = (Stage(Family.CONV, 32, 32, 2, 1, 3),)
     last = (Stage(Family.RESIDUAL, 32, 32, 2, 1, 3, 3, 16), Stage(Family.INVERTED, 32, 32, 2, 1, 3, 0, 16, 1))
     return Space("tiny", (stems, seconds, middle, middle, last), ((0, NeckAndHead(16, 16, 1, depthwise=True)),))
+
+
+def write_tiny_space(folder: Path) -> Path:
+    """The tiny space as a file that --space takes."""
+    space = tiny_space()
+    value = {
+        "name": space.name,
+        "stages": [[str(stage) for stage in choices] for choices in space.stages],
+        "necks_and_heads": {str(least): str(design) for least, design in space.necks_and_heads},
+    }
+    path = folder / "tiny.json"
+    path.write_text(json.dumps(value))
+    return path
 
 
 def made_up_cost_ns(operator: Operator) -> int:
@@ -42,3 +59,13 @@ def tiny_table() -> LatencyTable:
         operators=operators,
         seconds=1.5,
     )
+
+
+def with_other_inputs(table: LatencyTable, others: tuple[Size, ...]) -> LatencyTable:
+    """The table at further inputs, where costs go with the pixels, beside a fifth that does not."""
+    shares = [0.2 + 0.8 * size.pixels / table.input_size.pixels for size in others]
+    operators = {
+        operator: replace(time, other_ns=tuple(round(share * time.low_ns) for share in shares))
+        for operator, time in table.operators.items()
+    }
+    return replace(table, operators=operators, other_inputs=others)

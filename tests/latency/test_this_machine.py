@@ -8,13 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.tiny_tables import TINY_INPUT, tiny_space, tiny_table
+from helpers.tiny_tables import TINY_INPUT, tiny_space, tiny_table, with_other_inputs
 from helpers.told import Told
 
 from facenas.architecture import parse_architecture
 from facenas.devices.targets import resolve_target
 from facenas.errors import BusyMachineError, TableError
+from facenas.latency.input_sizes import Inputs
 from facenas.latency.provenance import facts_of
+from facenas.latency.short_profile import ShortPlan
 from facenas.latency.table import Calibration, LatencyTable, ShortProfile, load_table, save_table
 from facenas.latency.this_machine import Calibrate, TableRequest, facts_of_table, table_as_known, table_of_this_machine
 from facenas.runtimes.runtime import read_fingerprint
@@ -33,11 +35,11 @@ class Measuring:
         self.space: object = None
 
     def __call__(
-        self, target: object, space: object, size: Size, prior: LatencyTable | None, **_: object
+        self, target: object, space: object, size: Size, prior: LatencyTable | None, *, plan: ShortPlan, **_: object
     ) -> LatencyTable:
         self.times += 1
         self.space = space
-        table = prior or tiny_table()
+        table = with_other_inputs(prior or tiny_table(), plan.other_inputs)
         calibration = replace(table.calibration, p50_ratio=1.02, p90_ratio=1.1, note=f"measured {self.times}")
         return replace(
             table,
@@ -75,7 +77,7 @@ def foreign(tmp_path: Path) -> Path:
 
 
 def request_of(path: Path | None, **changes: object) -> TableRequest:
-    return replace(TableRequest(CPU, TINY_INPUT, tiny_space(), path), **changes)  # type: ignore[arg-type]
+    return replace(TableRequest(CPU, (TINY_INPUT,), tiny_space(), path), **changes)  # type: ignore[arg-type]
 
 
 def test_a_table_of_this_kind_of_machine_is_taken_as_it_is(cache: Path, tmp_path: Path, measuring: Measuring) -> None:
@@ -153,7 +155,7 @@ def test_anew_measures_again(cache: Path, foreign: Path, measuring: Measuring) -
 @pytest.mark.parametrize(
     "change",
     [
-        lambda request: replace(request, input_size=Size(160, 128)),
+        lambda request: replace(request, input_sizes=(Size(160, 128),)),
         lambda request: replace(request, subject=replace(tiny_space(), name="another")),
     ],
     ids=["input size", "space"],
@@ -263,17 +265,28 @@ def test_a_percentile_that_the_table_does_not_tell_is_measured(
         load_table(path).ratio_to(90)
 
 
-def test_an_input_without_any_table_is_measured(cache: Path, measuring: Measuring) -> None:
-    table = table_of_this_machine(TableRequest(CPU, Size(192, 160)), measure=measuring)
-    assert table.input_size == Size(192, 160)
-    with pytest.raises(TableError, match="no latency table"):
-        table_of_this_machine(TableRequest(CPU, Size(192, 160), calibrate=Calibrate.NEVER), measure=measuring)
+def test_an_input_without_any_table_is_measured_with_all_others(cache: Path, measuring: Measuring) -> None:
+    table = table_of_this_machine(TableRequest(CPU, (Size(192, 160),)), measure=measuring)
+    assert table.inputs.covers(Size(192, 160))
+    assert table.inputs.covers(Size(512, 384))
+    for sizes in ((Size(512, 384),), (Size(640, 480), Size(256, 192))):
+        table_of_this_machine(TableRequest(CPU, sizes), measure=measuring)
+    assert measuring.times == 1
+    with pytest.raises(TableError, match=r"is for input 640x480, not for 192x160; make one"):
+        table_of_this_machine(TableRequest(CPU, (Size(192, 160),), calibrate=Calibrate.NEVER), measure=measuring)
+
+
+def test_an_input_beyond_all_is_measured_alone(cache: Path, measuring: Measuring) -> None:
+    table = table_of_this_machine(TableRequest(CPU, (TINY_INPUT,)), measure=measuring)
+    assert table.inputs == Inputs(TINY_INPUT)
+    with pytest.raises(TableError, match=r"inputs 128x96, 640x480 are not all within 192x160 to 960x736"):
+        table_of_this_machine(TableRequest(CPU, (TINY_INPUT, Size(640, 480))), measure=measuring)
 
 
 @pytest.mark.parametrize("name", ["npu", "jetson-orin-nano"])
 def test_estimated_and_modelled_tables_are_not_measured_here(cache: Path, measuring: Measuring, name: str) -> None:
     target = resolve_target(name)
-    table = table_of_this_machine(TableRequest(target, Size(640, 480)), measure=measuring)
+    table = table_of_this_machine(TableRequest(target, (Size(640, 480),)), measure=measuring)
     assert measuring.times == 0
     assert table.provenance in facts_of(table, None).words
 

@@ -1,28 +1,38 @@
-"""The engine against a TensorRT made of the calls that 8.6, 10 and 11 have in common, and a GPU made of numpy.
+"""The engine on stand-ins of TensorRT and of the CUDA driver (helpers.board), strict where the real ones are.
 
-Anything that the code calls beyond them fails here with an AttributeError.
+Anything that the code calls beyond what the version at hand has fails here with an AttributeError.
 """
 
-from collections.abc import Callable
-from functools import partial
+import threading
+import time
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
 from facenas.exporters.onnx_graph import build_onnx, random_weights
+from facenas.exporters.onnx_half import halved
 from facenas.exporters.tensorrt import build_plan, timing_cache_path
+from helpers.board import VERSIONS, gpu_here
 
 from facenas.architecture import parse_architecture
+from facenas.arrays import FloatArray
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.graph import build_graph
-from facenas.on_device.cuda_driver import Cuda, CudaError, Gpu
-from facenas.on_device.tensorrt_engine import Engine, Package, TensorRtError, build, find_package
+from facenas.on_device.cuda_driver import Cuda, CudaError, CudaMemoryError
+from facenas.on_device.tensorrt_engine import (
+    Engine,
+    Package,
+    TensorRtError,
+    TensorRtMemoryError,
+    build,
+    find_package,
+)
 from facenas.runtimes.compiled_model import example_image
 from facenas.runtimes.runtime import load_model, why_unavailable
-from facenas.runtimes.tensorrt_gpu import TensorRtModel, layer_times_of
+from facenas.runtimes.tensorrt_gpu import layer_times_of
+from facenas.runtimes.tensorrt_layers import work_of
 from facenas.units import Size
 
 SIZE = Size(128, 96)
@@ -33,266 +43,227 @@ GRAPH = build_graph(
     ),
     SIZE,
 )
-MODEL = build_onnx(GRAPH, random_weights(GRAPH)).SerializeToString()
-SHAPES = {"image": (1, 3, 96, 128), "output_8": (1, 10, 12, 16)}
+MODEL = build_onnx(GRAPH, random_weights(GRAPH))
+IMAGES = [np.random.default_rng(seed).uniform(-1, 1, (1, 3, 96, 128)).astype(np.float32) for seed in (1, 2)]
 WHY_NO_GPU = why_unavailable(resolve_target("cuda-tensorrt"))
 needs_gpu = pytest.mark.skipif(WHY_NO_GPU is not None, reason=str(WHY_NO_GPU))
 
 
-class NumpyGpu:
-    """Memory by address, streams and events as the driver has them; every event is 1 microsecond after the last."""
-
-    def __init__(self) -> None:
-        self.memory: dict[int, Any] = {}
-        self.times_ns: dict[int, int] = {}
-        self._next = 0
-        self._clock_ns = 0
-        self.forgotten = False
-
-    def gpu(self) -> Gpu:
-        return Gpu("Orin", "8.7", "12.6", 16)
-
-    def _handle(self) -> int:
-        self._next += 1
-        return self._next
-
-    def allocate(self, size_bytes: int) -> int:
-        address = self._handle()
-        self.memory[address] = np.zeros(size_bytes, np.uint8)
-        return address
-
-    def free(self, address: int) -> None:
-        del self.memory[address]
-
-    def to_gpu(self, address: int, values: Any) -> None:
-        self.memory[address][:] = np.frombuffer(values.tobytes(), np.uint8)
-
-    def from_gpu(self, values: Any, address: int) -> None:
-        values[...] = self.memory[address].view(values.dtype).reshape(values.shape)
-
-    def stream(self) -> int:
-        return self._handle()
-
-    def synchronize(self, stream: int) -> None:
-        assert stream
-
-    def event(self) -> int:
-        return self._handle()
-
-    def record(self, event: int, stream: int) -> None:
-        self._clock_ns += 1000
-        self.times_ns[event] = self._clock_ns
-
-    def elapsed_ns(self, start: int, end: int) -> int:
-        return self.times_ns[end] - self.times_ns[start]
-
-    def forget(self, stream: int, events: tuple[int, ...]) -> None:
-        self.forgotten = True
-
-
-class _Context:
-    def __init__(self, gpu: NumpyGpu) -> None:
-        self._gpu, self._addresses = gpu, dict[str, int]()
-        self.profiler: Any = None
-
-    def set_tensor_address(self, name: str, address: int) -> None:
-        self._addresses[name] = address
-
-    def execute_async_v3(self, stream: int) -> bool:
-        assert self._addresses.keys() == SHAPES.keys()
-        image = self._gpu.memory[self._addresses["image"]].view(np.float32)
-        self._gpu.memory[self._addresses["output_8"]].view(np.float16)[:] = image.mean()
-        if self.profiler is not None:
-            self.profiler.report_layer_time("Reformatting CopyNode for Input Tensor 0 to backbone.stage1.0/conv", 0.001)
-            self.profiler.report_layer_time("backbone.stage1.0/conv + backbone.stage1.0/relu", 0.0125)
-            self.profiler.report_layer_time("output_8/conv", 0.004)
-        return True
-
-
-def _common_tensorrt(gpu: NumpyGpu) -> Any:
-    """Only what FINDINGS about the three versions lists, and what the runtime classes need to be subclassed."""
-    engine = SimpleNamespace(
-        num_io_tensors=2,
-        get_tensor_name=lambda index: list(SHAPES)[index],
-        get_tensor_mode=lambda name: "input" if name == "image" else "output",
-        get_tensor_shape=lambda name: SHAPES[name],
-        get_tensor_dtype=lambda name: "float" if name == "image" else "half",
-        create_execution_context=lambda: _Context(gpu),
-    )
-    return SimpleNamespace(
-        ILogger=type("ILogger", (), {"INTERNAL_ERROR": 0, "ERROR": 1}),
-        IProfiler=type("IProfiler", (), {}),
-        TensorIOMode=SimpleNamespace(INPUT="input"),
-        nptype=lambda kind: {"float": np.float32, "half": np.float16}[kind],
-        Runtime=lambda logger: SimpleNamespace(
-            deserialize_cuda_engine=lambda plan: engine if plan == b"plan" else None
-        ),
-    )
-
-
 @pytest.fixture
-def gpu() -> NumpyGpu:
-    return NumpyGpu()
+def gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """This machine has TensorRT 10.3 and an Orin's GPU."""
+    return gpu_here(tmp_path, monkeypatch)
 
 
-@pytest.fixture
-def package(gpu: NumpyGpu) -> Package:
-    return Package(_common_tensorrt(gpu), "tensorrt", "10.3.0")
-
-
-def _engine(package: Package, gpu: NumpyGpu, plan: bytes = b"plan") -> Engine:
-    return Engine(package, plan, gpu)  # type: ignore[arg-type]
-
-
-@pytest.mark.skipif(find_package() is None, reason="no TensorRT and no TensorRT-RTX is installed")
-def test_the_installed_tensorrt_has_every_call_that_running_takes() -> None:
+def _package() -> Package:
     package = find_package()
     assert package is not None
-    trt = package.module
-    engine = ["num_io_tensors", "get_tensor_name", "get_tensor_mode", "get_tensor_shape", "get_tensor_dtype"]
-    for owner, names in (
-        (trt.ICudaEngine, [*engine, "create_execution_context"]),
-        (trt.IExecutionContext, ["set_tensor_address", "execute_async_v3", "profiler"]),
-        (trt.IProfiler, ["report_layer_time"]),
-        (trt.Runtime, ["deserialize_cuda_engine"]),
-        (trt, ["nptype", "TensorIOMode"]),
-    ):
-        assert [name for name in names if not hasattr(owner, name)] == []
+    return package
 
 
-def test_an_engine_runs_is_timed_and_tells_its_layers(package: Package, gpu: NumpyGpu) -> None:
-    engine = _engine(package, gpu)
-    image = np.full(SHAPES["image"], 0.5, np.float32)
-    outputs = engine.run(image)
-    assert list(outputs) == ["output_8"]
-    assert outputs["output_8"].dtype == np.float32
-    assert outputs["output_8"].shape == SHAPES["output_8"]
-    assert (outputs["output_8"] == 0.5).all()
-    assert engine.time_ns(image, runs=3, warm_up=2) == [1000, 1000, 1000]
-    rows = engine.layers_ns(image, runs=2, warm_up=1)
-    assert len(rows) == 2
-    assert sum(rows[0].values()) == 17_500
+def _engine(precision: str = "fp32", *, detailed: bool = False, cuda: Cuda | None = None) -> Engine:
+    model = MODEL if precision == "fp32" else halved(MODEL)
+    built = build(_package(), model.SerializeToString(), precision, detailed=detailed)
+    return Engine(_package(), built.plan, cuda)
 
 
-def test_an_engine_gives_its_memory_back(package: Package, gpu: NumpyGpu) -> None:
-    engine = _engine(package, gpu)
-    assert len(gpu.memory) == 2
-    engine.close()
-    engine.close()
+def _expected(image: FloatArray) -> dict[str, FloatArray]:
+    return load_model(MODEL.SerializeToString(), resolve_target("cpu")).run(image)
+
+
+def _assert_close(found: dict[str, FloatArray], image: FloatArray, tolerance: float) -> None:
+    for name, values in _expected(image).items():
+        np.testing.assert_allclose(found[name], values, atol=tolerance, rtol=tolerance)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_an_engine_answers_for_the_picture_that_it_was_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    """Copies from pageable memory arrive late, and the stream of the engine waits for no other."""
+    gpu_here(tmp_path, monkeypatch, TENSORRT_STANDIN=version)
+    engine = _engine("fp16")
+    for image in (*IMAGES, IMAGES[0]):
+        _assert_close(engine.run(image), image, 2e-2)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_fp32_is_computed_without_tf32(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str) -> None:
+    gpu_here(tmp_path, monkeypatch, TENSORRT_STANDIN=version)
+    _assert_close(_engine().run(IMAGES[0]), IMAGES[0], 1e-5)
+
+
+def test_any_thread_may_use_and_drop_an_engine(gpu: Any) -> None:
+    engines = [_engine()]
+    found: list[dict[str, FloatArray]] = []
+
+    def use() -> None:
+        found.append(engines[0].run(IMAGES[1]))
+        engines[0].time_ns(IMAGES[1], 1, 1)
+        engines.clear()
+
+    thread = threading.Thread(target=use)
+    thread.start()
+    thread.join()
+    _assert_close(found[0], IMAGES[1], 1e-5)
     assert gpu.memory == {}
-    assert gpu.forgotten
 
 
-def test_a_plan_that_tensorrt_refuses_and_an_image_of_another_shape(package: Package, gpu: NumpyGpu) -> None:
-    with pytest.raises(TensorRtError, match="cannot load"):
-        _engine(package, gpu, b"of another version")
+def test_an_engine_gives_its_memory_back_and_the_last_user_the_context(gpu: Any) -> None:
+    cuda = Cuda()
+    engine = _engine(cuda=cuda)
+    engine.time_ns(IMAGES[0], 2, 1)
+    assert gpu.memory
+    engine.close()
+    engine.close()
+    assert (gpu.memory, gpu.streams, gpu.events, gpu.graphs) == ({}, {}, {}, {})
+    del engine, cuda
+    assert gpu.retained == 0
+
+
+def test_runs_are_timed_as_one_cuda_graph(gpu: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = _engine()
+    as_graph = engine.time_ns(IMAGES[0], 5, 1)
+    assert engine.as_graph
+    monkeypatch.setenv("TENSORRT_STANDIN_CAPTURE", "no")
+    launched = _engine()
+    by_launches = launched.time_ns(IMAGES[0], 5, 1)
+    assert not launched.as_graph
+    # A launch takes 2 microseconds there.
+    assert min(by_launches) - max(as_graph) > 1000 * len(GRAPH.layers)
+    _assert_close(launched.run(IMAGES[1]), IMAGES[1], 1e-5)
+
+
+def test_an_engine_in_detail_is_launched_no_slower(gpu: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TENSORRT_STANDIN_CAPTURE", "no")
+    plain, detailed = (np.median(_engine(detailed=each).time_ns(IMAGES[0], 9, 1)) for each in (False, True))
+    assert detailed < 1.02 * plain
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("names", ["", "parallel", "neck", "compiled"])
+def test_all_time_belongs_to_layers_whatever_the_compiler_took(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, names: str
+) -> None:
+    gpu_here(tmp_path, monkeypatch, TENSORRT_STANDIN=version, TENSORRT_STANDIN_NAMES=names)
+    model = load_model(MODEL.SerializeToString(), resolve_target("cuda-tensorrt-fp16"), timing_only=True)
+    if (version, names) == ("8.5.2", "compiled"):  # whose inspector tells nothing
+        with pytest.raises(InputError, match=r"does not tell of which layers \d\d% of the time are"):
+            model.layer_times(2)
+        return
+    times = model.layer_times(2)
+    if (version, names) == ("8.5.2", "neck"):  # of a part of the neck it tells
+        assert 0 < times.overhead_ns.sum() < 0.1 * times.times_ns.sum()
+        return
+    assert times.overhead_ns.sum() == 0
+    by_layer = dict(zip(times.names, times.times_ns.sum(axis=0), strict=True))
+    assert not [name for name, ns in by_layer.items() if ns == 0]
+
+
+def test_a_kernel_of_two_layers_is_shared_out_by_their_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu_here(tmp_path, monkeypatch, TENSORRT_STANDIN_NAMES="parallel")
+    times = load_model(MODEL.SerializeToString(), resolve_target("cuda-tensorrt"), timing_only=True).layer_times(1)
+    by_layer = dict(zip(times.names, times.times_ns[0].tolist(), strict=True))
+    works = {layer.name: work_of(layer.operator) for layer in GRAPH.layers}
+    side_by_side = [f"backbone.stage3.0.{name}" for name in ("shortcut", "conv1")]
+    shares = [values[side_by_side[0]] / values[side_by_side[1]] for values in (by_layer, works)]
+    assert shares[0] == pytest.approx(shares[1], rel=0.01)
+    assert shares[1] < 1
+
+
+def test_what_nobody_tells_of_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu_here(tmp_path, monkeypatch, TENSORRT_STANDIN_NAMES="nameless")
+    model = load_model(MODEL.SerializeToString(), resolve_target("cuda-tensorrt"), timing_only=True)
+    with pytest.raises(InputError, match="does not tell of which layers"):
+        model.layer_times(2)
+
+
+def test_memory_that_ends_is_no_fault_of_the_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu = gpu_here(tmp_path, monkeypatch, CUDA_STANDIN_BYTES=str(30 << 20))
+    cuda = Cuda()
+    first = _engine(cuda=cuda)
+    with pytest.raises(TensorRtMemoryError, match="could not be allocated"):
+        _engine(cuda=cuda)
+    first.close()
+    del first
+    with pytest.raises(CudaMemoryError, match="out of memory"):
+        cuda.allocate(1 << 30)
+    assert cuda.memory_bytes() == (gpu.total_bytes, gpu.total_bytes)
+
+
+def test_a_plan_that_tensorrt_refuses_and_an_image_of_another_shape(gpu: Any) -> None:
+    with pytest.raises(TensorRtError, match="damaged or of another version"):
+        Engine(_package(), b"of another version")
     with pytest.raises(TensorRtError, match=r"takes \[1, 3, 96, 128\], not \[1, 3, 8, 8\]"):
-        _engine(package, gpu).run(np.zeros((1, 3, 8, 8), np.float32))
+        _engine().run(np.zeros((1, 3, 8, 8), np.float32))
 
 
-class _Parser:
-    num_errors = 0
-
-    def __init__(self, network: Any, logger: Any) -> None:
-        pass
-
-    def parse(self, model: bytes) -> bool:
-        return True
-
-
-def _tensorrt_8_6(seen: list[Any]) -> Any:
-    """Before strong types: the batch is made explicit, precisions are permitted by flags."""
-
-    def create_network(flags: int) -> str:
-        seen.append(("network", flags))
-        return "network"
-
-    config = SimpleNamespace(
-        set_memory_pool_limit=lambda pool, size: seen.append(("workspace", size)),
-        set_flag=lambda flag: seen.append(("flag", flag)),
-        create_timing_cache=lambda content: SimpleNamespace(content=content, serialize=lambda: b"cache of this GPU"),
-        set_timing_cache=lambda cache, ignore_mismatch: cache.content != b"of another GPU",
-    )
-    return SimpleNamespace(
-        ILogger=type("ILogger", (), {"INTERNAL_ERROR": 0, "ERROR": 1}),
-        NetworkDefinitionCreationFlag=SimpleNamespace(EXPLICIT_BATCH=0),
-        MemoryPoolType=SimpleNamespace(WORKSPACE="workspace"),
-        BuilderFlag=SimpleNamespace(FP16="fp16", INT8="int8"),
-        OnnxParser=_Parser,
-        Builder=lambda logger: SimpleNamespace(
-            create_network=create_network,
-            create_builder_config=lambda: config,
-            build_serialized_network=lambda network, config: b"plan",
-        ),
-    )
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_every_version_builds_every_precision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str, version: str
+) -> None:
+    gpu_here(tmp_path, monkeypatch, TENSORRT_STANDIN=version)
+    target = resolve_target("cuda-tensorrt" if precision == "fp32" else f"cuda-tensorrt-{precision}")
+    model = load_model(MODEL.SerializeToString(), target, timing_only=True)
+    assert model.input_size == SIZE
+    assert (model.time(3) > 0).all()
+    assert model.layer_times(2).names == tuple(layer.name for layer in GRAPH.layers)
 
 
-@pytest.mark.parametrize("cache", [b"", b"of this GPU", b"of another GPU"])
-def test_8_6_is_told_by_flags_and_a_timing_cache_of_another_gpu_is_replaced(cache: bytes) -> None:
-    seen: list[Any] = []
-    built = build(Package(_tensorrt_8_6(seen), "tensorrt", "8.6.1"), b"onnx", ("int8", "fp16"), timing_cache=cache)
-    assert built == (b"plan", b"cache of this GPU")
-    assert ("network", 1) in seen
-    assert [flag for kind, flag in seen if kind == "flag"] == ["int8", "fp16"]
+@pytest.mark.parametrize(("precision", "flags"), [("fp32", ""), ("fp16", "FP16"), ("int8", "FP16 INT8")])
+def test_before_strong_types_flags_permit_precisions_and_tf32_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str, flags: str
+) -> None:
+    builds = tmp_path / "builds"
+    gpu_here(tmp_path, monkeypatch, TENSORRT_STANDIN="8.6.2", TENSORRT_STANDIN_BUILDS=str(builds))
+    target = resolve_target("cuda-tensorrt" if precision == "fp32" else f"cuda-tensorrt-{precision}")
+    load_model(MODEL.SerializeToString(), target, timing_only=True)
+    assert builds.read_text() == f"{flags}\n"
 
 
-def test_the_timings_of_a_build_are_kept_for_the_next(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    package = Package(_tensorrt_8_6([]), "tensorrt", "8.6.1")
-    assert build_plan(package, b"onnx", "fp16") == b"plan"
-    assert timing_cache_path(package).read_bytes() == b"cache of this GPU"
-    assert build_plan(package, b"onnx", "fp16") == b"plan"
-    assert [path.name for path in timing_cache_path(package).parent.iterdir()] == ["tensorrt-8.6.1.timing-cache"]
+def test_a_build_can_be_asked_for_its_timings_while_it_lasts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu_here(tmp_path, monkeypatch, TENSORRT_STANDIN_BUILD_S="0.01")
+    asked: list[bytes] = []
+
+    def watch(timings: Any) -> None:
+        threading.Timer(0.1, lambda: asked.append(timings())).start()
+
+    whole = build(_package(), MODEL.SerializeToString(), watch=watch).timing_cache
+    assert 20 < len(asked[0]) < len(whole)
+    start = time.monotonic()
+    assert build(_package(), MODEL.SerializeToString(), timing_cache=whole).timing_cache == whole
+    assert time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize("cache", [b"", b"damaged", b'TIMING CACHE [["8.6.2", "another GPU"], ["x"]]'])
+def test_a_timing_cache_of_another_gpu_is_replaced(gpu: Any, cache: bytes) -> None:
+    assert b"another GPU" not in build(_package(), MODEL.SerializeToString(), timing_cache=cache).timing_cache
+
+
+def test_the_timings_of_a_build_are_kept_for_the_next(
+    gpu: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    orin = Cuda().gpu()
+    for _ in range(2):
+        build_plan(_package(), MODEL.SerializeToString(), "fp32", orin)
+        assert timing_cache_path(_package(), orin).is_file()
+    assert len(list((tmp_path / "cache/facenas").iterdir())) == 1
 
 
 def test_times_of_a_network_compiled_as_a_whole_are_refused() -> None:
-    layers = ("backbone.stage1.0", "output_8")
-    times = layer_times_of([{"output_8/conv": 5, "__mye1": 3}], layers)
-    assert times.times_ns.tolist() == [[0, 5]]
+    works = {"backbone.stage1.0": 1, "output_8": 1}
+    times = layer_times_of([{"output_8/conv": 50, "__mye1": 3}], works, {})
+    assert times.times_ns.tolist() == [[0, 50]]
     assert times.overhead_ns.tolist() == [3]
-    with pytest.raises(InputError, match="as a whole"):
-        layer_times_of([{"{ForeignNode[backbone.stage1.0/conv...output_8/conv]}": 9}], layers)
+    with pytest.raises(InputError, match="100% of the time"):
+        layer_times_of([{"{ForeignNode[backbone.stage1.0/conv...output_8/conv]}": 9}], works, {})
 
 
-@pytest.fixture
-def plans() -> list[bytes]:
-    """What `on_numpy` built."""
-    return []
-
-
-@pytest.fixture
-def on_numpy(gpu: NumpyGpu, plans: list[bytes]) -> Callable[..., TensorRtModel]:
-    """`TensorRtModel` where TensorRT-RTX builds, and the numpy GPU takes what was built; the plans are kept."""
-
-    def engine(package: Package, plan: bytes, cuda: Cuda) -> Engine:
-        plans.append(plan)
-        return _engine(Package(_common_tensorrt(gpu), package.flavour, package.version), gpu)
-
-    return partial(TensorRtModel, open_gpu=cast(Callable[[], Cuda], lambda: gpu), load_engine=engine)
-
-
-@pytest.mark.skipif(find_package() is None, reason="no TensorRT and no TensorRT-RTX is installed")
-@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
-def test_a_profile_builds_float_models_in_the_targets_precision(
-    on_numpy: Callable[..., TensorRtModel], plans: list[bytes], precision: str
-) -> None:
-    target = resolve_target("cuda-tensorrt" if precision == "fp32" else f"cuda-tensorrt-{precision}")
-    model = on_numpy(MODEL, target, timing_only=True)
-    assert model.input_size == SIZE
-    assert len(plans[0]) > 10_000
-    assert model.time(4).tolist() == [1000] * 4
-    times = model.layer_times(2)
-    assert times.names == tuple(layer.name for layer in GRAPH.layers)
-    assert times.times_ns.sum(axis=1).tolist() == [17_500, 17_500]
-
-
-@pytest.mark.skipif(find_package() is None, reason="no TensorRT and no TensorRT-RTX is installed")
-def test_a_model_of_another_precision_is_refused_with_the_cure(
-    on_numpy: Callable[..., TensorRtModel], plans: list[bytes]
-) -> None:
+def test_a_model_of_another_precision_is_refused_with_the_cure(gpu: Any) -> None:
     with pytest.raises(InputError, match=r"is fp32, device cuda-tensorrt-fp16 computes fp16.*--precision fp16"):
-        on_numpy(MODEL, resolve_target("cuda-tensorrt-fp16"))
-    assert plans == []
+        load_model(MODEL.SerializeToString(), resolve_target("cuda-tensorrt-fp16"))
 
 
 def test_without_a_driver_the_reason_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -307,9 +278,9 @@ def test_without_a_driver_the_reason_says_so(monkeypatch: pytest.MonkeyPatch, tm
 @needs_gpu
 @pytest.mark.parametrize("name", ["cuda-tensorrt", "cuda-tensorrt-fp16", "cuda-tensorrt-int8"])
 def test_on_a_gpu_an_engine_runs_and_is_timed(name: str) -> None:
-    model = load_model(MODEL, resolve_target(name), timing_only=True)
+    model = load_model(MODEL.SerializeToString(), resolve_target(name), timing_only=True)
     image = example_image(SIZE)
-    expected = load_model(MODEL, resolve_target("cpu")).run(image)
+    expected = load_model(MODEL.SerializeToString(), resolve_target("cpu")).run(image)
     if name != "cuda-tensorrt-int8":  # whose ranges are made up
         for output, values in model.run(image).items():
             np.testing.assert_allclose(values, expected[output], atol=1e-2 if name == "cuda-tensorrt" else 5e-2)

@@ -48,6 +48,19 @@ def test_a_runtime_that_crashes_costs_one_network(tmp_path: Path) -> None:
         assert device.measure(DETECTOR, SIZE, runs=1, layers=True).layers_ns
 
 
+def test_what_a_runtime_never_should_raise_costs_one_network_too(tmp_path: Path) -> None:
+    agent = """
+    import facenas.on_device.device_runtimes as runtimes
+    from facenas.on_device import device_agent
+    runtimes.OnnxRuntime.time = lambda self, compiled, runs: {}["no such key"]
+    device_agent.main()
+    """
+    with remote(python=fake_device(tmp_path, agent)) as device:
+        with pytest.raises(AgentError, match="KeyError: 'no such key'"):
+            device.measure(DETECTOR, SIZE, runs=1, layers=False)
+        assert device.measure(DETECTOR, SIZE, runs=1, layers=True).layers_ns
+
+
 @pytest.mark.parametrize(
     ("agent", "words"),
     [

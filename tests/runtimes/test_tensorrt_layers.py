@@ -1,22 +1,24 @@
 """Recordings after TensorRT's documented naming and published logs (trtexec --dumpProfile); no board was at hand."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from facenas.runtimes.tensorrt_layers import layers_of, times_by_layer
 
-LAYERS = (
-    "backbone.stage1.0",
-    "backbone.stage2.0.a.shortcut",
-    "backbone.stage2.0.a.reduce",
-    "backbone.stage2.0.a.conv",
-    "backbone.stage2.0.a.expand",
-    "neck.upsample.32",
-    "neck.lateral.16",
-    "output_8",
-    "output_16",
-)
+LAYERS = {  # each with its work
+    "backbone.stage1.0": 9,
+    "backbone.stage2.0.a.shortcut": 1,
+    "backbone.stage2.0.a.reduce": 3,
+    "backbone.stage2.0.a.conv": 9,
+    "backbone.stage2.0.a.expand": 9,
+    "neck.upsample.32": 1,
+    "neck.lateral.16": 1,
+    "output_8": 0,
+    "output_16": 0,
+}
 
 
 @pytest.mark.parametrize(
@@ -70,8 +72,8 @@ def test_layers_are_read_off_the_names_of_kernels(name: str, layers: list[str] |
 
 
 def test_a_layer_whose_name_begins_another_is_not_taken_for_it() -> None:
-    assert layers_of("output_16/conv", ("output_1", "output_16")) == ("output_16",)
-    assert layers_of("output_160/conv", ("output_16",)) == ()
+    assert layers_of("output_16/conv", {"output_1": 1, "output_16": 1}) == ("output_16",)
+    assert layers_of("output_160/conv", {"output_16": 1}) == ()
 
 
 RECORDING = {
@@ -91,14 +93,34 @@ def test_a_recorded_run_is_attributed_to_layers() -> None:
     times, overhead_ns = times_by_layer(RECORDING, LAYERS)
     assert times == {
         "backbone.stage1.0": 29_696 + 71_680,
-        "backbone.stage2.0.a.shortcut": 20_480,
-        "backbone.stage2.0.a.reduce": 20_481,
+        "backbone.stage2.0.a.shortcut": 10_240,  # a quarter of the work of both
+        "backbone.stage2.0.a.reduce": 30_721,
         "backbone.stage2.0.a.conv": 69_632,
         "backbone.stage2.0.a.expand": 57_344,
         "neck.upsample.32": 9_216,
         "output_8": 13_312 + 4_096,
     }
     assert overhead_ns == 2_048
+
+
+MADE_BY_THE_COMPILER = {
+    "__myl_CorrMulAddRelu_myl0_1": "[ONNX Layer: backbone.stage2.0.a.reduce/conv]\x1f[ONNX Layer: output_8/conv]",
+    "{ForeignNode[neck.upsample.32/resize...output_8/conv]}": "[ONNX Layer: neck.upsample.32/resize]\x1e[ONNX Layer: x]",
+    "Reformatting CopyNode for Input Tensor 0 to output_16": "[ONNX Layer: backbone.stage1.0/conv]",
+}
+
+
+def test_what_the_compiler_made_is_charged_to_the_layers_that_the_inspector_tells() -> None:
+    times, overhead_ns = times_by_layer(dict.fromkeys(MADE_BY_THE_COMPILER, 700), LAYERS, MADE_BY_THE_COMPILER)
+    assert times == {"backbone.stage2.0.a.reduce": 700, "output_8": 0, "neck.upsample.32": 700, "output_16": 700}
+    assert overhead_ns == 0
+
+
+def test_a_name_of_100000_characters_is_read_in_no_time() -> None:
+    start = time.process_time()
+    assert layers_of("a" * 100_000, LAYERS) == ()
+    assert layers_of("a_" * 50_000, LAYERS) == ()
+    assert time.process_time() - start < 1  # it was 4.5 s, and grew by the square
 
 
 PART = st.sampled_from([*(f"{layer}/conv" for layer in LAYERS), "__mye1", "PWN(", ")", "Reformatting CopyNode"])

@@ -1,7 +1,10 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from facenas.exporters.onnx_graph import build_onnx, random_weights
+from helpers.board import gpu_here
 from onnx import TensorProto, helper
 
 from facenas.architecture import parse_architecture
@@ -24,6 +27,15 @@ GRAPH = build_graph(
 MODEL = build_onnx(GRAPH, random_weights(GRAPH))
 WHY_NO_GPU = why_unavailable(resolve_target("cuda"))
 needs_gpu = pytest.mark.skipif(WHY_NO_GPU is not None, reason=str(WHY_NO_GPU))
+
+
+@pytest.mark.skipif(torch.version.cuda is not None, reason="this PyTorch is built with CUDA")
+def test_a_pytorch_for_the_cpu_alone_is_no_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu_here(tmp_path, monkeypatch)
+    for name in ("cuda", "cuda-fp16"):
+        reason = why_unavailable(resolve_target(name))
+        assert reason is not None
+        assert "built for the CPU alone; install one with CUDA: pip install torch --index-url https://" in reason
 
 
 def test_the_operators_compute_what_onnx_runtime_computes() -> None:

@@ -48,7 +48,7 @@ def test_costs_of_stages_and_end_add_up_to_the_network() -> None:
     stages = everything.detector(row).backbone.stages
     third, fourth, fifth = (stage.out_channels for stage in stages[2:])
     total = sum(problem.costs[position][index] for position, index in enumerate(choice[:5]))
-    total = total + problem.end((third, fourth, fifth), choice[5])[0] + problem.constants
+    total = total + problem.end((third, fourth, fifth), choice[5]) + problem.constants
     names = [resource.model.cost.key for resource in problem.resources]
     assert names == ["latency a", "flops", "params", "layers"]
     assert dict(zip(names, total, strict=True)) == {name: everything.costs[name][row] for name in names}
