@@ -17,7 +17,7 @@ from facenas.architecture import Architecture, parse_architecture
 from facenas.arrays import FloatArray
 from facenas.data.image import Photo
 from facenas.errors import InputError
-from facenas.files import read_json, sha256_of, write_json
+from facenas.files import parse_json, read_json, sha256_of, write_json
 from facenas.pipeline.fit import Letterbox
 from facenas.pipeline.pipeline import Pipeline, Runner
 from facenas.pipeline.postprocess import NMS_IOU
@@ -28,6 +28,7 @@ from facenas.units import Size, parse_size
 SCHEMA = 1
 METADATA_KEY = "facenas"
 DEFAULT_TARGET = "cpu"
+PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,12 @@ class Description:
     target: str = DEFAULT_TARGET
     built_with: Mapping[str, str] = field(default_factory=dict)
     calibration: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise InputError(f"precision '{self.precision}' is none of {', '.join(PRECISIONS)}")
+        if not 0 < self.nms_iou < 1:
+            raise InputError(f"nms_iou {self.nms_iou} must lie between 0 and 1")
 
     def pipeline(self, runner: Runner) -> Pipeline:
         """A photo's way to faces as the file says, with `runner` for its network; photos are letterboxed into the input."""
@@ -108,20 +115,20 @@ def description_from_metadata(metadata: Mapping[str, str], path: Path) -> Descri
         raise InputError(
             f"{path} carries no facenas description, so how to feed it is unknown; export it with `facenas export`"
         )
-    try:
-        value = json.loads(metadata[METADATA_KEY])
-    except ValueError as error:
-        raise InputError(f"{path} carries a damaged facenas description ({error}); export it again") from error
-    return description_from_json(value, path)
+    return description_from_json(parse_json(metadata[METADATA_KEY], f"the facenas description in {path}"), path)
 
 
 def description_from_json(value: Any, path: Path) -> Description:
     """The description that `Description.to_json` gave; `path` names the file in the error. Raises InputError."""
     try:
-        if value["schema"] != SCHEMA:
-            raise InputError(
-                f"{path} has description schema {value['schema']}, this facenas reads {SCHEMA}; export again"
-            )
+        schema = value["schema"]
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{path} carries a damaged facenas description ({error}); export it again") from error
+    if schema != SCHEMA:
+        raise InputError(f"{path} has description schema {schema}, this facenas reads {SCHEMA}; export again")
+    try:
+        if not isinstance(value["architecture"], str) or not isinstance(value["input"], str):
+            raise ValueError("architecture and input are no text")
         bare = parse_architecture(value["architecture"])
         return Description(
             Architecture(bare.backbone, bare.neck_and_head, bool(value["landmarks"])),
@@ -135,7 +142,7 @@ def description_from_json(value: Any, path: Path) -> Description:
             {str(name): str(what) for name, what in value.get("built_with", {}).items()},
             dict(value.get("calibration", {})),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (InputError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(f"{path} carries a damaged facenas description ({error}); export it again") from error
 
 

@@ -16,11 +16,13 @@ from facenas.exporters.onnx_graph import FoldedConv, build_onnx, fold, random_we
 from facenas.architecture import Architecture
 from facenas.checkpoint import Checkpoint
 from facenas.errors import InputError
-from facenas.files import write_atomic
+from facenas.files import read_bytes, write_atomic
 from facenas.graph import build_graph
 from facenas.units import Size
 
 IN_MEMORY = Path("the model")  # how errors name a model that was not read from a file
+
+_MAX_BYTES = 1_000_000_000
 
 
 def onnx_of_checkpoint(checkpoint: Checkpoint, *, input_size: Size | None = None, dynamic: bool) -> onnx.ModelProto:
@@ -85,12 +87,13 @@ def load_onnx(path: Path) -> onnx.ModelProto:
     """Read an ONNX file. Raises InputError where it is absent or cut off."""
     from google.protobuf.message import DecodeError
 
-    if not path.is_file():
-        raise InputError(f"no model at {path}; check the path")
+    content = read_bytes(path, "model", _MAX_BYTES)
     try:
-        model = onnx.load(str(path))
-    except (DecodeError, OSError, ValueError) as error:
+        model = onnx.load_from_string(content)
+    except (DecodeError, ValueError) as error:
         raise InputError(f"{path} is no whole ONNX file ({error}); export or copy it again") from error
+    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in model.graph.initializer):
+        raise InputError(f"{path} keeps weights in another file, which is not read; export it again, as one file")
     if not model.graph.node:
         raise InputError(f"{path} is no whole ONNX file (it holds no operator); export or copy it again")
     return model

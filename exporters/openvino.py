@@ -9,7 +9,7 @@ import hashlib
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from facenas.exporters.onnx import read_description as read_onnx_description
 from facenas.arrays import FloatArray
 from facenas.devices.cpu import why_no_bfloat16
 from facenas.errors import InputError, MissingPackageError
-from facenas.files import write_atomic
+from facenas.files import read_bytes, sha256_of, write_atomic
 from facenas.graph import IMAGE
 
 TARGETS = {"fp32": "cpu-openvino", "bf16": "cpu-openvino-bf16", "int8": "cpu-openvino-int8"}
@@ -39,6 +39,7 @@ WEIGHTS_KEY = "facenas_weights_sha256"
 _RUN_TIME_INFORMATION = "rt_info"
 
 Run = Callable[[FloatArray], dict[str, FloatArray]]
+_MAX_GRAPH_BYTES = 100_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,19 +149,49 @@ def _require_nncf() -> Any:
 
 
 def _write(network: Any, out: Path, description: Description) -> None:
-    """The weights first: an .xml file whose weights are not those that it was written with is refused on reading."""
-    import openvino
+    """Two files that only work together: the new weights wait beside the old ones until the new graph is there, so that at any
+    moment either the old pair is whole or reading (`_weights_hash`) completes the new one."""
 
     with tempfile.TemporaryDirectory(prefix="facenas-") as folder:
         xml, weights = Path(folder, "model.xml"), Path(folder, "model.bin")
-        openvino.serialize(network, str(xml), str(weights))
+        _serialize(network, xml, weights)
         content = weights.read_bytes()
         network.set_rt_info(description.to_metadata()[METADATA_KEY], METADATA_KEY)
         network.set_rt_info(hashlib.sha256(content).hexdigest(), WEIGHTS_KEY)
-        openvino.serialize(network, str(xml), str(weights))
+        _serialize(network, xml, weights)
         graph = xml.read_bytes()
-    write_atomic(weights_of(out), content)
+    write_atomic(_waiting(weights_of(out)), content)
     write_atomic(out, graph)
+    _waiting(weights_of(out)).replace(weights_of(out))
+
+
+def _serialize(network: Any, xml: Path, weights: Path) -> None:
+    import openvino
+
+    try:
+        openvino.serialize(network, str(xml), str(weights))
+    except RuntimeError as error:
+        raise InputError(
+            f"cannot write temporary files in {xml.parent} ({_first_line(error)}); free its disk"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def _waiting(weights: Path) -> Path:
+    """Where new weights wait for their graph."""
+    return weights.with_name(f".{weights.name}.next")
+
+
+def _weights_hash(weights: Path, wanted: str | None) -> str:
+    """The SHA-256 of the weights; those that an export which was killed has left waiting take their place first."""
+    waiting = _waiting(weights)
+    if (not weights.is_file() or sha256_of(weights) != wanted) and waiting.is_file() and sha256_of(waiting) == wanted:
+        with suppress(OSError):
+            waiting.replace(weights)
+    return sha256_of(weights)
 
 
 def weights_of(path: Path) -> Path:
@@ -205,15 +236,15 @@ def read_description(path: Path) -> Description:
     if not path.is_file():
         raise InputError(f"no model at {path}; check the path")
     try:
-        root = ElementTree.parse(path).getroot()
-    except (ElementTree.ParseError, OSError, UnicodeDecodeError) as error:
+        root = ElementTree.fromstring(read_bytes(path, "model", _MAX_GRAPH_BYTES))
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise InputError(f"{path} is no whole OpenVINO file ({error}); export or copy it again") from error
     entries = dict(_entries(root))
     description = description_from_metadata(entries, path)
     weights = weights_of(path)
-    if not weights.is_file():
+    if not weights.is_file() and not _waiting(weights).is_file():
         raise InputError(f"{path} has no weights {weights.name} beside it; copy both, or export it again")
-    if hashlib.sha256(weights.read_bytes()).hexdigest() != entries.get(WEIGHTS_KEY):
+    if _weights_hash(weights, entries.get(WEIGHTS_KEY)) != entries.get(WEIGHTS_KEY):
         raise InputError(f"{weights} does not hold the weights of {path.name}: cut off or replaced; export it again")
     return description
 

@@ -30,9 +30,10 @@ def why_not_tflite(model: onnx.ModelProto) -> str | None:
 def export_tflite(model: onnx.ModelProto, out: Path, calibration: CalibrationPhotos) -> Artefact:
     """Write a described fp32 model as int8 TensorFlow Lite, with the ranges of `calibration`.
 
-    The file has one input size, the description's, also where the model leaves it open. Raises InputError where the
-    graph holds other operators or `out` cannot be written.
+    Raises InputError where the graph leaves its input size open or holds other operators, or `out` cannot be written.
     """
+    if read_onnx_description(model, out).dynamic:
+        raise InputError("a TensorFlow Lite file has one input size; export without --dynamic")
     if reason := why_not_tflite(model):
         raise InputError(f"the model cannot become int8 TensorFlow Lite: {reason}")
     source = read_onnx_description(model, out)

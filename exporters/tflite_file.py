@@ -9,8 +9,11 @@ from facenas.exporters.tflite_graph import FILE_IDENTIFIER
 from facenas.exporters.tflite_schema import schema
 
 from facenas.errors import InputError
+from facenas.files import read_bytes
 
-_DAMAGED = (struct.error, IndexError, TypeError, ValueError, AttributeError, AssertionError)
+_MAX_BYTES = 1_000_000_000
+
+_DAMAGED = (struct.error, LookupError, TypeError, ValueError, AttributeError, AssertionError)
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,6 @@ def read_tflite(path: Path) -> TfliteFile:
     if not path.is_file():
         raise InputError(f"no model at {path}; check the path")
     try:
-        return TfliteFile(path.read_bytes())
-    except (OSError, ValueError) as error:
+        return TfliteFile(read_bytes(path, "model", _MAX_BYTES))
+    except ValueError as error:
         raise InputError(f"{path} is no whole TensorFlow Lite file ({error}); export or copy it again") from error

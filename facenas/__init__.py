@@ -10,6 +10,7 @@ The command line is `facenas --help`; docs/python.md shows each function.
 import importlib
 from typing import TYPE_CHECKING
 
+from facenas.telemetry import switch_off
 from facenas.version import __version__
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ __all__ = [
     "train",
     "verify",
 ]
+switch_off()
 # Imported when they are asked for, so that `facenas --help` stays quick.
 _PLACES = {
     "AppraiseSettings": "facenas.steps.appraise",

@@ -22,11 +22,15 @@ from enum import StrEnum
 from pathlib import Path
 
 from facenas.errors import InputError
+from facenas.files import is_file, read_text
 
 STAGE_COUNT = 5
 IMAGE_CHANNELS = 3
 MAX_CHANNELS = 4096
 MAX_SUBLAYERS = 64
+
+
+_MAX_FILE_BYTES = 1_000_000
 
 
 class Family(StrEnum):
@@ -278,16 +282,15 @@ def resolve_architecture(text: str | Architecture) -> Architecture:
     """ARCH of the command line: a published name, a block string, or the path of a file that holds a block string."""
     if isinstance(text, Architecture):
         return text
+    if not isinstance(text, str):
+        raise InputError(f"an architecture is text or an `Architecture`, not {type(text).__name__}")
     if text in _PUBLISHED:
         return published_detector(text)
     if "(" not in text:
         path = Path(text)
-        if not path.is_file():
+        if not is_file(path):
             raise InputError(
                 f"architecture '{text}' is no block string, no file and none of {', '.join(PUBLISHED_NAMES)}"
             )
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"cannot read an architecture from {path}: {error}; it must be a text file") from error
+        text = read_text(path, "architecture", _MAX_FILE_BYTES)
     return parse_architecture(text)

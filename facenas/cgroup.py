@@ -1,4 +1,4 @@
-"""What a container or a service may take of the processor: control groups of Linux, version 2 or 1.
+"""What a container or a service may take of processor and memory: control groups of Linux, version 2 or 1.
 
 A group with a quota is stopped when it has used it up, until its next period; that is no other program's doing.
 """
@@ -7,6 +7,7 @@ from pathlib import Path
 
 ROOT = Path("/sys/fs/cgroup")
 MEMBERSHIP = Path("/proc/self/cgroup")
+_NO_LIMIT = 1 << 60  # version 1 writes a number like this for none
 
 
 def quota_cores(root: Path = ROOT, membership: Path = MEMBERSHIP) -> float | None:
@@ -27,12 +28,24 @@ def throttled_ns(root: Path = ROOT, membership: Path = MEMBERSHIP) -> int:
     return 0
 
 
-def _folders(root: Path, membership: Path) -> list[Path]:
+def free_within_limits(root: Path = ROOT, membership: Path = MEMBERSHIP) -> int | None:
+    """How many bytes of memory the groups of this process leave it; None where there is no limit."""
+    free = []
+    for folder in _folders(root, membership, "memory"):
+        for limit, used in (("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes")):
+            most = _read(folder / limit)
+            if most.isdecimal() and int(most) < _NO_LIMIT:
+                now = _read(folder / used)
+                free.append(max(0, int(most) - (int(now) if now.isdecimal() else 0)))
+    return min(free, default=None)
+
+
+def _folders(root: Path, membership: Path, controller: str = "cpu") -> list[Path]:
     """The groups that this process is in, from its own outwards. In a container its own may be shown as the root."""
     found = []
     for line in _read(membership).splitlines():
         _, controllers, place = line.split(":", 2)
-        if controllers and "cpu" not in controllers.split(","):
+        if controllers and controller not in controllers.split(","):
             continue
         base = root / controllers if controllers else root
         own = base / place.lstrip("/")

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from facenas.architecture import Architecture, parse_architecture
 from facenas.errors import InputError
-from facenas.files import write_atomic
+from facenas.files import is_file, parse_json, write_atomic
 from facenas.units import Size, parse_size
 
 SCHEMA = 1
@@ -73,13 +73,13 @@ def load_checkpoint(path: Path, *, supernet: bool = False) -> Checkpoint:
     """
     from safetensors import SafetensorError, safe_open
 
-    if not path.is_file():
+    if not is_file(path):
         raise InputError(f"no checkpoint at {path}; check the path or train one with `facenas train`")
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             tensors = {name: _widened(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-        header = json.loads(metadata[_METADATA_KEY])
+        header = _header(metadata[_METADATA_KEY])
         if header["schema"] != SCHEMA:
             raise InputError(
                 f"checkpoint {path} has schema {header['schema']}, this facenas reads {SCHEMA}; train again"
@@ -92,11 +92,28 @@ def load_checkpoint(path: Path, *, supernet: bool = False) -> Checkpoint:
                 f"{path} is a supernet of space '{space.name}', no single detector; cut one out with `facenas slice"
                 f" --supernet {path} --arch ARCH` and give that"
             )
-        return Checkpoint(detector, parse_size(header["input"]), tensors, header["origin"], space)
+        odd = next((name for name, tensor in tensors.items() if not np.isfinite(tensor).all()), None)
+        if odd is not None:
+            raise InputError(f"checkpoint {path} has weights that are not finite ({odd}); train again")
+        return Checkpoint(detector, parse_size(header["input"]), tensors, dict(header["origin"]), space)
     except SafetensorError as error:
         raise InputError(f"checkpoint {path} is no whole safetensors file ({error}); copy or train it again") from error
-    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(f"checkpoint {path} was not written by facenas (no readable header); train one") from error
+
+
+def _header(text: str) -> Any:
+    """Raises ValueError for what is no JSON of ours."""
+    try:
+        return parse_json(text, "the header")
+    except InputError as error:
+        raise ValueError(str(error)) from error
+
+
+def load_weights(path: Path) -> Checkpoint:
+    """The weights of one detector: a checkpoint, or the running average of a training's last state. Raises InputError as
+    `load_checkpoint` does."""
+    return without_state(load_checkpoint(path))
 
 
 def without_state(checkpoint: Checkpoint) -> Checkpoint:

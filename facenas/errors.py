@@ -3,11 +3,31 @@
 Exit codes (see the command-line contract in the README): 1 a gate failed or a budget cannot be met; 2 unusable words or input.
 """
 
+import unicodedata
+
+_MOST_CHARACTERS = 4000
+_STEERING = ("Cc", "Cf", "Cs", "Zl", "Zp")  # controls, marks of direction, lone surrogates, line and paragraph ends
+
+
+def printable(text: str) -> str:
+    """`text` as one line that steers no terminal: what came from a file name or a device is written as an escape."""
+    if not text.isprintable():
+        text = "".join(_escaped(each) if unicodedata.category(each) in _STEERING else each for each in text)
+    return text
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
 
 class FacenasError(Exception):
     """Base of everything facenas raises on purpose. The message is one line: the value that was wrong, and the cure."""
 
     exit_code = 2
+
+    def __init__(self, message: str = "") -> None:
+        line = printable(str(message))
+        super().__init__(line if len(line) <= _MOST_CHARACTERS else f"{line[:_MOST_CHARACTERS]}...")
 
 
 class InputError(FacenasError):

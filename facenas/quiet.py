@@ -134,7 +134,7 @@ class Patience:
         judges: bool = True,
     ) -> None:
         self.judges = judges
-        self._say, self._pauses_s, self._sleep = say, pauses_s, sleep
+        self.say, self._pauses_s, self._sleep = say, pauses_s, sleep
         self._used = 0
         self._other_work = OtherWork()
 
@@ -163,7 +163,7 @@ class Patience:
         pause_s = self._pauses_s[self._used]
         self._used += 1
         if pause_s:
-            self._say(f"waiting {pause_s:g} s for a quiet machine: {self._other_work.words()}")
+            self.say(f"waiting {pause_s:g} s for a quiet machine: {self._other_work.words()}")
         self._sleep(pause_s)
         return True
 

@@ -34,6 +34,7 @@ class Size:
 
 
 DEFAULT_INPUT = Size(640, 480)
+_MAX_SIDE_PX, _MAX_PIXELS = 8192, 4096 * 4096  # a network of it takes gigabytes
 
 
 def _parse(text: str, units: Mapping[str, float], what: str, example: str) -> float:
@@ -116,6 +117,8 @@ def parse_size(text: str, multiple_px: int = 32) -> Size:
     size = Size(int(match[1]), int(match[2]))
     if size.width_px % multiple_px or size.height_px % multiple_px:
         raise InputError(f"size '{text}': width and height must be multiples of {multiple_px}, for example 640x480")
+    if max(size.width_px, size.height_px) > _MAX_SIDE_PX or size.width_px * size.height_px > _MAX_PIXELS:
+        raise InputError(f"size '{text}' is larger than {_MAX_SIDE_PX} px a side or 17 megapixels; give a smaller one")
     return size
 
 

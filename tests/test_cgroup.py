@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from facenas.cgroup import quota_cores, throttled_ns
+from facenas.cgroup import free_within_limits, quota_cores, throttled_ns
 
 
 def groups(tmp_path: Path, membership: str, files: dict[str, str]) -> tuple[Path, Path]:
@@ -46,3 +46,23 @@ def test_quota_and_throttling(
     root, of_process = groups(tmp_path, membership, files)
     assert quota_cores(root, of_process) == cores
     assert throttled_ns(root, of_process) == stopped_ns
+
+
+@pytest.mark.parametrize(
+    ("membership", "files", "free_bytes"),
+    [
+        ("0::/\n", {"memory.max": "1000\n", "memory.current": "300\n"}, 700),
+        (
+            "0::/a/b\n",
+            {"memory.max": "max", "a/memory.max": "500", "a/memory.current": "900", "a/b/memory.max": "max"},
+            0,
+        ),
+        ("9:memory:/x\n", {"memory/x/memory.limit_in_bytes": "4096", "memory/x/memory.usage_in_bytes": "96"}, 4000),
+        ("9:memory:/\n", {"memory/memory.limit_in_bytes": "9223372036854771712"}, None),
+        ("0::/\n", {}, None),
+    ],
+)
+def test_memory_that_a_container_leaves(
+    tmp_path: Path, membership: str, files: dict[str, str], free_bytes: int
+) -> None:
+    assert free_within_limits(*groups(tmp_path, membership, files)) == free_bytes

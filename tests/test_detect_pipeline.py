@@ -4,13 +4,12 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from facenas.data.image import read_image
 from facenas.data.synthetic import write_synthetic_set
 from facenas.detector.face_detector import FaceDetector
 from facenas.detector.many_photos import detect_files
 from facenas.errors import InputError
+from facenas.pipeline.faces import Faces
 from facenas.zoo import zoo_model
 
 BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "detect_pipeline.py"
@@ -20,14 +19,16 @@ def test_files_are_detected_in_order_as_one_by_one(tmp_path: Path) -> None:
     paths = [photo.path for photo in write_synthetic_set(tmp_path, 5, width_px=320, height_px=240).photos]
     detector = FaceDetector(zoo_model())
     used = []
-    found = list(detect_files(detector, paths, 0.2, lambda path, photo, faces: used.append(path)))
+    found = list(detect_files(detector, paths, 0.2, lambda index, photo, faces: used.append(paths[index])))
     assert [path for path, _ in found] == paths
     assert sorted(used) == sorted(paths)
     for path, faces in found:
+        assert isinstance(faces, Faces)
         assert faces.rows.tolist() == detector(read_image(path), 0.2).rows.tolist()
     (tmp_path / "bad.jpg").write_bytes(b"no photo")
-    with pytest.raises(InputError, match=r"bad\.jpg"):
-        list(detect_files(detector, [*paths, tmp_path / "bad.jpg"], 0.2))
+    among = list(detect_files(detector, [paths[0], tmp_path / "bad.jpg", *paths], 0.2))
+    assert [isinstance(faces, InputError) for _, faces in among] == [False, True, *[False] * len(paths)]
+    assert "bad.jpg" in str(among[1][1])
 
 
 def test_the_plain_decoder_finds_the_same_faces(shared_dir: Path) -> None:

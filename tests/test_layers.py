@@ -18,9 +18,9 @@ import facenas
 
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = (  # the ground first; rooms of one floor do not know each other
-    ("errors", "version", "cgroup", "shown", "progress", "arrays"),
-    ("units", "files", "line_journal", "locks", "quiet", "on_device"),
-    ("typed_json",),
+    ("errors", "version", "telemetry", "cgroup", "shown", "progress", "arrays"),
+    ("units", "files", "locks", "quiet", "on_device"),
+    ("typed_json", "line_journal"),
     ("architecture", "operators"),
     ("graph",),
     ("cost", "checkpoint", "zoo", "data", "latency_tables"),

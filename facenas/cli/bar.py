@@ -1,10 +1,11 @@
 """What a person sees while something long runs: one bar with the time left, on stderr, so that --json stays clean."""
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from facenas.cli.output import note
+from facenas.errors import printable
 from facenas.progress import Progress
 
 
@@ -18,7 +19,7 @@ class _Told:
         self.draw(done, total, what)
 
     def note(self, line: str) -> None:
-        print(line, file=sys.stderr)
+        note(line)
 
 
 @contextmanager
@@ -30,15 +31,15 @@ def progress_bar() -> Iterator[Progress]:
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield _Told(_a_line_a_tenth(console.print))
+        yield _Told(_a_line_a_tenth(note))
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Bars(*columns, console=console) as bars:
         tasks: dict[str, TaskID] = {}
 
         def draw(done: int, total: int, what: str) -> None:
             if what not in tasks or (done <= 1 and bars.tasks[tasks[what]].finished):
-                tasks[what] = bars.add_task(what, total=total)
+                tasks[what] = bars.add_task(printable(what), total=total)
             bars.update(tasks[what], completed=done, total=total)
 
         yield _Told(draw)

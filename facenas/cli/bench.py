@@ -73,7 +73,7 @@ def _tell(outcome: "BenchResult", path: Path, json: bool) -> None:
     from dataclasses import asdict
 
     from facenas.bench.summary import COMPARISON_COLUMNS, TIMING_COLUMNS, comparison_rows, timing_rows, verdict
-    from facenas.cli.output import print_json, print_table
+    from facenas.cli.output import print_json, print_table, tell
 
     if json:
         comparisons = [
@@ -92,17 +92,17 @@ def _tell(outcome: "BenchResult", path: Path, json: bool) -> None:
         return
     print_table("benchmarks", TIMING_COLUMNS, timing_rows(outcome.record))
     for name, value in outcome.record.figures.items():
-        print(f"{name}: {value:.4g}")
+        tell(f"{name}: {value:.4g}")
     if outcome.against:
         print_table(f"against {outcome.against}", COMPARISON_COLUMNS, comparison_rows(outcome.comparisons))
         if outcome.passed is not None:
-            print(verdict(outcome))
+            tell(verdict(outcome))
 
 
 def compare_detectors(models: Path | None, own: list[Path], data: Path | None, out: Path, json: bool) -> None:
     """The comparison page at `out`, and its figures beside it as JSON."""
     from facenas.cli.bar import progress_bar
-    from facenas.cli.output import note, print_json, print_table
+    from facenas.cli.output import note, print_json, print_table, tell
     from facenas.errors import InputError
     from facenas.evaluation.comparison import nearest_of_ours
     from facenas.files import write_json
@@ -128,7 +128,7 @@ def compare_detectors(models: Path | None, own: list[Path], data: Path | None, o
     ]
     print_table("detectors", ("detector", "AP easy", "AP medium", "AP hard", "latency"), rows)
     off = "on the Pareto front" if nearest.on_front else f"{nearest.precision:.3f} AP off the Pareto front"
-    print(f"our best of AP hard, {nearest.detector.name}, is {off}")
+    tell(f"our best of AP hard, {nearest.detector.name}, is {off}")
     note(f"page: {out}")
 
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def detect(
-    images: Annotated[list[Path], typer.Argument(help="photos, videos, folders, quoted patterns, or a camera's index")],
+    images: Annotated[list[str], typer.Argument(help="photos, videos, folders, quoted patterns, or a camera's index")],
     model: Annotated[
         Path | None, typer.Option(help="exported model, or the name of one that ships (default: facenas-12ms)")
     ] = None,
@@ -26,35 +26,32 @@ def detect(
     import time
 
     from facenas.cli.bar import progress_bar
-    from facenas.cli.output import note, print_json, print_table
+    from facenas.cli.output import note, print_json, print_table, require_all_read
     from facenas.errors import InputError
     from facenas.steps.detect import DetectSettings, Found
     from facenas.steps.detect import detect as run_detect
 
     settings = DetectSettings(min_score, long_side, frames, out)
     found: list[Found] = []
-    trouble: InputError | None = None
     started = time.perf_counter()
     with progress_bar() as progress:
-        try:
-            for each in run_detect(images, model, settings=settings, progress=progress):
-                found.append(each)
-        except InputError as error:
-            if not found or not found[-1].moving:
-                raise
-            trouble = error  # what was found so far is told first
+        for each in run_detect(images, model, settings=settings, progress=progress):
+            found.append(each)
     seconds = time.perf_counter() - started
-    kind = "frames" if any(each.moving for each in found) else "photos"
-    note(f"{len(found)} {kind} in {seconds:.2f} s, {len(found) / seconds:.1f} {kind} a second")
+    problems = [each.problem for each in found if each.problem]
+    usable = [each for each in found if not each.problem]
+    if problems and not usable and len(problems) == 1:
+        raise InputError(problems[0])
+    kind = "frames" if any(each.moving for each in usable) else "photos"
+    note(f"{len(usable)} {kind} in {seconds:.2f} s, {len(usable) / seconds:.1f} {kind} a second")
     if json:
         print_json([each.to_json() for each in found])
     else:
-        rows = [(each.image, str(len(each.faces)), _best(each)) for each in found]
+        rows = [(each.image, str(len(each.faces)), _best(each)) for each in usable]
         print_table("faces", ("photo", "faces", "best score"), rows)
         if out is not None:
             note(f"drawn in {out}")
-    if trouble is not None:
-        raise trouble
+    require_all_read(problems)
 
 
 def _best(found: "Found") -> str:

@@ -34,12 +34,14 @@ def _row(entry: "Device") -> tuple[str, ...]:
 
 def _print_reasons(found: "Sequence[Device]") -> None:
     """Below the table, why targets cannot be used, each reason once; and how to make the tables that are missing."""
+    from facenas.cli.output import tell
+
     targets_of: dict[str, list[str]] = {}
     for entry in found:
         if entry.reason is not None:
             targets_of.setdefault(entry.reason, []).append(entry.target)
     for reason, targets in targets_of.items():
-        print(f"not usable: {', '.join(targets)}: {reason}")
+        tell(f"not usable: {', '.join(targets)}: {reason}")
     for entry in found:
         if entry.available and entry.table is None:
-            print(f"without a table: {entry.target}: {entry.cure}")
+            tell(f"without a table: {entry.target}: {entry.cure}")

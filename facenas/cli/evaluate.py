@@ -19,9 +19,10 @@ def evaluate(
 ) -> None:
     """Evaluate an exported model by the WIDER FACE protocol."""
     from facenas.cli.bar import progress_bar
-    from facenas.cli.output import print_result
+    from facenas.cli.output import print_result, require_all_read
     from facenas.steps.evaluate import evaluate as run_evaluate
 
     with progress_bar() as progress:
         evaluation = run_evaluate(model, data, protocol=protocol, progress=progress)
     print_result(evaluation, json)
+    require_all_read(evaluation.unread)

@@ -1,29 +1,104 @@
-"""Where results go: one JSON object on stdout with --json, else a short table for a person."""
+"""Where results go: one JSON object on stdout with --json, else a short table for a person.
+
+Everything that is told goes through `tell` or `note`: a stdout that takes no more (a pipe whose reader has gone, a full disk)
+is no fault of the command, text from outside steers no terminal, and no character is too much for an old encoding.
+"""
 
 import json
+import os
+import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TextIO
+
+from facenas.errors import InputError, printable
 
 if TYPE_CHECKING:
     from facenas.shown import Shown
 
+READER_GONE = 141
+"""As a shell tells of a program whose output nobody reads any more: 128 + SIGPIPE."""
+
+
+def take_any_character() -> None:
+    """What the encoding of stdout or stderr lacks is written as an escape from now on."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+
+
+def tell(text: str) -> None:
+    """Lines on stdout. Raises InputError where it takes no more, and ends the program where its reader has gone."""
+    _write("\n".join(map(printable, text.split("\n"))))
+
+
+def _write(text: str) -> None:
+    try:
+        print(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _say_no_more(sys.stdout)
+        raise SystemExit(READER_GONE) from None
+    except (OSError, ValueError) as error:
+        _say_no_more(sys.stdout)
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"cannot write the result to stdout: {reason}; give it a place that takes it") from error
+
+
+def require_all_read(unread: Sequence[str]) -> None:
+    """After the result of the rest: raises InputError that names what could not be read, where there is any."""
+    if len(unread) > 1:
+        for each in unread:
+            note(f"left out: {each}")
+        raise InputError(f"{len(unread)} of what was given could not be used, the rest is done; see above")
+    if unread:
+        raise InputError(unread[0])
+
+
+def note(text: str) -> None:
+    """A line for the person, on stderr; whether anybody reads it makes no difference."""
+    with suppress(OSError, ValueError):
+        print(printable(text), file=sys.stderr, flush=True)
+
+
+def _say_no_more(stream: TextIO) -> None:
+    """Or Python fails again, with a traceback, at its exit."""
+    with suppress(OSError, ValueError):
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, stream.fileno())
+        os.close(nothing)
+
 
 def print_json(value: Any) -> None:
     """One JSON value on stdout."""
-    print(json.dumps(value, indent=1, allow_nan=False))
+    _write(json.dumps(value, indent=1, allow_nan=False))
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """A table on stdout; numbers should come as text with their units."""
+    import io
+
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=title, title_justify="left", show_edge=False)
+    # As `Text`: what stands in brackets in a file's name is no markup.
+    table = Table(title=Text(printable(title)), title_justify="left", show_edge=False)
     for index, column in enumerate(columns):
-        table.add_column(column, overflow="fold", justify="left" if index == 0 else "right")
+        table.add_column(Text(printable(column)), overflow="fold", justify="left" if index == 0 else "right")
     for row in rows:
-        table.add_row(*row)
-    Console(width=None if Console().is_terminal else 120).print(table)
+        table.add_row(*(Text(printable(cell)) for cell in row))
+    here = Console()
+    page = io.TextIOWrapper(io.BytesIO(), sys.stdout.encoding, errors="backslashreplace")  # which frames suit, it tells
+    Console(
+        file=page,
+        width=here.width if here.is_terminal else 120,
+        force_terminal=here.is_terminal,
+        color_system=here.color_system,  # type: ignore[arg-type]  # the name of what was found
+    ).print(table)
+    page.seek(0)
+    _write(page.read().removesuffix("\n"))
 
 
 def print_result(result: "Shown", as_json: bool) -> None:
@@ -33,10 +108,3 @@ def print_result(result: "Shown", as_json: bool) -> None:
         return
     for table in result.shown():
         print_table(table.title, table.columns, table.rows)
-
-
-def note(text: str) -> None:
-    """A line for the person, on stderr."""
-    import sys
-
-    print(text, file=sys.stderr)

@@ -40,7 +40,7 @@ def rank(
     from dataclasses import replace
 
     from facenas.cli.bar import progress_bar
-    from facenas.cli.output import print_result
+    from facenas.cli.output import print_result, tell
     from facenas.steps.rank import RankSettings
     from facenas.steps.rank import rank as run_rank
     from facenas.steps.synthetic import SYNTHETIC_RECIPE
@@ -68,4 +68,4 @@ def rank(
         )
     print_result(ranking, json)
     if not json:
-        print(ranking.words)
+        tell(ranking.words)

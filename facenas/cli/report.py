@@ -25,8 +25,9 @@ def report_table(
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """Draw a latency table: cost against FLOPs, predicted against measured."""
-    from facenas.cli.output import print_json
+    from facenas.cli.output import print_json, tell
     from facenas.devices.targets import resolve_target
+    from facenas.files import plain_name, require_no_input
     from facenas.latency.table import find_table, load_table
     from facenas.report.table_page import write_table_page
     from facenas.units import parse_size
@@ -35,7 +36,8 @@ def report_table(
         latency_table = load_table(Path(table))
     else:
         latency_table = find_table(resolve_target(table), parse_size(input_size))
-    path = out or Path(f"latency-table-{latency_table.target}.html")
+    path = out or Path(f"latency-table-{plain_name(latency_table.target)}.html")
+    require_no_input(path, [Path(table)])
     write_table_page(latency_table, path)
     if json:
         print_json(
@@ -48,4 +50,4 @@ def report_table(
             }
         )
     else:
-        print(path)
+        tell(str(path))

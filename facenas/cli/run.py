@@ -45,7 +45,7 @@ def run(
     The same command on the same folder goes on where it was stopped.
     """
     from facenas.cli.bar import progress_bar
-    from facenas.cli.output import print_result
+    from facenas.cli.output import print_result, tell
     from facenas.cli.search_options import parse_faces
     from facenas.steps.run import RunSettings
     from facenas.steps.run import run as run_all
@@ -68,6 +68,6 @@ def run(
         result = run_all(latency, device, data=data, settings=settings, out=folder, progress=progress)
     print_result(result, json)
     if not json:
-        print(result.line())
+        tell(result.line())
     if not result.passed:
         raise typer.Exit(1)

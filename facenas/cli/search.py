@@ -101,7 +101,7 @@ def search(
     """Find the detector of a space that scores best within budgets, and prove that none scores more."""
     from facenas.cli import search_options as options
     from facenas.cli.bar import progress_bar
-    from facenas.cli.output import print_result
+    from facenas.cli.output import print_result, tell
     from facenas.files import write_json
     from facenas.scoring.ddsar import ScoreSettings
     from facenas.scoring.zero_cost import ZeroCostProxy
@@ -145,4 +145,4 @@ def search(
         write_json(out / "search.json", result.to_json())
     print_result(result, json)
     if not json:
-        print(result.words)
+        tell(result.words)

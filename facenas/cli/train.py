@@ -57,8 +57,9 @@ def train(
     """Train a detector or a supernet. Several GPUs: torchrun --nproc-per-node N --module facenas.cli.main train ..."""
     from facenas.cli.bar import progress_bar
     from facenas.cli.output import print_result
-    from facenas.steps.train import TrainingSettings, is_main_process
+    from facenas.steps.train import TrainingSettings
     from facenas.steps.train import train as run_train
+    from facenas.training.distributed import is_main_process
     from facenas.training.recipe import SUPERNET_GRADIENT_NORM, Recipe, default_rate_and_decay
     from facenas.units import parse_size
 

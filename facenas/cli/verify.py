@@ -32,23 +32,27 @@ def verify(
     Exit code 1 when a gate fails.
     """
     from facenas.cli.bar import progress_bar
-    from facenas.cli.output import print_result
+    from facenas.cli.output import print_result, require_all_read, tell
     from facenas.errors import InputError
     from facenas.evaluation.gates import Tolerances
-    from facenas.files import write_json
+    from facenas.files import require_no_input, write_json
     from facenas.steps.verify import VerifySettings
     from facenas.steps.verify import verify as run_verify
 
     if require not in (None, "measured"):
         raise InputError(f"--require '{require}' is unknown; there is: measured")
+    place = out or artefact.parent / "verify.json"
+    require_no_input(place, [artefact, reference, *([] if table is None else [table])])
     settings = VerifySettings(Tolerances(ap_drop=ap_drop), calibration_asked(calibrate))
     with progress_bar() as progress:
         verification = run_verify(
             artefact, reference, data, device=device, latency=latency, table=table, settings=settings, progress=progress
         )
-    write_json(out or artefact.parent / "verify.json", verification.to_json())
+    write_json(place, verification.to_json())
     print_result(verification, json)
     if not json:
-        print(verification.words)
+        tell(verification.words)
     if not verification.passed or (require == "measured" and not verification.all_measured):
         raise typer.Exit(1)
+    if verification.evaluation is not None:
+        require_all_read(verification.evaluation.unread)

@@ -6,13 +6,12 @@ drawn from the given generator: an equal generator state gives equal bytes.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
 
 from facenas.arrays import FloatArray
-from facenas.data.image import Photo, decode_image, encode_jpeg, scale_image
+from facenas.data.image import Photo, decode_own_image, encode_jpeg, scale_image
 from facenas.data.labels import Labels
 
 CROP_SCALES = (0.3, 0.45, 0.6, 0.8, 1.0, 1.2, 1.5, 2.0)
@@ -161,5 +160,5 @@ def _damage(image: Photo, rng: np.random.Generator) -> Photo:
         return cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.2)).astype(np.uint8, copy=False)
     if kind < 0.2:
         quality = int(rng.integers(35, 90))
-        return decode_image(encode_jpeg(image, quality), Path("sample.jpg"))
+        return decode_own_image(encode_jpeg(image, quality))
     return image

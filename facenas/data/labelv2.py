@@ -13,8 +13,10 @@ from facenas.arrays import FloatArray
 from facenas.data.annotations import Dataset, RawLabels, check_labels
 from facenas.data.labels import Labels
 from facenas.errors import InputError
+from facenas.files import read_text
 
 _ROW_LENGTHS = (4, 19, 20)
+_MOST_DIGITS = 9  # of a photo's side
 
 
 def read_labelv2(labels: Path, images: Path | None, name: str | None = None) -> Dataset:
@@ -59,18 +61,14 @@ def parse_labelv2(labels: Path) -> RawLabels:
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a text file. Raises InputError where it cannot be read as UTF-8 text."""
-    try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise InputError(f"cannot read labels {path}: {error.strerror}; check the path") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"labels {path} are not UTF-8 text (byte {error.start}); save them as UTF-8") from error
+    """The lines of a text file, whatever system and editor wrote it. Raises InputError where it is no UTF-8 text."""
+    text = read_text(path, "labels").replace("\r\n", "\n").replace("\r", "\n")
+    return text.removesuffix("\n").split("\n") if text else []
 
 
 def _parse_header(line: str, labels: Path, number: int) -> tuple[str, int, int]:
     parts = line[1:].strip().rsplit(maxsplit=2)
-    if len(parts) == 3 and parts[1].isdecimal() and parts[2].isdecimal() and int(parts[1]) and int(parts[2]):
+    if len(parts) == 3 and all(side.isdecimal() and len(side) <= _MOST_DIGITS and int(side) for side in parts[1:]):
         return parts[0], int(parts[1]), int(parts[2])
     raise InputError(f"{labels}:{number}: '{line.strip()[:80]}' is no header; write '# file width height' in pixels")
 

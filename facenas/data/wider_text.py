@@ -15,6 +15,8 @@ from facenas.data.labelv2 import read_lines
 from facenas.errors import InputError
 
 _INVALID_COLUMN = 7
+_MOST_DIGITS = 9
+_LARGEST = 10**_MOST_DIGITS
 
 
 def read_wider_text(labels: Path, images: Path, name: str | None = None) -> Dataset:
@@ -67,7 +69,7 @@ def parse_wider_text(labels: Path) -> RawLabels:
 
 def _parse_count(text: list[str], at: int, labels: Path) -> int:
     line = text[at].strip() if at < len(text) else "end of file"
-    if not line.isdecimal():
+    if not line.isdecimal() or len(line) > _MOST_DIGITS:
         raise InputError(
             f"{labels}:{at + 1}: '{line[:80]}' is no number of faces; after a photo's name write the number"
         )
@@ -80,7 +82,7 @@ def _parse_face(text: list[str], at: int, labels: Path) -> list[int]:
         row = [int(part) for part in line.split()]
     except ValueError:
         row = []
-    if len(row) != 10:
+    if len(row) != 10 or max(row) >= _LARGEST or min(row) <= -_LARGEST:
         raise InputError(
             f"{labels}:{at + 1}: '{line[:80]}' is no face; write the 10 whole numbers "
             "'x y w h blur expression illumination invalid occlusion pose'"

@@ -19,7 +19,7 @@ from typing import overload
 import numpy as np
 from PIL import Image
 
-from facenas.data.image import Photo
+from facenas.data.image import Photo, photo_of
 from facenas.devices.cpu import cores
 from facenas.devices.target import Target
 from facenas.devices.targets import resolve_target
@@ -35,6 +35,7 @@ from facenas.zoo import model_path
 
 PhotoLike = Photo | Image.Image
 DEFAULT_MIN_SCORE = 0.3
+LONG_SIDES_PX = (32, 8192)
 
 
 class FaceDetector:
@@ -43,11 +44,15 @@ class FaceDetector:
 
     `target` runs it instead of the one that the file names. `long_side_px` replaces the file's own input size: every
     photo is scaled to that long side, in ratio (the `vga` protocol is 640). May be called from several threads at once.
-    Raises InputError for a file that facenas did not export, that is damaged, or that this machine cannot run.
+    It can be copied and pickled: another process loads the file again. Raises InputError for a file that facenas did not
+    export, that is damaged, or that this machine cannot run, and for a long side outside 32 to 8192.
     """
 
     def __init__(self, path: Path | str, target: Target | None = None, long_side_px: int | None = None) -> None:
         path = model_path(Path(path))
+        if long_side_px is not None:
+            require_long_side(long_side_px)
+        self._made_of = (path.absolute(), target, long_side_px)
         self.description = description_of(path)
         if long_side_px is None and self.description.dynamic:
             long_side_px = max(self.description.input_size.width_px, self.description.input_size.height_px)
@@ -58,6 +63,9 @@ class FaceDetector:
         self.pipeline: Pipeline = replace(self.description.pipeline(self.model), fit=fit, turn=turn)
         self._require_outputs(path)
 
+    def __reduce__(self) -> tuple[type["FaceDetector"], tuple[Path, Target | None, int | None]]:
+        return type(self), self._made_of
+
     @overload
     def __call__(self, photo: PhotoLike, min_score: float = ...) -> Faces: ...
     @overload
@@ -65,11 +73,14 @@ class FaceDetector:
     def __call__(
         self, photo: PhotoLike | Sequence[PhotoLike], min_score: float = DEFAULT_MIN_SCORE
     ) -> Faces | list[Faces]:
-        """Faces of a photo (uint8 RGB [height, width, 3] or a PIL image), best first, with scores >= `min_score`.
+        """Faces of a photo (uint8 RGB [height, width, 3], or a PIL image, which is turned as its EXIF orientation says), best
+        first, with scores >= `min_score`.
 
         For a list of photos, of any sizes, a list of Faces: the photos are shared out among the processor's cores.
+        Raises InputError for what is no photo, and for a `min_score` that does not lie between 0 and 1.
         """
-        if isinstance(photo, Sequence) and not _is_nested_numbers(photo):
+        require_min_score(min_score)
+        if isinstance(photo, Sequence) and not isinstance(photo, str | bytes) and not _is_nested_numbers(photo):
             with ThreadPoolExecutor(cores()) as pool:
                 return list(pool.map(lambda each: self.pipeline(_as_rgb(each), min_score), photo))
         return self.pipeline(_as_rgb(photo), min_score)
@@ -110,7 +121,30 @@ def _is_nested_numbers(value: object) -> bool:
 
 def _as_rgb(photo: PhotoLike | Sequence[object]) -> Photo:
     """The photo as uint8 RGB [height, width, 3]. Raises InputError for what is none."""
-    image = np.asarray(photo.convert("RGB") if isinstance(photo, Image.Image) else photo)
+    if isinstance(photo, Image.Image):
+        return photo_of(photo)
+    try:
+        image = np.asarray(photo)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"a photo must be uint8 RGB [height, width, 3], not {type(photo).__name__}") from error
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-        raise InputError(f"a photo must be uint8 RGB [height, width, 3], this is {image.dtype} {list(image.shape)}")
+        what = f"{image.dtype} {list(image.shape)}" if image.ndim else type(photo).__name__
+        raise InputError(f"a photo must be uint8 RGB [height, width, 3], this is {what}")
     return image
+
+
+def require_long_side(long_side_px: object) -> None:
+    """Raises InputError where it is no number of pixels that a photo can be scaled to."""
+    least, most = LONG_SIDES_PX
+    if (
+        isinstance(long_side_px, bool)
+        or not isinstance(long_side_px, int | np.integer)
+        or not least <= long_side_px <= most
+    ):
+        raise InputError(f"a long side of {long_side_px} px cannot be used; give a whole number from {least} to {most}")
+
+
+def require_min_score(min_score: object) -> None:
+    """Raises InputError where it is no score that can be asked for."""
+    if isinstance(min_score, bool) or not isinstance(min_score, int | float | np.floating) or not 0 < min_score < 1:
+        raise InputError(f"a least score of {min_score!r} cannot be used; give a number between 0 and 1")

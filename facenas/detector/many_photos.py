@@ -13,33 +13,36 @@ import cv2
 from facenas.data.image import Photo, read_image
 from facenas.detector.face_detector import FaceDetector
 from facenas.devices.cpu import cores
+from facenas.errors import InputError
 from facenas.pipeline.faces import Faces
 
-Use = Callable[[Path, Photo, Faces], None]
+Use = Callable[[int, Photo, Faces], None]
 
 
 def detect_files(
     detector: FaceDetector, paths: Sequence[Path], min_score: float, use: Use | None = None
-) -> Iterator[tuple[Path, Faces]]:
-    """The faces of each photo, in the order of `paths`; `use` gets each photo with its faces while it is in memory.
-
-    Raises InputError at the first photo that cannot be read.
+) -> Iterator[tuple[Path, Faces | InputError]]:
+    """The faces of each photo, in the order of `paths`, or why it could not be read; `use` gets the index, the pixels and
+    the faces of each while it is in memory, and what it raises ends all.
     """
 
-    def find(path: Path) -> tuple[Path, Faces]:
-        photo = read_image(path)
-        faces = detector(photo, min_score)
+    def find(index: int) -> tuple[Path, Faces | InputError]:
+        try:
+            photo = read_image(paths[index])
+            faces = detector(photo, min_score)
+        except InputError as error:
+            return paths[index], error
         if use is not None:
-            use(path, photo, faces)
-        return path, faces
+            use(index, photo, faces)
+        return paths[index], faces
 
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)  # its own threads would compete with ours
     try:
         if cores() == 1:  # a thread beside this one would only cost
-            yield from map(find, paths)
+            yield from map(find, range(len(paths)))
             return
         with ThreadPoolExecutor(cores()) as pool:
-            yield from pool.map(find, paths)
+            yield from pool.map(find, range(len(paths)))
     finally:
         cv2.setNumThreads(threads)

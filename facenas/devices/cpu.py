@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from math import ceil
 from pathlib import Path
 
-from facenas.cgroup import quota_cores
+from facenas.cgroup import free_within_limits, quota_cores
 
 _CPUINFO = Path("/proc/cpuinfo")
 _MEMINFO = Path("/proc/meminfo")
@@ -126,9 +126,18 @@ def _busy_ticks_by_core() -> dict[int, int]:
 
 
 def free_memory_bytes() -> int:
-    """Memory that can be taken without swapping, or 0 where the system does not say."""
+    """Memory that can be taken without swapping and within the limits of this process's container, or 0 where nobody says."""
+    within = free_within_limits()
     if not _MEMINFO.is_file():
-        return 0
+        return within or 0
     fields = (line.partition(":") for line in _MEMINFO.read_text(encoding="ascii").splitlines())
     kilobytes = {key: value.split()[0] for key, _, value in fields if value.split()}
-    return int(kilobytes.get("MemAvailable", "0")) * 1024
+    free_bytes = int(kilobytes.get("MemAvailable", "0")) * 1024
+    return free_bytes if within is None else min(free_bytes, within)
+
+
+def compute_threads() -> int:
+    """Threads for a training's mathematics: one core stays free for those that make its samples, with which it would
+    otherwise wait in every parallel section; and no more than the user allows with OMP_NUM_THREADS."""
+    threads, allowed = max(1, cores() - 1), os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return min(threads, int(allowed)) if allowed.isdecimal() and int(allowed) else threads

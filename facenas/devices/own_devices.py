@@ -12,6 +12,7 @@ import json
 import os
 import re
 import tomllib
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,12 @@ from typing import Any
 from facenas.devices.host import transport_for
 from facenas.devices.target import JETSON, TARGET_NAMES, Target
 from facenas.errors import InputError
-from facenas.files import write_atomic
+from facenas.files import read_text, write_atomic
+from facenas.locks import only_one
 
 PRECISIONS = {"onnxruntime": ("fp32",), "openvino": ("fp32", "bf16"), "tensorrt": ("fp16", "fp32", "int8")}
+_MAX_BYTES, _MAX_DOTS = 1_000_000, 50  # a key of very many parts would take gigabytes
+_PATIENCE_S = 60.0
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _FIELDS = {"host": str, "runtime": str, "precision": str, "threads": int, "python": str}
 
@@ -61,18 +65,21 @@ class OwnDevice:
 
 def devices_file() -> Path:
     """Where the user's devices are kept: $XDG_CONFIG_HOME/facenas/devices.toml, else under ~/.config."""
-    base = os.environ.get("XDG_CONFIG_HOME")
-    return Path(base) / "facenas/devices.toml" if base else Path("~/.config/facenas/devices.toml").expanduser()
+    base = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111 - which never raises
+    return Path(base) / "facenas/devices.toml"
 
 
 def load_devices() -> dict[str, OwnDevice]:
     """The user's devices by name. Raises InputError where the file is damaged."""
     path = devices_file()
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    text = read_text(path, "list of devices", _MAX_BYTES)
+    try:
+        if any(line.count(".") > _MAX_DOTS for line in text.splitlines()):
+            raise InputError(f"cannot read {path}: a line of more than {_MAX_DOTS} dots; mend or delete it")
+        tables = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # tomllib's own error is a ValueError, too
         raise InputError(f"cannot read {path}: {error}; mend or delete it") from error
     try:
         return {name: _device(name, table) for name, table in tables.items()}
@@ -91,20 +98,30 @@ def _device(name: str, table: Any) -> OwnDevice:
 
 def add_device(device: OwnDevice) -> None:
     """Keep a device. Raises InputError where one of that name is kept already."""
-    devices = load_devices()
-    if device.name in devices:
-        raise InputError(
-            f"there is a device '{device.name}' already; remove it first: facenas device remove {device.name}"
-        )
-    _save({**devices, device.name: device})
+    with _alone():
+        devices = load_devices()
+        if device.name in devices:
+            raise InputError(
+                f"there is a device '{device.name}' already; remove it first: facenas device remove {device.name}"
+            )
+        _save({**devices, device.name: device})
 
 
 def remove_device(name: str) -> None:
     """Forget a device; its table stays. Raises InputError where there is none of that name."""
-    devices = load_devices()
-    if name not in devices:
-        raise InputError(f"there is no own device '{name}'; there are {', '.join(devices) or 'none'}")
-    _save({kept: device for kept, device in devices.items() if kept != name})
+    with _alone():
+        devices = load_devices()
+        if name not in devices:
+            raise InputError(f"there is no own device '{name}'; there are {', '.join(devices) or 'none'}")
+        _save({kept: device for kept, device in devices.items() if kept != name})
+
+
+def _alone() -> AbstractContextManager[None]:
+    """Held while the file is read and written anew, so that of several changes at once none is lost."""
+    path = devices_file()
+    if not path.is_absolute():
+        raise InputError("there is no home folder to keep devices in; set HOME or XDG_CONFIG_HOME")
+    return only_one(path.with_suffix(".lock"), "another change of the devices", wait_s=_PATIENCE_S)
 
 
 def _save(devices: dict[str, OwnDevice]) -> None:

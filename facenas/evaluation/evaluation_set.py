@@ -4,23 +4,21 @@ With WIDER FACE's official ground truth (four MATLAB files) the settings are its
 labelled photos have the one setting `all`, every face that is not marked ignore.
 """
 
-import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from facenas.arrays import BoolArray, FloatArray
 from facenas.data.annotations import Dataset
+from facenas.data.folder import walk
 from facenas.data.image import photo_size
 from facenas.data.source import open_dataset
 from facenas.errors import InputError
+from facenas.evaluation.official_truth import FACES_FILE, SETTING_FILES, SETTINGS, read_official
 
-OFFICIAL_SETTINGS = ("easy", "medium", "hard")
-_FACES_FILE = "wider_face_val.mat"
-_BESIDE = ("", "annotations", "wider_face_split", "ground_truth")
+OFFICIAL_SETTINGS = SETTINGS
+_BESIDE = ("", "annotations", "wider_face_split", "ground_truth", "eval_tools/ground_truth")
+_PROBLEMS_SHOWN = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,34 +51,57 @@ class EvaluationSet:
         """Whether the settings are WIDER FACE's own easy, medium and hard."""
         return self.settings == OFFICIAL_SETTINGS
 
+    def of(self, names: Collection[str]) -> "EvaluationSet":
+        """The photos of these names only."""
+        if len(names) == len(self.photos):
+            return self
+        pairs = zip(self.photos, self.ground_truth, strict=True)
+        kept = [(path, truth) for path, truth in pairs if truth.name in names]
+        return replace(self, photos=tuple(path for path, _ in kept), ground_truth=tuple(truth for _, truth in kept))
+
 
 def load_evaluation_set(folder: Path, ground_truth: Path | None = None) -> EvaluationSet:
     """The photos of `folder` with the best ground truth there is.
 
     Official: photos `<any>/<event>/<name>.jpg` of WIDER FACE val, whose .mat files lie in `ground_truth` or, without
     it, in `folder`, one of the two folders above it, or an `annotations`, `wider_face_split` or `ground_truth` folder
-    of these. Only entries whose photo is there take part. Else: any layout that `open_dataset` reads, with the
-    setting `all`.
+    of these. Only entries whose photo is there take part. Else: any layout that `open_dataset` reads (of WIDER FACE its
+    val), with the setting `all`; where there is official ground truth that cannot be used, `problems` says why.
 
     Raises InputError where neither is found, or a file cannot be read.
     """
     if not folder.is_dir():
         raise InputError(f"no folder {folder}; give a folder of labelled photos")
-    place = _official_files(folder) if ground_truth is None else ground_truth
+    place, why_not = (ground_truth, "") if ground_truth is not None else _official_files(folder)
     if place is not None:
         official = _load_official(folder, place)
         if official.photos:
             return official
         if ground_truth is not None:
             raise InputError(f"{folder} holds no photo of the ground truth in {ground_truth}; give WIDER_val's folder")
-    return evaluation_set_of(open_dataset(folder), folder)
+        why_not = f"none of the photos of the ground truth in {place} lies below {folder}"
+    try:
+        weaker = evaluation_set_of(open_dataset(folder, part="val"), folder)
+    except InputError as error:
+        raise InputError(f"{error}; {why_not}" if why_not else str(error)) from error
+    if not why_not or weaker.name.endswith("WIDER_train"):
+        return weaker
+    return replace(weaker, problems=(f"judged on all faces, not by easy, medium, hard: {why_not}", *weaker.problems))
+
+
+def told_problems(problems: Sequence[str]) -> list[str]:
+    """The first problems of labels as lines for the person, and how many more there are."""
+    lines = [f"labels: {problem}" for problem in problems[:_PROBLEMS_SHOWN]]
+    if len(problems) > _PROBLEMS_SHOWN:
+        lines.append(f"labels: {len(problems) - _PROBLEMS_SHOWN} more labels or photos (refuse them with --strict)")
+    return lines
 
 
 def evaluation_set_of(dataset: Dataset, folder: Path) -> EvaluationSet:
     """A dataset as an evaluation set with the one setting `all`; photos are named by their path below `folder`."""
     truths = tuple(
         GroundTruth(
-            name=photo.path.relative_to(folder).as_posix(),
+            name=(photo.path.relative_to(folder) if photo.path.is_relative_to(folder) else photo.path).as_posix(),
             width_px=photo.width_px,
             height_px=photo.height_px,
             boxes=photo.labels.boxes,
@@ -92,63 +113,44 @@ def evaluation_set_of(dataset: Dataset, folder: Path) -> EvaluationSet:
     return EvaluationSet(dataset.name, ("all",), photos, truths, dataset.problems)
 
 
-def _official_files(folder: Path) -> Path | None:
-    above = folder.resolve()
-    for base in (above, above.parent, above.parent.parent):
-        for name in _BESIDE:
-            if (base / name / _FACES_FILE).is_file():
-                return base / name
-    return None
+def _official_files(folder: Path) -> tuple[Path | None, str]:
+    """Where the four files lie together, or, where only some of them do, why they cannot be used."""
+    why_not = ""
+    for above in dict.fromkeys((folder.absolute(), folder.resolve())):
+        for base in (above, above.parent, above.parent.parent):
+            for place in (base / name for name in _BESIDE):
+                missing = [name for name in (FACES_FILE, *SETTING_FILES.values()) if not (place / name).is_file()]
+                if not missing:
+                    return place, ""
+                if FACES_FILE not in missing:
+                    why_not = why_not or (
+                        f"{place} has no {', '.join(missing)}; these come with WIDER FACE's eval_tools, put them beside"
+                        f" its {FACES_FILE}"
+                    )
+    return None, why_not
 
 
 def _load_official(folder: Path, place: Path) -> EvaluationSet:
-    faces = _read_mat(place / _FACES_FILE, ("event_list", "file_list", "face_bbx_list"))
-    lists = {name: _read_mat(place / f"wider_{name}_val.mat", ("gt_list",))["gt_list"] for name in OFFICIAL_SETTINGS}
-    events = [str(event[0]) for event in faces["event_list"][:, 0]]
-    present = _photos_by_event(folder, set(events))
-    photos, truths = [], []
-    for event_index, event in enumerate(events):
-        for file_index, file in enumerate(faces["file_list"][event_index, 0][:, 0]):
-            name = f"{event}/{file[0]}.jpg"
-            if name not in present:
-                continue
-            corner_size = faces["face_bbx_list"][event_index, 0][file_index, 0].astype(np.float32)
-            boxes = np.concatenate([corner_size[:, :2], corner_size[:, :2] + corner_size[:, 2:]], axis=1)
-            counted = {}
-            for setting, listed in lists.items():
-                counted[setting] = np.zeros(len(boxes), dtype=bool)
-                # MATLAB counts from one.
-                counted[setting][listed[event_index, 0][file_index, 0].ravel().astype(int) - 1] = True
+    official = read_official(place)
+    present = _photos_by_event(folder, {name.partition("/")[0] for name in official})
+    photos, truths, problems = [], [], []
+    for name, photo in official.items():
+        if name not in present:
+            continue
+        try:
             width_px, height_px = photo_size(present[name])
-            photos.append(present[name])
-            truths.append(GroundTruth(name, width_px, height_px, boxes, counted))
-    return EvaluationSet(folder.resolve().name, OFFICIAL_SETTINGS, tuple(photos), tuple(truths))
+        except InputError as error:
+            problems.append(str(error))
+            continue
+        photos.append(present[name])
+        truths.append(GroundTruth(name, width_px, height_px, photo.boxes, photo.counted))
+    return EvaluationSet(folder.resolve().name, OFFICIAL_SETTINGS, tuple(photos), tuple(truths), tuple(problems))
 
 
 def _photos_by_event(folder: Path, events: set[str]) -> dict[str, Path]:
     """`event/file` -> path, for every file in a folder that is named as an event."""
     found = {}
-    for place, folders, files in os.walk(folder):
-        folders.sort()
-        event = Path(place).name
-        if event in events:
-            found.update({f"{event}/{file}": Path(place, file) for file in files})
+    for place, _, files in walk(folder):
+        if place.name in events:
+            found.update({f"{place.name}/{file}": place / file for file in files})
     return found
-
-
-def _read_mat(path: Path, variables: tuple[str, ...]) -> dict[str, Any]:
-    from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
-
-    try:
-        content: dict[str, Any] = loadmat(path, variable_names=list(variables))
-    except FileNotFoundError:
-        raise InputError(
-            f"no {path}; the four wider_*_val.mat files of the official ground truth lie together"
-        ) from None
-    except (OSError, ValueError, TypeError, NotImplementedError, MatReadError) as error:
-        raise InputError(f"cannot read {path} as a MATLAB file ({error}); download it again") from error
-    missing = [name for name in variables if name not in content]
-    if missing:
-        raise InputError(f"{path} has no {missing[0]}; give WIDER FACE's own ground truth file")
-    return content

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from facenas.evaluation.parity import TensorParity
+from facenas.evaluation.parity import BoxParity, TensorParity
 from facenas.latency.provenance import TableFacts
 from facenas.shown import Rows
 from facenas.units import LOW_PERCENTILE
@@ -74,6 +74,18 @@ class LatencyCheck:
         return round(100 * (self.found_ms / self.predicted_ms - 1), 2)
 
 
+@dataclass(frozen=True)
+class Precision:
+    """Average precision by setting, of the reference and of the artefact; None where a setting has no faces. `drop`: the
+    largest."""
+
+    reference: Mapping[str, float | None]
+    artefact: Mapping[str, float | None]
+    drop: float | None
+
+
+PARITY_GATES = ("loads", "tensors", "boxes", "average precision")
+"""What is decided on the file and the photos alone, on any machine that runs the file."""
 VERDICTS = {True: "passed", False: "FAILED", None: "not measured"}
 """By `Gate.passed`, the word for it."""
 
@@ -87,6 +99,12 @@ class Gate:
     value: float | None
     limit: float | None
     note: str = ""
+
+
+def proved(gates: Sequence[Gate]) -> bool:
+    """Whether there are gates, none failed, and those of the file itself were decided."""
+    decided = all(gate.passed for gate in gates if gate.name in PARITY_GATES)
+    return bool(gates) and decided and all(gate.passed is not False for gate in gates)
 
 
 def gate_rows(gates: Sequence[Gate]) -> Rows:
@@ -122,6 +140,22 @@ def tensor_gate(parities: Mapping[str, TensorParity], precision: str) -> Gate:
     cosine = min(parity.cosine for parity in parities.values())
     what = "relative" if relative else "absolute"
     return Gate("tensors", worst <= limit, worst, limit, f"largest {what} difference; least cosine {cosine:.6f}")
+
+
+def boxes_gate(boxes: BoxParity, least_matched: float) -> Gate:
+    """Of no face nothing can be said."""
+    if not boxes.reference_faces:
+        return Gate("boxes", None, None, least_matched, "not measured: the reference finds no face in these photos")
+    note = f"share with a partner; scores of partners differ by {boxes.max_score_difference:.2g} at most"
+    return Gate("boxes", boxes.matched >= least_matched, boxes.matched, least_matched, note)
+
+
+def precision_gate(ap: Precision, most_drop: float) -> Gate:
+    """Where there is no face to find, or the reference finds none of them, nothing can drop."""
+    if ap.drop is None or not any(ap.reference.values()):
+        why = "no face counts in these photos" if ap.drop is None else "the reference finds none of the faces"
+        return Gate("average precision", None, None, most_drop, f"not measured: {why}")
+    return Gate("average precision", ap.drop <= most_drop, ap.drop, most_drop, "largest drop")
 
 
 def latency_gates(latency: LatencyCheck, tolerances: Tolerances) -> tuple[Gate, Gate]:

@@ -32,7 +32,8 @@ class TensorParity:
 
 @dataclass(frozen=True)
 class BoxParity:
-    """`matched`: share of the reference's faces with a partner (1 where there are none); `max_score_difference` of pairs."""
+    """`matched`: share of the reference's faces with a partner (1 where there are none, which proves nothing);
+    `max_score_difference` of pairs."""
 
     reference_faces: int
     matched: float

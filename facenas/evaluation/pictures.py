@@ -6,6 +6,7 @@ import numpy as np
 
 from facenas.data.image import encode_jpeg, read_image
 from facenas.detector.face_detector import DEFAULT_MIN_SCORE, FaceDetector
+from facenas.errors import InputError
 from facenas.evaluation.evaluation_set import EvaluationSet
 from facenas.evaluation.wider import IOU, Evaluation
 from facenas.files import write_atomic, write_json
@@ -30,7 +31,10 @@ def write_pictures(folder: Path, model: Path, photos: EvaluationSet, count: int)
     order = sorted(range(len(photos.photos)), key=lambda i: -int(photos.ground_truth[i].counted[widest].sum()))
     chosen = [order[round(i * (len(order) - 1) / max(1, 2 * count))] for i in range(min(count, len(order)))]
     for number, index in enumerate(chosen, 1):
-        photo = read_image(photos.photos[index])
+        try:
+            photo = read_image(photos.photos[index])
+        except InputError:  # the evaluation names it
+            continue
         faces = detector(photo, DEFAULT_MIN_SCORE)
         truth = photos.ground_truth[index]
         boxes = truth.boxes[truth.counted[widest]]

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from facenas.arrays import FloatArray
 from facenas.data.face_sizes import LONG_SIDE_PX
 from facenas.data.image import read_image
 from facenas.detector.face_detector import FaceDetector
@@ -38,10 +39,21 @@ def open_detector(path: Path, protocol: str) -> Detect:
 
 
 def evaluate(detect: Detect, photos: EvaluationSet, progress: Progress = SILENT) -> Evaluation:
-    """Detect in all photos and judge. `detect(photo, min_score)` is a `FaceDetector` or anything that answers like it."""
-    detections = {}
+    """Detect in all photos and judge. `detect(photo, min_score)` is a `FaceDetector` or anything that answers like it.
+
+    Photos that cannot be read are left out, and listed in the result's `unread`. Raises InputError where none can be.
+    """
+    detections: dict[str, FloatArray] = {}
+    unread = []
     total = len(photos.photos)
     for index, (path, truth) in enumerate(zip(photos.photos, photos.ground_truth, strict=True)):
-        detections[truth.name] = detect(read_image(path), EVALUATION_MIN_SCORE).rows
+        try:
+            photo = read_image(path)
+        except InputError as error:
+            unread.append(str(error))
+            continue
+        detections[truth.name] = detect(photo, EVALUATION_MIN_SCORE).rows
         progress(index + 1, total, "evaluating")
-    return evaluate_detections(detections, photos)
+    if unread and not detections:
+        raise InputError(f"none of the {total} photos of {photos.name} can be read, first: {unread[0]}")
+    return replace(evaluate_detections(detections, photos.of(detections)), unread=tuple(unread))

@@ -31,9 +31,12 @@ from facenas.evaluation.gates import (
     RELATIVE,
     Gate,
     LatencyCheck,
+    Precision,
     Tolerances,
+    boxes_gate,
     gate_rows,
     latency_gates,
+    precision_gate,
     tensor_gate,
     tolerances_of,
 )
@@ -58,16 +61,6 @@ from facenas.runtimes.runtime import why_unavailable
 from facenas.shown import Rows, Shown
 
 PARITY_PHOTOS = 32
-
-
-@dataclass(frozen=True)
-class Precision:
-    """Average precision by setting, of the reference and of the artefact; None where a setting has no faces. `drop`: the
-    largest."""
-
-    reference: Mapping[str, float | None]
-    artefact: Mapping[str, float | None]
-    drop: float | None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -167,38 +160,29 @@ def verify(
     runner, reference_description = _open_reference(reference, description)
     expected_pipeline, found_pipeline = reference_description.pipeline(runner), description.pipeline(detector.model)
 
-    some = photos.photos[:: max(1, len(photos.photos) // PARITY_PHOTOS)][:PARITY_PHOTOS]
-    expected, found = (
-        _Answers(expected_pipeline, REFERENCE_MIN_SCORE),
-        _Answers(found_pipeline, REFERENCE_MIN_SCORE * 0.9),
-    )
-    for index, path in enumerate(some):
-        photo = read_image(path)
-        expected.add(photo)
-        found.add(photo)
-        progress(index + 1, len(some), "comparing tensors and faces")
+    compared, expected, found = _answers(photos, expected_pipeline, found_pipeline, progress)
     tensors = compare_tensors(*_comparable(expected.outputs, found.outputs, description.precision))
     boxes = compare_faces(expected.faces, found.faces)
 
     reference_ap = evaluate(expected_pipeline, photos, progress).average_precisions
     evaluation = evaluate(found_pipeline, photos, progress)
     artefact_ap = evaluation.average_precisions
-    drop = _largest_drop(reference_ap, artefact_ap)
+    precision = Precision(reference_ap, artefact_ap, _largest_drop(reference_ap, artefact_ap))
 
-    gates = _parity_gates(tensors, boxes, drop, description.precision, tolerances)
+    gates = _parity_gates(tensors, boxes, precision, description.precision, tolerances)
     departure = None
     if any(gate.passed is False for gate in gates):
-        worst = read_image(some[_worst_photo(expected.outputs, found.outputs)])
+        worst = read_image(compared[_worst_photo(expected.outputs, found.outputs)])
         departure = _find_departure(artefact, reference, worst, (reference_description, description))
     loads = Gate("loads", True, None, None, f"input {description.input_size}, {len(tensors)} outputs")
     return Verification(
         artefact,
         reference,
         photos.name,
-        len(some),
+        len(compared),
         tensors,
         boxes,
-        Precision(reference_ap, artefact_ap, drop),
+        precision,
         latency,
         (loads, *gates, *latency_gates(latency, tolerances)),
         None if departure is None else str(departure),
@@ -221,6 +205,28 @@ class _Answers:
         self.faces.append(self.pipeline.faces(outputs, fitted, self.least_score))
 
 
+def _answers(
+    photos: EvaluationSet, reference: Pipeline, artefact: Pipeline, progress: Progress
+) -> tuple[list[Path], _Answers, _Answers]:
+    """What both sides say about some photos, evenly from all, that can be read. Raises InputError where none can be."""
+    some = photos.photos[:: max(1, len(photos.photos) // PARITY_PHOTOS)][:PARITY_PHOTOS]
+    expected, found = _Answers(reference, REFERENCE_MIN_SCORE), _Answers(artefact, REFERENCE_MIN_SCORE * 0.9)
+    compared = []
+    for index, path in enumerate(some):
+        try:
+            photo = read_image(path)
+        except InputError as error:  # told once more, and counted, by the evaluation of all photos
+            progress.note(f"left out: {error}")
+            continue
+        compared.append(path)
+        expected.add(photo)
+        found.add(photo)
+        progress(index + 1, len(some), "comparing tensors and faces")
+    if not compared:
+        raise InputError(f"none of the photos of {photos.name} that were tried can be read; check the files")
+    return compared, expected, found
+
+
 def _largest_drop(reference_ap: Mapping[str, float | None], artefact_ap: Mapping[str, float | None]) -> float | None:
     """Of the average precisions that the reference has, by how much the artefact's are lower at most."""
     drops = [before - (artefact_ap[name] or 0.0) for name, before in reference_ap.items() if before is not None]
@@ -228,15 +234,10 @@ def _largest_drop(reference_ap: Mapping[str, float | None], artefact_ap: Mapping
 
 
 def _parity_gates(
-    tensors: Mapping[str, TensorParity], boxes: BoxParity, drop: float | None, precision: str, tolerances: Tolerances
+    tensors: Mapping[str, TensorParity], boxes: BoxParity, ap: Precision, precision: str, tolerances: Tolerances
 ) -> tuple[Gate, ...]:
     least_matched, most_drop = tolerances_of(precision, tolerances)
-    scores = f"share with a partner; scores of partners differ by {boxes.max_score_difference:.2g} at most"
-    return (
-        tensor_gate(tensors, precision),
-        Gate("boxes", boxes.matched >= least_matched, boxes.matched, least_matched, scores),
-        Gate("average precision", None if drop is None else drop <= most_drop, drop, most_drop, "largest drop"),
-    )
+    return tensor_gate(tensors, precision), boxes_gate(boxes, least_matched), precision_gate(ap, most_drop)
 
 
 def _comparable(
@@ -290,19 +291,19 @@ def _find_departure(
 def _reference_layers(path: Path, description: Description, names: Sequence[str]) -> RunLayers | None:
     if path.suffix != ".safetensors":
         return layer_runner(path, resolve_target(description.target), names)
-    from facenas.checkpoint import load_checkpoint
+    from facenas.checkpoint import load_weights
     from facenas.exporters.onnx import onnx_of_checkpoint
 
-    model = onnx_of_checkpoint(load_checkpoint(path), input_size=description.input_size, dynamic=False)
+    model = onnx_of_checkpoint(load_weights(path), input_size=description.input_size, dynamic=False)
     return onnx_layer_runner(model, names)
 
 
 def require_same_architecture(path: Path, description: Description) -> None:
     """Raises InputError where a reference is of another architecture than the artefact, or cannot be read."""
     if path.suffix == ".safetensors":
-        from facenas.checkpoint import load_checkpoint
+        from facenas.checkpoint import load_weights
 
-        _require_same(load_checkpoint(path).detector, description, path)
+        _require_same(load_weights(path).detector, description, path)
     else:
         _require_same(description_of(path).detector, description, path)
 
@@ -313,10 +314,10 @@ def _open_reference(path: Path, description: Description) -> tuple[Runner, Descr
         reference = FaceDetector(path)
         _require_same(reference.description.detector, description, path)
         return reference.model, reference.description
-    from facenas.checkpoint import load_checkpoint
+    from facenas.checkpoint import load_weights
     from facenas.exporters.artefact import describe
 
-    checkpoint = load_checkpoint(path)
+    checkpoint = load_weights(path)
     _require_same(checkpoint.detector, description, path)
     from facenas.networks.reference import TorchReference
 

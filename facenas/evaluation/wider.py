@@ -35,6 +35,7 @@ THRESHOLDS = 1000
 class Evaluation(Shown):
     """Average precisions in [0, 1]; None where the protocol has no such setting, or the setting no face.
 
+    unread: of each photo that could not be read, and so is not among these figures, why.
     curves: per setting float64 [1000, 2], precision and recall at falling thresholds.
     by_size: AP per octave bin of face size (sqrt(area) in pixels at a long side of 640), of the faces that count in the
     widest setting; faces of other sizes, and unmatched detections of other sizes, are left out of the reckoning.
@@ -50,13 +51,14 @@ class Evaluation(Shown):
     all: float | None
     by_size: Mapping[str, float | None]
     curves: Mapping[str, Float64Array]
+    unread: tuple[str, ...] = ()
     input: str = ""
 
     @property
     def average_precisions(self) -> dict[str, float | None]:
         """The figures by setting: easy, medium and hard, or `all` where the labels know no such settings."""
         settings = {"easy": self.easy, "medium": self.medium, "hard": self.hard}
-        if self.all is not None:
+        if "all" in self.curves:
             settings["all"] = self.all
         return {name: None if value is None else round(value, 5) for name, value in settings.items()}
 

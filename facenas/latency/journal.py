@@ -56,7 +56,10 @@ def _visit_from_json(path: Path, value: Any) -> Visit:
             end_to_end, overhead = tuple(map(int, value["end_to_end_ns"])), tuple(map(int, value["overhead_ns"]))
             references = int(value.get("reference_ns", 0)), int(value.get("least_reference_ns", 0))
             sample = Measurement(end_to_end, layers, overhead, 0.0, *references)
-        failure, passing = value.get("failure", ""), value.get("passing") is True
-        return Visit(value["round"], value["network"], value["seconds"], sample, failure, passing)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        seconds, failure = float(value["seconds"]), value.get("failure", "")
+        passing = value.get("passing") is True
+        if type(value["round"]) is not int or not isinstance(value["network"], str) or not isinstance(failure, str):
+            raise ValueError("of other kinds of values")
+        return Visit(value["round"], value["network"], seconds, sample, failure, passing)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(f"the journal {path} holds a line that is no visit ({error}); delete that file") from error

@@ -48,6 +48,8 @@ def load_kept(path: Path, here: Fingerprint, note: Callable[[str], None]) -> Lat
 def keep(path: Path, table: LatencyTable, note: Callable[[str], None]) -> None:
     """Keep a short profile where that is possible; say so where it is not."""
     try:
+        if not path.is_absolute():
+            raise InputError("there is no home folder; set HOME or XDG_CACHE_HOME")
         save_table(table, path)
     except InputError as error:
         note(f"the calibration is used now and not kept: {error}")
@@ -57,6 +59,9 @@ def keep(path: Path, table: LatencyTable, note: Callable[[str], None]) -> None:
 def one_at_a_time(path: Path, note: Callable[[str], None]) -> Iterator[None]:
     """Let no other process of this user calibrate meanwhile; without a folder for it that is left to luck."""
     lock = path.with_name("calibrating.lock")
+    if not path.is_absolute():  # without a home
+        yield
+        return
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
         lock.touch()

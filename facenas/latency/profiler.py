@@ -149,6 +149,8 @@ def profile(
             "networks": [network.key for network in networks],
         }
         journal = Journal(out.with_name(f"{out.name}.journal"), described, resume=resume)
+        if journal.words is not None:
+            patience.say(journal.words)
         try:
             _measure(journal, networks, agent, inputs, plan, (patience, progress))
         except BusyMachineError as error:

@@ -20,7 +20,7 @@ from typing import Any
 from facenas.devices.fingerprint import Fingerprint, fingerprint_from_json
 from facenas.devices.target import Target
 from facenas.errors import InputError, TableError
-from facenas.files import read_json, write_atomic
+from facenas.files import is_file, read_json, write_atomic
 from facenas.latency.input_sizes import Inputs
 from facenas.latency.shipped import shipped_table_path, table_file_name
 from facenas.operators import Operator
@@ -240,7 +240,7 @@ def _written(time: OperatorTime) -> dict[str, Any]:
 
 def load_table(path: Path) -> LatencyTable:
     """Read and check a table. Raises TableError that says what is wrong with the file and how to make it anew."""
-    if not path.is_file():
+    if not is_file(path):
         raise TableError(f"no latency table at {path}; check the path")
     try:
         value = read_json(path, "latency table")

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from facenas.data.augment import augment
-from facenas.data.folder import photos_below
+from facenas.data.folder import choose_readable, photos_below
 from facenas.data.image import Photo, read_image
 from facenas.data.labels import LANDMARKS, Labels
 from facenas.data.synthetic import draw_photo
@@ -28,12 +28,13 @@ _SYNTHETIC = "synthetic"
 @dataclass(frozen=True)
 class NormPhotos:
     """`crops` crops, each of the next of `photos` (by their paths below `folder`) in turn; synthetic ones where there is
-    no folder."""
+    no folder; `problems`: of photos that could not be read, why; others took their places."""
 
     folder: Path | None
     photos: tuple[str, ...]
     crops: int
     seed: int = 0
+    problems: tuple[str, ...] = ()
 
     def batches(self) -> Iterator[Tensor]:
         """The crops, preprocessed: float [n, 3, 256, 256] each. Raises InputError for a photo that cannot be read."""
@@ -74,5 +75,10 @@ def choose_norm_photos(folder: Path | None, crops: int = NORM_CROPS, seed: int =
             f"{folder} holds {len(photos)} photos, the norms of a slice need {MIN_PHOTOS} or more; add photos, labels are"
             " not needed"
         )
-    order = np.random.default_rng((seed, 5)).permutation(len(photos))[:crops].tolist()
-    return NormPhotos(folder, tuple(photos[index] for index in order), crops, seed)
+    order = np.random.default_rng((seed, 5)).permutation(len(photos)).tolist()
+    chosen, problems = choose_readable(folder, [photos[index] for index in order], crops)
+    if len(chosen) < MIN_PHOTOS:
+        raise InputError(
+            f"{folder} holds {len(chosen)} photos that can be read, not {MIN_PHOTOS}; first: {problems[0]}"
+        )
+    return NormPhotos(folder, tuple(chosen), crops, seed, tuple(problems))

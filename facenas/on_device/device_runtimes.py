@@ -69,6 +69,7 @@ class OnnxRuntime(OnCpu):
     graph_wanted = True
 
     def __init__(self, precision: str, threads: int) -> None:
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # or it asks its maker's host from the device
         import onnxruntime
 
         if precision != "fp32":
@@ -135,6 +136,7 @@ class OpenVino(OnCpu):
     errors = (RuntimeError,)
 
     def __init__(self, precision: str, threads: int) -> None:
+        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # absent, which OpenVINO takes for a no
         import openvino
 
         hints = {"fp32": "f32", "bf16": "bf16"}

@@ -14,6 +14,7 @@ from facenas.errors import InputError
 
 MEAN = 127.5
 STANDARD_DEVIATION = 128.0
+_LARGEST = 1e6
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,14 @@ class Preprocessing:
     def __post_init__(self) -> None:
         if self.colour_order not in ("RGB", "BGR"):
             raise InputError(f"colour order '{self.colour_order}' must be RGB or BGR")
-        if not self.standard_deviation > 0:
+        numbers = [*self.mean, self.standard_deviation] if isinstance(self.mean, list | tuple) else [self.mean]
+        if any(
+            isinstance(each, bool) or not isinstance(each, int | float) for each in [*numbers, self.standard_deviation]
+        ):
+            raise InputError(f"mean {self.mean} and standard deviation {self.standard_deviation} must be numbers")
+        if len(numbers) not in (1, 4) or not all(abs(each) <= _LARGEST for each in numbers):
+            raise InputError(f"mean {self.mean} must be one number, or one for each of three colours")
+        if not 0 < self.standard_deviation <= _LARGEST:
             raise InputError(f"standard deviation {self.standard_deviation} must be more than zero")
 
     def normalise(self, picture: npt.NDArray[np.uint8]) -> FloatArray:

@@ -19,12 +19,13 @@ from typing import Any
 from facenas.architecture import parse_architecture
 from facenas.devices.cpu import cores
 from facenas.errors import InputError, TrainingError
-from facenas.files import read_json, write_json
+from facenas.files import make_folder, read_json, write_json
 from facenas.progress import Called, Progress
 from facenas.ranking.contenders import Contender
 from facenas.shown import Rows, Shown
 from facenas.training.photos import TrainingPhotos
 from facenas.training.recipe import Pace, Recipe
+from facenas.typed_json import read_as, read_file
 from facenas.units import Size
 
 MAX_CONTENDERS = 64
@@ -282,10 +283,12 @@ def _require_same(out: Path, asked: Mapping[str, Any]) -> None:
     path = out / "rank.json"
     if not path.exists():
         return
-    stored = read_json(path, "ranking").get("asked", {})
+    ranking = read_as(Mapping[str, Any], read_json(path, "ranking"), str(path))  # type: ignore[type-abstract]
+    stored = read_as(Mapping[str, Any], ranking.get("asked", {}), f"{path}, asked")  # type: ignore[type-abstract]
     recipe = Recipe(**asked["recipe"])
     changed = [name for name in ("contenders", "photos", "input", "strict") if stored.get(name) != asked[name]]
-    changed += recipe.differences(stored.get("recipe", {}))
+    recorded = read_as(Mapping[str, Any], stored.get("recipe", {}), f"{path}, recipe")  # type: ignore[type-abstract]
+    changed += recipe.differences(recorded)
     if changed:
         raise InputError(f"{out} holds a ranking with another {', '.join(changed)}; choose another --out or the same")
 
@@ -302,8 +305,7 @@ def run_unfinished(
 
 
 def _read_result(task: RungTask) -> RungResult:
-    value = read_json(task.result_file, "result of a rung")
-    return RungResult(value["figures"], value["problem"], tuple(value["left_out"]))
+    return read_file(RungResult, task.result_file, "result of a rung")
 
 
 def _place(results: Sequence[RungResult]) -> tuple[int, float]:
@@ -336,10 +338,10 @@ def train_rung(
     import torch
 
     from facenas.checkpoint import save_checkpoint
-    from facenas.training.loop import CACHE_BYTES, Trainer
+    from facenas.training.loop import Trainer, memory_for_photos
     from facenas.training.session import validate
 
-    task.folder.mkdir(parents=True, exist_ok=True)
+    make_folder(task.folder)
     detector = parse_architecture(task.architecture)
     trainer = Trainer(detector, task.input_size, task.recipe, task.folder, photos.train.name)
     if side_by_side:
@@ -351,7 +353,7 @@ def train_rung(
             progress=Called(progress, task.name),
             pace=replace(pace, until_step=replace(task.recipe, epochs=task.epochs).steps(len(photos.train.photos))),
             strict=task.strict,
-            cache_bytes=CACHE_BYTES // cores() if side_by_side else CACHE_BYTES,
+            cache_bytes=memory_for_photos() // (cores() if side_by_side else 1),
         )
     except TrainingError as error:
         result = RungResult({}, str(error))

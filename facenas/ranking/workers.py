@@ -1,14 +1,16 @@
 """The candidates of a rung side by side, through Ray: on the cores of this machine, or on a cluster that is there.
 
-Ray starts a process for each training; where the cluster has GPUs, each gets one, else one core. A process that dies is
-started again by Ray and goes on from its last state. The machines of a cluster must see the photos and the folder of
-the ranking under the same paths, and have facenas installed. Ray's usage statistics stay off.
+A Ray of our own is reached from this machine only. Ray starts a process for each training; where the cluster has GPUs, each
+gets one, else one core. A process that dies is started again by Ray and goes on from its last state. The machines of a cluster
+must see the photos and the folder of the ranking under the same paths, and have facenas installed. Ray's usage statistics stay
+off.
 """
 
 import os
 import socket
+import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -47,7 +49,29 @@ def workers(address: str | None) -> Iterator[tuple[RunTasks, str]]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # A Ray to come no longer hides GPUs of tasks that ask for none; told so now, it does not announce it.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    if address is None:
+        # What Ray calls a laptop: all of its ports are on loopback, not open to whoever reaches this machine.
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     ray = import_module("ray")
+    # Workers import from the folder that it is started in, before all others: an empty one, not the user's.
+    with tempfile.TemporaryDirectory(prefix="facenas-") as empty:
+        with chdir(empty):
+            _start(ray, address)
+        try:
+            gpus = int(ray.cluster_resources().get("GPU", 0))
+            places = gpus or int(ray.cluster_resources().get("CPU", 1))
+            kind = "GPU" if gpus else "core"
+            where = "on this machine, which alone reaches them" if address is None else f"on the cluster at {address}"
+            yield (
+                lambda tasks, photos, progress: _run_with_ray(ray, gpus > 0, tasks, photos, progress),
+                f"up to {places} candidates side by side {where}, one a {kind}, through Ray {ray.__version__}",
+            )
+        finally:
+            ray.shutdown()
+
+
+def _start(ray: Any, address: str | None) -> None:
+    """Start a Ray, or join that at `address`. Raises InputError."""
     local = {"address": "local", "num_cpus": cores(), "include_dashboard": False}
     try:
         ray.init(**(local if address is None else {"address": address}), log_to_driver=False, logging_level="ERROR")
@@ -58,17 +82,6 @@ def workers(address: str | None) -> Iterator[tuple[RunTasks, str]]:
         if address is not None:
             cure = "check it with `ray status`, set RAY_AUTH_MODE=token where it wants a token, or leave --address away"
         raise InputError(f"{where} ({reason}); {cure}") from error
-    try:
-        gpus = int(ray.cluster_resources().get("GPU", 0))
-        places = gpus or int(ray.cluster_resources().get("CPU", 1))
-        kind = "GPU" if gpus else "core"
-        where = "on this machine" if address is None else f"on the cluster at {address}"
-        yield (
-            lambda tasks, photos, progress: _run_with_ray(ray, gpus > 0, tasks, photos, progress),
-            f"up to {places} candidates side by side {where}, one a {kind}, through Ray {ray.__version__}",
-        )
-    finally:
-        ray.shutdown()
 
 
 def _require_answer(address: str) -> None:

@@ -184,7 +184,7 @@ def _command(transport: Transport, python: str, agent: bytes, leftovers: tuple[s
         "umask 077",
         f'd=$(mktemp -d "{transport.temporary}/facenas-XXXXXXXX") || {{ echo facenas-no-folder >&2; exit 1; }}',
         'echo "facenas-folder $d"',
-        f'{interpreter} -c {receive} {len(agent)} {digest} "$d/agent.pyz" '
+        f'{interpreter} -I -c {receive} {len(agent)} {digest} "$d/agent.pyz" '
         f'&& TMPDIR="$d" {interpreter} "$d/agent.pyz"',  # what a runtime leaves there is removed with it
         "code=$?",
         'rm -rf "$d"',

@@ -3,8 +3,8 @@
 from facenas.cost import latency_cost
 from facenas.data.image import read_image
 from facenas.errors import InputError
-from facenas.evaluation.gates import Gate
-from facenas.evaluation.verification import Precision, Verification
+from facenas.evaluation.gates import Gate, Precision
+from facenas.evaluation.verification import Verification
 from facenas.latency.provenance import ESTIMATED, predicted_from
 from facenas.report.axes import Axis
 from facenas.report.charts import Bar, Guide, Series, bar_chart, line_chart

@@ -47,7 +47,10 @@ class LiteRtModel(CompiledModel):
         if image.shape != (1, 3, size.height_px, size.width_px):
             raise InputError(f"the model does not take an image of shape {list(image.shape)}; it takes {size}")
         self._interpreter.set_tensor(self._input, fold_image(image))
-        self._interpreter.invoke()
+        try:
+            self._interpreter.invoke()
+        except (ValueError, RuntimeError) as error:
+            raise InputError(f"LiteRT cannot run the model: {str(error).strip()[:200]}; export it again") from error
         outputs = {}
         for detail in self._outputs:
             scale, zero_point = detail["quantization"]

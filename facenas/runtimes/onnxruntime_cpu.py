@@ -10,6 +10,7 @@ import json
 import tempfile
 from collections import defaultdict
 from collections.abc import Collection, Mapping
+from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ _COMPILE_ERRORS = (
     runtime_errors.NoModel,
     runtime_errors.NotImplemented,
     runtime_errors.RuntimeException,
+    ValueError,  # names in the file that are no text
 )
 _ERROR_LEVEL = 3
 _KERNEL = "_kernel_time"
@@ -64,7 +66,9 @@ class OnnxRuntimeModel(CompiledModel):
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
         options.log_severity_level = _ERROR_LEVEL
         try:
-            return onnxruntime.InferenceSession(self._model, options, providers=["CPUExecutionProvider"])
+            # Falling back, to the same provider, would only print to stdout.
+            providers = ["CPUExecutionProvider"]
+            return onnxruntime.InferenceSession(self._model, options, providers=providers, enable_fallback=0)
         except _COMPILE_ERRORS as error:
             name = "the model" if isinstance(self._model, bytes) else self._model
             raise InputError(
@@ -151,16 +155,33 @@ def layers_of_nodes(optimized: bytes, layers: Collection[str]) -> dict[str, str]
         layer = node.name.removesuffix("_nchwc").partition("/")[0]
         if layer in layers:
             found[node.name] = layer
-    found_before = -1
-    while found_before < len(found):  # what stands between two reorders takes a second look
-        found_before = len(found)
-        for node in nodes:
-            if node.name not in found:
-                neighbours = [producers[name] for name in node.input if name in producers]
-                neighbours += [after for name in node.output for after in consumers[name]]
-                owner = next((found[other.name] for other in neighbours if other.name in found), None)
-                if owner is not None:
-                    found[node.name] = owner
+    # What stands between two reorders takes a second look, and so on: in passes over the nodes in their order, each of which
+    # asks those only that have a neighbour whose layer is known by then.
+    place = {node.name: index for index, node in enumerate(nodes)}
+
+    def neighbours(node: Any) -> list[Any]:
+        before = [producers[name] for name in node.input if name in producers]
+        return before + [after for name in node.output for after in consumers[name]]
+
+    def ask(of: Any) -> set[int]:
+        return {place[other.name] for other in neighbours(of) if other.name not in found}
+
+    waiting = set().union(*(ask(node) for node in nodes if node.name in found))
+    while waiting:
+        this_pass, waiting = sorted(waiting), set()
+        while this_pass:
+            index = heappop(this_pass)
+            node = nodes[index]
+            if node.name in found:
+                continue
+            owner = next((found[other.name] for other in neighbours(node) if other.name in found), None)
+            if owner is not None:
+                found[node.name] = owner
+                for other in ask(node):
+                    if other > index:
+                        heappush(this_pass, other)
+                    else:
+                        waiting.add(other)
     return found
 
 

@@ -256,5 +256,5 @@ def _restore(evolution: _Evolution, path: Path, digest: str) -> None:
         if state["search"] != digest:
             raise InputError(f"{path} is the state of another search; use its settings, or start without --resume")
         evolution.restore(state)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError, AttributeError) as error:
         raise InputError(f"{path} is no state of an evolution ({error!r}); start without --resume") from error

@@ -179,7 +179,7 @@ class SearchResult(Shown):
             *(["judged AP"] if best.judged_ap is not None else []),
             *(RANKED_QUANTITIES[name] for name in best.ranked),
             *best.reranked,
-            *(f"{name} ({self.provenance[name]})" for name in best.latency_ms),
+            *(f"{name} ({self.provenance.get(name, 'of unknown provenance')})" for name in best.latency_ms),
             *(f"{name} measured here" for name in best.measured_ms),
             *(f"{name} estimated by Vela" for name in best.estimated_ms),
             "FLOPs",

@@ -19,7 +19,7 @@ from facenas.accuracy.accuracy_table import (
 from facenas.accuracy.appraisal import MIN_SCORE, JudgedSlice, SliceJudge, random_members
 from facenas.data.face_sizes import OCTAVE_NAMES, face_sizes_px, octave_counts
 from facenas.errors import InputError
-from facenas.evaluation.evaluation_set import EvaluationSet, load_evaluation_set
+from facenas.evaluation.evaluation_set import EvaluationSet, load_evaluation_set, told_problems
 from facenas.line_journal import LineJournal
 from facenas.locks import only_one
 from facenas.networks.norm_photos import NORM_CROPS, NormPhotos, choose_norm_photos
@@ -31,7 +31,6 @@ from facenas.units import DEFAULT_INPUT, Size, as_size
 from facenas.zoo import checkpoint_path
 
 MIN_SLICES = 10
-_PROBLEMS_SHOWN = 5
 _PROTOCOL = f"photos scaled to the long side of the input, scores from {MIN_SCORE}, WIDER FACE's average precision"
 
 
@@ -71,8 +70,8 @@ def appraise(
     norms = choose_norm_photos(Path(settings.photos or data), settings.crops)
     facts = SupernetFacts(source.file, source.sha256, source.space.name, source.space.digest)
     photo_facts = _facts_of(photos)
-    for problem in photos.problems[:_PROBLEMS_SHOWN]:
-        progress.note(f"left out: {problem}")
+    for line in told_problems(photos.problems):
+        progress.note(line)
     for name, count in photo_facts.faces.items():
         if not count:
             progress.note(f"no face of {name} counts in {photos.name}: of that size the table will say nothing")
@@ -106,12 +105,17 @@ def _judge(
     progress: Progress,
 ) -> list[JudgedSlice]:
     """The first `count` random slices, those in the journal as they stand there."""
-    judged = [read_as(JudgedSlice, entry, "the journal of the appraisal") for entry in journal.entries[:count]]
+    if journal.words is not None:
+        progress.note(journal.words)
+    entries = [read_as(JudgedSlice, entry, "the journal of the appraisal") for entry in journal.entries]
+    before = {entry.architecture: entry for entry in entries}
+    judged = []
     batches = list(norms.batches())
     for index, member in enumerate(random_members(supernet.space, count, seed)):
-        if index >= len(judged):
-            judged.append(judge(supernet.slice(member, batches, norms.to_json())))
-            journal.append(asdict(judged[-1]))
+        if str(member) not in before:
+            before[str(member)] = judge(supernet.slice(member, batches, norms.to_json()))
+            journal.append(asdict(before[str(member)]))
+        judged.append(before[str(member)])
         progress(index + 1, count, "judging slices")
     return judged
 
@@ -121,7 +125,7 @@ def _facts_of(photos: EvaluationSet) -> PhotoFacts:
     sizes: list[Any] = [np.zeros(0)]
     for truth in photos.ground_truth:
         counted = truth.counted[photos.settings[-1]]
-        digest.update(truth.name.encode() + truth.boxes.tobytes() + counted.tobytes())
+        digest.update(truth.name.encode(errors="surrogateescape") + truth.boxes.tobytes() + counted.tobytes())
         sizes.append(face_sizes_px(truth.boxes[counted], truth.width_px, truth.height_px))
     faces = dict(zip(OCTAVE_NAMES, octave_counts(np.concatenate(sizes)).tolist(), strict=True))
     return PhotoFacts(photos.name, digest.hexdigest(), len(photos.photos), faces)

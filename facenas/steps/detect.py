@@ -1,6 +1,8 @@
 """Detect: faces in photos, in videos, or in what a camera sees, one picture after another in the order they were given.
 
-Photos are shared out among the cores; the frames of a video or a camera come one by one.
+Photos are shared out among the cores; the frames of a video or a camera come one by one. One that cannot be read costs its
+neighbours nothing. Where copies are drawn to is worked out first: to a name of its own each, and never over a file that this
+did not draw, which could be one of the photos.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,17 +12,22 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from facenas.data.image import Photo, encode_jpeg
-from facenas.detector.face_detector import DEFAULT_MIN_SCORE, FaceDetector
+from facenas.detector.face_detector import DEFAULT_MIN_SCORE, FaceDetector, require_long_side, require_min_score
 from facenas.detector.many_photos import detect_files
-from facenas.detector.sources import is_moving, list_sources, read_pictures
+from facenas.detector.sources import distinct_stems, is_moving, list_sources, read_pictures
 from facenas.errors import InputError
-from facenas.files import write_atomic
+from facenas.files import open_file, write_atomic
 from facenas.pipeline.faces import Faces
 from facenas.progress import SILENT, Progress
 from facenas.zoo import zoo_model
 
 _JPEG_QUALITY = 92
+_DRAWN = b"\xff\xfe\x00\x12drawn by facenas"  # a JPEG comment, right after the start of the image
+_START = b"\xff\xd8"
+_MAX_BYTES = 1 << 40
 
 
 @dataclass(frozen=True)
@@ -34,20 +41,27 @@ class DetectSettings:
     out: Path | None = None
 
     def __post_init__(self) -> None:
-        if not 0 < self.min_score < 1:
-            raise InputError(f"--min-score {self.min_score} must lie between 0 and 1")
+        require_min_score(self.min_score)
+        if self.long_side_px is not None:
+            require_long_side(self.long_side_px)
+        if self.frames is not None and self.frames < 1:
+            raise InputError(f"{self.frames} frames cannot be looked at; give 1 or more")
 
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """The faces of a photo or a frame (`moving`), and what it is called."""
+    """The faces of a photo or a frame (`moving`), and what it is called; `problem`: why there are none, of what could not be
+    read (to its end)."""
 
     image: str
     faces: Faces
     moving: bool
+    problem: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """Box, score and landmarks of each face, in pixels of the photo."""
+        """Box, score and landmarks of each face, in pixels of the photo; or the problem."""
+        if self.problem:
+            return {"image": self.image, "faces": [], "problem": self.problem}
         faces = self.faces
         landmarks = [None] * len(faces) if faces.landmarks is None else faces.landmarks.round(1).tolist()
         boxes, scores = faces.boxes.astype(float).round(1).tolist(), faces.scores.astype(float).round(4).tolist()
@@ -59,47 +73,98 @@ class Found:
 
 
 def detect(
-    images: Sequence[Path],
+    images: Sequence[Path | str],
     model: Path | str | None = None,
     *,
     settings: DetectSettings = DetectSettings(),
     progress: Progress = SILENT,
 ) -> Iterator[Found]:
     """What is found in photos, videos, folders, patterns, or a camera's index; `model`: an exported file or a name of the
-    zoo (default: the zoo's).
+    zoo (default: the zoo's). What cannot be read, or is a video that ends early, is told as a `Found` with its problem.
 
-    A camera goes on until it is interrupted. Raises InputError where there is nothing to look at, and for what cannot be
-    read: a video that ends early, after its frames.
+    A camera goes on until it is interrupted. Raises InputError where there is nothing to look at, and where a copy would be
+    drawn over a file that is none.
     """
     sources = list_sources(images)
+    stems = distinct_stems(sources.found)
+    if settings.out is not None:
+        _require_free(settings.out, sources.found, stems)
+    for line in sources.notes:
+        progress.note(line)
+    for problem in sources.problems:
+        yield _unread("", problem, moving=False)
     detector = FaceDetector(zoo_model() if model is None else model, long_side_px=settings.long_side_px)
     done = 0
-    for moving, group in groupby(sources, is_moving):
+    for moving, group in groupby(zip(sources.found, stems, strict=True), lambda pair: is_moving(pair[0])):
         if moving:
-            for source in group:
-                yield from _frames(detector, source, settings)
+            for source, stem in group:
+                yield from _frames(detector, source, stem, settings)
                 done += 1
-                progress(done, len(sources), "detecting")
+                progress(done, len(sources.found), "detecting")
             continue
-        photos = [source for source in group if isinstance(source, Path)]
-        for path, faces in detect_files(detector, photos, settings.min_score, partial(_draw, settings.out)):
-            yield Found(str(path), faces, moving=False)
+        photos = [(source, stem) for source, stem in group if isinstance(source, Path)]
+        paths, names = [path for path, _ in photos], [f"{stem}.jpg" for _, stem in photos]
+        use = partial(_draw_one, settings.out, names)
+        for path, faces in detect_files(detector, paths, settings.min_score, use):
+            if isinstance(faces, InputError):
+                yield _unread(str(path), str(faces), moving=False)
+            else:
+                yield Found(str(path), faces, moving=False)
             done += 1
-            progress(done, len(sources), "detecting")
+            progress(done, len(sources.found), "detecting")
 
 
-def _frames(detector: FaceDetector, source: Path | int, settings: DetectSettings) -> Iterator[Found]:
-    try:
-        for picture in read_pictures(source, settings.frames):
-            faces = detector(picture.photo, settings.min_score)
-            _draw(settings.out, Path(picture.stem), picture.photo, faces)
-            yield Found(picture.image, faces, moving=True)
-    except KeyboardInterrupt:
-        if not isinstance(source, int):
-            raise  # a camera is stopped like that
+def _unread(image: str, problem: str, *, moving: bool) -> Found:
+    return Found(image, Faces(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), None), moving, problem)
 
 
-def _draw(out: Path | None, path: Path, photo: Photo, faces: Faces) -> None:
-    """A copy of the photo, or frame, called like `path`."""
+def _frames(detector: FaceDetector, source: Path | int, stem: str, settings: DetectSettings) -> Iterator[Found]:
+    pictures = read_pictures(source, settings.frames)
+    while True:
+        try:
+            picture = next(pictures, None)
+        except InputError as error:
+            yield _unread(str(source), str(error), moving=True)
+            return
+        except KeyboardInterrupt:
+            if isinstance(source, int):
+                return  # a camera is stopped like that
+            raise
+        if picture is None:
+            return
+        faces = detector(picture.photo, settings.min_score)
+        _draw(settings.out, f"{stem}-{picture.number:06d}.jpg", picture.photo, faces)
+        yield Found(picture.image, faces, moving=True)
+
+
+def _require_free(out: Path, sources: Sequence[Path | int], stems: Sequence[str]) -> None:
+    """Raises InputError where a copy would be drawn over a file that this did not draw."""
+    for source, stem in zip(sources, stems, strict=True):
+        try:
+            there = list(out.glob(f"{_literal(stem)}-*.jpg")) if is_moving(source) else [out / f"{stem}.jpg"]
+            taken = next((path for path in there if path.exists() and not _is_drawn(path)), None)
+        except OSError as error:
+            raise InputError(f"cannot draw into {out}: {error.strerror}; choose another --out") from error
+        if taken is not None:
+            raise InputError(f"{taken} would be overwritten, and it is no drawing of facenas; choose another --out")
+
+
+def _literal(name: str) -> str:
+    """A name as a pattern that only matches itself."""
+    return "".join(f"[{each}]" if each in "*?[" else each for each in name)
+
+
+def _is_drawn(path: Path) -> bool:
+    with open_file(path, "drawing", _MAX_BYTES) as file:
+        return file.read(len(_START + _DRAWN)) == _START + _DRAWN
+
+
+def _draw_one(out: Path | None, names: Sequence[str], index: int, photo: Photo, faces: Faces) -> None:
+    _draw(out, names[index], photo, faces)
+
+
+def _draw(out: Path | None, name: str, photo: Photo, faces: Faces) -> None:
+    """A copy of the photo, or frame, with boxes, called `name`."""
     if out is not None:
-        write_atomic(out / f"{path.stem}.jpg", encode_jpeg(faces.draw(photo), _JPEG_QUALITY))
+        content = encode_jpeg(faces.draw(photo), _JPEG_QUALITY)
+        write_atomic(out / name, _START + _DRAWN + content.removeprefix(_START))

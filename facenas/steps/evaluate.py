@@ -5,13 +5,11 @@ from pathlib import Path
 
 from facenas.data.face_sizes import LONG_SIDE_PX
 from facenas.evaluation import protocols
-from facenas.evaluation.evaluation_set import load_evaluation_set
+from facenas.evaluation.evaluation_set import load_evaluation_set, told_problems
 from facenas.evaluation.wider import Evaluation
 from facenas.exporters.formats import description_of
 from facenas.progress import SILENT, Progress
 from facenas.zoo import model_path
-
-_PROBLEMS_SHOWN = 5
 
 
 def evaluate(model: Path | str, data: Path | str, *, protocol: str = "own", progress: Progress = SILENT) -> Evaluation:
@@ -23,7 +21,7 @@ def evaluate(model: Path | str, data: Path | str, *, protocol: str = "own", prog
     path = model_path(Path(model))
     detector = protocols.open_detector(path, protocol)
     photos = load_evaluation_set(Path(data))
-    for problem in photos.problems[:_PROBLEMS_SHOWN]:
-        progress.note(f"left out: {problem}")
+    for line in told_problems(photos.problems):
+        progress.note(line)
     inputs = {"own": str(description_of(path).input_size), "vga": f"long side {LONG_SIDE_PX}", "original": "unscaled"}
     return replace(protocols.evaluate(detector, photos, progress), protocol=protocol, input=inputs[protocol])

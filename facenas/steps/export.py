@@ -6,7 +6,8 @@ from pathlib import Path
 import onnx
 
 from facenas.architecture import Architecture
-from facenas.checkpoint import load_checkpoint
+from facenas.checkpoint import load_weights
+from facenas.detector.face_detector import DEFAULT_MIN_SCORE
 from facenas.devices.target import MODELLED_NAMES, Target
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
@@ -14,14 +15,18 @@ from facenas.evaluation.accuracy_control import accuracy_control
 from facenas.evaluation.evaluation_set import load_evaluation_set
 from facenas.exporters import formats
 from facenas.exporters.artefact import Artefact
-from facenas.exporters.calibration_photos import DEFAULT_COUNT, choose_calibration
+from facenas.exporters.calibration_photos import DEFAULT_COUNT, CalibrationPhotos, choose_calibration
 from facenas.exporters.formats import FORMATS, export_model
 from facenas.exporters.onnx import IN_MEMORY, onnx_of_checkpoint, onnx_untrained, read_description
+from facenas.files import require_no_input
 from facenas.progress import SILENT, Progress
-from facenas.runtimes.runtime import runtime_of
+from facenas.runtimes.runtime import load_model, runtime_of
 from facenas.steps.boards import board_of
 from facenas.units import DEFAULT_INPUT, Size, as_size
 from facenas.zoo import checkpoint_path
+
+_FEW_PHOTOS = 32  # as many as the gates compare
+_FLAT = 4.0  # standard deviation of the pixels, of 255
 
 
 @dataclass(frozen=True)
@@ -72,23 +77,24 @@ def export(
     precision = precision or "fp32"
     if settings.labelled is not None and precision not in FORMATS[format].judged:
         raise InputError("--labelled is for --format openvino --precision int8; leave it out")
+    path = Path(out or FORMATS[format].file_name)
+    if board is not None:
+        path = path.with_suffix(FORMATS[format].suffix)
+    if path.suffix.lower() != FORMATS[format].suffix:
+        raise InputError(
+            f"--out {path}: a file of format {format} ends in {FORMATS[format].suffix}, or no command reads it"
+        )
+    if not isinstance(model, Architecture):
+        require_no_input(path, [Path(model)])
     network = _as_onnx(model, settings)
     photos = accuracy = None
     if precision == "int8":
-        folder = None if settings.calibration is None else Path(settings.calibration)
-        photos = choose_calibration(folder, settings.calibration_count, settings.seed)
-        if folder is None:
-            progress.note(
-                f"calibrating on {photos.count} synthetic photos; for real faces give real ones with --calibration"
-            )
+        photos = _calibration(network, settings, progress, trained=not isinstance(model, Architecture))
     if settings.labelled is not None:
         labelled = load_evaluation_set(Path(settings.labelled))
         accuracy = accuracy_control(labelled, read_description(network, IN_MEMORY))
     runtime = "tensorrt" if settings.device is None else resolve_target(settings.device).runtime
     options = formats.ExportOptions(precision, photos, settings.dialect, accuracy, runtime)
-    path = Path(out or FORMATS[format].file_name)
-    if board is not None:
-        path = path.with_suffix(FORMATS[format].suffix)
     artefact = export_model(network, format, path, options)
     if board is not None:
         progress.note(board.what_to_type(path, precision))
@@ -107,9 +113,48 @@ def _engine_target(device: str, format: str, precision: str | None) -> Target:
     return target
 
 
+def _calibration(
+    network: onnx.ModelProto, settings: ExportSettings, progress: Progress, *, trained: bool
+) -> CalibrationPhotos:
+    folder = None if settings.calibration is None else Path(settings.calibration)
+    photos = choose_calibration(folder, settings.calibration_count, settings.seed)
+    if folder is None:
+        progress.note(
+            f"calibrating on {photos.count} synthetic photos; for real faces give real ones with --calibration"
+        )
+    for line in _doubts(photos, network, trained=trained):
+        progress.note(line)
+    return photos
+
+
+def _doubts(photos: CalibrationPhotos, network: onnx.ModelProto, *, trained: bool) -> list[str]:
+    """Lines about calibration photos that say too little: too few, flat, or without a face that the network finds."""
+    lines = [f"left out: {problem}" for problem in photos.problems]
+    if photos.folder is None:
+        return lines
+    if photos.count < _FEW_PHOTOS:
+        lines.append(f"ranges from {photos.count} photos vary by chance; {DEFAULT_COUNT} are usual")
+    description = read_description(network, IN_MEMORY)
+    pipeline = description.pipeline(load_model(network.SerializeToString(), resolve_target("cpu")))
+    flat = faces = 0
+    for photo in photos.pictures(description.input_size):
+        flat += bool(photo.std() < _FLAT)
+        faces += len(pipeline(photo, DEFAULT_MIN_SCORE)) if trained else 1
+    if 2 * flat > photos.count:
+        lines.append(
+            f"{flat} of {photos.count} calibration photos show hardly anything; the int8 file may find no face"
+        )
+    if not faces:
+        lines.append(
+            f"the network finds no face in the {photos.count} calibration photos, so that the ranges are of none; give photos"
+            " with faces"
+        )
+    return lines
+
+
 def _as_onnx(model: Path | str | Architecture, settings: ExportSettings) -> onnx.ModelProto:
     size = None if settings.input_size is None else as_size(settings.input_size)
     if isinstance(model, Architecture):
         return onnx_untrained(model, input_size=size or DEFAULT_INPUT, dynamic=settings.dynamic)
-    checkpoint = load_checkpoint(checkpoint_path(Path(model)))
+    checkpoint = load_weights(checkpoint_path(Path(model)))
     return onnx_of_checkpoint(checkpoint, input_size=size, dynamic=settings.dynamic)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facenas.errors import InputError
+from facenas.locks import only_one
 from facenas.progress import SILENT, Progress
 from facenas.ranking import halving
 from facenas.ranking.contenders import gather_contenders
@@ -70,7 +71,7 @@ def rank(
         "val": None if val is None else str(val),
         "provenance": dict(contenders.provenance),
     }
-    with workers(settings.address) as (run_tasks, where):
+    with only_one(out / "rank.lock", f"a ranking in {out}"), workers(settings.address) as (run_tasks, where):
         progress.note(where)
         photos = _photos(data, val, out / "data", settings, progress)
         ranking = halving.rank(

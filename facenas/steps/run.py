@@ -17,7 +17,7 @@ from facenas.cost import latency_cost
 from facenas.data.face_sizes import FaceSizes
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
-from facenas.evaluation.gates import Gate, gate_rows
+from facenas.evaluation.gates import Gate, gate_rows, proved
 from facenas.evaluation.pictures import write_evaluation, write_pictures
 from facenas.evaluation.verification import Verification
 from facenas.exporters.calibration_photos import DEFAULT_COUNT
@@ -25,6 +25,7 @@ from facenas.exporters.formats import FORMATS
 from facenas.files import write_json
 from facenas.latency.table import LatencyTable, load_table, save_table
 from facenas.latency.this_machine import Calibrate, TableRequest, facts_of_table, table_of_this_machine
+from facenas.locks import only_one
 from facenas.progress import SILENT, Progress
 from facenas.report.run_page import write_report
 from facenas.run_folder import (
@@ -53,12 +54,11 @@ from facenas.steps.export import ExportSettings, export
 from facenas.steps.predict import predict
 from facenas.steps.search import Algorithm, SearchSettings, accuracy_of, inputs_to_search, search
 from facenas.steps.slice import slice
-from facenas.steps.synthetic import SYNTHETIC_RECIPE, TRAIN_PHOTOS, VAL_PHOTOS, write_synthetic_photos
+from facenas.steps.synthetic import TRAIN_PHOTOS, VAL_PHOTOS, recipe_of, write_synthetic_photos
 from facenas.steps.tables import open_at
 from facenas.steps.train import TrainingSettings, train
 from facenas.steps.verify import verify
 from facenas.training.photos import training_photos
-from facenas.training.recipe import Recipe
 from facenas.typed_json import read_file
 from facenas.units import LOW_PERCENTILE, LatencyBudget, Size, as_latency_budget, parse_size
 from facenas.zoo import zoo_accuracy_table, zoo_supernet
@@ -154,7 +154,9 @@ def run(
         settings = replace(settings, space=ELASTIC_SPACE if ships else DEFAULT_SPACE)
     asked = _Asked(device, as_latency_budget(latency), None if data is None else Path(data), settings)
     folder = Path(out) if out is not None else Path("runs") / f"{device}-{asked.budget}"
-    return _Run(asked, folder, progress).finish()
+    run = _Run(asked, folder, progress)
+    with only_one(folder / "run.lock", f"a run in {folder}"):
+        return run.finish()
 
 
 class _Run:
@@ -182,6 +184,7 @@ class _Run:
             raise InputError(
                 f"--epochs {self.settings.epochs}: a slice of a supernet is not trained; add --data, or leave it out"
             )
+        recipe_of(asked.data, self.settings.epochs, self.settings.seed)  # refused now, not after the search
         self.format = FORMATS[formats[self.target.precision]]
         self.model = folder / self.format.file_name
         self.steps: list[Step] = []
@@ -249,8 +252,8 @@ class _Run:
 
     @property
     def passed(self) -> bool:
-        """Whether the verification is done and no gate failed."""
-        return bool(self.gates) and all(gate.passed is not False for gate in self.gates)
+        """Whether the verification is done, no gate failed, and those of the file itself could be decided."""
+        return proved(self.gates)
 
     @property
     def _is_slice(self) -> bool:
@@ -341,8 +344,7 @@ class _Run:
 
     def train(self) -> str:
         """A checkpoint of the chosen architecture."""
-        recipe = SYNTHETIC_RECIPE if self.asked.data is None else Recipe()
-        recipe = replace(recipe, epochs=self.settings.epochs or recipe.epochs, seed=self.settings.seed)
+        recipe = recipe_of(self.asked.data, self.settings.epochs, self.settings.seed)
         data, val = self._data
         architecture, input_size = self._chosen()
         result = train(
@@ -350,7 +352,7 @@ class _Run:
             data,
             val=val,
             recipe=recipe,
-            settings=TrainingSettings(input_size, init=self.supernet, resume=True),
+            settings=TrainingSettings(input_size, init=self.supernet, resume=True, may_begin=True),
             out=self.folder / "training",
             progress=self.progress,
         )
@@ -393,4 +395,4 @@ class _Run:
         write_pictures(self.folder / "photos", self.model, photos, _DRAWN_PHOTOS)
         write_json(self.folder / VERIFICATION, verification.to_json())
         failed = [gate.name for gate in verification.gates if gate.passed is False]
-        return "all gates passed" if not failed else f"failed: {', '.join(failed)}"
+        return f"failed: {', '.join(failed)}" if failed else "all gates passed" if self.passed else verification.line()

@@ -6,7 +6,7 @@ from typing import Any
 
 from facenas.architecture import Architecture, resolve_architecture
 from facenas.checkpoint import save_checkpoint
-from facenas.files import sha256_of
+from facenas.files import require_no_input, sha256_of
 from facenas.networks.norm_photos import NORM_CROPS, choose_norm_photos
 from facenas.networks.slices import open_supernet
 from facenas.progress import SILENT, Progress
@@ -55,12 +55,15 @@ def slice(  # the verb's name; the builtin is not needed here
     `space`: what the supernet is of (default: the space of the name that it gives). Raises InputError where the
     architecture is no member of it, the file no supernet, or the photos are too few.
     """
+    require_no_input(Path(out), [Path(supernet)])
     source = open_supernet(checkpoint_path(Path(supernet)), space)
     member = resolve_architecture(architecture)
     source.space.require(member)  # before any photo is read
     chosen = choose_norm_photos(None if photos is None else Path(photos), crops)
     if chosen.folder is None:
         progress.note("norms from synthetic photos cost about .04 of AP; for real faces give real ones with --photos")
+    for problem in chosen.problems:
+        progress.note(f"left out: {problem}")
     checkpoint = source.slice(member, chosen.batches(), chosen.to_json())
     out = Path(out)
     save_checkpoint(out, checkpoint)

@@ -1,6 +1,5 @@
 """Train: from photos to a checkpoint of a detector, or of a space's supernet."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,8 +7,9 @@ from facenas.architecture import Architecture, resolve_architecture
 from facenas.errors import InputError
 from facenas.progress import SILENT, Progress
 from facenas.spaces.elastic_space import ElasticSpace
+from facenas.training.distributed import is_main_process
 from facenas.training.loop import TrainingResult
-from facenas.training.photos import training_photos
+from facenas.training.photos import TrainingPhotos, training_photos
 from facenas.training.recipe import Recipe
 from facenas.training.session import SessionSettings, train_detector
 from facenas.training.teacher import Teacher
@@ -21,8 +21,8 @@ from facenas.zoo import checkpoint_path
 class TrainingSettings:
     """How a training goes on, beside its recipe. `input_size`: what the detector is meant for; `init`: a checkpoint, or a
     name of the zoo, to start from; `teacher`: an ONNX file of a stronger detector to learn from beside the labels;
-    `resume`: go on from the last state in the folder; `max_minutes`: stop then, to go on later; `strict`: refuse photos
-    with any unusable label."""
+    `resume`: go on from the last state in the folder, `may_begin`: if there is one; `max_minutes`: stop then, to go on
+    later; `strict`: refuse photos with any unusable label."""
 
     input_size: Size = DEFAULT_INPUT
     init: Path | str | None = None
@@ -30,6 +30,15 @@ class TrainingSettings:
     resume: bool = False
     max_minutes: float | None = None
     strict: bool = False
+    may_begin: bool = False
+
+
+def _require_landmarks(photos: TrainingPhotos) -> None:
+    """Raises InputError where no point is known that could be learnt."""
+    if not any((photo.labels.landmarks[~photo.labels.ignore, :, 2] > 0).any() for photo in photos.train.photos):
+        raise InputError(
+            f"no face of {photos.train.name} has a landmark, so none can be learnt; leave out --landmarks, or label them"
+        )
 
 
 def train(
@@ -55,6 +64,8 @@ def train(
     photos = training_photos(Path(data), None if val is None else Path(val), strict=settings.strict)
     for line in photos.notes:
         progress.note(line)
+    if isinstance(subject, Architecture) and subject.landmarks:
+        _require_landmarks(photos)
     if not settings.resume and (out / "last.safetensors").exists():
         raise InputError(f"{out} already holds a training; go on with --resume or choose another --out")
     result = train_detector(
@@ -69,13 +80,9 @@ def train(
             teacher=None if settings.teacher is None else Teacher(Path(settings.teacher), recipe.size_px),
             max_seconds=None if settings.max_minutes is None else 60 * settings.max_minutes,
             strict=settings.strict,
+            resume=settings.resume and not settings.may_begin,
         ),
     )
     for problem in result.problems:
         progress.note(f"left out: {problem}")
     return result
-
-
-def is_main_process() -> bool:
-    """Whether this is the one process, or torchrun's first: the one that speaks."""
-    return os.environ.get("RANK", "0") == "0"

@@ -7,7 +7,7 @@ from facenas.devices.target import MODELLED_NAMES, Target
 from facenas.devices.targets import resolve_target
 from facenas.errors import TableError
 from facenas.evaluation import verification
-from facenas.evaluation.evaluation_set import EvaluationSet, load_evaluation_set
+from facenas.evaluation.evaluation_set import EvaluationSet, load_evaluation_set, told_problems
 from facenas.evaluation.gates import Tolerances
 from facenas.evaluation.latency_check import check_latency, predict_latency
 from facenas.evaluation.verification import Verification, require_same_architecture
@@ -53,6 +53,8 @@ def verify(
     target = resolve_target(device or description.target)
     require_same_architecture(reference, description)  # before anything is measured
     photos = data if isinstance(data, EvaluationSet) else load_evaluation_set(Path(data))
+    for line in told_problems(photos.problems):
+        progress.note(line)
     percentile = LOW_PERCENTILE if budget is None else budget.percentile
     if why_unavailable(target) is None:
         opened = _table(target, description, table, percentile, settings.calibrate, progress)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from facenas.errors import InputError
-from facenas.files import write_atomic
+from facenas.files import MAX_TEXT_BYTES, parse_json, read_bytes, write_atomic
 
 
 class Curve:
@@ -26,13 +26,14 @@ class Curve:
     def cut(self, step: int) -> None:
         """Forget what comes after `step`, from where a resumed training goes on, and a line that a kill cut."""
         if self._path.exists():
-            lines = self._path.read_text(encoding="utf-8", errors="replace").splitlines()
+            content = read_bytes(self._path, "training curve", MAX_TEXT_BYTES)
+            lines = content.decode(errors="replace").splitlines()
             write_atomic(self._path, "".join(line + "\n" for line in lines if _step_of(line) <= step))
 
 
 def _step_of(line: str) -> float:
     """The step of a line, infinity where it is not whole."""
     try:
-        return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
+        return float(parse_json(line, "a line")["step"])
+    except (InputError, ValueError, KeyError, TypeError):
         return float("inf")

@@ -50,6 +50,11 @@ class Processes:
         return batch_size // self.count
 
 
+def is_main_process() -> bool:
+    """Whether this is the one process, or torchrun's first: the one that speaks and writes."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 @contextmanager
 def joined_processes() -> Iterator[Processes]:
     """The processes that torchrun started, joined for as long as the context lasts; without torchrun this one alone."""

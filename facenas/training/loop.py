@@ -5,8 +5,10 @@ and the step), atomically. Samples are a function of (seed, step), so a resumed 
 The exported weights are the running average, which at equal steps is worth a long tail of low learning rate.
 """
 
+import hashlib
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +20,7 @@ from torch import Tensor, nn
 from facenas.architecture import Architecture, Family
 from facenas.checkpoint import Checkpoint, TrainedSpace, save_checkpoint
 from facenas.data.annotations import Dataset
-from facenas.devices.cpu import BFLOAT16_FLAGS, cores, cpu_flags
+from facenas.devices.cpu import BFLOAT16_FLAGS, compute_threads, cores, cpu_flags, free_memory_bytes
 from facenas.errors import InputError, TrainingError
 from facenas.networks.elastic_network import ElasticNetwork
 from facenas.networks.network import DetectorNetwork, preprocessed
@@ -35,10 +37,11 @@ from facenas.training.recipe import Pace, Recipe
 from facenas.training.samples import Batch, PhotoCache, batches
 from facenas.training.sandwich import sandwich_backward
 from facenas.training.state import Reached, load_state, restore_arrays, save_state, state_arrays
+from facenas.training.stopping import Stopping
 from facenas.training.teacher import Teacher
 from facenas.units import Size
 
-CACHE_BYTES = 6_000_000_000
+_MAX_CACHE_BYTES = 6_000_000_000
 _PHOTOS_NAMED = 3
 _LOSSES = ("score", "box", "landmark")
 
@@ -111,7 +114,7 @@ class Trainer:
     ) -> None:
         torch.manual_seed(recipe.seed)
         # One core stays free for the threads that make samples: sharing it would stall every parallel section.
-        torch.set_num_threads(max(1, cores() - 1))
+        torch.set_num_threads(compute_threads())
         self.recipe = recipe if teacher is None else replace(recipe, teacher=teacher.name)
         self.out, self.input_size, self.data_name = out, input_size, data_name
         self.processes, self.teacher = processes, teacher
@@ -145,55 +148,79 @@ class Trainer:
         validate: Validate | None = None,
         pace: Pace = Pace(),
         strict: bool = False,
-        cache_bytes: int = CACHE_BYTES,
+        cache_bytes: int | None = None,
     ) -> TrainingResult:
         """Train to the recipe's last step, or as far as `pace` says; the state is then saved to go on from. Decoded
-        photos are kept in memory up to `cache_bytes`.
+        photos are kept in memory up to `cache_bytes` (default: what the machine can spare). Ctrl-C and SIGTERM
+        finish the step and save it.
 
         Raises TrainingError where a loss or gradient is not finite (the last good state stays), and InputError where
         the state to go on from was trained on another number of photos (other samples) or, with `strict`, a photo
         cannot be decoded (else the next one takes its place, and the result lists it).
         """
-        self._require_photos(dataset)
+        self._require_photos(dataset, progress)
         total = self.recipe.steps(len(dataset.photos))
         end = total if pace.until_step is None else min(pace.until_step, total)
         validate_steps = max(1, pace.validate_epochs * len(dataset.photos) // self.recipe.batch_size)
-        saved, started, first = time.monotonic(), time.monotonic(), self.step
-        cache = PhotoCache(cache_bytes)
+        cache = PhotoCache(memory_for_photos() if cache_bytes is None else cache_bytes)
         threads = max(2, cores() - 2 if self.device.type == "cuda" else 2)
         coming = batches(
             dataset, self.recipe, self.step, end, cache, threads=threads, processes=self.processes, teacher=self.teacher
         )
-        for batch in coming:
-            if strict and cache.problems:
-                raise InputError(next(iter(cache.problems.values())))
-            losses = self._train_step(batch, total, dataset)
-            self.step += 1
-            if self.step % pace.log_steps == 0 or self.step == end:
-                crops_per_s = (self.step - first) * self.recipe.batch_size / (time.monotonic() - started)
-                self._log(losses, total, crops_per_s)
-            progress(self.step, end, "training")
-            if validate is not None and (self.step % validate_steps == 0 or self.step == end):
-                self._validate(validate)
-            late = pace.max_seconds is not None and self._agreed(time.monotonic() - started > pace.max_seconds)
-            if late or time.monotonic() - saved > pace.save_seconds or self.step == end:
-                self._save_state()
-                saved = time.monotonic()
-            if late:
-                break
+        saved, started, first = time.monotonic(), time.monotonic(), self.step
+        with Stopping() as stopping, self._kept_when_stopped(stopping, total, progress):
+            for batch in coming:
+                if strict and cache.problems:
+                    raise InputError(next(iter(cache.problems.values())))
+                with stopping.held():
+                    losses = self._train_step(batch, total, dataset)
+                    self.step += 1
+                if self.step % pace.log_steps == 0 or self.step == end:
+                    crops_per_s = (self.step - first) * self.recipe.batch_size / (time.monotonic() - started)
+                    self._log(losses, total, crops_per_s)
+                progress(self.step, end, "training")
+                if validate is not None and (self.step % validate_steps == 0 or self.step == end):
+                    self._validate(validate)
+                late = pace.max_seconds is not None and self._agreed(time.monotonic() - started > pace.max_seconds)
+                if late or time.monotonic() - saved > pace.save_seconds or self.step == end:
+                    with stopping.held():
+                        self._save_state()
+                    saved = time.monotonic()
+                if late:
+                    break
         best = self.out / "best.safetensors"
         if self.step >= total and self.processes.main and not best.exists():
             save_checkpoint(best, self.average_checkpoint())
         problems = tuple(cache.problems.values())
         return TrainingResult(best, self.recipe.epochs, self.best, self.step, total, len(dataset.photos), problems)
 
-    def _require_photos(self, dataset: Dataset) -> None:
+    @contextmanager
+    def _kept_when_stopped(self, stopping: Stopping, total: int, progress: Progress) -> Iterator[None]:
+        """Where the training is stopped by a person or the system, what it has learnt is saved first."""
+        try:
+            yield
+        except (KeyboardInterrupt, SystemExit):
+            if self.processes.main:
+                last = self.out / "last.safetensors"
+                with stopping.held():
+                    if self.step and self.step != self.saved_step:
+                        self._save_state()
+                kept = f"step {self.step:,} of {total:,} is kept in {last}; go on with --resume"
+                progress.note(f"stopped: {kept if self.step else 'no step was made, so there is nothing to keep'}")
+            raise
+
+    def _require_photos(self, dataset: Dataset, progress: Progress) -> None:
         if self.reached.photos not in (None, len(dataset.photos)):
             raise InputError(
                 f"{self.out / 'last.safetensors'} was trained on {self.reached.photos} photos, {dataset.name} has"
                 f" {len(dataset.photos)}; choose another --out or the same photos"
             )
-        self.reached = replace(self.reached, photos=len(dataset.photos))
+        labels = _digest_of_labels(dataset)
+        if self.reached.labels not in (None, labels):
+            progress.note(
+                f"the labels of {dataset.name} are others than those of the {self.step:,} steps so far; going on with these"
+            )
+        self.reached = replace(self.reached, photos=len(dataset.photos), labels=labels)
 
     def _agreed(self, wish: bool) -> bool:
         """Whether any process wishes it, so that all stop at the same step."""
@@ -287,10 +314,12 @@ class Trainer:
         estimate_norms(self.network, (images.to(self.device) for images in batches))
         self.average = {name: tensor.detach().clone() for name, tensor in self._floats().items()}
 
-    def resume(self) -> None:
-        """Go on from `last.safetensors` if it exists. Raises InputError where it is of another network or recipe."""
+    def resume(self) -> bool:
+        """Go on from `last.safetensors` if it exists, and say whether it does. Raises InputError where it is of another network
+        or recipe."""
         path = self.out / "last.safetensors"
-        if path.exists():
+        found = path.exists()
+        if found:
             reached, arrays = load_state(path, self.network.detector, self.space, self.recipe, self.network)
             if self.init is not None and (reached.init is None or Initial(**reached.init) != self.init):
                 raise InputError(f"{path} did not start from {self.init.file}; choose another --out, or no --init")
@@ -299,6 +328,22 @@ class Trainer:
             self.saved_step = reached.step
         if self.processes.main:
             self.curve.cut(self.step)
+        return found
+
+
+def memory_for_photos() -> int:
+    """How many bytes of decoded photos this machine, or its container, can spare: half of what is free."""
+    free_bytes = free_memory_bytes()
+    return min(_MAX_CACHE_BYTES, free_bytes // 2) if free_bytes else _MAX_CACHE_BYTES
+
+
+def _digest_of_labels(dataset: Dataset) -> str:
+    digest = hashlib.sha256()
+    for photo in dataset.photos:
+        digest.update(photo.path.name.encode(errors="surrogateescape"))
+        for values in (photo.labels.boxes, photo.labels.landmarks, photo.labels.ignore):
+            digest.update(values.tobytes())
+    return digest.hexdigest()
 
 
 def goodness(figures: Mapping[str, float | None]) -> float:

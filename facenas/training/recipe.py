@@ -1,5 +1,6 @@
 """How a detector is trained: the numbers, in one frozen record that is stored beside the weights."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -12,6 +13,28 @@ SCHEDULES = ("cosine", "steps")
 SGD_LEARNING_RATE = 0.02
 SGD_WEIGHT_DECAY = 5e-4
 SUPERNET_GRADIENT_NORM = 20.0  # a step sums the losses of three networks
+
+# What each number may be: more is a slip that costs the machine its memory, or never ends.
+_WHOLE = {
+    "epochs": (1, 1_000_000),
+    "size_px": (0, 2048),
+    "batch_size": (1, 65_536),
+    "seed": (0, 2**63 - 1),
+    "pasted_faces": (0, 100),
+}
+_REAL = {
+    "learning_rate": (0.0, 100.0),
+    "weight_decay": (0.0, 100.0),
+    "momentum": (0.0, 1.0),
+    "warmup_share": (0.0, 1.0),
+    "gradient_norm": (0.0, 1e9),
+    "average_decay": (0.0, 1.0),
+    "crop_scales": (0.01, 100.0),
+    "min_face_px": (0.0, 1e4),
+    "step_shares": (0.0, 1.0),
+    "mosaic_share": (0.0, 1.0),
+    "teacher_share": (0.0, 1.0),
+}
 
 
 @dataclass(frozen=True)
@@ -46,22 +69,31 @@ class Recipe:
     teacher_share: float = 0.5
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "learning_rate", "gradient_norm"):
+        for name, (least, most) in _WHOLE.items():
+            value = getattr(self, name)
+            if type(value) is not int or value > most:
+                raise InputError(f"recipe: {name} {value} must be a whole number, {least} to {most:,}")
+            if value < least:
+                raise InputError(
+                    f"recipe: {name} {value} must be {'more than zero' if least == 1 else f'{least} or more'}"
+                )
+        for name, (low, high) in _REAL.items():
+            values = getattr(self, name)
+            for value in values if isinstance(values, tuple) else (values,):
+                if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+                    raise InputError(f"recipe: {name} {value} is outside {low:g}..{high:g}")
+        for name in ("learning_rate", "gradient_norm"):
             if not getattr(self, name) > 0:
                 raise InputError(f"recipe: {name} {getattr(self, name)} must be more than zero")
-        if self.size_px < 64 or self.size_px % 32:
+        if self.size_px % 32 or self.size_px < 64:
             raise InputError(f"recipe: crop size {self.size_px} px must be a multiple of 32, at least 64")
-        if not 0 <= self.average_decay < 1:
+        if self.average_decay == 1:
             raise InputError(f"recipe: average_decay {self.average_decay} is outside 0..1")
+        if not self.crop_scales:
+            raise InputError("recipe: crop_scales are none; give at least one")
         for name, choices in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
             if getattr(self, name) not in choices:
                 raise InputError(f"recipe: no {name} '{getattr(self, name)}'; there are {', '.join(choices)}")
-        if not 0 <= self.mosaic_share <= 1:
-            raise InputError(f"recipe: mosaic_share {self.mosaic_share} is outside 0..1")
-        if not 0 <= self.teacher_share <= 1:
-            raise InputError(f"recipe: teacher_share {self.teacher_share} is outside 0..1")
-        if self.pasted_faces < 0:
-            raise InputError(f"recipe: pasted_faces {self.pasted_faces} must not be negative")
 
     def steps(self, photos: int) -> int:
         """Optimiser steps of the whole training on a set of that many photos."""
@@ -99,3 +131,7 @@ class Pace:
     log_steps: int = 20
     max_seconds: float | None = None
     until_step: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_seconds is not None and not 0 <= self.max_seconds < math.inf:
+            raise InputError(f"a training cannot stop after {self.max_seconds} s; give a time of zero or more")

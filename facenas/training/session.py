@@ -1,5 +1,6 @@
 """A training from its photos to its best checkpoint, validated as deployed: folded, in ONNX Runtime, with the one decoder."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,9 +12,11 @@ from facenas.detector.face_detector import FaceDetector
 from facenas.evaluation.evaluation_set import EvaluationSet
 from facenas.evaluation.protocols import evaluate
 from facenas.exporters.onnx import export_checkpoint
+from facenas.files import make_folder
+from facenas.locks import only_one
 from facenas.progress import SILENT, Progress
 from facenas.spaces.elastic_space import ElasticSpace
-from facenas.training.distributed import joined_processes
+from facenas.training.distributed import is_main_process, joined_processes
 from facenas.training.loop import Trainer, TrainingResult, Validate
 from facenas.training.photos import TrainingPhotos
 from facenas.training.recipe import Pace, Recipe
@@ -28,12 +31,13 @@ SUPERNET_VALIDATIONS = 20
 @dataclass(frozen=True)
 class SessionSettings:
     """`init`: a checkpoint to start from; `teacher`: a detector to learn from beside the labels; `max_seconds`: then it
-    stops, to go on later; `strict`: a photo that cannot be decoded is refused."""
+    stops, to go on later; `strict`: a photo that cannot be decoded is refused; `resume`: there should be one to go on from."""
 
     init: Path | None = None
     teacher: Teacher | None = None
     max_seconds: float | None = None
     strict: bool = False
+    resume: bool = False
 
 
 def train_detector(
@@ -51,8 +55,9 @@ def train_detector(
 
     Raises TrainingError or InputError as `Trainer` does.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    with joined_processes() as processes:
+    make_folder(out)
+    alone = only_one(out / "training.lock", f"a training in {out}") if is_main_process() else nullcontext()
+    with alone, joined_processes() as processes:
         trainer = Trainer(
             subject,
             input_size,
@@ -63,7 +68,8 @@ def train_detector(
             teacher=settings.teacher,
             processes=processes,
         )
-        trainer.resume()
+        if not trainer.resume() and settings.resume:
+            progress.note(f"{out} holds no training to go on from; this one starts at step 0")
         if trainer.init is not None and trainer.step == 0:
             progress.note(trainer.init.summary)
             if not trainer.init.moments:
@@ -87,5 +93,5 @@ def validate(photos: EvaluationSet, out: Path, checkpoint: Checkpoint) -> dict[s
     path = out / "validation.onnx"
     export_checkpoint(checkpoint, path, dynamic=False)
     face_detector = FaceDetector(path, long_side_px=LONG_SIDE_PX)
-    path.unlink()
+    path.unlink(missing_ok=True)
     return evaluate(face_detector, photos).average_precisions

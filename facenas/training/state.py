@@ -15,18 +15,21 @@ from facenas.checkpoint import Checkpoint, TrainedSpace, load_checkpoint, save_c
 from facenas.errors import InputError
 from facenas.training.optimization import floats_of
 from facenas.training.recipe import Recipe
+from facenas.typed_json import read_as
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True)
 class Reached:
-    """How far a training is. `photos`: how many it trains on (None before it began); `init`: where its weights began."""
+    """How far a training is. `photos`: how many it trains on, `labels`: the SHA-256 of their labels (None before it began);
+    `init`: where its weights began."""
 
     step: int
     photos: int | None
     best: Mapping[str, float | None]
     init: Mapping[str, Any] | None
+    labels: str | None = None
 
 
 def state_arrays(
@@ -82,10 +85,13 @@ def load_state(
     needed = {f"{kind}/{name}" for kind in ("network", "average") for name in floats_of(network)}
     if not needed <= set(state.tensors):
         raise InputError(f"{path} holds no state of a training; remove it or choose another --out")
-    if changed := recipe.differences(state.origin["recipe"]):
+    try:
+        changed = recipe.differences(read_as(dict, state.origin["recipe"], f"{path}, recipe"))
+        reached = read_as(Reached, dict(state.origin), str(path))
+    except KeyError as error:
+        raise InputError(f"{path} holds no state of a training; remove it or choose another --out") from error
+    if changed:
         raise InputError(f"{path} was trained with another {', '.join(changed)}; choose another --out or the same")
-    origin = state.origin
-    reached = Reached(int(origin["step"]), origin.get("photos"), dict(origin["best"]), origin.get("init"))
     return reached, state.tensors
 
 

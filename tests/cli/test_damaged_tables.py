@@ -36,7 +36,7 @@ DAMAGES: Mapping[str, tuple[Callable[[str], str], str]] = {
     "a negative time": (edited(lambda table: table["operators"][1].update(low_ns=-7)), "low_ns is -7"),
     "a time that is no number": (
         edited(lambda table: table["operators"][1].update(low_ns=float("nan"))),
-        "low_ns is nan",
+        "NaN is no number",
     ),
     "a negative calibration": (set_in("calibration", "scale", -1.0), "scale is -1.0"),
     "another schema": (edited(lambda table: table.update(schema=99)), "schema 99"),

@@ -1,5 +1,7 @@
 """A detector file in, faces out, in pixels of the given photo."""
 
+import copy
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,12 @@ from helpers.random_networks import TINY, confident_checkpoint, with_landmarks
 from PIL import Image
 
 from facenas.checkpoint import Checkpoint
+from facenas.data.image import read_image
 from facenas.detector.face_detector import FaceDetector
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.graph import LANDMARK_CHANNELS, SCORE_CHANNELS
+from facenas.pipeline.faces import Faces
 from facenas.units import Size
 
 SIZE = Size(96, 64)
@@ -126,3 +130,72 @@ def test_a_file_without_one_of_the_outputs_is_refused(tmp_path: Path, model_path
     onnx.save(model, tmp_path / "short.onnx")
     with pytest.raises(InputError, match=r"short\.onnx has no output 'output_32', which every detector has"):
         FaceDetector(tmp_path / "short.onnx")
+
+
+def rows(faces: Faces) -> list[list[float]]:
+    return [[round(float(value), 3) for value in row] for row in faces.rows]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_a_pil_image_is_turned_as_its_file_is(model_path: Path, tmp_path: Path, orientation: int, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(PHOTO).save(path, exif=exif, quality=100, subsampling=0)
+    detector = FaceDetector(model_path)
+    with Image.open(path) as image:
+        found = detector(image)
+    assert len(found)
+    assert (found.boxes[:, 0].max() > 128) == (orientation < 5)  # 160 px wide, or high
+    if suffix == "png":
+        assert rows(found) == rows(detector(read_image(path)))
+
+
+def test_a_pil_image_of_any_mode_is_its_file(model_path: Path, tmp_path: Path) -> None:
+    detector = FaceDetector(model_path)
+    grey = np.random.default_rng(1).integers(0, 65536, (128, 160)).astype(np.uint16)
+    expected = rows(detector(np.repeat((grey >> 8).astype(np.uint8)[..., None], 3, axis=2)))
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    with Image.open(tmp_path / "grey.png") as image:
+        assert rows(detector(image)) == expected == rows(detector(read_image(tmp_path / "grey.png")))
+    assert rows(detector(Image.fromarray(grey.astype(np.int32)))) == expected
+    palette = Image.fromarray(PHOTO).quantize(16)
+    palette.info["transparency"] = bytes(range(16))  # of which Pillow would warn
+    assert rows(detector(palette)) == rows(detector(np.asarray(palette.convert("RGBA").convert("RGB"))))
+    (tmp_path / "cut.png").write_bytes((tmp_path / "grey.png").read_bytes()[:9000])
+    with Image.open(tmp_path / "cut.png") as image, pytest.raises(InputError, match="cannot be decoded"):
+        detector(image)
+    for image in (Image.new("F", (9, 9)), Image.new("I", (9, 9), -5), Image.new("L", (0, 9))):
+        with pytest.raises(InputError):
+            detector(image)
+
+
+@pytest.mark.parametrize(
+    "photo", ["photo.jpg", b"photo", None, 5, [[1, 2], [3]], [1.5], {"a": 1}, np.zeros((0, 4, 3), np.uint8)]
+)
+def test_what_is_no_photo_is_refused_in_words(model_path: Path, photo: Any) -> None:
+    with pytest.raises(InputError, match="a photo must be uint8 RGB"):
+        FaceDetector(model_path)(photo)
+
+
+@pytest.mark.parametrize("long_side_px", [0, -5, 31, 8193, 100_000, 64.0, "64", True])
+def test_a_long_side_that_cannot_be_is_refused(model_path: Path, long_side_px: Any) -> None:
+    with pytest.raises(InputError, match="long side"):
+        FaceDetector(model_path, long_side_px=long_side_px)
+
+
+@pytest.mark.parametrize("min_score", [-1, 0, 1, 2, float("nan"), float("inf"), "0.5", None, True])
+def test_a_score_that_cannot_be_is_refused(model_path: Path, min_score: Any) -> None:
+    with pytest.raises(InputError, match="least score"):
+        FaceDetector(model_path)(PHOTO, min_score)
+
+
+def test_a_detector_can_be_pickled_and_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    export_checkpoint(confident_checkpoint(TINY, SIZE), tmp_path / "open.onnx", dynamic=True)
+    monkeypatch.chdir(tmp_path)
+    detector = FaceDetector("open.onnx", long_side_px=128)
+    expected = rows(detector(PHOTO))
+    monkeypatch.chdir("/")
+    assert rows(pickle.loads(pickle.dumps(detector))(PHOTO)) == expected  # noqa: S301 - our own bytes
+    assert rows(copy.deepcopy(detector)(PHOTO)) == expected

@@ -12,10 +12,11 @@ from helpers.random_networks import TINY, confident_checkpoint
 from helpers.told import Told
 
 from facenas.arrays import FloatArray
+from facenas.data.image import encode_jpeg
 from facenas.data.synthetic import write_synthetic_set
 from facenas.detector.face_detector import FaceDetector
 from facenas.errors import InputError
-from facenas.evaluation.evaluation_set import EvaluationSet, load_evaluation_set
+from facenas.evaluation.evaluation_set import EvaluationSet, GroundTruth, load_evaluation_set
 from facenas.evaluation.protocols import (
     EVALUATION_MIN_SCORE,
     Detect,
@@ -100,5 +101,24 @@ def test_a_photo_that_vanished_is_named(tmp_path: Path) -> None:
     write_synthetic_set(tmp_path, 1, width_px=64, height_px=64)
     photos = load_evaluation_set(tmp_path)
     photos.photos[0].unlink()
-    with pytest.raises(InputError, match=r"cannot read photo .*\.jpg"):
+    with pytest.raises(InputError, match=r"none of the 1 photos .* no photo at .*\.jpg"):
         evaluate(oracle(photos), photos)
+
+
+def test_a_bad_photo_among_others_is_left_out_and_named(tmp_path: Path) -> None:
+    write_synthetic_set(tmp_path, 3, width_px=64, height_px=64)
+    photos = load_evaluation_set(tmp_path)
+    content = photos.photos[1].read_bytes()
+    photos.photos[1].write_bytes(content[: len(content) // 2] + content[-2:])  # it ends as it should
+    broken = photos.photos[2]
+    broken.write_bytes(content[: len(content) // 2])
+    result = evaluate(oracle(photos), photos)
+    assert (result.images, len(result.unread)) == (2, 1)
+    assert str(broken) in result.unread[0]
+
+
+def test_photos_without_a_face_that_counts_keep_the_setting(tmp_path: Path) -> None:
+    truth = GroundTruth("a.jpg", 64, 64, np.zeros((0, 4), np.float32), {"all": np.zeros(0, bool)})
+    (tmp_path / "a.jpg").write_bytes(encode_jpeg(np.zeros((64, 64, 3), np.uint8), 90))
+    photos = EvaluationSet("empty", ("all",), (tmp_path / "a.jpg",), (truth,))
+    assert evaluate(oracle(photos), photos).to_json()["all"] is None

@@ -18,7 +18,7 @@ from helpers.random_networks import ALL_FAMILIES, TINY, confident_checkpoint
 from onnx import numpy_helper
 
 from facenas.checkpoint import save_checkpoint
-from facenas.data.image import read_image
+from facenas.data.image import encode_jpeg, read_image
 from facenas.data.synthetic import write_synthetic_set
 from facenas.detector.face_detector import FaceDetector
 from facenas.devices.targets import resolve_target
@@ -274,3 +274,42 @@ def test_a_gate_that_was_not_tried_is_neither_passed_nor_failed(folder: Path, ph
     assert slow.all_measured
     assert not slow.passed
     assert slow.to_json()["latency"]["within_percent"] == 80.0
+
+
+def test_gates_that_compared_nothing_are_not_measured(folder: Path, photos: EvaluationSet, tmp_path: Path) -> None:
+    """On black photos the detector finds no face, and where no face counts no precision can drop."""
+    path = tmp_path / "black.jpg"
+    path.write_bytes(encode_jpeg(np.zeros((150, 200, 3), np.uint8), 90))
+    shy = broken_copy(folder, "shy.onnx", lambda model: raise_thresholds(model))
+    none = GroundTruth("black.jpg", 200, 150, np.zeros((0, 4), np.float32), {"all": np.zeros(0, bool)})
+    empty = EvaluationSet("empty", ("all",), (path,), (none,))
+    gates = {gate.name: gate for gate in verified(folder, empty, shy, reference=shy).gates}
+    assert gates["tensors"].passed is True
+    for name in ("boxes", "average precision"):
+        assert gates[name].passed is None
+        assert gates[name].value is None
+        assert "not measured" in gates[name].note
+    assert "average precision" in verified(folder, empty).line()
+    # Faces that count, of which the reference finds none.
+    gates = {gate.name: gate for gate in verified(folder, photos, shy, reference=shy).gates}
+    assert (gates["boxes"].passed, gates["average precision"].passed) == (None, None)
+
+
+def raise_thresholds(model: onnx.ModelProto) -> None:
+    """No cell is called a face any more."""
+    for entry in model.graph.initializer:
+        if entry.name.startswith("output_") and entry.name.endswith(".bias"):
+            bias = numpy_helper.to_array(entry).copy()
+            bias[:2] = -1000
+            entry.CopyFrom(numpy_helper.from_array(bias, entry.name))
+
+
+def test_a_photo_that_cannot_be_read_is_left_out(folder: Path, photos: EvaluationSet, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(photos.photos[0].read_bytes()[:2000])
+    among = replace(photos, photos=(broken, *photos.photos[1:]))
+    verification = verified(folder, among)
+    assert verification.passed
+    assert verification.photos == len(photos.photos) - 1
+    assert verification.evaluation is not None
+    assert "broken.jpg" in verification.evaluation.unread[0]

@@ -13,7 +13,9 @@ from facenas.arrays import FloatArray
 from facenas.data.image import encode_jpeg
 from facenas.data.synthetic import write_synthetic_set
 from facenas.errors import InputError
+from facenas.evaluation.official_truth import read_official
 from facenas.evaluation.wider import EvaluationSet, GroundTruth, evaluate_detections, load_evaluation_set
+from facenas.training.photos import training_photos
 
 Detections = dict[str, FloatArray]
 OFFICIAL = ("easy", "medium", "hard")
@@ -202,11 +204,77 @@ def test_unusable_ground_truth_is_named(tmp_path: Path) -> None:
     (tmp_path / "annotations" / "wider_easy_val.mat").unlink()
     with pytest.raises(InputError, match=r"wider_easy_val\.mat"):
         load_evaluation_set(tmp_path)
-    (tmp_path / "annotations" / "wider_face_val.mat").write_bytes(b"not MATLAB")
-    with pytest.raises(InputError, match=r"wider_face_val\.mat as a MATLAB file"):
+    write_official(tmp_path / "others")
+    (tmp_path / "others" / "wider_face_val.mat").write_bytes(b"not MATLAB")
+    (tmp_path / "annotations").rename(tmp_path / "aside")
+    (tmp_path / "others").rename(tmp_path / "annotations")
+    with pytest.raises(InputError, match=r"put them beside|four wider_\*_val\.mat files"):
         load_evaluation_set(tmp_path)
     with pytest.raises(InputError, match="no folder"):
         load_evaluation_set(tmp_path / "absent")
+
+
+WIDER_TEXT = "0--Parade/one.jpg\n1\n1 2 10 12 0 0 0 0 0 0\n"
+
+
+def write_downloaded(root: Path, parts: tuple[str, ...]) -> Path:
+    """WIDER FACE as its zips unpack: the photos of its parts, the label text of both, and one .mat file a part."""
+    write_official(root / "wider_face_split")
+    for setting in OFFICIAL:
+        (root / "wider_face_split" / f"wider_{setting}_val.mat").unlink()
+    for number, part in enumerate(parts):
+        photo = root / f"WIDER_{part}" / "images" / "0--Parade" / "one.jpg"
+        photo.parent.mkdir(parents=True)
+        photo.write_bytes(encode_jpeg(np.full((48, 64, 3), number, np.uint8), 90))
+        (root / "wider_face_split" / f"wider_face_{part}_bbx_gt.txt").write_text(WIDER_TEXT)
+    return root
+
+
+def test_wider_as_it_is_downloaded_is_judged_on_val_and_says_what_is_missing(tmp_path: Path) -> None:
+    write_downloaded(tmp_path / "W", ("train", "val"))
+    for folder in (tmp_path / "W", tmp_path / "W" / "WIDER_val"):
+        loaded = load_evaluation_set(folder)
+        assert loaded.settings == ("all",)
+        assert "WIDER_val" in str(loaded.photos[0])
+        assert "wider_easy_val.mat" in loaded.problems[0]
+    trained = load_evaluation_set(tmp_path / "W" / "WIDER_train")
+    assert trained.problems == ()
+    assert "WIDER_train" in str(trained.photos[0])
+    photos = training_photos(tmp_path / "W", tmp_path / "W")
+    assert "WIDER_train" in str(photos.train.photos[0].path)
+    assert "WIDER_val" in str(photos.validation.photos[0])
+
+
+@pytest.mark.parametrize("given", ["WIDER_val", "WIDER_val/images", "."])
+def test_linked_photos_are_judged_by_the_official_settings(tmp_path: Path, given: str) -> None:
+    root = tmp_path / "W"
+    write_official(root / "wider_face_split")
+    photo = tmp_path / "disk" / "photos" / "0--Parade" / "one.jpg"
+    photo.parent.mkdir(parents=True)
+    photo.write_bytes(encode_jpeg(np.zeros((48, 64, 3), np.uint8), 90))
+    (root / "WIDER_val").mkdir()
+    (root / "WIDER_val" / "images").symlink_to(photo.parent.parent)
+    assert load_evaluation_set(root / given).official
+
+
+def test_official_files_that_match_no_photo_are_named(tmp_path: Path) -> None:
+    write_synthetic_set(tmp_path / "set", 2, width_px=64, height_px=64)
+    write_official(tmp_path / "annotations")
+    loaded = load_evaluation_set(tmp_path)
+    assert loaded.settings == ("all",)
+    assert "none of the photos of the ground truth" in loaded.problems[0]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_damaged_official_files_are_refused(tmp_path: Path, seed: int) -> None:
+    write_official(tmp_path / "truth")
+    path = tmp_path / "truth" / ("wider_face_val.mat", "wider_hard_val.mat")[seed % 2]
+    content = bytearray(path.read_bytes())
+    for place in np.random.default_rng(seed).integers(128, len(content), 60):
+        content[place] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"four wider_\*_val\.mat files"):
+        read_official(tmp_path / "truth")
 
 
 def test_any_labelled_photos_give_the_setting_all(tmp_path: Path) -> None:

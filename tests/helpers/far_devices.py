@@ -55,7 +55,7 @@ def fake_device(tmp_path: Path, agent: str) -> str:
     )
     script = tmp_path / "python"
     script.write_text(
-        f'#!/bin/sh\nif [ "$1" = -c ]; then exec {sys.executable} "$@"; fi\n'
+        f'#!/bin/sh\nif [ "$1" = -I ]; then exec {sys.executable} "$@"; fi\n'
         f'exec {sys.executable} {tmp_path}/agent.py "$1"\n'
     )
     script.chmod(0o755)

@@ -1,6 +1,7 @@
-"""One tiny training in a process of its own, for tests that kill it: `python tiny_training.py DATA OUT`.
+"""One tiny training in a process of its own, for tests that kill it: `python tiny_training.py DATA OUT [seldom]`.
 
-Saves its state after every step, prints the number of each step, and goes on from what it finds in OUT.
+Saves its state after every step, or seldom, prints its notes and the number of each step, and goes on from what it finds in
+OUT.
 """
 
 import sys
@@ -23,7 +24,12 @@ SIZE = Size(64, 64)
 RECIPE = Recipe(epochs=8, size_px=64, batch_size=2)
 
 
-def train(data: Path, out: Path, recipe: Recipe = RECIPE) -> loop.TrainingResult:
+class _Printed(Told):
+    def note(self, line: str) -> None:
+        print(line, flush=True)
+
+
+def train(data: Path, out: Path, recipe: Recipe = RECIPE, save_seconds: float = 0.0) -> loop.TrainingResult:
     """Train, or go on, and return the result."""
     out.mkdir(exist_ok=True)
     trainer = loop.Trainer(DETECTOR, SIZE, recipe, out, "tiny")
@@ -31,10 +37,10 @@ def train(data: Path, out: Path, recipe: Recipe = RECIPE) -> loop.TrainingResult
     trainer.resume()
     return trainer.run(
         open_dataset(data),
-        progress=Told(lambda step, _total, _what: print(step, flush=True)),
-        pace=Pace(save_seconds=0.0),
+        progress=_Printed(lambda step, _total, _what: print(step, flush=True)),
+        pace=Pace(save_seconds=save_seconds),
     )
 
 
 if __name__ == "__main__":
-    train(Path(sys.argv[1]), Path(sys.argv[2]))
+    train(Path(sys.argv[1]), Path(sys.argv[2]), save_seconds=1e9 if "seldom" in sys.argv else 0.0)

@@ -67,8 +67,10 @@ def test_the_export_answers_like_the_checkpoint(run_folder: Path) -> None:
     # The latency gates depend on how busy this machine is; the others do not.
     assert gates["tensors"]["passed"]
     assert gates["tensors"]["value"] < 1e-4
-    assert gates["boxes"]["passed"]
-    assert gates["average precision"]["passed"]
+    # So short a training finds hardly a face, and of none nothing is proved.
+    for name in ("boxes", "average precision"):
+        assert gates[name]["passed"] is not False
+        assert (gates[name]["value"] is None) == (gates[name]["passed"] is None)
     assert gates["latency as predicted"]["value"] is not None
 
 

@@ -96,7 +96,7 @@ def test_stopping_and_going_on_changes_nothing(
     trainer = trainer_in(tmp_path / "stopped", detector, recipe)
     with pytest.raises(KeyboardInterrupt):
         trainer.run(dataset, progress=Told(stop_at_3), pace=pace)
-    assert load_checkpoint(tmp_path / "stopped" / "last.safetensors").origin["step"] == 2
+    assert load_checkpoint(tmp_path / "stopped" / "last.safetensors").origin["step"] == 3
     assert_equal_weights(train(tmp_path / "stopped", dataset, detector, recipe, pace), undisturbed)
     lines = [
         [(line["step"], line["score"], line["box"]) for line in curve(tmp_path / name)]
@@ -325,3 +325,41 @@ def test_training_learns_and_reports_every_step(tmp_path: Path, dataset: Dataset
     assert reports == [(step, 80, "training") for step in range(1, 81)]
     losses = [line["score"] for line in curve(tmp_path)]
     assert np.mean(losses[-16:]) < 0.8 * np.mean(losses[:16])
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, -signal.SIGINT), (signal.SIGTERM, 128 + signal.SIGTERM)])
+def test_a_training_that_is_stopped_keeps_its_step(
+    tmp_path: Path, data: Path, number: signal.Signals, code: int
+) -> None:
+    """In the first seconds, long before the state would be saved."""
+    command = [sys.executable, "-P", str(SCRIPT), str(data), str(tmp_path / "out"), "seldom"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("3"):
+                process.send_signal(number)
+                break
+        words = process.stdout.read()
+    assert process.returncode in (code, 1)  # 1: an interpreter that lets Ctrl-C end it with a traceback
+    step = load_checkpoint(tmp_path / "out" / "last.safetensors").origin["step"]
+    assert step >= 3
+    assert (
+        f"stopped: step {step} of 16 is kept in {tmp_path / 'out' / 'last.safetensors'}; go on with --resume" in words
+    )
+
+
+def test_labels_that_changed_are_told(tmp_path: Path, data: Path, dataset: Dataset) -> None:
+    trainer_in(tmp_path).run(dataset, pace=Pace(until_step=2))
+    first = dataset.photos[0]
+    moved = replace(first.labels, boxes=first.labels.boxes + 1)
+    changed = replace(dataset, photos=(replace(first, labels=moved), *dataset.photos[1:]))
+    for photos, told in ((dataset, False), (changed, True)):
+        notes = Told()
+        trainer = trainer_in(tmp_path)
+        assert trainer.resume()
+        trainer.run(photos, progress=notes, pace=Pace(until_step=3))
+        assert any("labels of" in line for line in notes.lines) == told
+
+
+def test_photos_in_memory_keep_to_what_there_is() -> None:
+    assert 0 < loop.memory_for_photos() <= 6_000_000_000

@@ -28,6 +28,18 @@ def test_steps_follow_from_epochs_and_photos() -> None:
         ({"schedule": "linear"}, "no schedule 'linear'; there are cosine, steps"),
         ({"mosaic_share": 1.5}, "mosaic_share 1.5 is outside 0..1"),
         ({"pasted_faces": -1}, "pasted_faces -1"),
+        ({"pasted_faces": 100_000}, "pasted_faces 100000 must be a whole number, 0 to 100"),
+        ({"size_px": 1_000_000}, "size_px 1000000 must be a whole number, 0 to 2,048"),
+        ({"seed": -1}, "seed -1 must be 0 or more"),
+        ({"seed": 2**64}, "seed"),
+        ({"epochs": 1.5}, "epochs 1.5 must be a whole number"),
+        ({"batch_size": True}, "batch_size True must be a whole number"),
+        ({"learning_rate": float("inf")}, "learning_rate inf is outside"),
+        ({"weight_decay": float("nan")}, "weight_decay nan is outside"),
+        ({"warmup_share": -0.1}, "warmup_share -0.1 is outside"),
+        ({"crop_scales": ()}, "crop_scales are none"),
+        ({"crop_scales": (0.5, 0.0)}, "crop_scales 0.0 is outside"),
+        ({"teacher_share": "0.5"}, "teacher_share 0.5 is outside"),
     ],
 )
 def test_numbers_that_make_no_sense_are_refused(values: dict[str, float], words: str) -> None:
