@@ -69,7 +69,9 @@ class TableRequest:
 
     @property
     def words(self) -> str:
-        """The sizes for a person."""
+        """The sizes for a person; of many the first and the last."""
+        if len(self.input_sizes) > 3:
+            return f"{self.input_sizes[0]} to {self.input_sizes[-1]}"
         return ", ".join(map(str, self.input_sizes))
 
 

@@ -22,7 +22,9 @@ from facenas.errors import InputError
 from facenas.files import open_file, write_atomic
 from facenas.pipeline.faces import Faces
 from facenas.progress import SILENT, Progress
-from facenas.zoo import zoo_model
+from facenas.steps.fitting_input import fitting_input
+from facenas.units import LatencyBudget, as_latency_budget
+from facenas.zoo import model_path, zoo_model
 
 _JPEG_QUALITY = 92
 _DRAWN = b"\xff\xfe\x00\x12drawn by facenas"  # a JPEG comment, right after the start of the image
@@ -33,15 +35,21 @@ _MAX_BYTES = 1 << 40
 @dataclass(frozen=True)
 class DetectSettings:
     """`min_score`: the least score of a face; `long_side_px`: photos are scaled to it instead of the model's input;
-    `frames`: at most so many of a video or camera; `out`: folder for copies with boxes drawn."""
+    `latency`: to the largest input at which the model is predicted to take no longer here (`3ms`, `3ms@p90` or
+    milliseconds); `frames`: at most so many of a video or camera; `out`: folder for copies with boxes drawn."""
 
     min_score: float = DEFAULT_MIN_SCORE
     long_side_px: int | None = None
     frames: int | None = None
     out: Path | None = None
+    latency: str | float | LatencyBudget | None = None
 
     def __post_init__(self) -> None:
         require_min_score(self.min_score)
+        if self.latency is not None and self.long_side_px is not None:
+            raise InputError(
+                f"--latency {self.latency} and --long-side {self.long_side_px} both set the input; keep one"
+            )
         if self.long_side_px is not None:
             require_long_side(self.long_side_px)
         if self.frames is not None and self.frames < 1:
@@ -93,7 +101,10 @@ def detect(
         progress.note(line)
     for problem in sources.problems:
         yield _unread("", problem, moving=False)
-    detector = FaceDetector(zoo_model() if model is None else model, long_side_px=settings.long_side_px)
+    path, long_side_px = zoo_model() if model is None else model_path(Path(model)), settings.long_side_px
+    if settings.latency is not None:
+        long_side_px = fitting_input(path, as_latency_budget(settings.latency), progress).long_side_px
+    detector = FaceDetector(path, long_side_px=long_side_px)
     done = 0
     for moving, group in groupby(zip(sources.found, stems, strict=True), lambda pair: is_moving(pair[0])):
         if moving:
