@@ -148,7 +148,7 @@ def _model(content: bytes, rng: np.random.Generator) -> bytes:
             for attribute in node.attribute:
                 for index in range(len(attribute.ints)):
                     attribute.ints[index] = int(rng.choice([0, -1, 2**31, 2**40, 3]))
-        return model.SerializeToString()
+        return bytes(model.SerializeToString())
     except Exception:  # noqa: BLE001 - what an earlier change has left
         return _bytes(content, rng)
 
