@@ -6,7 +6,6 @@ traceback, with its time and how far the process's memory had grown by then.
 """
 
 import json
-import os
 import resource
 import sys
 import time
@@ -232,9 +231,7 @@ def run(name: str, first: int, count: int, folder: Path) -> None:
             "words": words[-3000:],
             "seconds": round(time.monotonic() - started, 2),
         }
-        os.write(
-            sys.__stdout__.fileno(), (json.dumps({**told, "grown_mb": round(_memory_mb() - before)}) + "\n").encode()
-        )
+        print(json.dumps({**told, "grown_mb": round(_memory_mb() - before)}), flush=True)
 
 
 def _memory_mb() -> float:
