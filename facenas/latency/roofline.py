@@ -27,6 +27,7 @@ from facenas.errors import InputError
 from facenas.files import read_json
 from facenas.graph import inventory
 from facenas.latency.carriers import landmark_carriers, published_carriers
+from facenas.latency.input_sizes import moved
 from facenas.latency.published_networks import network_operators
 from facenas.latency.table import Calibration, LatencyTable, OperatorTime
 from facenas.operators import Kind, Operator
@@ -192,6 +193,7 @@ def modelled_table(
     input_size: Size,
     *,
     also: Iterable[Architecture] = (),
+    other_inputs: tuple[Size, ...] = (),
     published: Published | None = None,
 ) -> LatencyTable:
     """The modelled table of a target that is a board of the published figures: all operators of the space, of the one for
@@ -208,8 +210,9 @@ def modelled_table(
     )
     times = {}
     for operator in operators:
-        time_ns = round(roofline.operator_ns(operator, board))
-        times[operator] = OperatorTime(samples=0, low_ns=time_ns, median_ns=time_ns, spread_ns=0, stable=True)
+        sizes = (input_size, *other_inputs)
+        time_ns, *other_ns = (round(roofline.operator_ns(moved(operator, input_size, size), board)) for size in sizes)
+        times[operator] = OperatorTime(0, time_ns, time_ns, 0, stable=True, other_ns=tuple(other_ns))
     return LatencyTable(
         target=target.name,
         provenance="modelled",
@@ -220,6 +223,7 @@ def modelled_table(
         calibration=_calibration(published, board, roofline),
         operators=times,
         seconds=0.0,
+        other_inputs=other_inputs,
     )
 
 

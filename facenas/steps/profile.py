@@ -102,7 +102,7 @@ def profile(
     work on this machine does not end.
     """
     target = resolve_target(device)
-    every = input_size == "any" or (input_size is None and not target.elsewhere)
+    every = input_size == "any" or (input_size is None and (not target.elsewhere or target.name in MODELLED_NAMES))
     size = ALL_INPUTS.home if every or input_size is None else as_size(input_size)
     path = table_path(device, size) if out is None else Path(out)
     if path.is_dir():  # found at the end, that would cost minutes
@@ -120,7 +120,9 @@ def profile(
         progress(done, total, f"profiling {target}")
 
     if remote is None and target.name in MODELLED_NAMES:
-        table = modelled_table(target, load_space(space), size, also=further)
+        table = modelled_table(
+            target, load_space(space), size, also=further, other_inputs=ALL_INPUTS.others if every else ()
+        )
         save_table(table, path)
     else:
         plan = replace(profiler.default_plan(target, ALL_INPUTS.others if every else ()), also=further)

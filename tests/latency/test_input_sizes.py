@@ -91,7 +91,7 @@ def test_a_table_of_several_inputs_is_saved_and_found(tmp_path: Path, monkeypatc
 class AnySize(MadeUpMachine):
     """Operators cost by their work alone, whatever the input: linear in its pixels."""
 
-    target, fingerprint = CPU, FINGERPRINT
+    target, fingerprint, as_graph = CPU, FINGERPRINT, None
 
     def __init__(self) -> None:
         super().__init__({})
