@@ -115,7 +115,11 @@ def description_from_metadata(metadata: Mapping[str, str], path: Path) -> Descri
         raise InputError(
             f"{path} carries no facenas description, so how to feed it is unknown; export it with `facenas export`"
         )
-    return description_from_json(parse_json(metadata[METADATA_KEY], f"the facenas description in {path}"), path)
+    try:
+        value = parse_json(metadata[METADATA_KEY], "the description")
+    except InputError as error:
+        raise InputError(f"{path} carries a damaged facenas description ({error}); export it again") from error
+    return description_from_json(value, path)
 
 
 def description_from_json(value: Any, path: Path) -> Description:

@@ -30,8 +30,8 @@ def attacked(kind: str, cases: int, folder: Path) -> list[dict[str, Any]]:
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
             lines: Queue[str] = Queue()
             errors: list[str] = []
-            Thread(target=lambda into=lines, of=process: [*map(into.put, of.stdout), into.put("")], daemon=True).start()  # type: ignore[misc]
-            Thread(target=lambda into=errors, of=process: into.append(of.stderr.read()), daemon=True).start()  # type: ignore[misc]
+            Thread(target=lambda into=lines, of=process: [*map(into.put, of.stdout), into.put("")], daemon=True).start()
+            Thread(target=lambda into=errors, of=process: into.append(of.stderr.read()), daemon=True).start()
             patience_s = START_S
             while len(told) < cases:
                 try:

@@ -10,7 +10,6 @@ took no part in fitting, both moved outwards by `drift`, so [low_ratio, high_rat
 """
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from datetime import datetime
@@ -238,6 +237,9 @@ def _written(time: OperatorTime) -> dict[str, Any]:
     return {name: value for name, value in asdict(time).items() if value != ()}
 
 
+_LARGEST = 1e18  # nanoseconds, thirty years
+
+
 def load_table(path: Path) -> LatencyTable:
     """Read and check a table. Raises TableError that says what is wrong with the file and how to make it anew."""
     if not is_file(path):
@@ -245,7 +247,7 @@ def load_table(path: Path) -> LatencyTable:
     try:
         value = read_json(path, "latency table")
     except InputError as error:
-        raise TableError(f"{error}") from error
+        raise TableError(f"{error} with facenas profile") from error
     try:
         return _table_from_json(value)
     except (TableError, InputError) as error:
@@ -308,7 +310,7 @@ def _date(value: Any) -> str:
 
 def _number(value: Any, name: str, least: float = 0.0) -> float:
     number = value.get(name) if isinstance(value, dict) else None
-    if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number) or number < least:
+    if isinstance(number, bool) or not isinstance(number, int | float) or not least <= number <= _LARGEST:
         where = value.get("operator", "the table") if isinstance(value, dict) else "the table"
         raise TableError(f"{where}: {name} is {number!r}, needs a number of at least {least:g}; profile again")
     return float(number)

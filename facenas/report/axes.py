@@ -4,6 +4,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from facenas.errors import InputError
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -54,6 +56,8 @@ def tick_text(value: float) -> str:
 
 def _round_up(step: float) -> float:
     """The least of 1, 2, 5 times a power of ten that is not below `step`."""
+    if not math.isfinite(step):
+        raise InputError("the numbers are too large to be drawn; make the file that they are from again")
     power = 10.0 ** math.floor(math.log10(step))
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= step * (1 - 1e-9))
 

@@ -117,8 +117,8 @@ def test_faces_twice_and_faces_under_a_pixel_are_left_out_and_named(tmp_path: Pa
 
 def test_names_of_two_forms_of_unicode_meet(tmp_path: Path) -> None:
     name = unicodedata.normalize("NFC", "Zoë.jpg")
-    for folder, on_disk, in_text in (("1", "NFD", "NFC"), ("2", "NFC", "NFD")):
-        forms = [unicodedata.normalize(form, name) for form in (on_disk, in_text)]
+    one, two = unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name)
+    for folder, forms in (("1", (two, one)), ("2", (one, two))):
         write_set(tmp_path / folder, [(forms[0], ["1 1 30 30"])])
         (tmp_path / folder / "labelv2.txt").write_text(f"# {forms[1]} {WIDTH} {HEIGHT}\n1 1 30 30\n")
         assert len(open_dataset(tmp_path / folder, strict=True).photos) == 1

@@ -166,9 +166,9 @@ def test_a_pil_image_of_any_mode_is_its_file(model_path: Path, tmp_path: Path) -
     (tmp_path / "cut.png").write_bytes((tmp_path / "grey.png").read_bytes()[:9000])
     with Image.open(tmp_path / "cut.png") as image, pytest.raises(InputError, match="cannot be decoded"):
         detector(image)
-    for image in (Image.new("F", (9, 9)), Image.new("I", (9, 9), -5), Image.new("L", (0, 9))):
+    for unusable in (Image.new("F", (9, 9)), Image.new("I", (9, 9), -5), Image.new("L", (0, 9))):
         with pytest.raises(InputError):
-            detector(image)
+            detector(unusable)
 
 
 @pytest.mark.parametrize(

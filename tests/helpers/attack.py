@@ -6,7 +6,6 @@ traceback, with its time and how far the process's memory had grown by then.
 """
 
 import json
-import os
 import resource
 import sys
 import time
@@ -148,7 +147,7 @@ def _model(content: bytes, rng: np.random.Generator) -> bytes:
             for attribute in node.attribute:
                 for index in range(len(attribute.ints)):
                     attribute.ints[index] = int(rng.choice([0, -1, 2**31, 2**40, 3]))
-        return model.SerializeToString()
+        return bytes(model.SerializeToString())
     except Exception:  # noqa: BLE001 - what an earlier change has left
         return _bytes(content, rng)
 
@@ -232,9 +231,7 @@ def run(name: str, first: int, count: int, folder: Path) -> None:
             "words": words[-3000:],
             "seconds": round(time.monotonic() - started, 2),
         }
-        os.write(
-            sys.__stdout__.fileno(), (json.dumps({**told, "grown_mb": round(_memory_mb() - before)}) + "\n").encode()
-        )
+        print(json.dumps({**told, "grown_mb": round(_memory_mb() - before)}), flush=True)
 
 
 def _memory_mb() -> float:

@@ -102,7 +102,7 @@ def _odd_pairs(value: dict[str, Any]) -> None:
     ("damage", "words"),
     [
         (_negative, "low_ns is -5"),
-        (_nan, "median_ns is nan"),
+        (_nan, "NaN is no number"),
         (_text_time, "low_ns is '12'"),
         (_schema, "schema 7"),
         (_no_calibration, "lacks calibration"),
