@@ -64,7 +64,11 @@ def is_quick(words: Words) -> bool:
         case ("score" | "predict" | "search", _, *_):
             return devices <= DEVICES_WITH_TABLE
         case ("detect", _, *rest):
-            return PHOTOS.issuperset(takewhile(lambda word: not str(word).startswith("--"), words[1:])) and bool(rest)
+            return (
+                "--latency" not in rest
+                and PHOTOS.issuperset(takewhile(lambda word: not str(word).startswith("--"), words[1:]))
+                and bool(rest)
+            )
         case ("export", "--arch", _, *rest):
             return not {"openvino", "trt", "tflite"} & set(rest)
         case ("devices", *_) | ("device", "add", *_) | ("report", "table", *_):
