@@ -117,7 +117,7 @@ def parse_size(text: str, multiple_px: int = 32) -> Size:
     size = Size(int(match[1]), int(match[2]))
     if size.width_px % multiple_px or size.height_px % multiple_px:
         raise InputError(f"size '{text}': width and height must be multiples of {multiple_px}, for example 640x480")
-    if max(size.width_px, size.height_px) > _MAX_SIDE_PX or size.width_px * size.height_px > _MAX_PIXELS:
+    if size.long_side_px > _MAX_SIDE_PX or size.pixels > _MAX_PIXELS:
         raise InputError(f"size '{text}' is larger than {_MAX_SIDE_PX} px a side or 17 megapixels; give a smaller one")
     return size
 

@@ -187,7 +187,7 @@ def test_an_architecture_that_is_neither_string_nor_file_nor_name(tmp_path: Path
         resolve_architecture("damofd-0.4g")
     binary = tmp_path / "binary"
     binary.write_bytes(b"\xff\xfe\x00\x01")
-    with pytest.raises(InputError, match=r"cannot read an architecture from .*binary"):
+    with pytest.raises(InputError, match=r"cannot read the architecture .*binary: it is not UTF-8 text"):
         resolve_architecture(str(binary))
     empty = tmp_path / "empty"
     empty.write_text("")
