@@ -6,7 +6,7 @@ from facenas.devices.targets import resolve_target
 from facenas.errors import BudgetError
 from facenas.exporters.formats import description_of
 from facenas.latency.input_sizes import ALL_INPUTS
-from facenas.latency.predictor import OperatorCosts, predict
+from facenas.latency.predictor import predict
 from facenas.latency.this_machine import Calibrate
 from facenas.progress import SILENT, Progress
 from facenas.searching.any_input import AnyInput
@@ -36,7 +36,7 @@ def fitting_input(path: Path, budget: LatencyBudget, progress: Progress = SILENT
     )[target.name]
     latency_ms, ratio = 0.0, table.ratio_to(budget.percentile)
     for size in sizes:
-        latency_ms = ratio * predict(description.detector, table, size, OperatorCosts(table, size)).latency_ms
+        latency_ms = ratio * predict(description.detector, table, size).latency_ms
         if latency_ms <= budget.limit_ms:
             progress.note(f"{path.stem} at {size}: {in_ms(latency_ms)} predicted on {target}, within {budget}")
             return size

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from facenas.accuracy.accuracy_table import AccuracyTable, load_accuracy_table
 from facenas.accuracy.predicted_ap import PredictedAP, judged_long_sides_px, predicted_ap
+from facenas.cost import latency_cost
 from facenas.data.face_sizes import FaceSizes
 from facenas.errors import InputError, LatencyBudgetError
 from facenas.latency.table import LatencyTable
@@ -128,18 +129,23 @@ def search(
         if len(sizes) > 1:
             choices = tuple(map(plan.best_at, sizes))
             plan = replace(plan, input_size=_most_accurate(choices) or sizes[-1])
-        _note_slack(plan, progress)
         if settings.confirm:
             result = confirm(plan.search, budgets.latency_ms, plan.input_size, progress)
         else:
             result = plan.search(budgets.latency_ms)
     except LatencyBudgetError as error:
         raise with_alternatives(error, chosen, plan.input_size) from error
+    _note_slack(plan, result, progress)
     return replace(result, inputs=choices)
 
 
-def _note_slack(plan: "_Plan", progress: Progress) -> None:
-    """Say which latency budgets bind nothing."""
+def _note_slack(plan: "_Plan", result: SearchResult, progress: Progress) -> None:
+    """Say which latency budgets bind nothing; none does where a network of the result's sample is above each."""
+    latencies = {latency_cost(name).key for name in plan.budgets.latency_ms}
+    if not any(
+        each.limit is not None and each.largest <= each.limit for each in result.ranges if each.name in latencies
+    ):
+        return
     for name, most_ms in slack_budgets(plan.problem(plan.budgets.latency_ms)).items():
         progress.note(
             f"{name}: the budget of {in_ms(plan.budgets.latency_ms[name])} binds nothing, because the slowest network of space "
