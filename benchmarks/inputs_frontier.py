@@ -9,7 +9,7 @@ turns with the published YuNet re-shaped to several inputs, which are judged on 
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -114,7 +114,7 @@ def judge(
         checkpoint = source.slice(parse_architecture(point.architecture), batches, chosen.to_json())
         width, height = map(int, point.input.split("x"))
         ap = SliceJudge(photos, [Size(width, height)])(checkpoint).precision[point.input]["mean"]
-        judged.append(Point(**{**asdict(point), "judged_ap": ap}))
+        judged.append(replace(point, judged_ap=ap))
         if index in export_at:
             weights, model = folder / f"{index}.safetensors", folder / f"{index}.onnx"
             save_checkpoint(weights, checkpoint)
@@ -147,7 +147,7 @@ def main(
         ours = [load_model(path, resolve_target(device)) for _, path in files]
         timed = measure_latency([*ours, *(yunet.model for yunet in yunets)], rounds=30, progress=progress)
         measured = {point.architecture: latency.latency_ms for (point, _), latency in zip(files, timed, strict=False)}
-        judged = [Point(**{**asdict(point), "measured_ms": measured.get(point.architecture)}) for point in judged]
+        judged = [replace(point, measured_ms=measured.get(point.architecture)) for point in judged]
         published = []
         for yunet, latency in zip(yunets, timed[len(ours) :], strict=True):
             found = evaluate(yunet, judged_on, progress)
