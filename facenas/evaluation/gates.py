@@ -36,8 +36,8 @@ class Tolerances:
 class LatencyCheck:
     """Predicted and measured latency in milliseconds; None where there is no table, no measurement or no budget.
 
-    `predicted_ms` and `measured_ms` are the 20th percentile of the runs, beside the measured 50th and 90th; `percentile` is
-    that of the budget. `estimated_ms` stands for a measurement where the device is not here and its vendor's compiler
+    `predicted_ms` and `measured_ms` are the 20th percentile of the runs, beside the measured 50th, 90th and 99th; `percentile`
+    is that of the budget. `estimated_ms` stands for a measurement where the device is not here and its vendor's compiler
     estimates the file. `other_work`: who disturbed the measurement, empty where nobody did. `table`: what must be said of
     the table of the prediction.
     """
@@ -54,6 +54,7 @@ class LatencyCheck:
     percentile: int = LOW_PERCENTILE
     other_work: str = ""
     table: TableFacts | None = None
+    p99_ms: float | None = None
 
     @property
     def judged_ms(self) -> float | None:

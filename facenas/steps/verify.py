@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from facenas.devices.fingerprint import differences
 from facenas.devices.target import MODELLED_NAMES, Target
 from facenas.devices.targets import resolve_target
 from facenas.errors import TableError
@@ -12,11 +13,13 @@ from facenas.evaluation.gates import Tolerances
 from facenas.evaluation.latency_check import check_latency, predict_latency
 from facenas.evaluation.verification import Verification, require_same_architecture
 from facenas.exporters.artefact import Description
-from facenas.exporters.formats import description_of
+from facenas.exporters.formats import description_of, format_of
+from facenas.files import sha256_of
 from facenas.latency.table import LatencyTable
 from facenas.latency.this_machine import Calibrate
 from facenas.progress import SILENT, Progress
-from facenas.runtimes.runtime import runtime_of, why_unavailable
+from facenas.runtimes.runtime import load_model, runtime_of
+from facenas.steps.place import is_reached, place_of
 from facenas.steps.tables import open_tables
 from facenas.units import LOW_PERCENTILE, LatencyBudget, as_latency_budget
 from facenas.zoo import checkpoint_path
@@ -56,17 +59,34 @@ def verify(
     for line in told_problems(photos.problems):
         progress.note(line)
     percentile = LOW_PERCENTILE if budget is None else budget.percentile
-    if why_unavailable(target) is None:
-        opened = _table(target, description, table, percentile, settings.calibrate, progress)
-        check = check_latency(artefact, target, opened, budget, progress, tolerances=settings.tolerances)
-    else:
+    if not is_reached(target):
         opened = _table(target, description, table, percentile, Calibrate.NEVER, progress)
         budget_ms = None if budget is None else budget.limit_ms
         check = replace(predict_latency(description, target, opened), budget_ms=budget_ms, percentile=percentile)
-    # A target that only its compiler knows runs nothing, nor does a board elsewhere: the file's own target finds the faces.
-    not_here = target.elsewhere or target.name in MODELLED_NAMES
-    runs_it = None if runtime_of(target).estimates or not_here else target
-    return verification.verify(artefact, reference, photos, check, settings.tolerances, progress, runs_it)
+        # Nothing runs there; the file's own target finds the faces.
+        runs_it = None if target.elsewhere or target.name in MODELLED_NAMES else target
+        found = verification.verify(artefact, reference, photos, check, settings.tolerances, progress, runs_it)
+        return _with_hashes(found)
+    opened = _table(target, description, table, percentile, settings.calibrate, progress)
+    with place_of(target, progress) as place:
+        if target.elsewhere and opened is not None and place.fingerprint is not None:
+            for line in differences(opened.fingerprint, place.fingerprint):
+                progress.note(f"the latency table of {target} was measured on another device or set-up: {line}")
+        check = check_latency(
+            artefact, target, opened, budget, progress, tolerances=settings.tolerances, load=place.load
+        )
+        # A target that only its compiler knows runs nothing.
+        runs_it = None if runtime_of(target).estimates else target
+        load = load_model if runs_it is None else place.load
+        found = verification.verify(artefact, reference, photos, check, settings.tolerances, progress, runs_it, load)
+        return _with_hashes(replace(found, device=place.fingerprint))
+
+
+def _with_hashes(found: Verification) -> Verification:
+    """The same with the SHA-256 of the files that were judged."""
+    weights = format_of(found.artefact).weights_of(found.artefact)
+    files = {"artefact": found.artefact, "weights": weights, "reference": found.reference}
+    return replace(found, sha256={name: sha256_of(path) for name, path in files.items() if path is not None})
 
 
 def _table(

@@ -38,7 +38,7 @@ def test_bursts_are_waited_for(
 
     def measure(models: object, **_: object) -> list[Latency]:
         value = left.pop(0)
-        return [Latency(value, value, 0.1, 36, 0.0, value)]
+        return [Latency(value, value, 0.1, 36, 0.0, value, value)]
 
     check = check_latency(path, resolve_target("cpu"), None, BUDGET, measure=measure, sleep=slept.append)
     assert not left

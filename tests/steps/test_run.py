@@ -22,7 +22,8 @@ from facenas.latency.table import load_table, save_table
 from facenas.latency.this_machine import Calibrate
 from facenas.spaces import ELASTIC_SPACE
 from facenas.spaces.elastic_space import elastic_space
-from facenas.steps.run import RunResult, RunSettings, run
+from facenas.steps.run import RunResult, run
+from facenas.steps.run_settings import RunSettings
 from facenas.units import Size
 
 ROOT = Path(__file__).resolve().parents[2]
