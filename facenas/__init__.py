@@ -72,7 +72,7 @@ _PLACES = {
     "ProfileSettings": "facenas.steps.profile",
     "RankSettings": "facenas.steps.rank",
     "Recipe": "facenas.training.recipe",
-    "RunSettings": "facenas.steps.run",
+    "RunSettings": "facenas.steps.run_settings",
     "SearchSettings": "facenas.steps.search",
     "TrainingSettings": "facenas.steps.train",
     "VerifySettings": "facenas.steps.verify",

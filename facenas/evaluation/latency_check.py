@@ -17,13 +17,13 @@ from facenas.latency.this_machine import facts_of_table
 from facenas.progress import SILENT, Progress
 from facenas.quiet import DISTURBED_SHARE, OtherWork, Waiting
 from facenas.runtimes.runtime import Load, load_model, runtime_of
-from facenas.runtimes.timing import Latency, measure_latency
+from facenas.runtimes.timing import measure_latency
 from facenas.units import LatencyBudget
 
 PAUSES_S = (0.0, 2.0, 6.0, 20.0)
 """Before each pass: another tenant's burst of work lasts for seconds to a minute."""
 
-_ROUNDS = 12
+ROUNDS = 12
 _MAX_BURST = 2.0  # other work on a core makes a run at most about so many times as long
 
 
@@ -36,7 +36,6 @@ def check_latency(
     *,
     tolerances: Tolerances = Tolerances(),
     load: Load = load_model,
-    measure: Callable[..., list[Latency]] = measure_latency,
     sleep: Callable[[float], None] = time.sleep,
 ) -> LatencyCheck:
     """Predict and measure an exported file.
@@ -55,15 +54,11 @@ def check_latency(
     for number, pause_s in enumerate(PAUSES_S):
         what = "measuring latency" if number == 0 else f"measuring latency again ({number + 1} of {len(PAUSES_S)})"
         if pause_s:
-            progress(0, _ROUNDS, f"{what}, in {pause_s:g} s")
+            progress(0, ROUNDS, f"{what}, in {pause_s:g} s")
             sleep(pause_s)
         other_work, waiting = OtherWork(), Waiting(os.getpid(), target.threads)
-        latency = measure(
-            [model],
-            rounds=_ROUNDS,
-            input_size=description.input_size,
-            progress=progress,
-            what=what,
+        latency = measure_latency(
+            [model], rounds=ROUNDS, input_size=description.input_size, progress=progress, what=what
         )[0]
         disturbed = not target.elsewhere and waiting.share() > DISTURBED_SHARE
         check = replace(

@@ -174,6 +174,8 @@ class _Run:
         for step in record.steps:
             if changed := [name for name in self._made_by(step.name) if not self._is_as_made(name)]:
                 self.progress.note(f"{step.name}: {', '.join(changed)} was changed or is gone since; again from here")
+                for name in changed:  # a training that has ended makes it of its last state
+                    (self.folder / name).unlink(missing_ok=True)
                 break
             if step.name not in again:
                 self.steps.append(step)
