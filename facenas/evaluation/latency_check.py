@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from facenas.cost import detector_costs
 from facenas.devices.target import Target
 from facenas.errors import TableError
 from facenas.evaluation.gates import LatencyCheck, Tolerances, latency_gates
@@ -16,6 +17,7 @@ from facenas.latency.table import LatencyTable
 from facenas.latency.this_machine import facts_of_table
 from facenas.progress import SILENT, Progress
 from facenas.quiet import DISTURBED_SHARE, OtherWork, Waiting
+from facenas.runtimes.peak_memory import peak_memory_bytes
 from facenas.runtimes.runtime import Load, load_model, runtime_of
 from facenas.runtimes.timing import measure_latency
 from facenas.units import LatencyBudget
@@ -24,6 +26,7 @@ PAUSES_S = (0.0, 2.0, 6.0, 20.0)
 """Before each pass: another tenant's burst of work lasts for seconds to a minute."""
 
 ROUNDS = 12
+_BYTES_A_VALUE = {"fp32": 4, "fp16": 2, "bf16": 2, "int8": 1}
 _MAX_BURST = 2.0  # other work on a core makes a run at most about so many times as long
 
 
@@ -71,7 +74,13 @@ def check_latency(
         )
         if all(gate.passed is not False for gate in latency_gates(check, tolerances)) or not _may_be_noise(check):
             break
-    return check
+    costs = detector_costs(description.detector, description.input_size)
+    bytes_a_value = _BYTES_A_VALUE[description.precision]
+    return replace(
+        check,
+        peak_memory_bytes=model.peak_memory_bytes() if target.elsewhere else peak_memory_bytes(artefact, target),
+        counted_memory_bytes=bytes_a_value * costs.params + costs.peak_memory_bytes * bytes_a_value // 4,
+    )
 
 
 def predict_latency(description: Description, target: Target, table: LatencyTable | None) -> LatencyCheck:

@@ -124,7 +124,7 @@ class Verification(Shown):
             text = "  ".join(f"{setting} {value:.4f}" for setting, value in figures.items() if value is not None)
             if text:
                 lines.append(f"average precision of the {name} on {self.data}: {text}")
-        return "\n".join([*lines, self.line()])
+        return "\n".join([*lines, *filter(None, [self.latency.words()]), self.line()])
 
     def to_json(self) -> dict[str, Any]:
         """The fields of the command line's contract."""

@@ -21,7 +21,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any, BinaryIO, NoReturn
 
-from facenas.on_device.device_facts import facts, memory_is_short, state
+from facenas.on_device.device_facts import facts, forget_peak, memory_is_short, peak_bytes, resident_bytes, state
 from facenas.on_device.device_runtimes import RUNTIMES, Refusal, image_of, pin
 from facenas.on_device.frames import GREETING, VERSION, FrameError, Message, pack_frame, read_frame
 
@@ -130,8 +130,8 @@ class Agent:
         return {}, learnt
 
     def load(self, message: dict[str, Any], data: bytes) -> Message:
-        """An exported file as it is. `form`: onnx, openvino (the .xml, from byte `weights_at` on the .bin) or trt; `shape`:
-        of the image to time it with."""
+        """An exported file as it is; `peak_bytes`: of this process's memory, what it took to load and run once. `form`:
+        onnx, openvino (the .xml, from byte `weights_at` on the .bin) or trt; `shape`: of the image to time it with."""
         key, shape = _announced(message, data), _shape(message)
         form, weights_at = str(message.get("form")), message.get("weights_at", 0)
         if form not in self.runtime.forms:
@@ -140,8 +140,12 @@ class Agent:
             raise Refusal("request", f"weights_at is {str(weights_at)[:40]}, needs a place within the file")
         if memory_is_short() or self.runtime.memory_is_short():
             self.forget()
-        self.models[key] = self.runtime.load(data, form, weights_at, shape)
-        return {}, b""
+        forget_peak()
+        before = resident_bytes()
+        model = self.runtime.load(data, form, weights_at, shape)
+        self.runtime.time(model, 1)
+        self.models[key] = model
+        return {"peak_bytes": max(0, peak_bytes() - before) if before and self.runtime.pins else 0}, b""
 
     def build(self, message: dict[str, Any], data: bytes) -> Message:
         """The engine of an ONNX model: its first `plan_bytes` bytes are the engine, the others what the build learnt."""

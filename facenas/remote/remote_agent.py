@@ -81,9 +81,9 @@ class RemoteAgent:
     """An agent on a device, copied there when first asked, removed at the end. Use it in a `with` block.
 
     `python` is the interpreter there; `note` is told what the user should know; `as_graph`: whether the networks that it
-    timed ran as CUDA graphs, None where there is no such thing; `facts`: what the device told of itself. Every method
-    raises DeviceError where the device cannot be reached (again) or used; its message says why, and what to do. Raises
-    InputError for a target that no agent measures.
+    timed ran as CUDA graphs, None where there is no such thing; `facts`: what the device told of itself; `peak_bytes`: by
+    key, what memory a file took there. Every method raises DeviceError where the device cannot be reached (again) or
+    used; its message says why, and what to do. Raises InputError for a target that no agent measures.
     """
 
     def __init__(
@@ -111,6 +111,7 @@ class RemoteAgent:
         self._timing_cache = load_timings(target, transport.host)
         self.as_graph: bool | None = None
         self.facts: dict[str, Any] = {}
+        self.peak_bytes: dict[str, Any] = {}
         self._fingerprint: Fingerprint | None = None
         self._networks: dict[tuple[Architecture, Size], _Network] = {}
         self._layers_of_nodes: dict[str, Mapping[str, str]] = {}
@@ -158,6 +159,7 @@ class RemoteAgent:
                 load = {"operation": "load", "model": file.key, "form": file.form, "shape": list(file.shape)}
                 reply, _ = session.request(load | {"weights_at": file.weights_at}, file.content, self._build_timeout_s)
                 self._check(reply)
+                self.peak_bytes[file.key] = reply.get("peak_bytes")
                 answer = self._timed_request(session, message, data)
             self._check(answer[0])
             return answer

@@ -132,6 +132,11 @@ class RemoteModel(CompiledModel):
                 f"{self._agent.target} reports {a_run[0]} a run, where {a_run[1]} pass on this machine's clock; check its clock"
             )
 
+    def peak_memory_bytes(self) -> int | None:
+        """What memory the file took on the device when it was loaded and run; None where it does not tell, or was not."""
+        told = self._agent.peak_bytes.get(self._file.key)
+        return told if isinstance(told, int) and not isinstance(told, bool) and told > 0 else None
+
     def layer_times(self, runs: int, warm_up: int = 2) -> LayerTimes:
         """Of an exported file no device elsewhere tells them. Raises InputError."""
         raise InputError(f"{self._agent.target} tells the layers of profiled networks alone; profile it")

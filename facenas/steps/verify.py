@@ -6,11 +6,12 @@ from pathlib import Path
 from facenas.devices.fingerprint import differences
 from facenas.devices.target import MODELLED_NAMES, Target
 from facenas.devices.targets import resolve_target
-from facenas.errors import TableError
+from facenas.errors import InputError, TableError
 from facenas.evaluation import verification
 from facenas.evaluation.evaluation_set import EvaluationSet, load_evaluation_set, told_problems
 from facenas.evaluation.gates import Tolerances
 from facenas.evaluation.latency_check import check_latency, predict_latency
+from facenas.evaluation.sustained import LONGEST_S, sustain
 from facenas.evaluation.verification import Verification, require_same_architecture
 from facenas.exporters.artefact import Description
 from facenas.exporters.formats import description_of, format_of
@@ -27,10 +28,16 @@ from facenas.zoo import checkpoint_path
 
 @dataclass(frozen=True)
 class VerifySettings:
-    """`tolerances`: what the gates allow; `calibrate`: whether the table is made this machine's first."""
+    """`tolerances`: what the gates allow; `calibrate`: whether the table is made this machine's first; `sustained_s`: for how
+    long the file is run without a pause, to see whether its latency lasts."""
 
     tolerances: Tolerances = Tolerances()
     calibrate: Calibrate = Calibrate.ONCE
+    sustained_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.sustained_s <= LONGEST_S:
+            raise InputError(f"{self.sustained_s} s without a pause cannot be tried; give up to {LONGEST_S / 3600:g} h")
 
 
 def verify(
@@ -75,6 +82,10 @@ def verify(
         check = check_latency(
             artefact, target, opened, budget, progress, tolerances=settings.tolerances, load=place.load
         )
+        if settings.sustained_s and check.measured_ms is not None:
+            model = place.load(artefact, target)
+            lasts = sustain(model, settings.sustained_s, description.input_size, progress)
+            check = replace(check, sustained=lasts)
         # A target that only its compiler knows runs nothing.
         runs_it = None if runtime_of(target).estimates else target
         load = load_model if runs_it is None else place.load

@@ -80,7 +80,7 @@ def test_a_verification_whose_connection_is_cut_at_20_moments_gives_the_same(
         agent.connect()
         assert agent._session is not None
         agent._session._pipe._process.kill()  # the first cut: of the connection that there is
-        verifications = []
+        verifications: list[Verification] = []
         while server.cuts_done < 20 and len(verifications) < 30:
             verifications.append(judged(agent, model, tmp_path / "data"))
     assert server.cuts_done >= 19  # both directions of a connection may notice its cut
