@@ -66,6 +66,8 @@ def is_quick(words: Words) -> bool:
         case ("detect", _, *rest):
             return (
                 "--latency" not in rest
+                and "model.engine" not in rest  # needs its board
+                and devices <= DEVICES_WITH_TABLE
                 and PHOTOS.issuperset(takewhile(lambda word: not str(word).startswith("--"), words[1:]))
                 and bool(rest)
             )

@@ -45,7 +45,7 @@ def test_20_000_random_frames_neither_end_nor_swell_the_agent(tmp_path: Path) ->
     to_agent, from_agent = cast(BinaryIO, process.stdin), cast(BinaryIO, process.stdout)
     assert from_agent.readline() == GREETING
     generator = random.Random(3)
-    operations = [
+    operations: list[object] = [
         "hello",
         "compile",
         "load",
@@ -60,7 +60,8 @@ def test_20_000_random_frames_neither_end_nor_swell_the_agent(tmp_path: Path) ->
         7,
         ["run"],
     ]
-    operations += ["load", "build", "run", {"a": 1}]
+    more: list[object] = ["load", "build", "run", {"a": 1}]
+    operations += more
     values: list[object] = [
         0,
         1,
