@@ -1,13 +1,16 @@
 """Exported files that run on a device elsewhere: the same answers, the same gates, and whatever befalls the connection or the
 device is mended or caught."""
 
+import os
 import random
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from facenas.exporters.onnx import export_checkpoint
+from facenas.exporters.onnx import export_checkpoint, onnx_of_checkpoint
+from facenas.exporters.onnx_half import halved
+from helpers.board import TESTS, standin_folder
 from helpers.far_devices import CPU, fake_device, remote, wait_until_empty
 from helpers.random_networks import TINY, confident_checkpoint
 from helpers.ssh_server import SshServer
@@ -15,6 +18,7 @@ from helpers.ssh_server import SshServer
 from facenas.data.synthetic import write_synthetic_set
 from facenas.detector.face_detector import FaceDetector
 from facenas.devices.host import transport_for
+from facenas.devices.targets import resolve_target
 from facenas.errors import DeviceError, InputError
 from facenas.evaluation.evaluation_set import load_evaluation_set
 from facenas.evaluation.gates import LatencyCheck, Tolerances
@@ -85,6 +89,30 @@ def test_a_verification_whose_connection_is_cut_at_20_moments_gives_the_same(
             verifications.append(judged(agent, model, tmp_path / "data"))
     assert server.cuts_done >= 19  # both directions of a connection may notice its cut
     assert all(each.gates == undisturbed.gates for each in verifications)
+    assert wait_until_empty(server.device_folder) == []
+
+
+def test_an_engine_whose_build_is_cut_at_20_moments_is_the_same(
+    server: SshServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", f"{standin_folder(tmp_path)}{os.pathsep}{TESTS}")
+    monkeypatch.setenv("TENSORRT_STANDIN", "10.3.0")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    model = halved(onnx_of_checkpoint(confident_checkpoint(TINY, SIZE), dynamic=False)).SerializeToString()
+    target, generator = resolve_target("jetson"), random.Random(9)
+    agent = RemoteAgent(target, transport_for("127.0.0.1"), python=sys.executable, retry_delays_s=(0.01,) * 20)
+    with agent:
+        expected = agent.build(model)
+        server.cuts = iter([generator.randrange(1, 160_000) for _ in range(20)])
+        assert agent._session is not None
+        agent._session._pipe._process.kill()
+        built = []
+        for _ in range(30):
+            if server.cuts_done < 18:  # both directions of a connection may notice its cut, and some end before theirs
+                built.append(agent.build(model))
+                agent._disconnect()
+    assert server.cuts_done >= 10
+    assert set(built) == {expected}
     assert wait_until_empty(server.device_folder) == []
 
 
