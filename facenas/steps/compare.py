@@ -45,6 +45,8 @@ def compare(own: Sequence[Path], models: Path | None, data: Path, progress: Prog
         detectors.append((baseline.name, False, f"{baseline.input_size}", baseline))
         networks.append(baseline.model)
     evaluations = [evaluate(detect, photos, Called(progress, f"evaluating {name}")) for name, _, _, detect in detectors]
+    for problem in evaluations[0].unread:  # the same of all
+        progress.note(f"left out: {problem}")
     latencies = measure_latency(
         networks,
         rounds=_ROUNDS,
@@ -74,7 +76,7 @@ def compare(own: Sequence[Path], models: Path | None, data: Path, progress: Prog
         record.fingerprint.cpu,
         record.versions,
         photos.name,
-        len(photos.photos),
+        len(photos.photos) - len(evaluations[0].unread),
         tuple(results),
     )
 
