@@ -14,18 +14,21 @@ if TYPE_CHECKING:
     from facenas.exporters.artefact import Artefact, Description
     from facenas.exporters.calibration_photos import CalibrationPhotos
     from facenas.exporters.openvino import AccuracyControl
+    from facenas.pipeline.decoded import Decoding
 
 
 @dataclass(frozen=True)
 class ExportOptions:
     """`calibration`: photos for int8; `dialect`: for which runtime int8 ONNX is meant; `accuracy`: photos by which layers
-    are taken back from int8 that cost too much; `runtime`: that engines are for, tensorrt or tensorrt-rtx."""
+    are taken back from int8 that cost too much; `runtime`: that engines are for, tensorrt or tensorrt-rtx; `decoding`: what
+    the file's own decoder keeps, None for raw maps."""
 
     precision: str = "fp32"
     calibration: "CalibrationPhotos | None" = None
     dialect: str = "onnxruntime"
     accuracy: "AccuracyControl | None" = None
     runtime: str = "tensorrt"
+    decoding: "Decoding | None" = None
 
 
 @dataclass(frozen=True)
@@ -34,8 +37,8 @@ class Format:
     fp32 model; describe(path): what a file says of itself.
 
     opened(path, folder): the model with any input size, as bytes or as a file in `folder`; with_layers(path, names, folder):
-    the model with these layers' outputs beside its own; None where the format can have no such copy. `judged`: precisions
-    in which `accuracy` is heeded.
+    the model with these layers' outputs beside its own; undecoded(path, folder): one that decodes, with its raw maps for
+    outputs; None where the format can have no such copy. `judged`: precisions in which `accuracy` is heeded.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Format:
     describe: Callable[[Path], "Description"]
     opened: Callable[[Path, Path], Path | bytes] | None = None
     with_layers: Callable[[Path, Sequence[str], Path], Path | bytes] | None = None
+    undecoded: Callable[[Path, Path], Path | bytes] | None = None
     judged: tuple[str, ...] = ()
 
     @property
@@ -55,7 +59,14 @@ class Format:
 def _write_onnx(model: "onnx.ModelProto", out: Path, options: ExportOptions) -> "Artefact":
     from facenas.exporters.onnx import export_onnx
 
-    return export_onnx(_in_precision(model, options, options.dialect), out)
+    return export_onnx(_decoding(_in_precision(model, options, options.dialect), options), out)
+
+
+def _undecoded_onnx(path: Path, _: Path) -> bytes:
+    from facenas.exporters.decode import without_decoder
+    from facenas.exporters.onnx import load_onnx
+
+    return bytes(without_decoder(load_onnx(path)).SerializeToString())
 
 
 def _describe_onnx(path: Path) -> "Description":
@@ -80,7 +91,9 @@ def _write_openvino(model: "onnx.ModelProto", out: Path, options: ExportOptions)
     from facenas.exporters.openvino import export_openvino
 
     precision, calibration, accuracy = options.precision, options.calibration, options.accuracy
-    return export_openvino(model, out, precision=precision, calibration=calibration, accuracy=accuracy)
+    return export_openvino(
+        _decoding(model, options), out, precision=precision, calibration=calibration, accuracy=accuracy
+    )
 
 
 def _describe_openvino(path: Path) -> "Description":
@@ -99,6 +112,12 @@ def _openvino_with_layers(path: Path, names: Sequence[str], folder: Path) -> Pat
     from facenas.exporters.openvino import write_with_layers
 
     return write_with_layers(path, names, folder)
+
+
+def _undecoded_openvino(path: Path, folder: Path) -> Path:
+    from facenas.exporters.openvino import write_undecoded
+
+    return write_undecoded(path, folder)
 
 
 def _write_tensorrt(model: "onnx.ModelProto", out: Path, options: ExportOptions) -> "Artefact":
@@ -132,9 +151,10 @@ def _describe_tflite(path: Path) -> "Description":
 FORMATS: Mapping[str, Format] = {
     each.name: each
     for each in (
-        Format("onnx", "model.onnx", _write_onnx, _describe_onnx, _open_onnx, _onnx_with_layers),
+        Format("onnx", "model.onnx", _write_onnx, _describe_onnx, _open_onnx, _onnx_with_layers, _undecoded_onnx),
         Format(
             *("openvino", "model.xml", _write_openvino, _describe_openvino, _open_openvino, _openvino_with_layers),
+            undecoded=_undecoded_openvino,
             judged=("int8",),
         ),
         Format("trt", "model.engine", _write_tensorrt, _describe_tensorrt),
@@ -167,6 +187,15 @@ def export_model(
     if file_format not in FORMATS:
         raise InputError(f"no format '{file_format}'; there are {', '.join(FORMATS)}")
     return FORMATS[file_format].write(model, out, options or ExportOptions())
+
+
+def _decoding(model: "onnx.ModelProto", options: ExportOptions) -> "onnx.ModelProto":
+    """The same network with the decoder that is asked for."""
+    if options.decoding is None:
+        return model
+    from facenas.exporters.decode import with_decoder
+
+    return with_decoder(model, options.decoding)
 
 
 def _in_precision(model: "onnx.ModelProto", options: ExportOptions, dialect: str) -> "onnx.ModelProto":

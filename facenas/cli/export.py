@@ -35,6 +35,9 @@ def export(
     dialect: Annotated[
         str, typer.Option(help="onnx int8: runtime it is for, onnxruntime, tensorrt or tensorrt-8")
     ] = "onnxruntime",
+    decode: Annotated[
+        bool, typer.Option("--decode", help="onnx, openvino: the file answers with faces: boxes, scores, landmarks")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="file to write (default: model with the format's suffix)")] = None,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
@@ -48,7 +51,7 @@ def export(
 
     if (checkpoint is None) == (arch is None):
         raise InputError("export needs either --checkpoint FILE or --arch ARCH")
-    settings = ExportSettings(input_size, dynamic, calibration, calibration_count, seed, labelled, dialect, device)
+    settings = ExportSettings(input_size, dynamic, calibration, calibration_count, seed, labelled, dialect, device, decode)
     model = resolve_architecture(arch or "") if checkpoint is None else checkpoint
     with progress_bar() as progress:
         artefact = run_export(model, file_format, precision, settings=settings, out=out, progress=progress)

@@ -13,12 +13,14 @@ from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.evaluation.accuracy_control import accuracy_control
 from facenas.evaluation.evaluation_set import load_evaluation_set
+from facenas.evaluation.protocols import EVALUATION_MIN_SCORE
 from facenas.exporters import formats
 from facenas.exporters.artefact import Artefact
 from facenas.exporters.calibration_photos import DEFAULT_COUNT, CalibrationPhotos, choose_calibration
 from facenas.exporters.formats import FORMATS, export_model
 from facenas.exporters.onnx import IN_MEMORY, onnx_of_checkpoint, onnx_untrained, read_description
 from facenas.files import require_no_input
+from facenas.pipeline.decoded import Decoding
 from facenas.progress import SILENT, Progress
 from facenas.runtimes.runtime import load_model, runtime_of
 from facenas.steps.boards import board_of
@@ -36,7 +38,7 @@ class ExportSettings:
     int8 takes its ranges from `calibration_count` photos of the folder `calibration` (default: synthetic ones), chosen
     with `seed`; `labelled`: photos by which OpenVINO keeps the average precision; `dialect`: the runtime that int8 ONNX
     is for, onnxruntime, tensorrt or (before version 10) tensorrt-8; `device`: the target that an engine is for, by default
-    this machine's TensorRT.
+    this machine's TensorRT; `decode`: the file answers with faces instead of raw maps.
     """
 
     input_size: str | Size | None = None
@@ -47,6 +49,7 @@ class ExportSettings:
     labelled: Path | str | None = None
     dialect: str = "onnxruntime"
     device: str | None = None
+    decode: bool = False
 
 
 def export(
@@ -77,6 +80,9 @@ def export(
     precision = precision or "fp32"
     if settings.labelled is not None and precision not in FORMATS[format].judged:
         raise InputError("--labelled is for --format openvino --precision int8; leave it out")
+    if settings.decode and FORMATS[format].undecoded is None:
+        can = " and ".join(each.name for each in FORMATS.values() if each.undecoded is not None)
+        raise InputError(f"--decode: a file of format {format} cannot suppress boxes itself; {can} can")
     path = Path(out or FORMATS[format].file_name)
     if board is not None:
         path = path.with_suffix(FORMATS[format].suffix)
@@ -94,7 +100,8 @@ def export(
         labelled = load_evaluation_set(Path(settings.labelled))
         accuracy = accuracy_control(labelled, read_description(network, IN_MEMORY))
     runtime = "tensorrt" if settings.device is None else resolve_target(settings.device).runtime
-    options = formats.ExportOptions(precision, photos, settings.dialect, accuracy, runtime)
+    decoding = Decoding(EVALUATION_MIN_SCORE) if settings.decode else None
+    options = formats.ExportOptions(precision, photos, settings.dialect, accuracy, runtime, decoding)
     artefact = export_model(network, format, path, options)
     if board is not None:
         progress.note(board.what_to_type(path, precision))
