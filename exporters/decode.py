@@ -127,9 +127,7 @@ class _Decoder:
             faces.append((LANDMARKS, rows, shape[1:]))
         for name, values, _ in faces:
             self._node("Gather", [values, kept], out=name, axis=0)
-        return [
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["faces", *shape]) for name, _, shape in faces
-        ]
+        return [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["faces", *shape]) for name, _, shape in faces]
 
     def _anchors(self, channels: slice) -> str:
         """These channels of all levels by anchor, [channels of an anchor, N]."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from facenas.exporters.artefact import Artefact, Description
     from facenas.exporters.calibration_photos import CalibrationPhotos
     from facenas.exporters.openvino import AccuracyControl
+
     from facenas.pipeline.decoded import Decoding
 
 

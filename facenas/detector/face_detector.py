@@ -59,7 +59,9 @@ class FaceDetector:
             long_side_px = max(self.description.input_size.width_px, self.description.input_size.height_px)
         self.target = target or resolve_target(self.description.target)
         if long_side_px is not None and self.description.decoding is not None:
-            raise InputError(f"{path} decodes for one input size; evaluate it with --protocol own, detect without --long-side")
+            raise InputError(
+                f"{path} decodes for one input size; evaluate it with --protocol own, detect without --long-side"
+            )
         self.model = _load(path, self.target, open_size=long_side_px is not None)
         fit = Letterbox(self.description.input_size) if long_side_px is None else LongSide(long_side_px)
         turn = nullcontext() if runtime_of(self.target).reentrant else Lock()

@@ -17,6 +17,7 @@ from facenas.detector.face_detector import FaceDetector
 from facenas.devices.target import Target
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
+from facenas.evaluation.decoder_check import check_decoder, decoder_gate, open_raw
 from facenas.evaluation.departure import (
     Departure,
     RunLayers,
@@ -159,8 +160,10 @@ def verify(
     description = detector.description
     runner, reference_description = _open_reference(reference, description)
     expected_pipeline, found_pipeline = reference_description.pipeline(runner), description.pipeline(detector.model)
+    raw_model, raw_description = open_raw(artefact, target)
+    raw_pipeline = raw_description.pipeline(raw_model)
 
-    compared, expected, found = _answers(photos, expected_pipeline, found_pipeline, progress)
+    compared, expected, found = _answers(photos, expected_pipeline, raw_pipeline, progress)
     tensors = compare_tensors(*_comparable(expected.outputs, found.outputs, description.precision))
     boxes = compare_faces(expected.faces, found.faces)
 
@@ -170,6 +173,10 @@ def verify(
     precision = Precision(reference_ap, artefact_ap, _largest_drop(reference_ap, artefact_ap))
 
     gates = _parity_gates(tensors, boxes, precision, description.precision, tolerances)
+    if description.decoding is not None:
+        some = [read_image(path) for path in compared]
+        parity = check_decoder(found_pipeline, raw_pipeline, some, description.decoding.min_score)
+        gates = (*gates, decoder_gate(parity))
     departure = None
     if any(gate.passed is False for gate in gates):
         worst = read_image(compared[_worst_photo(expected.outputs, found.outputs)])
@@ -311,9 +318,8 @@ def require_same_architecture(path: Path, description: Description) -> None:
 def _open_reference(path: Path, description: Description) -> tuple[Runner, Description]:
     """A checkpoint (in torch) or another export (in its runtime), of the same architecture as the artefact."""
     if path.suffix != ".safetensors":
-        reference = FaceDetector(path)
-        _require_same(reference.description.detector, description, path)
-        return reference.model, reference.description
+        _require_same(description_of(path).detector, description, path)
+        return open_raw(path, resolve_target(description_of(path).target))
     from facenas.checkpoint import load_weights
     from facenas.exporters.artefact import describe
 
