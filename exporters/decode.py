@@ -111,9 +111,9 @@ class _Decoder:
         logits = self._node("Reshape", [self._anchors(SCORE_CHANNELS), self._whole([-1])])
         logits, candidates = self._best(logits)
         grid = self._node("Gather", [self._constant(_grid(self.size)), candidates], axis=1)
-        x, y, stride = self._node("Split", [grid], count=3, axis=0)
+        x, y, stride = self._nodes("Split", [grid], 3)
         offsets = self._node("Mul", [self._gather(BOX_CHANNELS, candidates), stride])
-        first, second = self._node("Split", [offsets], count=2, axis=0)
+        first, second = self._nodes("Split", [offsets], 2)
         centre = self._node("Concat", [x, y], axis=0)
         low, high = self._node("Sub", [centre, first]), self._node("Add", [centre, second])
         boxes = self._node("Transpose", [self._node("Concat", [low, high], axis=0)], perm=[1, 0])
@@ -151,12 +151,12 @@ class _Decoder:
         found = self._true(self._node("GreaterOrEqual", [logits, self._constant(least)]))
         count = self._node("Shape", [found])
         count = self._node("Min", [count, self._whole([self.decoding.max_candidates])])
-        best, order = self._node("TopK", [self._node("Gather", [logits, found], axis=0), count], count=2, axis=0)
+        best, order = self._nodes("TopK", [self._node("Gather", [logits, found], axis=0), count], 2)
         return best, self._node("Gather", [found, order], axis=0)
 
     def _with_area(self, low: str, high: str) -> str:
         """The candidates whose box has an area: all that may be faces."""
-        x, y = self._node("Split", [self._node("Less", [low, high])], count=2, axis=0)
+        x, y = self._nodes("Split", [self._node("Less", [low, high])], 2)
         return self._true(self._node("Reshape", [self._node("And", [x, y]), self._whole([-1])]))
 
     def _suppress(self, boxes: str, logits: str, usable: str) -> str:
@@ -181,9 +181,15 @@ class _Decoder:
         self.constants.append(numpy_helper.from_array(np.asarray(values), name))
         return name
 
-    def _node(self, kind: str, inputs: Iterable[str], *, count: int = 1, out: str = "", **attributes: Any) -> Any:
-        """The name of a new node's output, or the names of all where it has several."""
+    def _node(self, kind: str, inputs: Iterable[str], *, out: str = "", **attributes: Any) -> str:
+        """The name of a new node's output."""
         name = f"{PREFIX}{len(self.nodes)}_{kind}"
-        outputs = [out] if out else [f"{name}/{index}" for index in range(count)]
-        self.nodes.append(helper.make_node(kind, list(inputs), outputs, name=name, **attributes))
-        return outputs if count > 1 else outputs[0]
+        self.nodes.append(helper.make_node(kind, list(inputs), [out or f"{name}/0"], name=name, **attributes))
+        return out or f"{name}/0"
+
+    def _nodes(self, kind: str, inputs: Iterable[str], count: int) -> list[str]:
+        """The names of the outputs of a new node along the first axis."""
+        name = f"{PREFIX}{len(self.nodes)}_{kind}"
+        outputs = [f"{name}/{index}" for index in range(count)]
+        self.nodes.append(helper.make_node(kind, list(inputs), outputs, name=name, axis=0))
+        return outputs

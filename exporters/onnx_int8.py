@@ -78,6 +78,7 @@ def onnxruntime_pairs(
             {},
         )
         quantiser.quantize_model()
+    quantiser.model.topological_sort()
     quantised: onnx.ModelProto = quantiser.model.model
     return quantised
 

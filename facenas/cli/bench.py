@@ -45,7 +45,7 @@ def bench(
     from facenas.files import write_atomic
 
     if report:
-        compare_detectors(models, model or [], data, out or Path("runs/bench/comparison.html"), json)
+        write_detectors(models, model or [], data, out or Path("runs/bench/comparison.html"), json)
         return
     if models or model or data:
         raise InputError("--models, --model and --data belong to --report; add it, or leave them out")
@@ -99,7 +99,7 @@ def _tell(outcome: "BenchResult", path: Path, json: bool) -> None:
             tell(verdict(outcome))
 
 
-def compare_detectors(models: Path | None, own: list[Path], data: Path | None, out: Path, json: bool) -> None:
+def write_detectors(models: Path | None, own: list[Path], data: Path | None, out: Path, json: bool) -> None:
     """The comparison page at `out`, and its figures beside it as JSON."""
     from facenas.cli.bar import progress_bar
     from facenas.cli.output import note, print_json, print_table, tell
@@ -107,12 +107,12 @@ def compare_detectors(models: Path | None, own: list[Path], data: Path | None, o
     from facenas.evaluation.comparison import nearest_of_ours
     from facenas.files import write_json
     from facenas.report.comparison_page import write_comparison
-    from facenas.steps.compare import compare
+    from facenas.steps.compare_detectors import compare_detectors
 
     if data is None:
         raise InputError("--report needs --data, photos of WIDER FACE val to judge on")
     with progress_bar() as progress:
-        comparison = compare(own, models, data, progress)
+        comparison = compare_detectors(own, models, data, progress)
     write_comparison(comparison, out)
     write_json(out.with_suffix(".json"), comparison.to_json())
     nearest = nearest_of_ours(comparison.detectors, "hard")

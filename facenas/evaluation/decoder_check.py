@@ -21,6 +21,7 @@ from facenas.exporters.artefact import Description
 from facenas.exporters.formats import description_of, format_of
 from facenas.pipeline.faces import Faces, pairwise_iou
 from facenas.pipeline.pipeline import Pipeline
+from facenas.pipeline.postprocess import find_faces
 from facenas.runtimes.compiled_model import CompiledModel
 from facenas.runtimes.runtime import load_model
 
@@ -67,9 +68,15 @@ def compare_decoders(expected: Sequence[Faces], found: Sequence[Faces]) -> Decod
 
 
 def check_decoder(own: Pipeline, raw: Pipeline, photos: Sequence[Photo], min_score: float) -> DecoderParity:
-    """Both on the same photos, uint8 RGB: `own` reads the file's faces, `raw` decodes its maps."""
-    found = [own(photo, min_score) for photo in photos]
-    return compare_decoders([raw(photo, min_score) for photo in photos], found)
+    """Both on the same photos, uint8 RGB: `own` reads the file's faces, `raw` decodes its maps; in pixels of the input, where
+    no box is clipped to nothing."""
+    expected, found = ([_in_input(each, photo, min_score) for photo in photos] for each in (raw, own))
+    return compare_decoders(expected, found)
+
+
+def _in_input(pipeline: Pipeline, photo: Photo, min_score: float) -> Faces:
+    outputs, _ = pipeline.outputs(photo)
+    return find_faces(outputs, min_score, pipeline.nms_iou, pipeline.decode)
 
 
 def decoder_gate(parity: DecoderParity) -> Gate:
