@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class ExportOptions:
     """`calibration`: photos for int8; `dialect`: for which runtime int8 ONNX is meant; `accuracy`: photos by which layers
     are taken back from int8 that cost too much; `runtime`: that engines are for, tensorrt or tensorrt-rtx; `decoding`: what
-    the file's own decoder keeps, None for raw maps."""
+    the file's own decoder keeps, None for raw maps; `kept`: layers that int8 leaves in float32."""
 
     precision: str = "fp32"
     calibration: "CalibrationPhotos | None" = None
@@ -30,6 +30,7 @@ class ExportOptions:
     accuracy: "AccuracyControl | None" = None
     runtime: str = "tensorrt"
     decoding: "Decoding | None" = None
+    kept: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,8 @@ class Format:
 
     opened(path, folder): the model with any input size, as bytes or as a file in `folder`; with_layers(path, names, folder):
     the model with these layers' outputs beside its own; undecoded(path, folder): one that decodes, with its raw maps for
-    outputs; None where the format can have no such copy. `judged`: precisions in which `accuracy` is heeded.
+    outputs; None where the format can have no such copy. `judged`: precisions in which `accuracy` is heeded; `keeps`: those in
+    which `kept` is.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Format:
     with_layers: Callable[[Path, Sequence[str], Path], Path | bytes] | None = None
     undecoded: Callable[[Path, Path], Path | bytes] | None = None
     judged: tuple[str, ...] = ()
+    keeps: tuple[str, ...] = ()
 
     @property
     def suffix(self) -> str:
@@ -152,7 +155,10 @@ def _describe_tflite(path: Path) -> "Description":
 FORMATS: Mapping[str, Format] = {
     each.name: each
     for each in (
-        Format("onnx", "model.onnx", _write_onnx, _describe_onnx, _open_onnx, _onnx_with_layers, _undecoded_onnx),
+        Format(
+            *("onnx", "model.onnx", _write_onnx, _describe_onnx, _open_onnx, _onnx_with_layers, _undecoded_onnx),
+            keeps=("int8",),
+        ),
         Format(
             *("openvino", "model.xml", _write_openvino, _describe_openvino, _open_openvino, _openvino_with_layers),
             undecoded=_undecoded_openvino,
@@ -211,6 +217,6 @@ def _in_precision(model: "onnx.ModelProto", options: ExportOptions, dialect: str
         case "int8" if options.calibration is not None:
             from facenas.exporters.onnx_int8 import quantize_model
 
-            return quantize_model(model, options.calibration, dialect=dialect)
+            return quantize_model(model, options.calibration, dialect=dialect, kept=options.kept)
         case _:
             raise InputError(f"no precision '{options.precision}' in this format; there are fp32, fp16, int8")

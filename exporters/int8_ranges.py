@@ -12,7 +12,7 @@ image    a photo's bytes v become (v - 127.5) / 128, halfway between two steps o
 with extremes for ranges, .006 without low logits, .004 with the image's mean, .003 with all.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -72,6 +72,11 @@ def steps_of(model: onnx.ModelProto) -> list[Step]:
     ]
 
 
+def layer_of(node: onnx.NodeProto) -> str:
+    """The layer that a node belongs to: nodes are named `<layer>` or `<layer>/<step>`."""
+    return node.name.partition("/")[0]
+
+
 def quantized_tensors(model: onnx.ModelProto) -> tuple[str, ...]:
     """The activations that need a range of their own: outputs of convolutions and additions, after their ReLU."""
     return tuple(step.output for step in steps_of(model) if step.node.op_type != "Resize")
@@ -91,12 +96,15 @@ def centred(model: onnx.ModelProto) -> onnx.ModelProto:
     return redescribe(copy, replace(description, preprocessing=replace(preprocessing, mean=_MIDDLE)))
 
 
-def corrected(model: onnx.ModelProto, means: Mapping[str, Float64Array]) -> onnx.ModelProto:
-    """A copy of an fp32 model whose biases make up for the rounding of its weights, per output channel to 255 steps."""
+def corrected(model: onnx.ModelProto, means: Mapping[str, Float64Array], kept: Collection[str] = ()) -> onnx.ModelProto:
+    """A copy of an fp32 model whose biases make up for the rounding of its weights, per output channel to 255 steps; the
+    layers `kept` are not rounded."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
 
     def shift(node: onnx.NodeProto, weight: Float64Array) -> Float64Array | None:
+        if layer_of(node) in kept:
+            return None
         steps = np.abs(weight).max(axis=(1, 2, 3), keepdims=True) / WEIGHT_STEPS
         steps[steps == 0] = 1
         return _into_outputs(weight - np.round(weight / steps) * steps, means[node.input[0]])

@@ -14,12 +14,22 @@ tensorrt-8    the same with float32 around, for TensorRT before 10, whose builde
 import io
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import redirect_stdout
+from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
 import onnx
 from facenas.exporters.calibration_photos import CalibrationPhotos
-from facenas.exporters.int8_ranges import IMAGE_RANGE, Range, centred, corrected, observe, steps_of
+from facenas.exporters.int8_ranges import (
+    IMAGE_RANGE,
+    Observed,
+    Range,
+    centred,
+    corrected,
+    layer_of,
+    observe,
+    steps_of,
+)
 from facenas.exporters.onnx import IN_MEMORY, read_description, redescribe
 
 from facenas.arrays import FloatArray
@@ -30,32 +40,63 @@ INT8_TARGET = "cpu-int8"
 DIALECTS = ("onnxruntime", "tensorrt", "tensorrt-8")
 
 
-def quantize_model(
-    model: onnx.ModelProto, calibration: CalibrationPhotos, *, dialect: str = "onnxruntime"
-) -> onnx.ModelProto:
-    """The int8 model of a described fp32 one. Raises InputError for an unknown dialect or an unusable photo."""
+@dataclass(frozen=True, eq=False)
+class Calibrated:
+    """A described fp32 model that wants bytes of photos as whole steps, and what calibration photos made of it."""
+
+    model: onnx.ModelProto
+    observed: Observed
+
+    def quantised(self, kept: Collection[str] = ()) -> onnx.ModelProto:
+        """The int8 model for ONNX Runtime; the layers `kept` stay in float32."""
+        return _onnxruntime_pairs(corrected(self.model, self.observed.means, kept), self.observed.ranges, kept)
+
+
+def calibrate(model: onnx.ModelProto, calibration: CalibrationPhotos) -> Calibrated:
+    """Raises InputError for an unusable photo."""
     model = centred(model)
-    description = read_description(model, IN_MEMORY)
-    quantised = insert_pairs(model, calibration.images(description), dialect, calibration.count)
-    described = description.as_exported("int8", INT8_TARGET, calibration=calibration.to_json() | {"dialect": dialect})
-    return redescribe(quantised, described)
+    return Calibrated(model, observe(model, calibration.images(read_description(model, IN_MEMORY))))
+
+
+def quantize_model(
+    model: onnx.ModelProto,
+    calibration: CalibrationPhotos,
+    *,
+    dialect: str = "onnxruntime",
+    kept: Collection[str] = (),
+) -> onnx.ModelProto:
+    """The int8 model of a described fp32 one, for ONNX Runtime with the layers `kept` in float32.
+
+    Raises InputError for an unknown dialect or an unusable photo.
+    """
+    _require_dialect(dialect)
+    how = calibration.to_json() | {"dialect": dialect} | ({"kept_fp32": sorted(kept)} if kept else {})
+    if dialect == "onnxruntime":
+        calibrated = calibrate(model, calibration)
+        model, quantised = calibrated.model, calibrated.quantised(kept)
+    else:
+        images = calibration.images(read_description(model, IN_MEMORY))
+        quantised = insert_pairs(model, images, dialect, calibration.count)
+    description = read_description(model, IN_MEMORY).as_exported("int8", INT8_TARGET, calibration=how)
+    return redescribe(quantised, description)
 
 
 def insert_pairs(model: onnx.ModelProto, images: Iterable[FloatArray], dialect: str, count: int = 1) -> onnx.ModelProto:
     """An int8 copy of an fp32 model with the ranges that `count` `images`, float32 [1, 3, height, width], give."""
-    if dialect not in DIALECTS:
-        raise InputError(f"no int8 dialect '{dialect}'; there are {', '.join(DIALECTS)}")
+    _require_dialect(dialect)
     if dialect != "onnxruntime":
         from facenas.exporters import onnx_int8_tensorrt
 
         return onnx_int8_tensorrt.insert_pairs(model, islice(images, count), half=dialect == "tensorrt")
-    observed = observe(model, islice(images, count))
-    return onnxruntime_pairs(corrected(model, observed.means), observed.ranges)
+    return Calibrated(model, observe(model, islice(images, count))).quantised()
 
 
-def onnxruntime_pairs(
-    model: onnx.ModelProto, ranges: Mapping[str, Range], kept: Collection[str] = ()
-) -> onnx.ModelProto:
+def _require_dialect(dialect: str) -> None:
+    if dialect not in DIALECTS:
+        raise InputError(f"no int8 dialect '{dialect}'; there are {', '.join(DIALECTS)}")
+
+
+def _onnxruntime_pairs(model: onnx.ModelProto, ranges: Mapping[str, Range], kept: Collection[str]) -> onnx.ModelProto:
     """An int8 copy of an fp32 model with the given `ranges` of activations; the layers `kept` stay in float32."""
     from onnxruntime.quantization import CalibrationMethod, QuantType
     from onnxruntime.quantization.calibrate import TensorsData
@@ -73,7 +114,7 @@ def onnxruntime_pairs(
             QuantType.QUInt8,
             TensorsData(CalibrationMethod.MinMax, _of_all_tensors(copy, ranges)),
             nodes,
-            [name for name in nodes if name.partition("/")[0] in kept],
+            [node.name for node in copy.graph.node if layer_of(node) in kept],
             sorted({node.op_type for node in copy.graph.node}),
             {},
         )

@@ -30,11 +30,15 @@ def export(
     calibration_count: Annotated[int, typer.Option(help="int8: how many photos of that folder")] = 128,
     seed: Annotated[int, typer.Option(help="int8: seed of their choice")] = 0,
     labelled: Annotated[
-        Path | None, typer.Option(help="openvino int8: labelled photos, so that NNCF keeps the average precision")
+        Path | None,
+        typer.Option(help="int8: labelled photos by which openvino's NNCF, or --repair, keeps the average precision"),
     ] = None,
     dialect: Annotated[
         str, typer.Option(help="onnx int8: runtime it is for, onnxruntime, tensorrt or tensorrt-8")
     ] = "onnxruntime",
+    repair: Annotated[
+        bool, typer.Option("--repair", help="onnx int8: where gates fail on --labelled, keep layers in float32")
+    ] = False,
     decode: Annotated[
         bool, typer.Option("--decode", help="onnx, openvino: the file answers with faces: boxes, scores, landmarks")
     ] = False,
@@ -52,7 +56,16 @@ def export(
     if (checkpoint is None) == (arch is None):
         raise InputError("export needs either --checkpoint FILE or --arch ARCH")
     settings = ExportSettings(
-        input_size, dynamic, calibration, calibration_count, seed, labelled, dialect, device, decode
+        input_size,
+        dynamic,
+        calibration,
+        calibration_count,
+        seed,
+        labelled,
+        dialect,
+        device,
+        decode=decode,
+        repair=repair,
     )
     model = resolve_architecture(arch or "") if checkpoint is None else checkpoint
     with progress_bar() as progress:

@@ -92,6 +92,8 @@ def predict_latency(description: Description, target: Target, table: LatencyTabl
             raise TableError(
                 f"the table of {target} is of {target.precision} networks, this is {description.precision}"
             )
+        if kept := description.calibration.get("kept_fp32"):
+            raise TableError(f"the table of {target} is of int8 networks, this keeps {len(kept)} layers in float32")
         prediction = predict(description.detector, table, description.input_size)
     except TableError as error:
         return LatencyCheck(target.name, why_unpredicted=str(error))

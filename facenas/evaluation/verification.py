@@ -170,7 +170,7 @@ def verify(
     reference_ap = evaluate(expected_pipeline, photos, progress).average_precisions
     evaluation = evaluate(found_pipeline, photos, progress)
     artefact_ap = evaluation.average_precisions
-    precision = Precision(reference_ap, artefact_ap, _largest_drop(reference_ap, artefact_ap))
+    precision = Precision(reference_ap, artefact_ap, largest_drop(reference_ap, artefact_ap))
 
     gates = _parity_gates(tensors, boxes, precision, description.precision, tolerances)
     if description.decoding is not None:
@@ -234,7 +234,7 @@ def _answers(
     return compared, expected, found
 
 
-def _largest_drop(reference_ap: Mapping[str, float | None], artefact_ap: Mapping[str, float | None]) -> float | None:
+def largest_drop(reference_ap: Mapping[str, float | None], artefact_ap: Mapping[str, float | None]) -> float | None:
     """Of the average precisions that the reference has, by how much the artefact's are lower at most."""
     drops = [before - (artefact_ap[name] or 0.0) for name, before in reference_ap.items() if before is not None]
     return round(max(drops), 5) if drops else None

@@ -24,6 +24,7 @@ from facenas.pipeline.decoded import Decoding
 from facenas.progress import SILENT, Progress
 from facenas.runtimes.runtime import load_model, runtime_of
 from facenas.steps.boards import board_of
+from facenas.steps.repair import repair
 from facenas.units import DEFAULT_INPUT, Size, as_size
 from facenas.zoo import checkpoint_path
 
@@ -38,7 +39,8 @@ class ExportSettings:
     int8 takes its ranges from `calibration_count` photos of the folder `calibration` (default: synthetic ones), chosen
     with `seed`; `labelled`: photos by which OpenVINO keeps the average precision; `dialect`: the runtime that int8 ONNX
     is for, onnxruntime, tensorrt or (before version 10) tensorrt-8; `device`: the target that an engine is for, by default
-    this machine's TensorRT; `decode`: the file answers with faces instead of raw maps.
+    this machine's TensorRT; `decode`: the file answers with faces instead of raw maps; `repair`: where the int8 file fails the
+    gates on the photos `labelled`, layers stay in float32.
     """
 
     input_size: str | Size | None = None
@@ -50,6 +52,7 @@ class ExportSettings:
     dialect: str = "onnxruntime"
     device: str | None = None
     decode: bool = False
+    repair: bool = False
 
 
 def export(
@@ -78,8 +81,7 @@ def export(
             board = board_of(target, as_size(settings.input_size or DEFAULT_INPUT), progress)
             format, settings = "onnx", replace(settings, dialect=board.dialect)
     precision = precision or "fp32"
-    if settings.labelled is not None and precision not in FORMATS[format].judged:
-        raise InputError("--labelled is for --format openvino --precision int8; leave it out")
+    _require_judged(settings, FORMATS[format], precision)
     if settings.decode and FORMATS[format].undecoded is None:
         can = " and ".join(each.name for each in FORMATS.values() if each.undecoded is not None)
         raise InputError(f"--decode: a file of format {format} cannot suppress boxes itself; {can} can")
@@ -93,19 +95,37 @@ def export(
     if not isinstance(model, Architecture):
         require_no_input(path, [Path(model)])
     network = _as_onnx(model, settings)
-    photos = accuracy = None
+    photos = accuracy = labelled = None
+    kept: tuple[str, ...] = ()
     if precision == "int8":
         photos = _calibration(network, settings, progress, trained=not isinstance(model, Architecture))
     if settings.labelled is not None:
         labelled = load_evaluation_set(Path(settings.labelled))
+    if labelled is not None and settings.repair and photos is not None:
+        kept = repair(network, photos, labelled, progress=progress)
+    elif labelled is not None:
         accuracy = accuracy_control(labelled, read_description(network, IN_MEMORY))
     runtime = "tensorrt" if settings.device is None else resolve_target(settings.device).runtime
     decoding = Decoding(EVALUATION_MIN_SCORE) if settings.decode else None
-    options = formats.ExportOptions(precision, photos, settings.dialect, accuracy, runtime, decoding)
+    options = formats.ExportOptions(precision, photos, settings.dialect, accuracy, runtime, decoding, kept)
     artefact = export_model(network, format, path, options)
     if board is not None:
         progress.note(board.what_to_type(path, precision))
     return artefact
+
+
+def _require_judged(settings: ExportSettings, file_format: formats.Format, precision: str) -> None:
+    """Raises InputError where labelled photos are given to a format that has no use for them, or asked for and not given."""
+    if settings.repair:
+        if precision not in file_format.keeps or settings.dialect != "onnxruntime":
+            raise InputError(
+                f"--repair: layers of a file of format {file_format.name} in {precision} cannot be kept in float32; it is for "
+                "--format onnx --precision int8"
+            )
+        if settings.labelled is None:
+            raise InputError("--repair judges by labelled photos; give them with --labelled")
+    elif settings.labelled is not None and precision not in file_format.judged:
+        raise InputError("--labelled is for --format openvino --precision int8, or for --repair; leave it out")
 
 
 def _engine_target(device: str, format: str, precision: str | None) -> Target:
