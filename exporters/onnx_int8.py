@@ -20,6 +20,7 @@ from itertools import islice
 import numpy as np
 import onnx
 from facenas.exporters.calibration_photos import CalibrationPhotos
+from facenas.exporters.int8_equalise import EQUALISED_PHOTOS, equalised
 from facenas.exporters.int8_ranges import (
     IMAGE_RANGE,
     Observed,
@@ -55,7 +56,9 @@ class Calibrated:
 def calibrate(model: onnx.ModelProto, calibration: CalibrationPhotos) -> Calibrated:
     """Raises InputError for an unusable photo."""
     model = centred(model)
-    return Calibrated(model, observe(model, calibration.images(read_description(model, IN_MEMORY))))
+    description = read_description(model, IN_MEMORY)
+    model = equalised(model, islice(calibration.images(description), EQUALISED_PHOTOS))
+    return Calibrated(model, observe(model, calibration.images(description)))
 
 
 def quantize_model(

@@ -51,8 +51,13 @@ def open_raw(path: Path, target: Target) -> tuple[CompiledModel, Description]:
         return load_model(undecoded(path, Path(folder)), target), replace(description, decoding=None)
 
 
-def compare_decoders(expected: Sequence[Faces], found: Sequence[Faces]) -> DecoderParity:
-    """Faces of the same photos by both decoders, each best first."""
+def compare_decoders(
+    expected: Sequence[Faces],
+    found: Sequence[Faces],
+    equal_iou: float = EQUAL_IOU,
+    equal_score: float = EQUAL_SCORE,
+) -> DecoderParity:
+    """Faces of the same photos by both decoders."""
     faces = equal = 0
     iou, score = 1.0, 0.0
     for ours, theirs in zip(expected, found, strict=True):
@@ -60,7 +65,7 @@ def compare_decoders(expected: Sequence[Faces], found: Sequence[Faces]) -> Decod
         if len(ours) and len(theirs):
             overlap = pairwise_iou(ours.boxes, theirs.boxes)
             difference = np.abs(ours.scores[:, None] - theirs.scores[None])
-            same = (overlap > EQUAL_IOU) & (difference <= EQUAL_SCORE)
+            same = (overlap > equal_iou) & (difference <= equal_score)
             equal += int(same.any(1).sum() + same.any(0).sum())
             iou = min(iou, float(overlap[same].min(initial=1.0)))
             score = max(score, float(difference[same].max(initial=0.0)))

@@ -292,7 +292,8 @@ def _find_departure(
         return None
     inputs = [description.network_input(photo) for description in descriptions]
     limit = RELATIVE.get(descriptions[1].precision, FP32_MAX_ABS)
-    return first_departure((inputs[0], expected_run), (inputs[1], run), names, limit)
+    scaled = descriptions[1].precision == "int8"
+    return first_departure((inputs[0], expected_run), (inputs[1], run), names, limit, scaled_channels=scaled)
 
 
 def _reference_layers(path: Path, description: Description, names: Sequence[str]) -> RunLayers | None:
