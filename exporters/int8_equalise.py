@@ -8,7 +8,8 @@ and the answers stay the same. With r the reach of a channel's values over some 
 read it, each as a share of its output channel's largest, s = sqrt(r / m) shares the loss between values and weights; weights
 of a depthwise convolution have a scale for each channel, so there s = r.
 
-So a layer's output may differ from the reference's by a factor for each channel. `facenas-12ms`: the outputs' error in int8 falls by a tenth, the largest drop of average precision from .0056 to .0027.
+So a layer's output may differ from the reference's by a factor for each channel. `facenas-12ms`: the outputs' error in int8
+falls by a tenth, the largest drop of average precision from .0056 to .0027.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -17,7 +17,7 @@ from facenas.exporters.onnx import (
     why_not_onnx,
 )
 from helpers.random_networks import TINY, confident_checkpoint, random_image, with_landmarks
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
@@ -79,6 +79,7 @@ def random_maps(detector: Architecture, seed: int, steps: float, shift: float) -
     return maps
 
 
+@settings(max_examples=20)
 @given(
     detector=st.sampled_from(DETECTORS),
     seed=st.integers(0, 1000),
