@@ -36,7 +36,8 @@ class ExportOptions:
 @dataclass(frozen=True)
 class Format:
     """`file_name`: the usual name of its file, whose suffix is the format's; write(model, out, options) writes a described
-    fp32 model; describe(path): what a file says of itself.
+    fp32 model; describe(path): what a file says of itself; computes(path): the precision of most of its weights, whatever it
+    says.
 
     opened(path, folder): the model with any input size, as bytes or as a file in `folder`; with_layers(path, names, folder):
     the model with these layers' outputs beside its own; undecoded(path, folder): one that decodes, with its raw maps for
@@ -48,6 +49,7 @@ class Format:
     file_name: str
     write: Callable[["onnx.ModelProto", Path, ExportOptions], "Artefact"]
     describe: Callable[[Path], "Description"]
+    computes: Callable[[Path], str]
     opened: Callable[[Path, Path], Path | bytes] | None = None
     with_layers: Callable[[Path, Sequence[str], Path], Path | bytes] | None = None
     undecoded: Callable[[Path, Path], Path | bytes] | None = None
@@ -77,6 +79,26 @@ def _describe_onnx(path: Path) -> "Description":
     from facenas.exporters.onnx import load_onnx, read_description
 
     return read_description(load_onnx(path), path)
+
+
+def _onnx_computes(path: Path) -> str:
+    from facenas.exporters.executed import computed_by_onnx
+    from facenas.exporters.onnx import load_onnx
+
+    return computed_by_onnx(load_onnx(path))
+
+
+def _openvino_computes(path: Path) -> str:
+    """Its float32 weights are computed in bfloat16 where it is compiled for that."""
+    from facenas.exporters.openvino import computed_precision
+
+    computed, says = computed_precision(path), description_of(path).precision
+    return says if (computed, says) == ("fp32", "bf16") else computed
+
+
+def _says(path: Path) -> str:
+    """Of a format that its writer alone gives one precision, or that keeps its weights inside: what it says."""
+    return description_of(path).precision
 
 
 def _open_onnx(path: Path, _: Path) -> bytes:
@@ -156,16 +178,33 @@ FORMATS: Mapping[str, Format] = {
     each.name: each
     for each in (
         Format(
-            *("onnx", "model.onnx", _write_onnx, _describe_onnx, _open_onnx, _onnx_with_layers, _undecoded_onnx),
+            *(
+                "onnx",
+                "model.onnx",
+                _write_onnx,
+                _describe_onnx,
+                _onnx_computes,
+                _open_onnx,
+                _onnx_with_layers,
+                _undecoded_onnx,
+            ),
             keeps=("int8",),
         ),
         Format(
-            *("openvino", "model.xml", _write_openvino, _describe_openvino, _open_openvino, _openvino_with_layers),
+            *(
+                "openvino",
+                "model.xml",
+                _write_openvino,
+                _describe_openvino,
+                _openvino_computes,
+                _open_openvino,
+                _openvino_with_layers,
+            ),
             undecoded=_undecoded_openvino,
             judged=("int8",),
         ),
-        Format("trt", "model.engine", _write_tensorrt, _describe_tensorrt),
-        Format("tflite", "model.tflite", _write_tflite, _describe_tflite),
+        Format("trt", "model.engine", _write_tensorrt, _describe_tensorrt, _says),
+        Format("tflite", "model.tflite", _write_tflite, _describe_tflite, _says),
     )
 }
 

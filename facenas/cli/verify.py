@@ -18,9 +18,7 @@ def verify(
     latency: Annotated[str | None, typer.Option(help="budget, for example 5ms; 5ms@p90 for nine of ten runs")] = None,
     table: Annotated[Path | None, typer.Option(help="latency table for the prediction (default: shipped)")] = None,
     calibrate: CalibrateOption = None,
-    ap_drop: Annotated[
-        float | None, typer.Option(help="largest drop of average precision (default: 0.015 for int8, else 0.005)")
-    ] = None,
+    ap_drop: Annotated[float | None, typer.Option(help="largest drop of average precision (default: 0.005)")] = None,
     require: Annotated[str | None, typer.Option(help="'measured': a gate that was not tried fails")] = None,
     out: Annotated[
         Path | None, typer.Option(help="file for the result (default: verify.json beside the model)")
