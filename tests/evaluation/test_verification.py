@@ -10,7 +10,7 @@ import onnx
 import pytest
 from facenas.exporters.artefact import METADATA_KEY
 from facenas.exporters.calibration_photos import choose_calibration
-from facenas.exporters.onnx import export_checkpoint, export_onnx, load_onnx, read_description, redescribe
+from facenas.exporters.onnx import export_checkpoint, export_onnx, load_onnx
 from facenas.exporters.onnx_half import half_model
 from facenas.exporters.onnx_int8 import quantize_model
 from facenas.exporters.openvino import export_openvino
@@ -247,8 +247,7 @@ def test_limits_follow_from_what_the_file_computes(folder: Path, photos: Evaluat
         for entry in model.graph.initializer:
             if entry.name.endswith(".weight"):
                 entry.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(entry) * np.float32(1.03), entry.name))
-        description = read_description(model, folder)
-        redescribe(model, replace(description, precision=says))
+        redescribe(model, precision=says)
 
     verification = verified(folder, photos, broken_copy(folder, f"says-{says}.onnx", change))
     gates = {gate.name: gate for gate in verification.gates}
