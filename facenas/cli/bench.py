@@ -24,11 +24,16 @@ def bench(
     report: Annotated[
         bool, typer.Option("--report", help="compare detectors instead: accuracy against latency, as a page")
     ] = False,
+    end_to_end: Annotated[
+        bool,
+        typer.Option("--end-to-end", help="time decoding, letterbox, network and suppression of detectors instead"),
+    ] = False,
     models: Annotated[Path | None, typer.Option(help="with --report: folder of baseline .onnx files")] = None,
     model: Annotated[
-        list[Path] | None, typer.Option(help="with --report: exported model beside the shipped one (repeatable)")
+        list[Path] | None,
+        typer.Option(help="with --report, --end-to-end: exported model beside the shipped ones (repeatable)"),
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="with --report: labelled photos to judge on")] = None,
+    data: Annotated[Path | None, typer.Option(help="with --report, --end-to-end: labelled photos")] = None,
     benchmarks: Annotated[
         Path | None, typer.Option(help="folder of benchmarks (default: benchmarks/ here, or of this checkout)")
     ] = None,
@@ -46,6 +51,9 @@ def bench(
 
     if report:
         write_detectors(models, model or [], data, out or Path("runs/bench/comparison.html"), json)
+        return
+    if end_to_end:
+        time_end_to_end(model or [], data, json)
         return
     if models or model or data:
         raise InputError("--models, --model and --data belong to --report; add it, or leave them out")
@@ -97,6 +105,20 @@ def _tell(outcome: "BenchResult", path: Path, json: bool) -> None:
         print_table(f"against {outcome.against}", COMPARISON_COLUMNS, comparison_rows(outcome.comparisons))
         if outcome.passed is not None:
             tell(verdict(outcome))
+
+
+def time_end_to_end(models: list[Path], data: Path | None, json: bool) -> None:
+    """The stages of each detector on photos of `data`."""
+    from facenas.cli.bar import progress_bar
+    from facenas.cli.output import print_result
+    from facenas.errors import InputError
+    from facenas.steps.end_to_end import end_to_end
+
+    if data is None:
+        raise InputError("--end-to-end needs --data, photos to detect in")
+    with progress_bar() as progress:
+        table = end_to_end(models, data, progress)
+    print_result(table, json)
 
 
 def write_detectors(models: Path | None, own: list[Path], data: Path | None, out: Path, json: bool) -> None:

@@ -18,6 +18,10 @@ def verify(
     latency: Annotated[str | None, typer.Option(help="budget, for example 5ms; 5ms@p90 for nine of ten runs")] = None,
     table: Annotated[Path | None, typer.Option(help="latency table for the prediction (default: shipped)")] = None,
     calibrate: CalibrateOption = None,
+    end_to_end: Annotated[
+        bool,
+        typer.Option("--end-to-end", help="the budget is for decoding, letterbox and suppression, too, all measured"),
+    ] = False,
     ap_drop: Annotated[float | None, typer.Option(help="largest drop of average precision (default: 0.005)")] = None,
     require: Annotated[str | None, typer.Option(help="'measured': a gate that was not tried fails")] = None,
     out: Annotated[
@@ -41,7 +45,7 @@ def verify(
         raise InputError(f"--require '{require}' is unknown; there is: measured")
     place = out or artefact.parent / "verify.json"
     require_no_input(place, [artefact, reference, *([] if table is None else [table])])
-    settings = VerifySettings(Tolerances(ap_drop=ap_drop), calibration_asked(calibrate))
+    settings = VerifySettings(Tolerances(ap_drop=ap_drop), calibration_asked(calibrate), end_to_end=end_to_end)
     with progress_bar() as progress:
         verification = run_verify(
             artefact, reference, data, device=device, latency=latency, table=table, settings=settings, progress=progress

@@ -27,6 +27,7 @@ from facenas.evaluation.departure import (
     layer_runner,
     onnx_layer_runner,
 )
+from facenas.evaluation.end_to_end import EndToEnd
 from facenas.evaluation.evaluation_set import EvaluationSet
 from facenas.evaluation.gates import (
     FP32_MAX_ABS,
@@ -69,7 +70,8 @@ PARITY_PHOTOS = 32
 class Verification(Shown):
     """All gates and what they were decided on: parity of the tensors and boxes on so many `photos` of `data`.
 
-    `first_departure`: words for the first layer whose output departs. `evaluation` stays out of verify.json.
+    `first_departure`: words for the first layer whose output departs; `end_to_end`: what a user waits for. `evaluation` stays
+    out of verify.json.
     """
 
     artefact: Path
@@ -83,6 +85,7 @@ class Verification(Shown):
     gates: tuple[Gate, ...]
     first_departure: str | None = None
     evaluation: Evaluation | None = None
+    end_to_end: EndToEnd | None = None
 
     @property
     def passed(self) -> bool:
@@ -121,6 +124,8 @@ class Verification(Shown):
             text = "  ".join(f"{setting} {value:.4f}" for setting, value in figures.items() if value is not None)
             if text:
                 lines.append(f"average precision of the {name} on {self.data}: {text}")
+        if self.end_to_end is not None:
+            lines.append(self.end_to_end.words())
         return "\n".join([*lines, self.line()])
 
     def to_json(self) -> dict[str, Any]:
@@ -138,6 +143,7 @@ class Verification(Shown):
             "latency": latency | {"within_percent": self.latency.off_percent},
             "gates": [asdict(gate) for gate in self.gates],
             "first_departure": self.first_departure,
+            **({} if self.end_to_end is None else {"end_to_end": self.end_to_end.to_json()}),
         }
 
 

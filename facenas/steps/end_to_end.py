@@ -71,6 +71,8 @@ def budgets_of_network(
 
     Raises InputError for a device that is not here, BudgetError where nothing is left.
     """
+    if not budgets.latency_ms:
+        raise InputError("--end-to-end is for a latency budget; give one with --latency, for example 30ms")
     for name in budgets.latency_ms:
         if reason := why_unavailable(resolve_target(name)):
             raise InputError(

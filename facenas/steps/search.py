@@ -121,7 +121,7 @@ def search(
     accuracy = accuracy_of(chosen, settings)
     sizes = inputs_to_search(input_size, accuracy, settings.algorithm)
     if settings.end_to_end is not None:
-        budgets = budgets_of_network(budgets, sizes[0], settings.end_to_end, progress)
+        budgets = budgets_of_network(budgets, sizes[-1], settings.end_to_end, progress)
 
     def opened(inputs: Sequence[Size]) -> dict[str, LatencyTable]:
         ratios, calibrate = budgets.percentiles, settings.calibrate

@@ -3,10 +3,12 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from facenas.detector.face_detector import FaceDetector
 from facenas.devices.target import MODELLED_NAMES, Target
 from facenas.devices.targets import resolve_target
 from facenas.errors import TableError
 from facenas.evaluation import verification
+from facenas.evaluation.end_to_end import end_to_end_gate, measure_end_to_end
 from facenas.evaluation.evaluation_set import EvaluationSet, load_evaluation_set, told_problems
 from facenas.evaluation.gates import Tolerances
 from facenas.evaluation.latency_check import check_latency, predict_latency
@@ -17,6 +19,7 @@ from facenas.latency.table import LatencyTable
 from facenas.latency.this_machine import Calibrate
 from facenas.progress import SILENT, Progress
 from facenas.runtimes.runtime import runtime_of, why_unavailable
+from facenas.steps.end_to_end import some_photos
 from facenas.steps.tables import open_tables
 from facenas.units import LOW_PERCENTILE, LatencyBudget, as_latency_budget
 from facenas.zoo import checkpoint_path
@@ -24,10 +27,12 @@ from facenas.zoo import checkpoint_path
 
 @dataclass(frozen=True)
 class VerifySettings:
-    """`tolerances`: what the gates allow; `calibrate`: whether the table is made this machine's first."""
+    """`tolerances`: what the gates allow; `calibrate`: whether the table is made this machine's first; `end_to_end`: the
+    budget is for decoding the picture, letterbox and suppression, too."""
 
     tolerances: Tolerances = Tolerances()
     calibrate: Calibrate = Calibrate.ONCE
+    end_to_end: bool = False
 
 
 def verify(
@@ -48,7 +53,9 @@ def verify(
     `table` predicts its latency (default: the shipped one). Raises InputError for unusable files or words.
     """
     artefact, reference = Path(artefact), checkpoint_path(Path(reference))
-    budget = None if latency is None else as_latency_budget(latency)
+    budget = whole = None if latency is None else as_latency_budget(latency)
+    if settings.end_to_end:
+        budget = None  # of the network alone there is none
     description = description_of(artefact)
     target = resolve_target(device or description.target)
     require_same_architecture(reference, description)  # before anything is measured
@@ -66,7 +73,27 @@ def verify(
     # A target that only its compiler knows runs nothing, nor does a board elsewhere: the file's own target finds the faces.
     not_here = target.elsewhere or target.name in MODELLED_NAMES
     runs_it = None if runtime_of(target).estimates or not_here else target
-    return verification.verify(artefact, reference, photos, check, settings.tolerances, progress, runs_it)
+    proof = verification.verify(artefact, reference, photos, check, settings.tolerances, progress, runs_it)
+    if not settings.end_to_end:
+        return proof
+    detector = FaceDetector(artefact, runs_it)
+    return _end_to_end(proof, detector, photos, whole, settings.tolerances, progress)
+
+
+def _end_to_end(
+    proof: Verification,
+    detector: FaceDetector,
+    photos: EvaluationSet,
+    budget: LatencyBudget | None,
+    tolerances: Tolerances,
+    progress: Progress,
+) -> Verification:
+    """With what a user waits for, and the budget for that in the place of the network's."""
+    measured = measure_end_to_end(detector.pipeline, some_photos(photos.photos), progress=progress)
+    gates = proof.gates
+    if budget is not None:
+        gates = (*gates[:-1], end_to_end_gate(measured, budget, tolerances.budget_percent))
+    return replace(proof, gates=gates, end_to_end=measured)
 
 
 def _table(
