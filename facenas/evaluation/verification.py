@@ -180,22 +180,13 @@ def verify(
     precision = Precision(reference_ap, artefact_ap, largest_drop(reference_ap, artefact_ap))
 
     gates = _parity_gates(tensors, boxes, precision, computed, tolerances)
-    if description.decoding is not None:
-        some = [read_image(path) for path in compared]
-        parity = check_decoder(found_pipeline, raw_pipeline, some, description.decoding.min_score)
-        gates = (*gates, decoder_gate(parity))
+    gates = (*gates, *_decoder_gates(description, found_pipeline, raw_pipeline, compared))
     departure = None
     if any(gate.passed is False for gate in gates):
         worst = read_image(compared[_worst_photo(expected.outputs, found.outputs)])
         departure = _find_departure(
             artefact, reference, worst, (reference_description, replace(description, precision=computed))
         )
-    odd = (
-        ""
-        if computed == description.precision
-        else f"; says {description.precision}, computes and is judged as {computed}"
-    )
-    loads = Gate("loads", True, None, None, f"input {description.input_size}, {len(tensors)} outputs{odd}")
     return Verification(
         artefact,
         reference,
@@ -205,10 +196,24 @@ def verify(
         boxes,
         precision,
         latency,
-        (loads, *gates, *latency_gates(latency, tolerances)),
+        (_loads_gate(description, computed, len(tensors)), *gates, *latency_gates(latency, tolerances)),
         None if departure is None else str(departure),
         evaluation,
     )
+
+
+def _loads_gate(description: Description, computed: str, outputs: int) -> Gate:
+    says = description.precision
+    odd = "" if computed == says else f"; says {says}, computes and is judged as {computed}"
+    return Gate("loads", True, None, None, f"input {description.input_size}, {outputs} outputs{odd}")
+
+
+def _decoder_gates(description: Description, own: Pipeline, raw: Pipeline, photos: Sequence[Path]) -> tuple[Gate, ...]:
+    """That of a file that decodes itself."""
+    if description.decoding is None:
+        return ()
+    parity = check_decoder(own, raw, [read_image(path) for path in photos], description.decoding.min_score)
+    return (decoder_gate(parity),)
 
 
 @dataclass(frozen=True)
