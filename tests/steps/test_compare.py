@@ -63,7 +63,7 @@ def test_the_command_prints_the_advice_and_its_json(folder: Path) -> None:
         "--device",
         "cpu",
     ]
-    ended = CliRunner().invoke(app, [*words, "--calibrate", "never", "--out", str(folder / "cli"), "--json"])
+    ended = CliRunner().invoke(app, [*words, "--no-calibrate", "--out", str(folder / "cli"), "--json"])
     assert ended.exit_code == 0, ended.output
     printed = json.loads(ended.stdout)
     assert printed["take"] == {"target": "cpu", "name": "onnx fp32", "file": "cpu.onnx"}
