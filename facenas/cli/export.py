@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from facenas.cli.calibration_option import CalibrateOption, calibration_asked
 from facenas.exporters.formats import FORMATS
 
 
@@ -39,6 +40,7 @@ def export(
     repair: Annotated[
         bool, typer.Option("--repair", help="onnx int8: where gates fail on --labelled, keep layers in float32")
     ] = False,
+    calibrate: CalibrateOption = None,
     decode: Annotated[
         bool, typer.Option("--decode", help="onnx, openvino: the file answers with faces: boxes, scores, landmarks")
     ] = False,
@@ -66,6 +68,7 @@ def export(
         device,
         decode=decode,
         repair=repair,
+        calibrate=calibration_asked(calibrate),
     )
     model = resolve_architecture(arch or "") if checkpoint is None else checkpoint
     with progress_bar() as progress:

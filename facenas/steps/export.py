@@ -20,6 +20,7 @@ from facenas.exporters.calibration_photos import DEFAULT_COUNT, CalibrationPhoto
 from facenas.exporters.formats import FORMATS, export_model
 from facenas.exporters.onnx import IN_MEMORY, onnx_of_checkpoint, onnx_untrained, read_description
 from facenas.files import require_no_input
+from facenas.latency.this_machine import Calibrate
 from facenas.pipeline.decoded import Decoding
 from facenas.progress import SILENT, Progress
 from facenas.runtimes.runtime import load_model, runtime_of
@@ -40,7 +41,7 @@ class ExportSettings:
     with `seed`; `labelled`: photos by which OpenVINO keeps the average precision; `dialect`: the runtime that int8 ONNX
     is for, onnxruntime, tensorrt or (before version 10) tensorrt-8; `device`: the target that an engine is for, by default
     this machine's TensorRT; `decode`: the file answers with faces instead of raw maps; `repair`: where the int8 file fails the
-    gates on the photos `labelled`, layers stay in float32.
+    gates on the photos `labelled`, layers stay in float32, by tables that are made this machine's first as `calibrate` says.
     """
 
     input_size: str | Size | None = None
@@ -53,6 +54,7 @@ class ExportSettings:
     device: str | None = None
     decode: bool = False
     repair: bool = False
+    calibrate: Calibrate = Calibrate.ONCE
 
 
 def export(
@@ -102,7 +104,7 @@ def export(
     if settings.labelled is not None:
         labelled = load_evaluation_set(Path(settings.labelled))
     if labelled is not None and settings.repair and photos is not None:
-        kept = repair(network, photos, labelled, progress=progress)
+        kept = repair(network, photos, labelled, calibrate_tables=settings.calibrate, progress=progress)
     elif labelled is not None:
         accuracy = accuracy_control(labelled, read_description(network, IN_MEMORY))
     runtime = "tensorrt" if settings.device is None else resolve_target(settings.device).runtime

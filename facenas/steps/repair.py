@@ -23,7 +23,6 @@ from facenas.evaluation.gates import Gate, Precision, Tolerances, boxes_gate, pr
 from facenas.evaluation.parity import REFERENCE_MIN_SCORE, compare_faces, with_logits_from
 from facenas.evaluation.protocols import evaluate
 from facenas.evaluation.verification import largest_drop
-from facenas.exporters.artefact import Description
 from facenas.exporters.calibration_photos import CalibrationPhotos
 from facenas.exporters.int8_ranges import layer_of
 from facenas.exporters.onnx import IN_MEMORY, read_description
@@ -31,6 +30,7 @@ from facenas.exporters.onnx_int8 import INT8_TARGET, Calibrated, calibrate
 from facenas.graph import IMAGE, Graph, build_graph
 from facenas.latency.kept_layers import Kept, LayerCosts, choose_kept
 from facenas.latency.predictor import OperatorCosts
+from facenas.latency.table import LatencyTable
 from facenas.latency.this_machine import Calibrate
 from facenas.pipeline.faces import Faces
 from facenas.pipeline.pipeline import Pipeline
@@ -69,9 +69,11 @@ def repair(
     calibration: CalibrationPhotos,
     photos: EvaluationSet,
     tolerances: Tolerances = Tolerances(),
+    calibrate_tables: Calibrate = Calibrate.ONCE,
     progress: Progress = SILENT,
 ) -> tuple[str, ...]:
     """The layers of a described fp32 model to keep in float32 in its int8 file for ONNX Runtime; none where it passes.
+    `calibrate_tables`: whether the tables are made this machine's first.
 
     Raises TableError where no tables tell what layers take, BudgetError where not even float32 passes.
     """
@@ -91,7 +93,11 @@ def repair(
     if passes(()):
         return ()
     graph = build_graph(description.detector, description.input_size)
-    costs = _costs(graph, description, calibrated, calibration, progress)
+    names = (INT8_TARGET, _FLOAT_TARGET)
+    tables = open_tables(
+        names, [], [description.input_size], description.detector, calibrate=calibrate_tables, progress=progress
+    )
+    costs = _costs(graph, tables, calibrated, calibration, progress)
     kept = least_that_passes(graph, costs, passes)
     progress.note(
         f"kept in float32: {', '.join(kept.layers)}; predicted {in_ms(kept.latency_us / 1e3)} without the offset"
@@ -141,17 +147,14 @@ def _faces_of(
 
 def _costs(
     graph: Graph,
-    description: Description,
+    tables: Mapping[str, LatencyTable],
     calibrated: Calibrated,
     calibration: CalibrationPhotos,
     progress: Progress,
 ) -> LayerCosts:
-    size = description.input_size
-    names = (INT8_TARGET, _FLOAT_TARGET)
-    tables = open_tables(names, [], [size], description.detector, calibrate=Calibrate.ONCE, progress=progress)
     int8_us, float_us = (
         {layer.name: costs.cost(layer.operator).latency_us for layer in graph.layers}
-        for costs in (OperatorCosts(tables[name], size) for name in names)
+        for costs in (OperatorCosts(tables[name], graph.input_size) for name in (INT8_TARGET, _FLOAT_TARGET))
     )
     by_value_us = conversion_us_by_value(resolve_target(_FLOAT_TARGET))
     conversion_us = {
