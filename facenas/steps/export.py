@@ -19,6 +19,7 @@ from facenas.exporters.artefact import Artefact
 from facenas.exporters.calibration_photos import DEFAULT_COUNT, CalibrationPhotos, choose_calibration
 from facenas.exporters.formats import FORMATS, export_model
 from facenas.exporters.onnx import IN_MEMORY, onnx_of_checkpoint, onnx_untrained, read_description
+from facenas.exporters.openvino import AccuracyControl
 from facenas.files import require_no_input
 from facenas.latency.this_machine import Calibrate
 from facenas.pipeline.decoded import Decoding
@@ -75,6 +76,9 @@ def export(
     """
     if format not in FORMATS:
         raise InputError(f"no format '{format}'; there are {', '.join(FORMATS)}")
+    if settings.decode and FORMATS[format].undecoded is None:
+        can = " and ".join(each.name for each in FORMATS.values() if each.undecoded is not None)
+        raise InputError(f"--decode: a file of format {format} cannot suppress boxes itself; {can} can")
     board = None
     if settings.device is not None:
         target = _engine_target(settings.device, format, precision)
@@ -84,9 +88,6 @@ def export(
             format, settings = "onnx", replace(settings, dialect=board.dialect)
     precision = precision or "fp32"
     _require_judged(settings, FORMATS[format], precision)
-    if settings.decode and FORMATS[format].undecoded is None:
-        can = " and ".join(each.name for each in FORMATS.values() if each.undecoded is not None)
-        raise InputError(f"--decode: a file of format {format} cannot suppress boxes itself; {can} can")
     path = Path(out or FORMATS[format].file_name)
     if board is not None:
         path = path.with_suffix(FORMATS[format].suffix)
@@ -97,23 +98,33 @@ def export(
     if not isinstance(model, Architecture):
         require_no_input(path, [Path(model)])
     network = _as_onnx(model, settings)
-    photos = accuracy = labelled = None
-    kept: tuple[str, ...] = ()
+    photos = None
     if precision == "int8":
         photos = _calibration(network, settings, progress, trained=not isinstance(model, Architecture))
-    if settings.labelled is not None:
-        labelled = load_evaluation_set(Path(settings.labelled))
-    if labelled is not None and settings.repair and photos is not None:
-        kept = repair(network, photos, labelled, calibrate_tables=settings.calibrate, progress=progress)
-    elif labelled is not None:
-        accuracy = accuracy_control(labelled, read_description(network, IN_MEMORY))
-    runtime = "tensorrt" if settings.device is None else resolve_target(settings.device).runtime
-    decoding = Decoding(EVALUATION_MIN_SCORE) if settings.decode else None
-    options = formats.ExportOptions(precision, photos, settings.dialect, accuracy, runtime, decoding, kept)
-    artefact = export_model(network, format, path, options)
+    artefact = export_model(network, format, path, _options(network, precision, photos, settings, progress))
     if board is not None:
         progress.note(board.what_to_type(path, precision))
     return artefact
+
+
+def _options(
+    network: onnx.ModelProto,
+    precision: str,
+    photos: CalibrationPhotos | None,
+    settings: ExportSettings,
+    progress: Progress,
+) -> formats.ExportOptions:
+    """What the format's writer is told; layers that int8 costs too much are found here, or by NNCF as it writes."""
+    accuracy: AccuracyControl | None = None
+    kept: tuple[str, ...] = ()
+    decoding = Decoding(EVALUATION_MIN_SCORE) if settings.decode else None
+    labelled = None if settings.labelled is None else load_evaluation_set(Path(settings.labelled))
+    if labelled is not None and settings.repair and photos is not None:
+        kept = repair(network, photos, labelled, calibrate_tables=settings.calibrate, progress=progress)
+    elif labelled is not None:
+        accuracy = accuracy_control(labelled, replace(read_description(network, IN_MEMORY), decoding=decoding))
+    runtime = "tensorrt" if settings.device is None else resolve_target(settings.device).runtime
+    return formats.ExportOptions(precision, photos, settings.dialect, accuracy, runtime, decoding, kept)
 
 
 def _require_judged(settings: ExportSettings, file_format: formats.Format, precision: str) -> None:
