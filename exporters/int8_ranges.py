@@ -90,9 +90,8 @@ def centred(model: onnx.ModelProto) -> onnx.ModelProto:
     copy.CopyFrom(model)
     if not isinstance(preprocessing.mean, float | int) or preprocessing.standard_deviation != _STEP:
         return copy
-    shift = (_MIDDLE - preprocessing.mean) / _STEP
-    shifts = {IMAGE: np.full(3, shift)}
-    _shift_biases(copy, lambda node, weight: _into_outputs(weight, shifts[IMAGE]) if node.input[0] in shifts else None)
+    offset = np.full(3, (_MIDDLE - preprocessing.mean) / _STEP)
+    _shift_biases(copy, lambda node, weight: _into_outputs(weight, offset) if node.input[0] == IMAGE else None)
     return redescribe(copy, replace(description, preprocessing=replace(preprocessing, mean=_MIDDLE)))
 
 
