@@ -115,7 +115,7 @@ def program_parity(program: Path, model: Path, photos: list[Path], progress: Pro
     detector = FaceDetector(model)
     ours, theirs = [], []
     for index, path in enumerate(photos):
-        words = [program, model, path, str(detector.description.input_size)]
+        words = [str(word) for word in (program, model, path, detector.description.input_size)]
         lines = subprocess.run(words, check=True, capture_output=True, text=True).stdout.splitlines()
         rows: FloatArray = np.array([line.split()[:5] for line in lines], np.float32).reshape(-1, 5)
         theirs.append(Faces(rows[:, :4], rows[:, 4], None))

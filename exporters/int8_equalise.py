@@ -109,7 +109,7 @@ def _scale(place: _Place, reach: Float64Array, constants: Mapping[str, onnx.Tens
 
 
 def _is_depthwise(weight: onnx.TensorProto, channels: int) -> bool:
-    return weight.dims[1] == 1 != channels
+    return bool(weight.dims[1] == 1 != channels)
 
 
 def _multiply(tensor: onnx.TensorProto, factor: Float64Array) -> None:

@@ -48,7 +48,9 @@ def test_stages_add_up_and_what_cannot_be_read_is_left_out(folder: Path) -> None
 def test_a_budget_for_all_of_it_has_its_gate() -> None:
     assert end_to_end_gate(MEASURED, LatencyBudget(14.0), 5.0).passed
     assert end_to_end_gate(MEASURED, LatencyBudget(13.0), 5.0).passed is False
-    assert "decoding 5.00 ms, letterbox 1.00 ms, network 8.00 ms, suppression 0.500 ms, all 14.60 ms" in MEASURED.words()
+    assert (
+        "decoding 5.00 ms, letterbox 1.00 ms, network 8.00 ms, suppression 0.500 ms, all 14.60 ms" in MEASURED.words()
+    )
 
 
 def test_verify_judges_the_whole_and_says_the_stages(folder: Path) -> None:

@@ -99,7 +99,8 @@ def test_any_maps_give_the_faces_of_our_own_decoder(
     assert len(found) == len(expected)
     np.testing.assert_allclose(found.boxes, expected.boxes, atol=1e-4)
     np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
-    if expected.landmarks is not None:
+    assert (found.landmarks is None) == (expected.landmarks is None)
+    if found.landmarks is not None and expected.landmarks is not None:
         np.testing.assert_allclose(found.landmarks, expected.landmarks, atol=1e-4)
 
 

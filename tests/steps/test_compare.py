@@ -87,11 +87,16 @@ def test_the_fastest_whose_gates_pass_is_advised() -> None:
 
 
 def test_words_that_name_no_file_are_refused(folder: Path) -> None:
-    for words, told in (
-        ({"precisions": ["int4"]}, "no precision 'int4'"),
-        ({"devices": ["cuda"]}, "no file is made for device 'cuda'"),
-        ({"devices": ["cpu"], "precisions": ["int8"]}, "none of the devices computes int8"),
+    for devices, precisions, told in (
+        ((), ("int4",), "no precision 'int4'"),
+        (("cuda",), (), "no file is made for device 'cuda'"),
+        (("cpu",), ("int8",), "none of the devices computes int8"),
     ):
         with pytest.raises(InputError, match=told):
-            facenas.compare(folder / "c.safetensors", folder / "photos", out=folder / "no", **words)
+            facenas.compare(
+                *(folder / "c.safetensors", folder / "photos"),
+                devices=devices,
+                precisions=precisions,
+                out=folder / "no",
+            )
     assert not (folder / "no").exists()

@@ -76,6 +76,6 @@ def test_what_cannot_be_repaired_is_refused(tmp_path: Path) -> None:
         ({"labelled": tmp_path}, "onnx", "fp32", "format onnx in fp32 cannot be kept"),
         ({"labelled": tmp_path, "dialect": "tensorrt"}, "onnx", "int8", "cannot be kept in float32"),
     ):
-        settings = ExportSettings(repair=True, **words)  # type: ignore[arg-type]
+        settings = ExportSettings(repair=True, **words)
         with pytest.raises(InputError, match=told):
             facenas.export(checkpoint, file_format, precision, settings=settings, out=tmp_path / f"m.{file_format}")
