@@ -35,7 +35,7 @@ from facenas.exporters.onnx import IN_MEMORY, read_description, redescribe
 
 from facenas.arrays import FloatArray
 from facenas.errors import InputError
-from facenas.graph import IMAGE
+from facenas.graph import IMAGE, Layer
 
 INT8_TARGET = "cpu-int8"
 DIALECTS = ("onnxruntime", "tensorrt", "tensorrt-8")
@@ -49,8 +49,21 @@ class Calibrated:
     observed: Observed
 
     def quantised(self, kept: Collection[str] = ()) -> onnx.ModelProto:
-        """The int8 model for ONNX Runtime; the layers `kept` stay in float32."""
-        return _onnxruntime_pairs(corrected(self.model, self.observed.means, kept), self.observed.ranges, kept)
+        """The int8 model for ONNX Runtime; the layers `kept` stay in float32.
+
+        ONNX Runtime quantises a convolution between two int8 tensors itself, after taking a ReLU for part of a range that
+        begins at zero. So the range of a kept layer begins one step lower, which keeps its ReLU, and with it the layer.
+        """
+        ranges = {
+            name: Range(min(each.low, -each.high / 254), each.high) if name in kept else each
+            for name, each in self.observed.ranges.items()
+        }
+        return _onnxruntime_pairs(corrected(self.model, self.observed.means, kept), ranges, kept)
+
+
+def can_be_kept(layer: Layer, outputs: Collection[str]) -> bool:
+    """Whether `Calibrated.quantised` can keep a layer of a graph with these outputs (see there)."""
+    return layer.operator.relu or layer.name in outputs
 
 
 def calibrate(model: onnx.ModelProto, calibration: CalibrationPhotos) -> Calibrated:

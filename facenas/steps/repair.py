@@ -26,7 +26,7 @@ from facenas.evaluation.verification import largest_drop
 from facenas.exporters.calibration_photos import CalibrationPhotos
 from facenas.exporters.int8_ranges import layer_of
 from facenas.exporters.onnx import IN_MEMORY, read_description
-from facenas.exporters.onnx_int8 import INT8_TARGET, Calibrated, calibrate
+from facenas.exporters.onnx_int8 import INT8_TARGET, Calibrated, calibrate, can_be_kept
 from facenas.graph import IMAGE, Graph, build_graph
 from facenas.latency.kept_layers import Kept, LayerCosts, choose_kept
 from facenas.latency.predictor import OperatorCosts
@@ -46,6 +46,7 @@ _NOISE_PHOTOS = 4
 _LEVELS = 16
 _TIMED_SIZE = Size(640, 480)
 _RUNS = 10
+_NEVER_US = 1e6  # so much dearer that nobody chooses it
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +165,11 @@ def _costs(
     }
     few = replace(calibration, count=min(_NOISE_PHOTOS, calibration.count))
     images = list(few.images(read_description(calibrated.model, IN_MEMORY)))
-    return LayerCosts(int8_us, float_us, conversion_us, noise_by_layer(calibrated, images, progress))
+    noise = noise_by_layer(calibrated, images, progress)
+    for layer in graph.layers:
+        if not can_be_kept(layer, graph.outputs):
+            float_us[layer.name], noise[layer.name] = int8_us[layer.name] + _NEVER_US, 0.0
+    return LayerCosts(int8_us, float_us, conversion_us, noise)
 
 
 def noise_by_layer(calibrated: Calibrated, images: list[FloatArray], progress: Progress = SILENT) -> dict[str, float]:
