@@ -40,7 +40,7 @@ _LOW = 0.2
 _EQUAL_IOU, _EQUAL_SCORE = (
     0.999,
     1e-3,
-)  # of the program, which prints pixels to two places and reads JPEG by its own library
+)  # of the program, which reads JPEG by a library of its own
 
 
 def main(

@@ -104,9 +104,9 @@ int run(int count, char** words) {
     for (size_t level = 0; level < maps.size(); ++level) decode(maps[level], 8 << level, least_score, faces);
     for (const Face& face : suppress(faces)) {
         const auto clipped = [scale](float value, int side) { return std::clamp(value / scale, 0.0, double(side)); };
-        std::printf("%.2f %.2f %.2f %.2f %.4f", clipped(face.x1, photo.cols), clipped(face.y1, photo.rows),
+        std::printf("%.4f %.4f %.4f %.4f %.6f", clipped(face.x1, photo.cols), clipped(face.y1, photo.rows),
                     clipped(face.x2, photo.cols), clipped(face.y2, photo.rows), face.score);
-        for (const float value : face.points) std::printf(" %.2f", value / scale);
+        for (const float value : face.points) std::printf(" %.4f", value / scale);
         std::printf("\n");
     }
     return 0;

@@ -102,7 +102,7 @@ def main():
     boxes, scores, landmarks = find_faces(session, photo, float(sys.argv[3]) if len(sys.argv) == 4 else 0.3)
     for index, box in enumerate(boxes):
         points = [] if landmarks is None else landmarks[index].ravel()
-        print(*(f"{value:.2f}" for value in box), f"{scores[index]:.4f}", *(f"{value:.2f}" for value in points))
+        print(*(f"{value:.4f}" for value in box), f"{scores[index]:.6f}", *(f"{value:.4f}" for value in points))
 
 
 if __name__ == "__main__":
