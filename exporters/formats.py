@@ -42,7 +42,7 @@ class Format:
     opened(path, folder): the model with any input size, as bytes or as a file in `folder`; with_layers(path, names, folder):
     the model with these layers' outputs beside its own; undecoded(path, folder): one that decodes, with its raw maps for
     outputs; None where the format can have no such copy. `judged`: precisions in which `accuracy` is heeded; `keeps`: those in
-    which `kept` is.
+    which `kept` is; `weights_suffix`: of the file beside it that holds the weights, where it is another.
     """
 
     name: str
@@ -55,6 +55,11 @@ class Format:
     undecoded: Callable[[Path, Path], Path | bytes] | None = None
     judged: tuple[str, ...] = ()
     keeps: tuple[str, ...] = ()
+    weights_suffix: str = ""
+
+    def weights_of(self, path: Path) -> Path | None:
+        """The file beside `path` that holds its weights, None where they are inside."""
+        return path.with_suffix(self.weights_suffix) if self.weights_suffix else None
 
     @property
     def suffix(self) -> str:
@@ -65,7 +70,7 @@ class Format:
 def _write_onnx(model: "onnx.ModelProto", out: Path, options: ExportOptions) -> "Artefact":
     from facenas.exporters.onnx import export_onnx
 
-    return export_onnx(_decoding(_in_precision(model, options, options.dialect), options), out)
+    return export_onnx(_decoding(in_precision(model, options, options.dialect), options), out)
 
 
 def _undecoded_onnx(path: Path, _: Path) -> bytes:
@@ -151,7 +156,7 @@ def _write_tensorrt(model: "onnx.ModelProto", out: Path, options: ExportOptions)
 
     package = require_package(FLAVOURS_OF_RUNTIMES[options.runtime])
     dialect = int8_dialect(f"{package.flavour} {package.version}")
-    return export_tensorrt(_in_precision(model, options, dialect), out, package)
+    return export_tensorrt(in_precision(model, options, dialect), out, package)
 
 
 def _describe_tensorrt(path: Path) -> "Description":
@@ -202,6 +207,7 @@ FORMATS: Mapping[str, Format] = {
             ),
             undecoded=_undecoded_openvino,
             judged=("int8",),
+            weights_suffix=".bin",
         ),
         Format("trt", "model.engine", _write_tensorrt, _describe_tensorrt, _says),
         Format("tflite", "model.tflite", _write_tflite, _describe_tflite, _says),
@@ -244,7 +250,7 @@ def _decoding(model: "onnx.ModelProto", options: ExportOptions) -> "onnx.ModelPr
     return with_decoder(model, options.decoding)
 
 
-def _in_precision(model: "onnx.ModelProto", options: ExportOptions, dialect: str) -> "onnx.ModelProto":
+def in_precision(model: "onnx.ModelProto", options: ExportOptions, dialect: str) -> "onnx.ModelProto":
     """The ONNX graph that carries the precision itself, for the formats that are made from such a graph."""
     match options.precision:
         case "fp32":

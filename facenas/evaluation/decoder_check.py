@@ -23,7 +23,7 @@ from facenas.pipeline.faces import Faces, pairwise_iou
 from facenas.pipeline.pipeline import Pipeline
 from facenas.pipeline.postprocess import find_faces
 from facenas.runtimes.compiled_model import CompiledModel
-from facenas.runtimes.runtime import load_model
+from facenas.runtimes.runtime import Load, load_model
 
 EQUAL_IOU = 0.999
 EQUAL_SCORE = 1e-5
@@ -41,14 +41,15 @@ class DecoderParity:
     score: float
 
 
-def open_raw(path: Path, target: Target) -> tuple[CompiledModel, Description]:
-    """The network of a file with raw maps for outputs, whatever the file answers with, and the description of that."""
+def open_raw(path: Path, target: Target, load: Load = load_model) -> tuple[CompiledModel, Description]:
+    """The network of a file with raw maps for outputs, whatever the file answers with, and the description of that; `load`
+    compiles it."""
     description = description_of(path)
     undecoded = format_of(path).undecoded
     if description.decoding is None or undecoded is None:
-        return load_model(path, target), description
+        return load(path, target), description
     with tempfile.TemporaryDirectory(prefix="facenas-") as folder:
-        return load_model(undecoded(path, Path(folder)), target), replace(description, decoding=None)
+        return load(undecoded(path, Path(folder)), target), replace(description, decoding=None)
 
 
 def compare_decoders(

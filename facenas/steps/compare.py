@@ -156,4 +156,5 @@ def _judged(
         )
     except FacenasError as error:
         return replace(each, problem=str(error))
-    return replace(each, gates=proof.gates, ap=proof.ap, latency=proof.latency)
+    latency_ms = proof.latency.measured_ms if each.latency_ms is None else each.latency_ms
+    return replace(each, gates=proof.gates, ap=proof.ap, latency=proof.latency, latency_ms=latency_ms)

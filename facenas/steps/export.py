@@ -17,7 +17,7 @@ from facenas.evaluation.protocols import EVALUATION_MIN_SCORE
 from facenas.exporters import formats
 from facenas.exporters.artefact import Artefact
 from facenas.exporters.calibration_photos import DEFAULT_COUNT, CalibrationPhotos, choose_calibration
-from facenas.exporters.formats import FORMATS, export_model
+from facenas.exporters.formats import FORMATS, export_model, in_precision
 from facenas.exporters.onnx import IN_MEMORY, onnx_of_checkpoint, onnx_untrained, read_description
 from facenas.exporters.openvino import AccuracyControl
 from facenas.files import require_no_input
@@ -25,7 +25,7 @@ from facenas.latency.this_machine import Calibrate
 from facenas.pipeline.decoded import Decoding
 from facenas.progress import SILENT, Progress
 from facenas.runtimes.runtime import load_model, runtime_of
-from facenas.steps.boards import board_of
+from facenas.steps.boards import board_of, build_there
 from facenas.steps.repair import repair
 from facenas.units import DEFAULT_INPUT, Size, as_size
 from facenas.zoo import checkpoint_path
@@ -70,22 +70,23 @@ def export(
     """Export `model`: a checkpoint, a name of the zoo, or a `Architecture` (untrained, for latency only).
 
     `format`: onnx, openvino, trt or tflite; `precision`: by default the device's, else fp32; `out`: the file, by default
-    `model` with the format's suffix. An engine is built on the GPU that runs it: for a board elsewhere the ONNX file is
-    written instead, and `progress` is told what to type there. Raises InputError for a format, precision or device that there
-    is not, an unusable checkpoint, or too few photos.
+    `model` with the format's suffix. An engine is built on the GPU that runs it, also on a board elsewhere; of one that
+    does not answer the ONNX file is written instead, and `progress` is told what to type there. Raises InputError for a
+    format, precision or device that there is not, an unusable checkpoint, or too few photos.
     """
     if format not in FORMATS:
         raise InputError(f"no format '{format}'; there are {', '.join(FORMATS)}")
     if settings.decode and FORMATS[format].undecoded is None:
         can = " and ".join(each.name for each in FORMATS.values() if each.undecoded is not None)
         raise InputError(f"--decode: a file of format {format} cannot suppress boxes itself; {can} can")
-    board = None
+    board = target = None
     if settings.device is not None:
         target = _engine_target(settings.device, format, precision)
         precision = target.precision
         if target.elsewhere or target.name in MODELLED_NAMES:
             board = board_of(target, as_size(settings.input_size or DEFAULT_INPUT), progress)
-            format, settings = "onnx", replace(settings, dialect=board.dialect)
+            settings = replace(settings, dialect=board.dialect)
+            format = format if board.answers else "onnx"
     precision = precision or "fp32"
     _require_judged(settings, FORMATS[format], precision)
     path = Path(out or FORMATS[format].file_name)
@@ -101,7 +102,11 @@ def export(
     photos = None
     if precision == "int8":
         photos = _calibration(network, settings, progress, trained=not isinstance(model, Architecture))
-    artefact = export_model(network, format, path, _options(network, precision, photos, settings, progress))
+    options = _options(network, precision, photos, settings, progress)
+    if board is not None and board.answers:
+        assert target is not None
+        return build_there(target, in_precision(network, options, board.dialect), path, progress)
+    artefact = export_model(network, format, path, options)
     if board is not None:
         progress.note(board.what_to_type(path, precision))
     return artefact
