@@ -20,7 +20,7 @@ def run(
     val: Annotated[Path | None, typer.Option(help="labelled photos to verify on (default: a part of --data)")] = None,
     epochs: Annotated[int | None, typer.Option(help="training length (default: 90 synthetic, 12 on photos)")] = None,
     space: Annotated[
-        str | None, typer.Option(help="search space (default: facenas-edge; without --data facenas-elastic)")
+        str | None, typer.Option(help="search space (default: facenas-elastic, whose supernet ships)")
     ] = None,
     supernet: Annotated[
         Path | None, typer.Option(help="supernet of the space to take weights from (default: one that ships, if any)")

@@ -33,7 +33,7 @@ def search(
     space: Annotated[
         str,
         typer.Option(
-            help="facenas-edge, facenas-orin, facenas-elastic, damofd-0.5g, damofd-2.5g, or a space file (.json)"
+            help="facenas-elastic, facenas-edge, facenas-orin, damofd-0.5g, damofd-2.5g, or a space file (.json)"
         ),
     ] = DEFAULT_SPACE,
     kernels: Annotated[

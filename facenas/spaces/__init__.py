@@ -1,2 +1,1 @@
-DEFAULT_SPACE = "facenas-edge"
-ELASTIC_SPACE = "facenas-elastic"
+DEFAULT_SPACE = "facenas-elastic"

@@ -175,7 +175,8 @@ def damofd_2_5g() -> Space:
     return Space("damofd-2.5g", tuple(tuple(choices) for choices in stages), necks_and_heads)
 
 
-SPACE_NAMES = (DEFAULT_SPACE, "facenas-orin", "damofd-0.5g", "damofd-2.5g", *ELASTIC_NAMES)
+_FIXED_NAMES = ("facenas-edge", "facenas-orin", "damofd-0.5g", "damofd-2.5g")
+SPACE_NAMES = tuple(dict.fromkeys((DEFAULT_SPACE, *ELASTIC_NAMES, *_FIXED_NAMES)))
 
 
 def load_space(name: str) -> Space:

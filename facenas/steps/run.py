@@ -49,7 +49,7 @@ from facenas.searching.budgets import Budgets
 from facenas.searching.objective import Objective
 from facenas.searching.result import SearchResult
 from facenas.shown import Rows, Shown
-from facenas.spaces import DEFAULT_SPACE, ELASTIC_SPACE
+from facenas.spaces import DEFAULT_SPACE
 from facenas.spaces.elastic_space import elastic_space
 from facenas.spaces.named import load_space
 from facenas.steps.export import ExportSettings, export
@@ -110,9 +110,7 @@ def run(
 
     Raises InputError where the folder holds a run with other settings, and as the steps do.
     """
-    if settings.space is None:
-        ships = data is None and zoo_supernet(ELASTIC_SPACE) is not None
-        settings = replace(settings, space=ELASTIC_SPACE if ships else DEFAULT_SPACE)
+    settings = replace(settings, space=settings.space or DEFAULT_SPACE)
     asked = Asked(device, as_latency_budget(latency), None if data is None else Path(data), settings)
     folder = Path(out) if out is not None else Path("runs") / f"{device}-{asked.budget}"
     run = _Run(asked, folder, progress)

@@ -16,7 +16,7 @@ _NEWER = ("supernet", "photos", "input_size", "faces")  # runs before there were
 @dataclass(frozen=True)
 class RunSettings:
     """`val`: labelled photos to verify on (default: a part of the data); `epochs`: length of the training (default: 90
-    synthetic, 12 on photos); `space`: default facenas-edge, without photos the one whose supernet ships; `supernet`: of the
+    synthetic, 12 on photos); `space`: default facenas-elastic, whose supernet ships; `supernet`: of the
     space (default: the zoo's); `photos`: folder of unlabelled ones for the norms of its slice (default: synthetic ones);
     `input_size`: one, several or any, as `search` takes them; `faces`: whose sizes weigh the accuracy; `alpha`: weight of
     the kernel sizes in the score; `table`: default the shipped one."""

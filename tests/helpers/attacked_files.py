@@ -275,9 +275,9 @@ def _read_photos(folder: Path) -> object:
 
 
 def _accuracy(folder: Path) -> Path:
-    from facenas.spaces import ELASTIC_SPACE
+    from facenas.spaces import DEFAULT_SPACE
 
-    shipped = zoo_accuracy_table(ELASTIC_SPACE)
+    shipped = zoo_accuracy_table(DEFAULT_SPACE)
     assert shipped is not None
     value = json.loads(shipped.read_text())
     value["slices"] = value["slices"][:10]

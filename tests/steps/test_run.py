@@ -21,7 +21,7 @@ from facenas.errors import InputError
 from facenas.files import read_json, sha256_of, write_json
 from facenas.latency.table import load_table, save_table
 from facenas.latency.this_machine import Calibrate
-from facenas.spaces import ELASTIC_SPACE
+from facenas.spaces import DEFAULT_SPACE
 from facenas.spaces.elastic_space import elastic_space
 from facenas.steps.run import RunResult, run
 from facenas.steps.run_settings import RunSettings
@@ -188,16 +188,16 @@ def elastic_table(path: Path) -> Path:
     time = next(iter(shipped.operators.values()))
     operators = {
         operator: replace(time, low_ns=1000 + operator.macs // 1000)
-        for operator in elastic_space(ELASTIC_SPACE).space.operators(size)
+        for operator in elastic_space(DEFAULT_SPACE).space.operators(size)
     }
-    save_table(replace(shipped, operators=operators, space=ELASTIC_SPACE, input_size=size), path)
+    save_table(replace(shipped, operators=operators, space=DEFAULT_SPACE, input_size=size), path)
     return path
 
 
 def test_without_photos_it_takes_a_slice_of_the_supernet(tmp_path: Path) -> None:
     settings = RunSettings(
-        space=ELASTIC_SPACE,
-        supernet=write_supernet(tmp_path / "elastic.safetensors", elastic_space(ELASTIC_SPACE)),
+        space=DEFAULT_SPACE,
+        supernet=write_supernet(tmp_path / "elastic.safetensors", elastic_space(DEFAULT_SPACE)),
         photos=write_photos(tmp_path / "photos", 16),
         input_size=Size(320, 256),
         table=elastic_table(tmp_path / "table.json"),
