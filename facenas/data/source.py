@@ -1,4 +1,4 @@
-"""Open whatever labelled photos a folder holds: labelv2 sets (one or several) or WIDER FACE's own layout."""
+"""Open whatever labelled photos a folder holds: labelv2 sets (one or several), WIDER FACE's own layout, or pieces."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,7 +6,8 @@ from typing import Literal
 
 from facenas.data.annotations import Dataset, join_datasets, require_clean
 from facenas.data.folder import walk
-from facenas.data.labelv2 import read_labelv2
+from facenas.data.labelv2 import read_labelv2, read_piece
+from facenas.data.pieces import is_piece, pieces_in
 from facenas.data.wider_text import read_wider_text
 from facenas.errors import InputError
 from facenas.files import MAX_TEXT_BYTES, open_file
@@ -15,27 +16,29 @@ Part = Literal["train", "val"]
 _LONGEST_NAME = 4096
 
 _LOOKED_FOR = (
-    "labelv2.txt with an images/ folder beside it (at any depth), or WIDER_train/images with "
-    "wider_face_split/wider_face_train_bbx_gt.txt beside it"
+    "labelv2.txt with an images/ folder beside it (at any depth), WIDER_train/images with "
+    "wider_face_split/wider_face_train_bbx_gt.txt beside it, or pieces that `facenas pack` made"
 )
 
 
 def open_dataset(folder: Path, strict: bool = False, part: Part = "train") -> Dataset:
     """Read the labelled photos of `folder`.
 
-    Looks for `labelv2.txt` with `images/` beside it, at any depth (several sets are joined, in the order of their
+    `folder` may also be one piece. Looks for `labelv2.txt` with `images/` beside it, at any depth (several sets are joined, in the order of their
     paths); else for WIDER FACE's layout, where `folder` is `WIDER_train` (or `WIDER_val`) or holds it; where it holds both,
-    `part` says which is meant. Links to folders are followed.
+    `part` says which is meant; else for pieces. Links to folders are followed.
     Labels that cannot be used are left out and listed in `problems`; with `strict` they raise InputError.
     Raises InputError where the folder is absent, holds no such layout, or no usable photo.
     """
-    if not folder.is_dir():
+    if not is_set(folder):
         raise InputError(f"no folder {folder}; give a folder with {_LOOKED_FOR}")
     name = folder.resolve().name
-    sets = [read_labelv2(labels, labels.parent / "images") for labels in _labelv2_files(folder)]
-    if not sets and (wider := _wider_layout(folder, part)):
+    alone = is_piece(folder)
+    sets = [read_labelv2(labels, labels.parent / "images") for labels in ([] if alone else _labelv2_files(folder))]
+    if not sets and not alone and (wider := _wider_layout(folder, part)):
         sets = [read_wider_text(*wider)]
         name = name if name.startswith("WIDER_") or name == "images" else f"{name}/WIDER_{_part_of(wider[0])}"
+    sets = sets or [read_piece(piece) for piece in pieces_in(folder)]
     if not sets:
         raise InputError(f"no labels in {folder}; give a folder with {_LOOKED_FOR}")
     dataset = join_datasets(name, sets)
@@ -47,6 +50,11 @@ def open_dataset(folder: Path, strict: bool = False, part: Part = "train") -> Da
         )
         raise InputError(f"no usable photo in {folder} ({reason})")
     return dataset
+
+
+def is_set(folder: Path) -> bool:
+    """Whether labelled photos may be looked for at a path: a folder, or one piece."""
+    return folder.is_dir() or is_piece(folder)
 
 
 def _labelv2_files(folder: Path) -> list[Path]:

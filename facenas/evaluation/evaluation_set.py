@@ -12,7 +12,7 @@ from facenas.arrays import BoolArray, FloatArray
 from facenas.data.annotations import Dataset
 from facenas.data.folder import walk
 from facenas.data.image import photo_size
-from facenas.data.source import open_dataset
+from facenas.data.source import is_set, open_dataset
 from facenas.errors import InputError
 from facenas.evaluation.official_truth import FACES_FILE, SETTING_FILES, SETTINGS, read_official
 
@@ -70,7 +70,7 @@ def load_evaluation_set(folder: Path, ground_truth: Path | None = None) -> Evalu
 
     Raises InputError where neither is found, or a file cannot be read.
     """
-    if not folder.is_dir():
+    if not is_set(folder):
         raise InputError(f"no folder {folder}; give a folder of labelled photos")
     place, why_not = (ground_truth, "") if ground_truth is not None else _official_files(folder)
     if place is not None:
