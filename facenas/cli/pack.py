@@ -12,7 +12,7 @@ def pack(
     name: Annotated[str, typer.Option(help="what the pieces are called: NAME-1.zip, NAME-2.zip ...")] = "photos",
     long_side: Annotated[int, typer.Option(help="longer side in pixels that photos are scaled down to")] = 512,
     quality: Annotated[int, typer.Option(help="WebP quality, 1 to 100")] = 80,
-    largest: Annotated[str, typer.Option(help="size of the largest piece")] = "60MB",
+    largest: Annotated[str, typer.Option(help="size of the largest piece")] = "62.9MB",  # 60 MiB
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """Pack labelled photos, scaled and as WebP, into ZIP files that are easy to carry; each is a set for --data."""

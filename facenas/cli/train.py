@@ -46,6 +46,15 @@ def train(
         typer.Option(help="ONNX file of a stronger detector (SCRFD's layout) to learn from beside the labels"),
     ] = None,
     teacher_share: Annotated[float, typer.Option(help="share of the losses that are by the teacher's answers")] = 0.5,
+    photos_on_device: Annotated[
+        bool,
+        typer.Option(
+            "--photos-on-device", help="decode all photos into the GPU's memory once and make the crops there"
+        ),
+    ] = False,
+    compile: Annotated[
+        bool, typer.Option("--compile", help="let torch compile the network: minutes once, then faster steps")
+    ] = False,
     seed: Annotated[int, typer.Option(help="seed of weights, order and crops")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="go on from the last state in --out")] = False,
     max_minutes: Annotated[
@@ -77,10 +86,17 @@ def train(
         mosaic_share=mosaic,
         pasted_faces=paste,
         teacher_share=teacher_share,
+        photos_on_device=photos_on_device,
         gradient_norm=Recipe.gradient_norm if space is None else SUPERNET_GRADIENT_NORM,
     )
     settings = TrainingSettings(
-        parse_size(input_size), init, teacher, resume=resume, max_minutes=max_minutes, strict=strict
+        parse_size(input_size),
+        init,
+        teacher,
+        resume=resume,
+        max_minutes=max_minutes,
+        strict=strict,
+        compiled=compile,
     )
     with progress_bar() as progress:
         result = run_train(subject, data, val=val, recipe=recipe, settings=settings, out=out, progress=progress)

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from facenas.arrays import FloatArray
 from facenas.data.annotations import Dataset, LabelledPhoto
 from facenas.data.image import encode_webp, read_image, scale_image
 from facenas.data.labels import Labels
@@ -139,7 +140,7 @@ def _pack_photo(photo: LabelledPhoto, name: str, packing: Packing) -> _Packed:
     return _Packed(name, encode_webp(pixels, packing.quality), _text(name, size, photo.labels, exact))
 
 
-def _text(name: str, size: tuple[int, int], labels: Labels, scale: np.ndarray[tuple[int], np.dtype[np.float32]]) -> str:
+def _text(name: str, size: tuple[int, int], labels: Labels, scale: FloatArray) -> str:
     """The labelv2 lines of a photo, its coordinates scaled, with two decimals."""
     lines = [f"# {name} {size[0]} {size[1]}"]
     boxes = labels.boxes * np.tile(scale, 2)

@@ -24,9 +24,9 @@ _LOOKED_FOR = (
 def open_dataset(folder: Path, strict: bool = False, part: Part = "train") -> Dataset:
     """Read the labelled photos of `folder`.
 
-    `folder` may also be one piece. Looks for `labelv2.txt` with `images/` beside it, at any depth (several sets are joined, in the order of their
-    paths); else for WIDER FACE's layout, where `folder` is `WIDER_train` (or `WIDER_val`) or holds it; where it holds both,
-    `part` says which is meant; else for pieces. Links to folders are followed.
+    Looks for `labelv2.txt` with `images/` beside it, at any depth (several sets are joined, in the order of their paths); else
+    for WIDER FACE's layout, where `folder` is `WIDER_train` (or `WIDER_val`) or holds it, and where it holds both, `part` says
+    which is meant; else for pieces, of which `folder` may also be one. Links to folders are followed.
     Labels that cannot be used are left out and listed in `problems`; with `strict` they raise InputError.
     Raises InputError where the folder is absent, holds no such layout, or no usable photo.
     """

@@ -22,7 +22,7 @@ class TrainingSettings:
     """How a training goes on, beside its recipe. `input_size`: what the detector is meant for; `init`: a checkpoint, or a
     name of the zoo, to start from; `teacher`: an ONNX file of a stronger detector to learn from beside the labels;
     `resume`: go on from the last state in the folder, `may_begin`: if there is one; `max_minutes`: stop then, to go on
-    later; `strict`: refuse photos with any unusable label."""
+    later; `strict`: refuse photos with any unusable label; `compiled`: let torch make kernels for the network first."""
 
     input_size: Size = DEFAULT_INPUT
     init: Path | str | None = None
@@ -31,6 +31,7 @@ class TrainingSettings:
     max_minutes: float | None = None
     strict: bool = False
     may_begin: bool = False
+    compiled: bool = False
 
 
 def _require_landmarks(photos: TrainingPhotos) -> None:
@@ -81,6 +82,7 @@ def train(
             max_seconds=None if settings.max_minutes is None else 60 * settings.max_minutes,
             strict=settings.strict,
             resume=settings.resume and not settings.may_begin,
+            compiled=settings.compiled,
         ),
     )
     for problem in result.problems:

@@ -29,6 +29,7 @@ from facenas.progress import SILENT, Progress
 from facenas.shown import Rows, Shown, figures
 from facenas.spaces.elastic_space import ElasticSpace
 from facenas.training.curve import Curve
+from facenas.training.device_batches import DeviceBatch, DevicePhotos, on_device
 from facenas.training.distributed import Processes, SynchronisedBatchNorm
 from facenas.training.initial import Initial, initialise
 from facenas.training.losses import ALONE, Losses, batch_losses
@@ -119,6 +120,7 @@ class Trainer:
         self.out, self.input_size, self.data_name = out, input_size, data_name
         self.processes, self.teacher = processes, teacher
         self.device = torch.device("cuda", processes.local_rank) if torch.cuda.is_available() else torch.device("cpu")
+        torch.backends.cudnn.benchmark = True  # every batch has one shape
         norm = nn.BatchNorm2d if processes.count == 1 else SynchronisedBatchNorm
         self.network = _network_of(subject, norm).to(self.device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -162,25 +164,23 @@ class Trainer:
         total = self.recipe.steps(len(dataset.photos))
         end = total if pace.until_step is None else min(pace.until_step, total)
         validate_steps = max(1, pace.validate_epochs * len(dataset.photos) // self.recipe.batch_size)
-        cache = PhotoCache(memory_for_photos() if cache_bytes is None else cache_bytes)
-        threads = max(2, cores() - 2 if self.device.type == "cuda" else 2)
-        coming = batches(
-            dataset, self.recipe, self.step, end, cache, threads=threads, processes=self.processes, teacher=self.teacher
-        )
-        saved, started, first = time.monotonic(), time.monotonic(), self.step
+        coming, problems = self._batches(dataset, end, cache_bytes, progress)
+        if pace.compiled:
+            self._compile()
+        saved, started, first, judging_s = time.monotonic(), time.monotonic(), self.step, 0.0
         with Stopping() as stopping, self._kept_when_stopped(stopping, total, progress):
             for batch in coming:
-                if strict and cache.problems:
-                    raise InputError(next(iter(cache.problems.values())))
+                if strict and problems:
+                    raise InputError(next(iter(problems.values())))
                 with stopping.held():
                     losses = self._train_step(batch, total, dataset)
                     self.step += 1
                 if self.step % pace.log_steps == 0 or self.step == end:
-                    crops_per_s = (self.step - first) * self.recipe.batch_size / (time.monotonic() - started)
-                    self._log(losses, total, crops_per_s)
+                    seconds = time.monotonic() - started - judging_s
+                    self._log(losses, total, (self.step - first) * self.recipe.batch_size / seconds)
                 progress(self.step, end, "training")
                 if validate is not None and (self.step % validate_steps == 0 or self.step == end):
-                    self._validate(validate)
+                    judging_s += self._validate(validate)
                 late = pace.max_seconds is not None and self._agreed(time.monotonic() - started > pace.max_seconds)
                 if late or time.monotonic() - saved > pace.save_seconds or self.step == end:
                     with stopping.held():
@@ -191,8 +191,28 @@ class Trainer:
         best = self.out / "best.safetensors"
         if self.step >= total and self.processes.main and not best.exists():
             save_checkpoint(best, self.average_checkpoint())
-        problems = tuple(cache.problems.values())
-        return TrainingResult(best, self.recipe.epochs, self.best, self.step, total, len(dataset.photos), problems)
+        unread = tuple(problems.values())
+        return TrainingResult(best, self.recipe.epochs, self.best, self.step, total, len(dataset.photos), unread)
+
+    def _batches(
+        self, dataset: Dataset, end: int, cache_bytes: int | None, progress: Progress
+    ) -> tuple[Iterator[Batch | DeviceBatch], Mapping[int, str]]:
+        """The batches up to step `end`, and why photos could not be decoded, which grows as they are."""
+        if self.recipe.photos_on_device:
+            photos = DevicePhotos(dataset, self.recipe, self.device, progress)
+            made = photos.batches(self.step, end, processes=self.processes, teacher=self.teacher)
+            return made, photos.problems
+        cache = PhotoCache(memory_for_photos() if cache_bytes is None else cache_bytes)
+        threads = max(2, cores() - 2 if self.device.type == "cuda" else 2)
+        return batches(
+            dataset, self.recipe, self.step, end, cache, threads=threads, processes=self.processes, teacher=self.teacher
+        ), cache.problems
+
+    def _compile(self) -> None:
+        """Let torch make kernels of its own for the network; its first steps then take a minute or more."""
+        if self.space is not None:
+            raise InputError("a supernet runs other networks every step, so it cannot be compiled; leave out --compile")
+        self.parallel = torch.compile(self.parallel)  # type: ignore[assignment]
 
     @contextmanager
     def _kept_when_stopped(self, stopping: Stopping, total: int, progress: Progress) -> Iterator[None]:
@@ -228,13 +248,14 @@ class Trainer:
             return wish
         return bool(self.processes.average(torch.tensor(float(wish), device=self.device)) > 0)
 
-    def _train_step(self, batch: Batch, total: int, dataset: Dataset) -> dict[str, Losses]:
+    def _train_step(self, given: Batch | DeviceBatch, total: int, dataset: Dataset) -> dict[str, Losses]:
+        batch = on_device(given, self.device)
         rate = self.recipe.learning_rate * rate_factor(self.step, total, self.recipe)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.network.train()
         self.optimizer.zero_grad(set_to_none=True)
-        losses = self._backward(preprocessed(torch.from_numpy(batch.images).to(self.device)), batch)
+        losses = self._backward(preprocessed(batch.images), batch)
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.gradient_norm)
         # The weights still are those of the step before: nothing that is not finite ever reaches them.
         total_loss = torch.stack([each.total.detach() for each in losses.values()]).sum()
@@ -245,7 +266,7 @@ class Trainer:
         update_average(self.average, self.network, self.step, self.recipe.average_decay)
         return losses
 
-    def _backward(self, images: Tensor, batch: Batch) -> dict[str, Losses]:
+    def _backward(self, images: Tensor, batch: DeviceBatch) -> dict[str, Losses]:
         """Make the gradients of one step; a supernet's losses by member, the largest's first; a detector's as ""."""
         precision = partial(torch.autocast, self.device.type, torch.bfloat16, enabled=self.half_precision)
         if isinstance(self.network, ElasticNetwork):
@@ -256,7 +277,7 @@ class Trainer:
         losses.total.backward()  # type: ignore[no-untyped-call]
         return {"": losses}
 
-    def _not_finite(self, losses: Losses, norm: Tensor, batch: Batch, dataset: Dataset) -> TrainingError:
+    def _not_finite(self, losses: Losses, norm: Tensor, batch: DeviceBatch, dataset: Dataset) -> TrainingError:
         what = "gradient" if torch.isfinite(losses.total) else "loss"
         names = [dataset.photos[index].path.name for index in batch.photos]
         more = f" and {len(names) - _PHOTOS_NAMED} more" if len(names) > _PHOTOS_NAMED else ""
@@ -283,15 +304,18 @@ class Trainer:
         if self.processes.main:
             self.curve.append(line)
 
-    def _validate(self, validate: Validate) -> None:
+    def _validate(self, validate: Validate) -> float:
+        """Judge the weights so far, and keep them where they are the best; the seconds that it took."""
+        started = time.monotonic()
         if not self.processes.main:
-            return
+            return 0.0
         checkpoint = self.average_checkpoint()
         figures = dict(validate(checkpoint))
         self._append({"step": self.step, **{name: value for name, value in figures.items() if value is not None}})
         if goodness(figures) > goodness(self.best):
             self.best = figures
             save_checkpoint(self.out / "best.safetensors", checkpoint)
+        return time.monotonic() - started
 
     def average_checkpoint(self) -> Checkpoint:
         """The weights to use so far: their running average."""

@@ -46,6 +46,8 @@ class Recipe:
     `batch_size` is that of all processes together. `mosaic_share` of the samples are four half-sized ones side by side;
     `pasted_faces`: up to so many small faces of another photo are put into a sample. `teacher`: name and hash of the
     detector that is learnt from (empty: none); of the losses `teacher_share` is then by its answers, the rest by labels.
+    `photos_on_device`: crops are made by torch of photos in the memory of the device; drawn from the same distributions,
+    they are others than those that the host makes.
     """
 
     epochs: int = 12
@@ -67,6 +69,7 @@ class Recipe:
     pasted_faces: int = 0
     teacher: str = ""
     teacher_share: float = 0.5
+    photos_on_device: bool = False
 
     def __post_init__(self) -> None:
         for name, (least, most) in _WHOLE.items():
@@ -124,13 +127,14 @@ def default_rate_and_decay(optimizer: str) -> tuple[float, float]:
 class Pace:
     """What a training does when, none of which changes its samples or steps: validate every so many epochs, write its
     state after `save_seconds` and a line of its curve every `log_steps`; and where it stops before its last step: after
-    `max_seconds`, or at `until_step`."""
+    `max_seconds`, or at `until_step`. `compiled`: torch makes kernels for the network, which takes minutes once."""
 
     validate_epochs: int = 1
     save_seconds: float = 60.0
     log_steps: int = 20
     max_seconds: float | None = None
     until_step: int | None = None
+    compiled: bool = False
 
     def __post_init__(self) -> None:
         if self.max_seconds is not None and not 0 <= self.max_seconds < math.inf:

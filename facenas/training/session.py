@@ -31,13 +31,15 @@ SUPERNET_VALIDATIONS = 20
 @dataclass(frozen=True)
 class SessionSettings:
     """`init`: a checkpoint to start from; `teacher`: a detector to learn from beside the labels; `max_seconds`: then it
-    stops, to go on later; `strict`: a photo that cannot be decoded is refused; `resume`: there should be one to go on from."""
+    stops, to go on later; `strict`: a photo that cannot be decoded is refused; `resume`: there should be one to go on from;
+    `compiled`: torch makes kernels for the network first."""
 
     init: Path | None = None
     teacher: Teacher | None = None
     max_seconds: float | None = None
     strict: bool = False
     resume: bool = False
+    compiled: bool = False
 
 
 def train_detector(
@@ -82,7 +84,7 @@ def train_detector(
         return trainer.run(
             photos.train,
             validate=judge,
-            pace=Pace(validate_epochs=every, max_seconds=settings.max_seconds),
+            pace=Pace(validate_epochs=every, max_seconds=settings.max_seconds, compiled=settings.compiled),
             progress=progress,
             strict=settings.strict,
         )
