@@ -6,6 +6,7 @@ so that the largest number that reaches an anchor is the largest overlap, and of
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -56,13 +57,11 @@ def make_batch_targets(
     labels: Labels, owner: IntArray, crops: int, size_px: int, device: torch.device
 ) -> TargetTensors:
     """The targets of `crops` crops; `owner`: int64, the crop of each label."""
-    boxes, landmarks, ignore = (
-        torch.from_numpy(values).to(device) for values in (labels.boxes, labels.landmarks, labels.ignore)
+    boxes, landmarks = (torch.from_numpy(values).to(device) for values in (labels.boxes, labels.landmarks))
+    # Counted on the host: a device would have to be waited for.
+    is_face, is_ignored = (
+        torch.from_numpy(np.flatnonzero(which)).to(device) for which in (~labels.ignore, labels.ignore)
     )
-    is_face = (
-        torch.from_numpy(~labels.ignore).nonzero()[:, 0].to(device)
-    )  # on the host: a device would have to be waited for
-    is_ignored = torch.from_numpy(labels.ignore).nonzero()[:, 0].to(device)
     crop = torch.from_numpy(owner).to(device)
     centres = torch.from_numpy(anchor_centres(size_px)).to(device)
     cells = len(centres)

@@ -34,9 +34,9 @@ def through_jpeg(images: Tensor, quality: Tensor) -> Tensor:
     device = images.device
     scale = torch.where(quality < 50, 5000 // quality, 200 - 2 * quality)
     to_ycc = torch.tensor(_TO_YCC, dtype=torch.float32, device=device)
-    planes = (images @ to_ycc.T).permute(0, 3, 1, 2)
+    planes = (images @ to_ycc.T).permute(0, 3, 1, 2).round()
     light = _quantised(planes[:, :1] - 128, _LUMINANCE, scale) + 128
-    colour = functional.avg_pool2d(planes[:, 1:], 2)
+    colour = functional.avg_pool2d(planes[:, 1:], 2).round()
     colour = functional.interpolate(_quantised(colour, _CHROMINANCE, scale), scale_factor=2.0, mode="bilinear")
     to_rgb = torch.tensor(np.linalg.inv(_TO_YCC), dtype=torch.float32, device=device)
     return (torch.cat([light, colour], dim=1).permute(0, 2, 3, 1) @ to_rgb.T).round().clamp(0, 255)
