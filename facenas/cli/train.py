@@ -55,6 +55,9 @@ def train(
     compile: Annotated[
         bool, typer.Option("--compile", help="let torch compile the network: minutes once, then faster steps")
     ] = False,
+    validations: Annotated[
+        int | None, typer.Option(help="how often it is judged on the way (default: 6, a supernet 20)")
+    ] = None,
     seed: Annotated[int, typer.Option(help="seed of weights, order and crops")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="go on from the last state in --out")] = False,
     max_minutes: Annotated[
@@ -97,6 +100,7 @@ def train(
         max_minutes=max_minutes,
         strict=strict,
         compiled=compile,
+        validations=validations,
     )
     with progress_bar() as progress:
         result = run_train(subject, data, val=val, recipe=recipe, settings=settings, out=out, progress=progress)

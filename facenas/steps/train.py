@@ -22,7 +22,8 @@ class TrainingSettings:
     """How a training goes on, beside its recipe. `input_size`: what the detector is meant for; `init`: a checkpoint, or a
     name of the zoo, to start from; `teacher`: an ONNX file of a stronger detector to learn from beside the labels;
     `resume`: go on from the last state in the folder, `may_begin`: if there is one; `max_minutes`: stop then, to go on
-    later; `strict`: refuse photos with any unusable label; `compiled`: let torch make kernels for the network first."""
+    later; `strict`: refuse photos with any unusable label; `compiled`: let torch make kernels for the network first;
+    `validations`: how often it is judged (default: 6, a supernet 20)."""
 
     input_size: Size = DEFAULT_INPUT
     init: Path | str | None = None
@@ -32,6 +33,7 @@ class TrainingSettings:
     strict: bool = False
     may_begin: bool = False
     compiled: bool = False
+    validations: int | None = None
 
 
 def _require_landmarks(photos: TrainingPhotos) -> None:
@@ -83,6 +85,7 @@ def train(
             strict=settings.strict,
             resume=settings.resume and not settings.may_begin,
             compiled=settings.compiled,
+            validations=settings.validations,
         ),
     )
     for problem in result.problems:

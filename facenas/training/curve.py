@@ -1,7 +1,9 @@
 """The curve of a training, `training.jsonl`: a line every few steps with the losses, a line a validation."""
 
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,27 @@ class Curve:
             content = read_bytes(self._path, "training curve", MAX_TEXT_BYTES)
             lines = content.decode(errors="replace").splitlines()
             write_atomic(self._path, "".join(line + "\n" for line in lines if _step_of(line) <= step))
+
+
+class Speed:
+    """How fast a training is since it was last asked, pauses aside."""
+
+    def __init__(self, step: int, batch_size: int) -> None:
+        self._step, self._batch_size, self._since = step, batch_size, time.monotonic()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """What takes time and is no training."""
+        began = time.monotonic()
+        yield
+        self._since += time.monotonic() - began
+
+    def crops_per_s(self, step: int) -> float:
+        """Crops a second of the steps up to `step` that came after those of the last call."""
+        now = time.monotonic()
+        rate = (step - self._step) * self._batch_size / max(now - self._since, 1e-9)
+        self._step, self._since = step, now
+        return rate
 
 
 def _step_of(line: str) -> float:

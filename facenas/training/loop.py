@@ -28,7 +28,7 @@ from facenas.networks.norms import estimate_norms
 from facenas.progress import SILENT, Progress
 from facenas.shown import Rows, Shown, figures
 from facenas.spaces.elastic_space import ElasticSpace
-from facenas.training.curve import Curve
+from facenas.training.curve import Curve, Speed
 from facenas.training.device_batches import DeviceBatch, DevicePhotos, on_device
 from facenas.training.distributed import Processes, SynchronisedBatchNorm
 from facenas.training.initial import Initial, initialise
@@ -167,7 +167,8 @@ class Trainer:
         coming, problems = self._batches(dataset, end, cache_bytes, progress)
         if pace.compiled:
             self._compile()
-        saved, started, first, judging_s = time.monotonic(), time.monotonic(), self.step, 0.0
+        saved = started = time.monotonic()
+        speed = Speed(self.step, self.recipe.batch_size)
         with Stopping() as stopping, self._kept_when_stopped(stopping, total, progress):
             for batch in coming:
                 if strict and problems:
@@ -176,11 +177,11 @@ class Trainer:
                     losses = self._train_step(batch, total, dataset)
                     self.step += 1
                 if self.step % pace.log_steps == 0 or self.step == end:
-                    seconds = time.monotonic() - started - judging_s
-                    self._log(losses, total, (self.step - first) * self.recipe.batch_size / seconds)
+                    self._log(losses, total, speed.crops_per_s(self.step))
                 progress(self.step, end, "training")
                 if validate is not None and (self.step % validate_steps == 0 or self.step == end):
-                    judging_s += self._validate(validate)
+                    with speed.paused():
+                        self._validate(validate)
                 late = pace.max_seconds is not None and self._agreed(time.monotonic() - started > pace.max_seconds)
                 if late or time.monotonic() - saved > pace.save_seconds or self.step == end:
                     with stopping.held():
@@ -304,18 +305,15 @@ class Trainer:
         if self.processes.main:
             self.curve.append(line)
 
-    def _validate(self, validate: Validate) -> float:
-        """Judge the weights so far, and keep them where they are the best; the seconds that it took."""
-        started = time.monotonic()
+    def _validate(self, validate: Validate) -> None:
         if not self.processes.main:
-            return 0.0
+            return
         checkpoint = self.average_checkpoint()
         figures = dict(validate(checkpoint))
         self._append({"step": self.step, **{name: value for name, value in figures.items() if value is not None}})
         if goodness(figures) > goodness(self.best):
             self.best = figures
             save_checkpoint(self.out / "best.safetensors", checkpoint)
-        return time.monotonic() - started
 
     def average_checkpoint(self) -> Checkpoint:
         """The weights to use so far: their running average."""

@@ -9,6 +9,7 @@ from facenas.architecture import Architecture
 from facenas.checkpoint import Checkpoint
 from facenas.data.face_sizes import LONG_SIDE_PX
 from facenas.detector.face_detector import FaceDetector
+from facenas.errors import InputError
 from facenas.evaluation.evaluation_set import EvaluationSet
 from facenas.evaluation.protocols import evaluate
 from facenas.exporters.onnx import export_checkpoint
@@ -32,7 +33,8 @@ SUPERNET_VALIDATIONS = 20
 class SessionSettings:
     """`init`: a checkpoint to start from; `teacher`: a detector to learn from beside the labels; `max_seconds`: then it
     stops, to go on later; `strict`: a photo that cannot be decoded is refused; `resume`: there should be one to go on from;
-    `compiled`: torch makes kernels for the network first."""
+    `compiled`: torch makes kernels for the network first; `validations`: how often it is judged (default: 6 times, a
+    supernet, of which three networks are judged each time, 20 times)."""
 
     init: Path | None = None
     teacher: Teacher | None = None
@@ -40,6 +42,11 @@ class SessionSettings:
     strict: bool = False
     resume: bool = False
     compiled: bool = False
+    validations: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.validations is not None and self.validations < 1:
+            raise InputError(f"{self.validations} validations choose no best weights; ask for 1 or more")
 
 
 def train_detector(
@@ -77,10 +84,11 @@ def train_detector(
             if not trainer.init.moments:
                 trainer.estimate_norms(norm_batches(photos.train, recipe))
         judge: Validate = partial(validate, photos.validation, out)
-        every = max(1, recipe.epochs // VALIDATIONS)
+        validations = settings.validations or VALIDATIONS
         if isinstance(subject, ElasticSpace):
             judge = SliceValidation(subject, photos.train, recipe, judge)
-            every = max(1, recipe.epochs // SUPERNET_VALIDATIONS)
+            validations = settings.validations or SUPERNET_VALIDATIONS
+        every = max(1, recipe.epochs // validations)
         return trainer.run(
             photos.train,
             validate=judge,
