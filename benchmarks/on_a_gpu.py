@@ -49,8 +49,10 @@ CHOICES = {  # by milliseconds on one core, of benchmarks/results/inputs_frontie
         f"{_STEM}SuperResK3K3(32,48,2,48,2)SuperResK3K3(48,80,2,80,2)SuperResK3K3(80,96,2,112,2)PAFPN(32)HeadDW(64,2)",
     ),
 }
+SPACE = "facenas-elastic"
+WAYS = ("detector", "supernet", "cores", "compiled")
 _START_S = 45.0  # a training loads torch and decodes all photos before its clock runs, and judges once after
-_SPACE = "facenas-elastic"
+_COMPILE_S = 150.0
 _MACHINE = """
 import json, os, sys, torch
 there = torch.cuda.is_available()
@@ -174,33 +176,27 @@ class Run:
         self.note("profile", told)
 
     def speed(self) -> None:
-        """Crops a second of a training: of one detector in several ways, and of the supernet."""
+        """Crops a second of a training: of a detector, the supernet, a detector whose crops the cores make, one that is compiled."""
         detector = ("--arch", SPEED_ARCH)
-        variants = {
+        ways = {
             "detector": (*detector, "--photos-on-device"),
-            "detector, compiled": (*detector, "--photos-on-device", "--compile"),
-            "detector, crops made by the cores": detector,
-            "supernet": ("--space", _SPACE, "--photos-on-device"),
+            "compiled": (*detector, "--photos-on-device", "--compile"),
+            "cores": detector,
+            "supernet": ("--space", SPACE, "--photos-on-device"),
         }
         told: dict[str, float | None] = {}
-        for name, words in variants.items():
+        for way in self.options.ways:
             folder = self.state / "speed"
             shutil.rmtree(folder, ignore_errors=True)
-            minutes = str(self.options.speed_seconds / 60)
+            seconds = self.options.speed_seconds
+            words = [*self._common(self.options.epochs or 100_000, 0.001), *ways[way], "--out", folder]
             try:
-                self.facenas(
-                    "train",
-                    *self._common(self.options.epochs or 100_000, 0.001),
-                    *words,
-                    "--out",
-                    folder,
-                    "--max-minutes",
-                    minutes,
-                )
+                limit = seconds + _START_S + (_COMPILE_S if way == "compiled" else 0)
+                self.facenas("train", *words, "--max-minutes", str(seconds / 60), most_s=limit)
             except StoppedError as stop:
-                print(f"speed, {name}: {stop}")
-            told[name] = crops_per_s(folder)
-            print(f"speed, {name}: {told[name] or 'not measured'} crops a second")
+                print(f"speed, {way}: {stop}")
+            told[way] = crops_per_s(folder)
+            print(f"speed, {way}: {told[way] or 'not measured'} crops a second")
             self.note("speed", told)
 
     def train(self) -> None:
@@ -248,8 +244,8 @@ class Run:
     def _jobs(self) -> list[Job]:
         options = self.options
         jobs = []
-        if options.supernet is None:
-            jobs.append(Job("supernet", ("--space", _SPACE), options.supernet_minutes, options.learning_rate))
+        if options.supernet is None and options.supernet_minutes > 0:
+            jobs.append(Job("supernet", ("--space", SPACE), options.supernet_minutes, options.learning_rate))
         choices = CHOICES if options.choices is None else _read(options.choices)
         for name, (size, arch) in choices.items():
             words = ("--arch", arch, "--input", size)
@@ -360,12 +356,13 @@ def parse_options(words: Sequence[str] | None = None) -> argparse.Namespace:
         "--profile-seconds", type=float, default=30.0, help="of measuring a target, and six rounds at least"
     )
     parser.add_argument("--speed-seconds", type=float, default=15.0, help="of each way to train")
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS, help="what the speed is measured of")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--crop", type=int, default=256)
     parser.add_argument("--learning-rate", type=float, default=0.004, help="of the supernet")
     parser.add_argument("--choice-learning-rate", type=float, default=0.002, help="of the choices, which start from it")
     parser.add_argument("--supernet", type=Path, help="a supernet to start from, instead of training one")
-    parser.add_argument("--supernet-minutes", type=float, default=4.0)
+    parser.add_argument("--supernet-minutes", type=float, default=4.0, help="of its training; 0: none")
     parser.add_argument("--choice-minutes", type=float, default=1.0)
     parser.add_argument(
         "--choices", type=Path, help="JSON file: name -> [input, block string] (default: four of the frontier)"
@@ -375,6 +372,9 @@ def parse_options(words: Sequence[str] | None = None) -> argparse.Namespace:
         "--keep-state", action="store_true", help="also copy the states to --out that trainings go on from"
     )
     options = parser.parse_args(words)
+    for given in (options.supernet, options.choices):
+        if given is not None and not given.is_file():
+            parser.error(f"no file {given}")
     options.photos, options.val = options.photos.resolve(), options.val.resolve()
     return options
 
