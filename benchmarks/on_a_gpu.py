@@ -176,7 +176,7 @@ class Run:
         self.note("profile", told)
 
     def speed(self) -> None:
-        """Crops a second of a training: of a detector, the supernet, a detector whose crops the cores make, one that is compiled."""
+        """Crops a second of a training: a detector, the supernet, a detector whose crops the cores make, a compiled one."""
         detector = ("--arch", SPEED_ARCH)
         ways = {
             "detector": (*detector, "--photos-on-device"),
@@ -229,16 +229,8 @@ class Run:
 
     def _common(self, epochs: int, rate: float) -> list[str | Path]:
         options = self.options
-        given = (
-            "--data",
-            options.photos,
-            "--val",
-            options.val,
-            "--crop",
-            str(options.crop),
-            "--batch",
-            str(options.batch),
-        )
+        given: list[str | Path] = ["--data", options.photos, "--val", options.val]
+        given += ["--crop", str(options.crop), "--batch", str(options.batch)]
         return [*given, "--epochs", str(epochs), "--learning-rate", f"{rate:g}", "--validations", "3"]
 
     def _jobs(self) -> list[Job]:
@@ -357,7 +349,7 @@ def parse_options(words: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--speed-seconds", type=float, default=15.0, help="of each way to train")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS, help="what the speed is measured of")
-    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--crop", type=int, default=256)
     parser.add_argument("--learning-rate", type=float, default=0.004, help="of the supernet")
     parser.add_argument("--choice-learning-rate", type=float, default=0.002, help="of the choices, which start from it")

@@ -20,6 +20,12 @@ def train(
     ] = None,
     val: Annotated[Path | None, typer.Option(help="labelled photos to validate on (default: a part of --data)")] = None,
     epochs: Annotated[int, typer.Option(help="how often every photo is shown, each time as another crop")] = 12,
+    cycles: Annotated[
+        int,
+        typer.Option(
+            help="go through --epochs so often, each time from the best so far; ends early if one brings nothing"
+        ),
+    ] = 1,
     out: Annotated[Path, typer.Option(help="folder for checkpoints and the curve")] = Path("runs/train"),
     input_size: Annotated[str, typer.Option("--input", help="input size that it is meant for")] = str(DEFAULT_INPUT),
     crop: Annotated[int, typer.Option(help="side of the training crops in pixels, a multiple of 32")] = 256,
@@ -90,6 +96,7 @@ def train(
         pasted_faces=paste,
         teacher_share=teacher_share,
         photos_on_device=photos_on_device,
+        cycles=cycles,
         gradient_norm=Recipe.gradient_norm if space is None else SUPERNET_GRADIENT_NORM,
     )
     settings = TrainingSettings(

@@ -5,6 +5,7 @@ so that the largest number that reaches an anchor is the largest overlap, and of
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -52,6 +53,13 @@ def tensors_of(targets: AnchorTargets, device: torch.device) -> TargetTensors:
     )
 
 
+@lru_cache(maxsize=8)  # carried anew they would have the host wait for the device, every step
+def cells_on(size_px: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Centres float32 [c, 2] in pixels and strides float32 [c] of all cells, on a device; not to be changed."""
+    centres, strides = torch.from_numpy(anchor_centres(size_px)), torch.from_numpy(strides_of_cells(size_px))
+    return centres.to(device), strides.to(device)
+
+
 @torch.no_grad()
 def make_batch_targets(
     labels: Labels, owner: IntArray, crops: int, size_px: int, device: torch.device
@@ -63,7 +71,7 @@ def make_batch_targets(
         torch.from_numpy(np.flatnonzero(which)).to(device) for which in (~labels.ignore, labels.ignore)
     )
     crop = torch.from_numpy(owner).to(device)
-    centres = torch.from_numpy(anchor_centres(size_px)).to(device)
+    centres, strides = cells_on(size_px, device)
     cells = len(centres)
     winner = _winners(boxes[is_face], crop[is_face], crops, size_px)  # [crops, a c]
     shut = torch.zeros((crops, cells), dtype=torch.bool, device=device)
@@ -73,7 +81,6 @@ def make_batch_targets(
     chosen = (winner >= 0).nonzero(as_tuple=True)
     face = is_face[winner[chosen]]
     cell = chosen[1] % cells
-    strides = torch.from_numpy(strides_of_cells(size_px)).to(device)
     points = (landmarks[face, :, :2] - centres[cell][:, None]) / strides[cell][:, None, None]
     counted = ~shut.repeat(1, ANCHORS_PER_CELL) | (winner >= 0)
     return TargetTensors(chosen, boxes[face], points, landmarks[face, :, 2] > 0, counted)
@@ -82,11 +89,11 @@ def make_batch_targets(
 def _winners(faces: Tensor, owner: Tensor, crops: int, size_px: int) -> Tensor:
     """int64 [crops, a c]: the face that each anchor learns, -1 where none."""
     device = faces.device
-    centres = torch.from_numpy(anchor_centres(size_px)).to(device)
-    anchors = torch.from_numpy(anchor_boxes(size_px)).to(device)
+    centres, _ = cells_on(size_px, device)
     wishes = torch.full((crops * ANCHORS_PER_CELL * len(centres),), -1, dtype=torch.int64, device=device)
     if not len(faces):
         return wishes.view(crops, -1)
+    anchors = torch.from_numpy(anchor_boxes(size_px)).to(device)
     middle = (faces[:, :2] + faces[:, 2:]) / 2
     distance = (middle[:, None] - centres).square().sum(dim=2)
     candidates = _nearest_cells(distance, size_px)  # [f, k]

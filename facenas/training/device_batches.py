@@ -98,7 +98,8 @@ class DevicePhotos:
         self, first_step: int, last_step: int, *, processes: Processes = ALONE, teacher: Teacher | None = None
     ) -> Iterator[DeviceBatch]:
         """The batches of steps `first_step` up to `last_step` (not included), made ahead by a thread."""
-        stream: Any = torch.cuda.Stream() if self._memory.device.type == "cuda" else None  # type: ignore[no-untyped-call]
+        device = self._memory.device
+        stream: Any = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
 
         def make(step: int) -> tuple[DeviceBatch, Any]:
             with _on(stream):
@@ -128,7 +129,7 @@ def _on(stream: Any) -> AbstractContextManager[Any]:
 
 def _hand_over(batch: DeviceBatch, made: Any) -> None:
     """Let the training's stream wait for a batch, and the memory of the batch for that stream."""
-    current = torch.cuda.current_stream()
+    current = torch.cuda.current_stream(batch.images.device)
     current.wait_event(made)
     targets = batch.targets
     for tensor in (

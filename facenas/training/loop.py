@@ -9,7 +9,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from facenas.architecture import Architecture, Family
-from facenas.checkpoint import Checkpoint, TrainedSpace, save_checkpoint
+from facenas.checkpoint import Checkpoint, TrainedSpace, load_checkpoint, save_checkpoint
 from facenas.data.annotations import Dataset
 from facenas.devices.cpu import BFLOAT16_FLAGS, compute_threads, cores, cpu_flags, free_memory_bytes
 from facenas.errors import InputError, TrainingError
@@ -26,7 +26,6 @@ from facenas.networks.elastic_network import ElasticNetwork
 from facenas.networks.network import DetectorNetwork, preprocessed
 from facenas.networks.norms import estimate_norms
 from facenas.progress import SILENT, Progress
-from facenas.shown import Rows, Shown, figures
 from facenas.spaces.elastic_space import ElasticSpace
 from facenas.training.curve import Curve, Speed
 from facenas.training.device_batches import DeviceBatch, DevicePhotos, on_device
@@ -35,9 +34,10 @@ from facenas.training.initial import Initial, initialise
 from facenas.training.losses import ALONE, Losses, batch_losses
 from facenas.training.optimization import create_optimizer, floats_of, rate_factor, update_average
 from facenas.training.recipe import Pace, Recipe
+from facenas.training.result import TrainingResult
 from facenas.training.samples import Batch, PhotoCache, batches
 from facenas.training.sandwich import sandwich_backward
-from facenas.training.state import Reached, load_state, restore_arrays, save_state, state_arrays
+from facenas.training.state import Reached, begin_from, load_state, restore_arrays, save_state, state_arrays
 from facenas.training.stopping import Stopping
 from facenas.training.teacher import Teacher
 from facenas.units import Size
@@ -47,50 +47,6 @@ _PHOTOS_NAMED = 3
 _LOSSES = ("score", "box", "landmark")
 
 Validate = Callable[[Checkpoint], Mapping[str, float | None]]
-
-
-@dataclass(frozen=True, repr=False)
-class TrainingResult(Shown):
-    """`checkpoint`: the file with the best validated weights (the last ones where nothing was validated).
-
-    `step` of `steps` were made; fewer than all where the time was up (`finished` False, and then the file may not be
-    there yet). `photos`: how many there are; `problems`: photos that turned out not to be readable, one line each.
-    """
-
-    checkpoint: Path
-    epochs: int
-    best: dict[str, float | None]
-    step: int
-    steps: int
-    photos: int
-    problems: tuple[str, ...] = ()
-
-    @property
-    def finished(self) -> bool:
-        """Whether the recipe's last step was made."""
-        return self.step >= self.steps
-
-    def line(self) -> str:
-        """How far it is, and how good."""
-        best = "  ".join(f"{name} {value:.3f}" for name, value in self.best.items() if value is not None)
-        return f"step {self.step:,} of {self.steps:,}, best AP {best or 'not validated yet'}"
-
-    def shown(self) -> tuple[Rows, ...]:
-        """All figures."""
-        best = "  ".join(f"{name} {value:.3f}" for name, value in self.best.items() if value is not None)
-        rows = (
-            ("checkpoint", str(self.checkpoint) if self.checkpoint.exists() else "none yet"),
-            ("epochs", str(self.epochs)),
-            ("steps", f"{self.step:,} of {self.steps:,}{'' if self.finished else '; go on with --resume'}"),
-            ("best AP", best or "not validated yet"),
-        )
-        return (figures("trained", rows),)
-
-    def to_json(self) -> dict[str, Any]:
-        """The fields of the command line's contract."""
-        checkpoint = str(self.checkpoint) if self.checkpoint.exists() else None
-        progress = {"finished": self.finished, "step": self.step, "steps": self.steps}
-        return {"checkpoint": checkpoint, "epochs": self.epochs, "best": self.best, **progress}
 
 
 class Trainer:
@@ -161,7 +117,8 @@ class Trainer:
         cannot be decoded (else the next one takes its place, and the result lists it).
         """
         self._require_photos(dataset, progress)
-        total = self.recipe.steps(len(dataset.photos))
+        cycle = self.recipe.steps_of_cycle(len(dataset.photos))
+        total = self.step if self.reached.settled else cycle * self.recipe.cycles
         end = total if pace.until_step is None else min(pace.until_step, total)
         validate_steps = max(1, pace.validate_epochs * len(dataset.photos) // self.recipe.batch_size)
         coming, problems = self._batches(dataset, end, cache_bytes, progress)
@@ -174,20 +131,24 @@ class Trainer:
                 if strict and problems:
                     raise InputError(next(iter(problems.values())))
                 with stopping.held():
-                    losses = self._train_step(batch, total, dataset)
+                    losses = self._train_step(batch, cycle, dataset)
                     self.step += 1
                 if self.step % pace.log_steps == 0 or self.step == end:
                     self._log(losses, total, speed.crops_per_s(self.step))
                 progress(self.step, end, "training")
-                if validate is not None and (self.step % validate_steps == 0 or self.step == end):
+                turns = self.step % cycle == 0
+                if validate is not None and (self.step % validate_steps == 0 or turns or self.step == end):
                     with speed.paused():
                         self._validate(validate)
+                if turns and self.step < total and not self._begin_cycle(self.step // cycle, progress):
+                    total = end = self.step
                 late = pace.max_seconds is not None and self._agreed(time.monotonic() - started > pace.max_seconds)
-                if late or time.monotonic() - saved > pace.save_seconds or self.step == end:
+                # After a turn at once: going on from before it would start from a best that came after.
+                if late or turns or time.monotonic() - saved > pace.save_seconds or self.step == end:
                     with stopping.held():
                         self._save_state()
                     saved = time.monotonic()
-                if late:
+                if late or self.step == end:
                     break
         best = self.out / "best.safetensors"
         if self.step >= total and self.processes.main and not best.exists():
@@ -249,9 +210,23 @@ class Trainer:
             return wish
         return bool(self.processes.average(torch.tensor(float(wish), device=self.device)) > 0)
 
-    def _train_step(self, given: Batch | DeviceBatch, total: int, dataset: Dataset) -> dict[str, Losses]:
-        batch = on_device(given, self.device)
-        rate = self.recipe.learning_rate * rate_factor(self.step, total, self.recipe)
+    def _begin_cycle(self, cycle: int, progress: Progress) -> bool:
+        """Start anew from the best weights so far; False, and the training is settled, where the cycle before brought none."""
+        before = self.reached.cycle_began
+        # Only the first process validates.
+        if self._agreed(cycle > 1 and bool(self.best) and before is not None and goodness(self.best) <= before):
+            progress.note(f"cycle {cycle} of {self.recipe.cycles} brought nothing better, so the training ends here")
+            self.reached = replace(self.reached, settled=True)
+            return False
+        if self._agreed(bool(self.best)):
+            best = load_checkpoint(self.out / "best.safetensors", supernet=True)
+            begin_from(best, self.network, self.average, self.optimizer)
+        self.reached = replace(self.reached, cycle_began=goodness(self.best))
+        return True
+
+    def _train_step(self, given: Batch | DeviceBatch, cycle: int, dataset: Dataset) -> dict[str, Losses]:
+        batch, step = on_device(given, self.device), self.step % cycle
+        rate = self.recipe.learning_rate * rate_factor(step, cycle, self.recipe)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.network.train()
@@ -264,7 +239,7 @@ class Trainer:
             worst = max(losses.values(), key=lambda each: not torch.isfinite(each.total))
             raise self._not_finite(worst, norm, batch, dataset)
         self.optimizer.step()
-        update_average(self.average, self.network, self.step, self.recipe.average_decay)
+        update_average(self.average, self.network, step, self.recipe.average_decay)
         return losses
 
     def _backward(self, images: Tensor, batch: DeviceBatch) -> dict[str, Losses]:

@@ -17,9 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from facenas.graph import ANCHORS_PER_CELL, BOX_CHANNELS, LANDMARK_CHANNELS, LANDMARK_COUNT, SCORE_CHANNELS
-from facenas.training.anchor_targets import strides_of_cells
-from facenas.training.assigner import anchor_centres
-from facenas.training.batch_targets import TargetTensors
+from facenas.training.batch_targets import TargetTensors, cells_on
 from facenas.training.device_batches import DeviceBatch
 from facenas.training.distributed import Processes
 from facenas.training.recipe import Recipe
@@ -85,7 +83,7 @@ def detection_losses(predicted: Predicted, targets: TargetTensors, processes: Pr
     """Losses of one batch, or of the share of it that one of several `processes` has: their mean is the whole batch's."""
     logits, boxes = predicted.logits, predicted.boxes
     least, chosen = 1 / processes.count, targets.chosen
-    count = processes.average(logits.new_tensor(float(len(chosen[0])))).clamp(min=least)
+    count = processes.average(logits.new_full((), float(len(chosen[0])))).clamp(min=least)
     iou, diou = box_iou_and_diou_loss(boxes[chosen], targets.boxes)
     quality = torch.zeros_like(logits)
     quality[chosen] = iou.detach().clamp(0, 1).to(quality.dtype)
@@ -126,8 +124,7 @@ def batch_losses(outputs: tuple[Tensor, ...], batch: DeviceBatch, recipe: Recipe
     device = outputs[0].device
     flat = torch.cat([output.float().flatten(2) for output in outputs], dim=2)
     n, channels, cells = flat.shape
-    centres = torch.from_numpy(anchor_centres(recipe.size_px)).to(device)
-    strides = torch.from_numpy(strides_of_cells(recipe.size_px)).to(device)
+    centres, strides = cells_on(recipe.size_px, device)
     distances = flat[:, BOX_CHANNELS].reshape(n, ANCHORS_PER_CELL, 4, cells).transpose(2, 3) * strides[:, None]
     boxes = torch.cat([centres - distances[..., :2], centres + distances[..., 2:]], dim=-1).flatten(1, 2)
     logits = flat[:, SCORE_CHANNELS].flatten(1)
