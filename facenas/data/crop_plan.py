@@ -113,7 +113,7 @@ def _corners(size: IntArray, side: IntArray, faces: FloatArray, owner: IntArray,
     holds = np.zeros((n, _TRIES), bool)
     face, attempt = np.nonzero(inside)
     holds[owner[face], attempt] = True
-    chosen = corners[np.arange(n), holds.argmax(axis=1)]
+    chosen: IntArray = corners[np.arange(n), holds.argmax(axis=1)]
     counts = np.bincount(owner, minlength=n)
     missed = np.flatnonzero((counts > 0) & ~holds.any(axis=1))
     which = (np.cumsum(counts) - counts)[missed] + _among(drawn[missed, _FACE], counts[missed])

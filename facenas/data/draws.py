@@ -20,8 +20,7 @@ def uniforms(seed: int, numbers: IntArray, count: int) -> Float64Array:
     start = np.uint64(_GOLDEN * (seed + 1) & _MASK)
     steps = np.array([_GOLDEN * (k + 1) & _MASK for k in range(count)], np.uint64)
     base = _mix(numbers.astype(np.uint64) + start)
-    drawn: Float64Array = (_mix(base[:, None] + steps) >> np.uint64(11)) * 2.0**-53
-    return drawn
+    return np.asarray((_mix(base[:, None] + steps) >> np.uint64(11)) * 2.0**-53, np.float64)
 
 
 def _mix(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:

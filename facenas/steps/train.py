@@ -8,9 +8,9 @@ from facenas.errors import InputError
 from facenas.progress import SILENT, Progress
 from facenas.spaces.elastic_space import ElasticSpace
 from facenas.training.distributed import is_main_process
-from facenas.training.loop import TrainingResult
 from facenas.training.photos import TrainingPhotos, training_photos
 from facenas.training.recipe import Recipe
+from facenas.training.result import TrainingResult
 from facenas.training.session import SessionSettings, train_detector
 from facenas.training.teacher import Teacher
 from facenas.units import DEFAULT_INPUT, Size

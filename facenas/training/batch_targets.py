@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -41,15 +42,17 @@ def tensors_of(targets: AnchorTargets, device: torch.device) -> TargetTensors:
     positive = targets.positive.reshape(crops, -1)
     chosen = positive.nonzero()
 
-    def placed(values: Tensor) -> Tensor:
-        return values.to(device)
+    def placed(values: npt.NDArray[np.generic]) -> Tensor:
+        return torch.from_numpy(values).to(device)
 
     boxes = targets.boxes.reshape(crops, -1, 4)[chosen]
     landmarks, known = targets.landmarks.reshape(crops, -1, 5, 2)[chosen], targets.known.reshape(crops, -1, 5)[chosen]
     return TargetTensors(
-        (placed(torch.from_numpy(chosen[0])), placed(torch.from_numpy(chosen[1]))),
-        *(placed(torch.from_numpy(values)) for values in (boxes, landmarks, known)),
-        placed(torch.from_numpy(targets.counted.reshape(crops, -1))),
+        (placed(chosen[0]), placed(chosen[1])),
+        placed(boxes),
+        placed(landmarks),
+        placed(known),
+        placed(targets.counted.reshape(crops, -1)),
     )
 
 
@@ -78,7 +81,8 @@ def make_batch_targets(
     if len(is_ignored):
         inside = _inside(centres, boxes[is_ignored])
         shut = torch.zeros((crops, cells), device=device).index_add_(0, crop[is_ignored], inside.float()) > 0
-    chosen = (winner >= 0).nonzero(as_tuple=True)
+    crops_of, anchors_of = (winner >= 0).nonzero(as_tuple=True)
+    chosen = (crops_of, anchors_of)
     face = is_face[winner[chosen]]
     cell = chosen[1] % cells
     points = (landmarks[face, :, :2] - centres[cell][:, None]) / strides[cell][:, None, None]
@@ -134,7 +138,8 @@ def _inside(centres: Tensor, boxes: Tensor) -> Tensor:
     """bool [f, cells]: whether a centre lies inside a box."""
     x, y = centres.T
     x1, y1, x2, y2 = boxes.T[:, :, None]
-    return (x > x1) & (x < x2) & (y > y1) & (y < y2)
+    inside: Tensor = (x > x1) & (x < x2) & (y > y1) & (y < y2)
+    return inside
 
 
 def _overlap(boxes: Tensor, anchors: Tensor) -> Tensor:
@@ -142,4 +147,4 @@ def _overlap(boxes: Tensor, anchors: Tensor) -> Tensor:
     low, high = torch.maximum(boxes[..., :2], anchors[..., :2]), torch.minimum(boxes[..., 2:], anchors[..., 2:])
     common = (high - low).clamp(min=0).prod(dim=-1)
     areas = [(each[..., 2:] - each[..., :2]).prod(dim=-1) for each in (boxes, anchors)]
-    return common / (areas[0] + areas[1] - common)
+    return torch.div(common, areas[0] + areas[1] - common)

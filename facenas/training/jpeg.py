@@ -59,4 +59,4 @@ def _cosines() -> FloatArray:
     row, column = np.arange(_BLOCK)[:, None], np.arange(_BLOCK)
     matrix = np.cos(np.pi * (2 * column + 1) * row / (2 * _BLOCK)) * np.sqrt(2 / _BLOCK)
     matrix[0] /= np.sqrt(2)
-    return matrix.astype(np.float32)
+    return np.asarray(matrix, np.float32)

@@ -18,9 +18,10 @@ from facenas.locks import only_one
 from facenas.progress import SILENT, Progress
 from facenas.spaces.elastic_space import ElasticSpace
 from facenas.training.distributed import is_main_process, joined_processes
-from facenas.training.loop import Trainer, TrainingResult, Validate
+from facenas.training.loop import Trainer, Validate
 from facenas.training.photos import TrainingPhotos
 from facenas.training.recipe import Pace, Recipe
+from facenas.training.result import TrainingResult
 from facenas.training.sandwich import SliceValidation, norm_batches
 from facenas.training.teacher import Teacher
 from facenas.units import Size
