@@ -87,7 +87,7 @@ class Run:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options, self.state, self.out = options, options.state.resolve(), options.out.resolve()
-        self.deadline = time.monotonic() + 60 * options.max_minutes
+        self.deadline: float = time.monotonic() + 60 * options.max_minutes
         self.state.mkdir(parents=True, exist_ok=True)
         places = [str(_package(self.state / "code")), *filter(None, [os.environ.get("PYTHONPATH")])]
         self.environment = {**os.environ, "PYTHONPATH": os.pathsep.join(places), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
