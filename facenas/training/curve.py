@@ -1,6 +1,10 @@
-"""The curve of a training, `training.jsonl`: a line every few steps with the losses, a line a validation."""
+"""The curve of a training, `training.jsonl`: a line every few steps with the losses, a line a validation; and the same as a
+table for spreadsheets, `training.csv`, a row a step."""
 
+import csv
+import io
 import json
+import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -32,6 +36,22 @@ class Curve:
             lines = content.decode(errors="replace").splitlines()
             write_atomic(self._path, "".join(line + "\n" for line in lines if _step_of(line) <= step))
 
+    def write_csv(self) -> None:
+        """Write the curve as it is now as a table beside it: a column a figure, empty where a step has none."""
+        if not self._path.exists():
+            return
+        text = read_bytes(self._path, "training curve", MAX_TEXT_BYTES).decode(errors="replace")
+        rows: dict[float, dict[str, Any]] = {}
+        for line in text.splitlines():
+            if (step := _step_of(line)) < math.inf:
+                rows.setdefault(step, {}).update(parse_json(line, "a line"))
+        columns = list(dict.fromkeys(name for row in rows.values() for name in row))
+        table = io.StringIO()
+        writer = csv.DictWriter(table, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows.values())
+        write_atomic(self._path.with_suffix(".csv"), table.getvalue())
+
 
 class Speed:
     """How fast a training is since it was last asked, pauses aside."""
@@ -59,4 +79,4 @@ def _step_of(line: str) -> float:
     try:
         return float(parse_json(line, "a line")["step"])
     except (InputError, ValueError, KeyError, TypeError):
-        return float("inf")
+        return math.inf

@@ -90,6 +90,7 @@ class Trainer:
         self.step = 0
         self.saved_step: int | None = None
         self.best: dict[str, float | None] = {}
+        self.logged: dict[str, float] = {}
         self.parallel: nn.Module = self.network
         if processes.count > 1 and self.space is None:
             self.parallel = nn.parallel.DistributedDataParallel(self.network, broadcast_buffers=False)
@@ -139,7 +140,7 @@ class Trainer:
                 turns = self.step % cycle == 0
                 if validate is not None and (self.step % validate_steps == 0 or turns or self.step == end):
                     with speed.paused():
-                        self._validate(validate)
+                        self._validate(validate, progress)
                 if turns and self.step < total and not self._begin_cycle(self.step // cycle, progress):
                     total = end = self.step
                 late = pace.max_seconds is not None and self._agreed(time.monotonic() - started > pace.max_seconds)
@@ -274,21 +275,32 @@ class Trainer:
             named = self.processes.average(torch.stack([each.score, each.box, each.landmark]).detach()).tolist()
             before = f"{member} " if values else ""
             values |= {before + name: round(value, 5) for name, value in zip(_LOSSES, named, strict=True)}
-        self._append({"step": self.step, "steps": total, **values, "crops_per_s": round(crops_per_s, 1)})
+        self.logged = {**values, "crops_per_s": round(crops_per_s, 1)}
+        self._append({"step": self.step, "steps": total, **self.logged})
 
     def _append(self, line: Mapping[str, Any]) -> None:
         if self.processes.main:
             self.curve.append(line)
 
-    def _validate(self, validate: Validate) -> None:
+    def _validate(self, validate: Validate, progress: Progress) -> None:
         if not self.processes.main:
             return
         checkpoint = self.average_checkpoint()
         figures = dict(validate(checkpoint))
         self._append({"step": self.step, **{name: value for name, value in figures.items() if value is not None}})
+        progress.note(self._told(figures))
         if goodness(figures) > goodness(self.best):
             self.best = figures
             save_checkpoint(self.out / "best.safetensors", checkpoint)
+
+    def _told(self, figures: Mapping[str, float | None]) -> str:
+        """How the training stands, in a line."""
+        parts = [f"AP {name} {value:.3f}" for name, value in figures.items() if value is not None]
+        logged = {name: self.logged[name] for name in ("score", "box", "crops_per_s") if name in self.logged}
+        if len(logged) == 3:
+            parts.insert(0, f"loss {logged['score'] + logged['box']:.3f}")
+            parts.append(f"{logged['crops_per_s']:,.0f} crops a second")
+        return f"step {self.step:,}: {', '.join(parts)}"
 
     def average_checkpoint(self) -> Checkpoint:
         """The weights to use so far: their running average."""
@@ -304,6 +316,7 @@ class Trainer:
             arrays = state_arrays(self.network, self.average, self.optimizer)
             of = Checkpoint(self.network.detector, self.input_size, arrays, {}, self.space)
             save_state(self.out / "last.safetensors", of, self.recipe, self.data_name, self.reached)
+            self.curve.write_csv()
         self.saved_step = self.step
 
     def estimate_norms(self, batches: Iterable[Tensor]) -> None:

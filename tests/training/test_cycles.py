@@ -75,9 +75,12 @@ def test_a_cycle_begins_from_the_best_weights(photos: Dataset, tmp_path: Path) -
     assert not any(name.startswith("optimizer/") for name in last.tensors)
 
 
-def test_cycles_that_bring_something_are_all_made(photos: Dataset, tmp_path: Path) -> None:
-    result = trainer_in(tmp_path).run(photos, validate=rising)
+def test_cycles_that_bring_something_are_all_made_and_told(photos: Dataset, tmp_path: Path) -> None:
+    told = Told()
+    result = trainer_in(tmp_path).run(photos, validate=rising, pace=Pace(log_steps=2), progress=told)
+    assert all(word in told.lines[-1] for word in ("step 12:", "loss", "AP all 0.012", "crops a second"))
     assert (result.step, result.steps, result.finished) == (3 * STEPS, 3 * STEPS, True)
+    assert "score" in (tmp_path / "training.csv").read_text().splitlines()[0]
 
 
 def test_a_cycle_that_brings_nothing_is_the_last(photos: Dataset, tmp_path: Path) -> None:
