@@ -15,6 +15,12 @@ def evaluate(
             help="own: letterboxed into the model's input, as it is used; vga: long side 640; original: unscaled"
         ),
     ] = "own",
+    blind_spots: Annotated[
+        bool,
+        typer.Option(
+            "--blind-spots", help="also recall by size in the frame, roll, darkness and blur, made from the photos"
+        ),
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """Evaluate an exported model by the WIDER FACE protocol."""
@@ -23,6 +29,6 @@ def evaluate(
     from facenas.steps.evaluate import evaluate as run_evaluate
 
     with progress_bar() as progress:
-        evaluation = run_evaluate(model, data, protocol=protocol, progress=progress)
+        evaluation = run_evaluate(model, data, protocol=protocol, blind_spots=blind_spots, progress=progress)
     print_result(evaluation, json)
     require_all_read(evaluation.unread)
