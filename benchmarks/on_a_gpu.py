@@ -217,6 +217,7 @@ class Run:
                 *job.words,
                 "--photos-on-device",
                 *self._init(job),
+                *([] if self.options.no_landmarks else ["--landmarks"]),
             ]
             result = self.facenas("train", *words, "--out", folder, "--resume", "--max-minutes", str(max(0.1, minutes)))
             told[job.name] = {**result, "crops_per_s": crops_per_s(folder)}
@@ -360,6 +361,7 @@ def parse_options(words: Sequence[str] | None = None) -> argparse.Namespace:
         "--choices", type=Path, help="JSON file: name -> [input, block string] (default: four of the frontier)"
     )
     parser.add_argument("--epochs", type=int, help="of every training (default: as many as the minutes hold)")
+    parser.add_argument("--no-landmarks", action="store_true", help="learn boxes alone")
     parser.add_argument(
         "--keep-state", action="store_true", help="also copy the states to --out that trainings go on from"
     )

@@ -116,7 +116,7 @@ def train(
 
 
 def _subject(arch: str | None, space: str | None, *, landmarks: bool) -> "Architecture | ElasticSpace":
-    """What is to be trained. Raises InputError where not exactly one of both is given, or a supernet with landmarks."""
+    """What is to be trained. Raises InputError where not exactly one of both is given."""
     from dataclasses import replace
 
     from facenas.architecture import resolve_architecture
@@ -128,8 +128,4 @@ def _subject(arch: str | None, space: str | None, *, landmarks: bool) -> "Archit
     if space is None or arch is not None:
         given = "neither" if arch is None else f"'{arch}' and '{space}'"
         raise InputError(f"train takes --arch or --space, one of them, not {given}")
-    if landmarks:
-        raise InputError(
-            f"the networks of space '{space}' have no landmarks; leave out --landmarks, or train one --arch"
-        )
-    return elastic_space(space)
+    return elastic_space(space, landmarks=landmarks)

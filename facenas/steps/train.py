@@ -67,7 +67,7 @@ def train(
     photos = training_photos(Path(data), None if val is None else Path(val), strict=settings.strict)
     for line in photos.notes:
         progress.note(line)
-    if isinstance(subject, Architecture) and subject.landmarks:
+    if subject.landmarks:
         _require_landmarks(photos)
     if not settings.resume and (out / "last.safetensors").exists():
         raise InputError(f"{out} already holds a training; go on with --resume or choose another --out")

@@ -27,7 +27,8 @@ def test_it_trains_validates_and_leaves_only_its_own_files(tmp_path: Path) -> No
     out = tmp_path / "out"
     photos = training_photos(tmp_path / "data", None)
     result = train_detector(TINY, Size(96, 96), Recipe(epochs=2, size_px=64, batch_size=3), photos, out)
-    assert sorted(path.name for path in out.iterdir()) == ["best.safetensors", "last.safetensors", "training.jsonl"]
+    kept = ["best.safetensors", "last.safetensors", "training.csv", "training.jsonl"]
+    assert sorted(path.name for path in out.iterdir()) == kept
     assert result.checkpoint == out / "best.safetensors"
     assert list(result.best) == ["easy", "medium", "hard", "all"]
     assert load_checkpoint(result.checkpoint).input_size == Size(96, 96)
