@@ -163,7 +163,7 @@ class Run:
         told = {}
         for target in self.options.targets:
             words = ["profile", "--device", target, "--input", "640x480", "--out", self.state / f"{target}.json"]
-            seconds = ["--seconds", str(self.options.profile_seconds), "--resume", "--even-if-busy"]
+            seconds = ["--seconds", str(self.options.profile_seconds), "--resume", "--even-if-busy", "--quick"]
             try:
                 told[target] = self.facenas(*words, *seconds)
                 print(
@@ -346,7 +346,7 @@ def parse_options(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--max-minutes", type=float, default=9.0, help="stop after so many minutes, to go on later")
     parser.add_argument("--targets", nargs="+", default=["cuda", "cuda-fp16"], help="what is profiled")
     parser.add_argument(
-        "--profile-seconds", type=float, default=30.0, help="of measuring a target, and six rounds at least"
+        "--profile-seconds", type=float, default=30.0, help="of measuring a target, and four rounds at least"
     )
     parser.add_argument("--speed-seconds", type=float, default=15.0, help="of each way to train")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS, help="what the speed is measured of")

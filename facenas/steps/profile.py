@@ -34,7 +34,8 @@ class ProfileSettings:
     """`host` and `python`: where a device elsewhere is (user@host, ssh://user@host:port, adb, adb:SERIAL) and its Python,
     by default as it was added; `also`: further architectures whose operators the table shall hold; `seconds`: how long to
     measure, beyond a least number of rounds (default: 150); `resume`: go on with a profile that was stopped;
-    `even_if_busy`: also keep what was measured beside other work."""
+    `even_if_busy`: also keep what was measured beside other work; `quick`: a third of the networks, for a device that is lent
+    for minutes."""
 
     host: str | None = None
     python: str | None = None
@@ -42,6 +43,7 @@ class ProfileSettings:
     seconds: float | None = None
     resume: bool = False
     even_if_busy: bool = False
+    quick: bool = False
 
 
 @dataclass(frozen=True, repr=False)
@@ -125,7 +127,9 @@ def profile(
         )
         save_table(table, path)
     else:
-        plan = replace(profiler.default_plan(target, ALL_INPUTS.others if every else ()), also=further)
+        others = ALL_INPUTS.others if every else ()
+        plan = replace(profiler.QUICK, other_inputs=others) if settings.quick else profiler.default_plan(target, others)
+        plan = replace(plan, also=further)
         with remote or LocalAgent(target) as agent:
             table = profiler.profile(
                 agent,
