@@ -151,7 +151,7 @@ class Run:
         print(f"machine: {machine['gpu'] or 'no GPU'}, torch {machine['torch']}, {machine['cores']} cores")
         # Neither the plugins nor the warnings of the developers' environment are asked for.
         quiet = ["-o", "addopts=--import-mode=importlib", "-o", "filterwarnings=default", "-p", "no:cacheprovider"]
-        done = self.call(["-m", "pytest", "-q", "-rs", *quiet, *GPU_TESTS], self.seconds_left, ROOT)
+        done = self.call(["-P", "-m", "pytest", "-q", "-rs", *quiet, *GPU_TESTS], self.seconds_left, ROOT)
         lines = done.stdout.strip().splitlines()
         self.note("tests", {"passed": done.returncode == 0, "summary": lines[-1] if lines else _last_line(done)})
         print(f"tests: {self.results['tests']['summary']}")
@@ -165,7 +165,7 @@ class Run:
             words = ["profile", "--device", target, "--input", "640x480", "--out", self.state / f"{target}.json"]
             seconds = ["--seconds", str(self.options.profile_seconds), "--resume", "--even-if-busy", "--quick"]
             try:
-                told[target] = self.facenas(*words, *seconds)
+                told[target] = self.facenas(*words, *seconds, most_s=60 * self.options.profile_minutes)
                 print(
                     f"profile {target}: {told[target]['operators']} operators, {told[target]['seconds']} s, mean error"
                     f" {told[target]['calibration_error_percent']} %"
@@ -348,15 +348,16 @@ def parse_options(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--profile-seconds", type=float, default=30.0, help="of measuring a target, and four rounds at least"
     )
+    parser.add_argument("--profile-minutes", type=float, default=1.5, help="of a target with all that building takes")
     parser.add_argument("--speed-seconds", type=float, default=15.0, help="of each way to train")
-    parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS, help="what the speed is measured of")
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS[:2], help="what the speed is measured of")
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--crop", type=int, default=256)
     parser.add_argument("--learning-rate", type=float, default=0.004, help="of the supernet")
     parser.add_argument("--choice-learning-rate", type=float, default=0.002, help="of the choices, which start from it")
     parser.add_argument("--supernet", type=Path, help="a supernet to start from, instead of training one")
-    parser.add_argument("--supernet-minutes", type=float, default=4.0, help="of its training; 0: none")
-    parser.add_argument("--choice-minutes", type=float, default=1.0)
+    parser.add_argument("--supernet-minutes", type=float, default=3.5, help="of its training; 0: none")
+    parser.add_argument("--choice-minutes", type=float, default=0.75)
     parser.add_argument(
         "--choices", type=Path, help="JSON file: name -> [input, block string] (default: four of the frontier)"
     )

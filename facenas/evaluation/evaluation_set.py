@@ -26,7 +26,8 @@ class GroundTruth:
     """The true faces of one photo.
 
     name: unique in its set, what detections are keyed by; boxes: float32 [n, 4] x1 y1 x2 y2 in pixels of the photo;
-    counted: per setting a bool [n], true where the face counts; the others neither reward nor punish a detection.
+    counted: per setting a bool [n], true where the face counts; the others neither reward nor punish a detection;
+    landmarks: float32 [n, 5, 3], x, y in pixels and whether the point is known, where the labels have any.
     """
 
     name: str
@@ -34,6 +35,7 @@ class GroundTruth:
     height_px: int
     boxes: FloatArray
     counted: Mapping[str, BoolArray]
+    landmarks: FloatArray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +108,7 @@ def evaluation_set_of(dataset: Dataset, folder: Path) -> EvaluationSet:
             height_px=photo.height_px,
             boxes=photo.labels.boxes,
             counted={"all": ~photo.labels.ignore},
+            landmarks=photo.labels.landmarks,
         )
         for photo in dataset.photos
     )

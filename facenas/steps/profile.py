@@ -127,16 +127,14 @@ def profile(
         )
         save_table(table, path)
     else:
-        others = ALL_INPUTS.others if every else ()
-        plan = replace(profiler.QUICK, other_inputs=others) if settings.quick else profiler.default_plan(target, others)
-        plan = replace(plan, also=further)
+        plan = _plan(target, ALL_INPUTS.others if every else (), further, settings)
         with remote or LocalAgent(target) as agent:
             table = profiler.profile(
                 agent,
                 load_space(space),
                 size,
                 path,
-                plan=plan if settings.seconds is None else replace(plan, seconds=settings.seconds),
+                plan=plan,
                 resume=settings.resume,
                 progress=report,
                 patience=Patience(progress.note, judges=not settings.even_if_busy),
@@ -147,6 +145,14 @@ def profile(
         unstable = f"{table.unstable_operators} of {len(table.operators)} operators"
         progress.note(f"{unstable} are flagged unstable: the machine is busy")
     return Profile(table, path, watch.warnings if remote is None else tuple(remote.warnings))
+
+
+def _plan(
+    target: Target, others: tuple[Size, ...], further: tuple[Architecture, ...], settings: ProfileSettings
+) -> profiler.Plan:
+    """How much to measure, as the settings say."""
+    plan = replace(profiler.QUICK, other_inputs=others) if settings.quick else profiler.default_plan(target, others)
+    return replace(plan, also=further, seconds=plan.seconds if settings.seconds is None else settings.seconds)
 
 
 def table_path(device: str, input_size: str | Size = DEFAULT_INPUT) -> Path:

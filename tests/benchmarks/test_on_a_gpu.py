@@ -15,9 +15,11 @@ from facenas.data.synthetic import write_synthetic_set
 from facenas.steps.pack import pack
 
 ROOT = Path(__file__).resolve().parents[2]
-# A None among the modules is a package that is not installed. Only what such a machine has may be needed.
+# A None among the modules is a package that is not installed; and this checkout is installed here, but not there.
 ABSENT = """
 import sys
+sys.meta_path[:] = [finder for finder in sys.meta_path if "editable" not in repr(finder).lower()]
+sys.path[:] = [path for path in sys.path if "editable" not in path]
 for name in ("openvino", "onnxsim", "platformdirs", "tensorrt", "nncf", "ray", "ai_edge_litert", "hypothesis", "asyncssh"):
     sys.modules[name] = None
 """
