@@ -4,12 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from facenas.data.face_sizes import LONG_SIDE_PX
+from facenas.devices.targets import resolve_target
 from facenas.evaluation import protocols
 from facenas.evaluation.blind_spots import find_blind_spots
 from facenas.evaluation.evaluation_set import load_evaluation_set, told_problems
 from facenas.evaluation.wider import Evaluation
 from facenas.exporters.formats import description_of
 from facenas.progress import SILENT, Progress
+from facenas.steps.place import place_of
 from facenas.zoo import model_path
 
 
@@ -18,22 +20,25 @@ def evaluate(
     data: Path | str,
     *,
     protocol: str = "own",
+    device: str | None = None,
     blind_spots: bool = False,
     progress: Progress = SILENT,
 ) -> Evaluation:
     """Judge `model`, an exported file or a name of the zoo, on the labelled photos of `data`.
 
     `protocol`: `own` (letterboxed into the model's input: the file as it is used), `vga` (long side 640, whatever the
-    file's input) or `original` (unscaled). `blind_spots`: also where faces are small, large, turned, dark or blurred
-    (facenas/evaluation/blind_spots.py), which takes 25 times as long. Raises InputError for another, and for unusable files.
+    file's input) or `original` (unscaled); `device`: the target that runs it (default: the one that the file names);
+    `blind_spots`: also where faces are small, large, turned, dark or blurred (facenas/evaluation/blind_spots.py), which takes
+    25 times as long. Raises InputError for another, and for unusable files.
     """
     path = model_path(Path(model))
-    detector = protocols.open_detector(path, protocol)
+    target = resolve_target(device or description_of(path).target)
     photos = load_evaluation_set(Path(data))
     for line in told_problems(photos.problems):
         progress.note(line)
     inputs = {"own": str(description_of(path).input_size), "vga": f"long side {LONG_SIDE_PX}", "original": "unscaled"}
-    result = replace(protocols.evaluate(detector, photos, progress), protocol=protocol, input=inputs[protocol])
-    if not blind_spots:
-        return result
-    return replace(result, blind_spots=find_blind_spots(detector, photos, progress=progress))
+    with place_of(target, progress) as place:
+        detector = protocols.open_detector(path, protocol, target, place.load)
+        result = replace(protocols.evaluate(detector, photos, progress), protocol=protocol, input=inputs[protocol])
+        spots = find_blind_spots(detector, photos, progress=progress) if blind_spots else None
+    return replace(result, blind_spots=spots)
