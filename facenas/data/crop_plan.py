@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from facenas.arrays import BoolArray, Float64Array, FloatArray, IntArray
+from facenas.arrays import BoolArray, Float64Array, FloatArray, IndexArray, IntArray
 from facenas.data.annotations import LabelledPhoto
 from facenas.data.augment import CROP_SCALES, FLIPPED_LANDMARKS, colour_matrix
 from facenas.data.draws import uniforms
@@ -82,11 +82,11 @@ def plan_crops(
     scale = np.array(crop_scales)[_among(drawn[:, _SCALE], len(crop_scales))]
     side = np.maximum(2, np.rint(scale * size.min(axis=1))).astype(np.int64)
     rows, owner = table.rows_of(photo)
-    labels = table.labels.take(rows)
-    corner = _corners(size, side, labels.boxes[~labels.ignore], owner[~labels.ignore], drawn)
+    faces = ~table.labels.ignore[rows]
+    corner = _corners(size, side, table.labels.boxes[rows[faces]], owner[faces], drawn)
     seen, place = _visible(size, side, corner, size_px)
     mirrored = drawn[:, _FLIP] < 0.5
-    moved, kept = _follow(labels, owner, seen, place, mirrored, size_px, min_face_px)
+    kept, moved = _follow(table.labels, rows, owner, (seen, place, mirrored), size_px, min_face_px)
     kind, strength = drawn[:, _DAMAGE], drawn[:, _STRENGTH]
     blur = np.where(kind < 0.1, 0.4 + 0.8 * strength, 0.0)
     quality = np.where((kind >= 0.1) & (kind < 0.2), 35 + _among(strength, 55), 0)
@@ -108,11 +108,15 @@ def _corners(size: IntArray, side: IntArray, faces: FloatArray, owner: IntArray,
     tries = drawn[:, _CORNERS : _CORNERS + 2 * _TRIES].reshape(n, _TRIES, 2)
     corners = low[:, None] + _among(tries, (high - low + 1)[:, None])
     centres = (faces[:, :2] + faces[:, 2:]) / 2
-    offset = centres[:, None] - corners[owner]
-    inside = ((offset >= 0) & (offset < side[owner][:, None, None])).all(axis=2)
     holds = np.zeros((n, _TRIES), bool)
-    face, attempt = np.nonzero(inside)
-    holds[owner[face], attempt] = True
+    # Most first draws hold a face, and crowds have many: the others are looked at where it does not.
+    for tried in (slice(0, 1), slice(1, None)):
+        open_ = ~holds[owner].any(axis=1)
+        crop = owner[open_]
+        offset = centres[open_, None] - corners[crop, tried]
+        inside = ((offset >= 0) & (offset < side[crop][:, None, None])).all(axis=2)
+        face, attempt = np.nonzero(inside)
+        holds[crop[face], attempt + tried.start] = True
     chosen: IntArray = corners[np.arange(n), holds.argmax(axis=1)]
     counts = np.bincount(owner, minlength=n)
     missed = np.flatnonzero((counts > 0) & ~holds.any(axis=1))
@@ -133,36 +137,38 @@ def _visible(size: IntArray, side: IntArray, corner: IntArray, size_px: int) -> 
 
 def _follow(
     labels: Labels,
+    rows: IntArray,
     owner: IntArray,
-    seen: IntArray,
-    place: IntArray,
-    mirrored: BoolArray,
+    crops: tuple[IntArray, IntArray, BoolArray],
     size_px: int,
     min_face_px: float,
-) -> tuple[Labels, BoolArray]:
-    """The labels after the crop, and which of the given ones they are: moved, clipped, mirrored, and demoted to ignore where
-    too little of the face is left."""
+) -> tuple[IndexArray, Labels]:
+    """Which of the labels at `rows` a crop holds, and they as they are there: moved, clipped, mirrored, and demoted to ignore
+    where too little of the face is left. crops: `seen`, `place` and `mirrored` of a plan."""
+    seen, place, mirrored = crops
     scale = (place[:, 2:] / (seen[:, 2:] - seen[:, :2])).astype(np.float32)
     shift = (place[:, :2] - seen[:, :2] * scale).astype(np.float32)
-    moved = labels.boxes.reshape(-1, 2, 2) * scale[owner][:, None] + shift[owner][:, None]
+    moved = labels.boxes[rows] * np.tile(scale, 2)[owner] + np.tile(shift, 2)[owner]
     clipped = np.clip(moved, 0, size_px)
-    sides = clipped[:, 1] - clipped[:, 0]
-    kept = (sides >= 1).all(axis=1)
-    centre = moved.mean(axis=1)
-    inside = ((centre >= 0) & (centre < size_px)).all(axis=1)
-    ignore = labels.ignore | ~inside | (np.sqrt(np.maximum(sides, 0).prod(axis=1)) < min_face_px)
-    points = labels.landmarks[kept].copy()
-    points[:, :, :2] = points[:, :, :2] * scale[owner[kept]][:, None] + shift[owner[kept]][:, None]
-    known = (points[:, :, 2] > 0) & ((points[:, :, :2] >= 0) & (points[:, :, :2] < size_px)).all(axis=2)
-    boxes, turned = clipped[kept].reshape(-1, 4), mirrored[owner[kept]]
-    boxes[turned] = np.stack(
-        [size_px - boxes[turned, 2], boxes[turned, 1], size_px - boxes[turned, 0], boxes[turned, 3]], 1
-    )
+    # Columns one by one: sums and products over axes of two are slow, and crowds have many labels.
+    width, height = clipped[:, 2] - clipped[:, 0], clipped[:, 3] - clipped[:, 1]
+    kept = np.flatnonzero((width >= 1) & (height >= 1))
+    x, y = (moved[kept, 0] + moved[kept, 2]) / 2, (moved[kept, 1] + moved[kept, 3]) / 2
+    inside = (x >= 0) & (x < size_px) & (y >= 0) & (y < size_px)
+    ignore = labels.ignore[rows[kept]] | ~inside | (np.sqrt(width[kept] * height[kept]) < min_face_px)
+    crop, boxes = owner[kept], clipped[kept]
+    turned = mirrored[crop]
+    boxes[turned, 0], boxes[turned, 2] = size_px - boxes[turned, 2], size_px - boxes[turned, 0]
+    points = labels.landmarks[rows[kept]]
+    known = points[:, :, 2] > 0
+    points[:, :, :2] = points[:, :, :2] * scale[crop][:, None] + shift[crop][:, None]
+    for axis in (0, 1):
+        known &= (points[:, :, axis] >= 0) & (points[:, :, axis] < size_px)
     points[turned, :, 0] = size_px - points[turned, :, 0]
     points[:, :, 2] = known
     points[~known] = 0
     points[turned] = points[turned][:, FLIPPED_LANDMARKS]
-    return Labels(boxes, points, ignore[kept]), kept
+    return kept, Labels(boxes, points, ignore)
 
 
 def _colours(drawn: Float64Array) -> FloatArray:
