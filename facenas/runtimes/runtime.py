@@ -111,7 +111,7 @@ def _openvino_layers(reply: Reply, works: Works, _: LayersOfNodes, runs: int) ->
 def _load_litert(model: Path | bytes, target: Target, timing_only: bool) -> CompiledModel:
     from facenas.runtimes.litert_cpu import LiteRtModel
 
-    return LiteRtModel(model, target)
+    return LiteRtModel(model, target, timing_only=timing_only)
 
 
 def _load_vela(model: Path | bytes, target: Target, timing_only: bool) -> CompiledModel:
@@ -211,7 +211,7 @@ RUNTIMES: Mapping[str, Runtime] = {
             modules=("ai_edge_litert",),
             install="pip install 'facenas[npu]'",
             load=_load_litert,
-            session_drift={},
+            session_drift={"int8": 0.012},
             formats={"int8": "tflite"},
             tells_layers=False,
         ),

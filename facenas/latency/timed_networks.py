@@ -1,0 +1,107 @@
+"""From networks that were timed end to end to the times of their operators at every input of a table.
+
+facenas/latency/whole_networks.py solves for them; here visits become its counts, and its answer a table's entries.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from facenas.arrays import Float64Array
+from facenas.errors import TableError
+from facenas.latency.calibration import MIN_NETWORKS
+from facenas.latency.input_sizes import Inputs, moved
+from facenas.latency.operator_fit import WholeNetworks
+from facenas.latency.operator_times import Network, Samples, is_stable
+from facenas.latency.table import LatencyTable, OperatorTime
+from facenas.latency.whole_networks import recover
+from facenas.operators import Operator
+from facenas.runtimes.timing import low_quantile
+
+_QUARTILES_APART = 1.349  # standard deviations between the quartiles of a normal distribution
+
+
+@dataclass(frozen=True, eq=False)
+class TimedNetworks:
+    """Networks with the nanoseconds of their runs, and `counts` [networks, inputs * operators] of `operators` as at home,
+    divided between inputs where a network's lies between two."""
+
+    operators: tuple[Operator, ...]
+    networks: tuple[Network, ...]
+    samples: tuple[Samples, ...]
+    counts: Float64Array
+
+    @property
+    def whole(self) -> WholeNetworks:
+        """What a fit needs of them."""
+        return WholeNetworks(self.counts, np.array([low_quantile(samples) for samples in self.samples]))
+
+
+def timed_networks(
+    timed: Sequence[tuple[Network, Samples]], inputs: Inputs, operators: Sequence[Operator]
+) -> TimedNetworks:
+    """Those whose operators are all among `operators`. Raises TableError where they are too few."""
+    columns = {operator: index for index, operator in enumerate(operators)}
+    counts, known = [], []
+    for network, samples in timed:
+        if low_quantile(samples) <= 0:
+            raise TableError(f"{network.key} was timed in zero seconds; the clock there is too coarse to profile by")
+        places = [columns.get(inputs.at_home(each, network.input_size)) for each in network.graph.operators]
+        if None not in places:
+            held = np.bincount(np.array(places, np.intp), minlength=len(columns))
+            counts.append(np.outer(inputs.shares(network.input_size), held).ravel())
+            known.append((network, samples))
+    if len(known) < MIN_NETWORKS:
+        raise TableError(f"only {len(known)} networks could be measured, {MIN_NETWORKS} are needed to calibrate")
+    networks, taken = zip(*known, strict=True)
+    return TimedNetworks(tuple(operators), networks, taken, np.array(counts, np.float64))
+
+
+@dataclass(frozen=True, eq=False)
+class OperatorsRecovered:
+    """`times` of every operator; `doubts` of them at home, relative standard deviations; a network is predicted by their sum
+    and `offset_ns`; `held_out_ns` [networks]: by the networks of the other folds."""
+
+    times: Mapping[Operator, OperatorTime]
+    doubts: Mapping[Operator, float]
+    offset_ns: float
+    held_out_ns: Float64Array
+    timed: TimedNetworks
+
+
+def recover_operators(
+    timed: Sequence[tuple[Network, Samples]], inputs: Inputs, prior: LatencyTable | None = None
+) -> OperatorsRecovered:
+    """The times of all operators of these networks, and of those of `prior`, a table of the same inputs that holds them all
+    (another one says nothing here). Raises TableError where the networks are too few."""
+    held = {inputs.at_home(each, network.input_size) for network, _ in timed for each in network.graph.operators}
+    if prior is not None and (prior.inputs != inputs or not held <= prior.operators.keys()):
+        prior = None
+    operators = sorted(held if prior is None else prior.operators)
+    networks = timed_networks(timed, inputs, operators)
+    everywhere = [moved(operator, inputs.home, size) for size in inputs.all for operator in operators]
+    prior_ns = None
+    if prior is not None:
+        rows = [(prior.operators[operator].low_ns, *prior.operators[operator].other_ns) for operator in operators]
+        prior_ns = np.array(rows, np.float64).T.ravel()
+    found = recover(everywhere, networks.whole, prior_ns)
+    times_ns = found.times_ns.reshape(len(inputs.all), len(operators)).T
+    doubts = dict(zip(operators, found.doubts[: len(operators)].tolist(), strict=True))
+    holders = networks.counts.reshape(len(networks.samples), len(inputs.all), -1).sum(1) > 0
+    times = {
+        operator: _operator_time(row, doubts[operator], [networks.samples[index] for index in np.flatnonzero(holds)])
+        for operator, row, holds in zip(operators, times_ns, holders.T, strict=True)
+    }
+    return OperatorsRecovered(times, doubts, found.offset_ns, found.held_out_ns, networks)
+
+
+def _operator_time(times_ns: Float64Array, doubt: float, holders: Sequence[Samples]) -> OperatorTime:
+    """Its samples are the runs of the networks that hold it, and its spread is that of what the solution does not know."""
+    low_ns, *other_ns = (round(float(time_ns)) for time_ns in times_ns)
+    if not holders:
+        return OperatorTime(0, low_ns, low_ns, 0, stable=True, other_ns=tuple(other_ns))
+    over_low = float(np.median([np.median(samples) / low_quantile(samples) for samples in holders]))
+    spread_ns = round(_QUARTILES_APART * doubt * low_ns)
+    samples = sum(map(len, holders))
+    return OperatorTime(samples, low_ns, round(over_low * low_ns), spread_ns, is_stable(holders), tuple(other_ns))
