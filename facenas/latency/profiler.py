@@ -30,19 +30,17 @@ from facenas.latency.input_sizes import Inputs, timed_inputs
 from facenas.latency.journal import Journal, Visit
 from facenas.latency.operator_fit import beside
 from facenas.latency.operator_times import (
-    UNSTABLE_PERCENT,
     Network,
     Samples,
     end_to_end_samples,
-    is_stable,
     measured_times,
     network_to_visit,
     operator_time,
-    samples_by_network,
     samples_by_operator,
     sum_ns,
     undisturbed_visit,
 )
+from facenas.latency.second_looks import REPEAT_ROUND, doubtful_networks, unstable_networks
 from facenas.latency.table import WHOLE_NETWORKS, Calibration, LatencyTable, OperatorTime, save_table
 from facenas.latency.timed_networks import recover_operators
 from facenas.locks import only_one
@@ -51,12 +49,11 @@ from facenas.quiet import Patience
 from facenas.remote.remote_agent import RemoteAgent
 from facenas.runtimes.local_agent import LocalAgent
 from facenas.runtimes.runtime import read_fingerprint, require_available, runtime_of
-from facenas.runtimes.timing import halves_differ_percent
 from facenas.spaces.space import Space
 from facenas.units import Size
 
 _CALIBRATION_SEED = 1
-_REPEAT_ROUND = 1_000_000
+_DOUBTFUL_ROUNDS = 3
 _MAX_FAULTS = 5
 """So many visits in a row that failed of something passing: waiting for its end here is vain."""
 _SECONDS_OF_ALL = 240.0  # of a profile at several inputs
@@ -213,8 +210,8 @@ def _table_by_whole_networks(
         raise _nothing_measured(visits, target)
     found = recover_operators(timed, inputs)
     calibration = calibration_by(
-        found.held_out_ns,
-        found.timed.samples,
+        found.held_out_ns[found.judged],
+        found.judged_samples,
         (1.0, found.offset_ns),
         runtime_of(target).session_drift[target.precision],
         "the operators were solved for from whole networks; each of these was predicted by the others",
@@ -307,7 +304,11 @@ def _measure(
             # By themselves: a network runs 1 % slower after a visit that read counters than after a plain one.
             one_round(number, calibration)
             number += 1
-        one_round(_REPEAT_ROUND, _unstable_networks(journal.visits, networks, inputs))
+        one_round(REPEAT_ROUND, unstable_networks(journal.visits, networks, inputs))
+        if not plan.counters:
+            doubtful = doubtful_networks(journal.visits, networks, inputs)
+            for number in range(REPEAT_ROUND + 1, REPEAT_ROUND + 1 + _DOUBTFUL_ROUNDS):
+                one_round(number, doubtful)
 
 
 def _another_round_fits(visits: Sequence[Visit], rounds: int, seconds: float) -> bool:
@@ -366,26 +367,3 @@ def _calibration(
         how = "launched as one CUDA graph" if as_graph else "launched kernel by kernel"
         note += f", {how}; {_unattributed_share(visits):.1%} of the layers' time belongs to no layer"
     return calibration_of(np.array(sums_ns, np.float64), samples_ns, drift, note)
-
-
-def _unstable_networks(visits: Sequence[Visit], networks: Sequence[Network], inputs: Inputs) -> list[Network]:
-    """Networks to visit again: the first carrier of each operator that is unstable at home, and those unstable end to end.
-
-    Visits of the repeating round itself are not looked at, so that a resumed profile chooses the same.
-    """
-    earlier = [visit for visit in visits if visit.round != _REPEAT_ROUND]
-    by_network = samples_by_network(earlier)
-    places = samples_by_operator(earlier, networks, inputs, inputs.home)
-    unstable = {operator for operator, samples in places.items() if not is_stable(samples)}
-    chosen: list[Network] = []
-    for network in networks:
-        if network.layers:
-            found = unstable & set(network.graph.operators) if network.input_size == inputs.home else set()
-            unstable -= found
-            if found:
-                chosen.append(network)
-        elif samples := by_network.get(network.key):
-            end_to_end = np.concatenate([sample.end_to_end_ns for sample in samples])
-            if halves_differ_percent(end_to_end) > UNSTABLE_PERCENT:
-                chosen.append(network)
-    return chosen

@@ -166,7 +166,7 @@ def _by_whole_networks(
     visits: Sequence[Visit], networks: Sequence[Network], inputs: Inputs, prior: LatencyTable | None
 ) -> _Found:
     found = recover_operators(end_to_end_samples(visits, networks), inputs, prior)
-    calibration = _calibration(1.0, found.offset_ns, found.held_out_ns, found.timed)
+    calibration = _calibration(1.0, found.offset_ns, found.held_out_ns[found.judged], found.judged_samples)
     carried_over = [found.doubts[operator] for operator, time in found.times.items() if not time.samples]
     return _Found(found.times, calibration, carried_over)
 
@@ -256,15 +256,15 @@ def _calibrated(times: Sequence[Mapping[Operator, Time]], timed: TimedNetworks) 
     result = fit_networks(times_ns, doubts, timed.whole)
     left_out_ns = held_out_ns(times_ns, doubts, timed.whole)
     corrected_ns = result.times_ns.reshape(len(times), len(timed.operators))
-    return corrected_ns, _calibration(result.scale, result.offset_ns, left_out_ns, timed)
+    return corrected_ns, _calibration(result.scale, result.offset_ns, left_out_ns, timed.samples)
 
 
-def _calibration(scale: float, offset_ns: float, left_out_ns: FloatVector, timed: TimedNetworks) -> Calibration:
+def _calibration(scale: float, offset_ns: float, left_out_ns: FloatVector, taken: Sequence[Samples]) -> Calibration:
     """`left_out_ns`: every network's latency as the others have it."""
     from scipy.stats import t
 
-    latencies_ns, count = timed.whole.latencies_ns, len(left_out_ns)
-    ratios = np.concatenate([samples / low_quantile(samples) for samples in timed.samples])
+    latencies_ns, count = np.array([low_quantile(samples) for samples in taken]), len(left_out_ns)
+    ratios = np.concatenate([samples / low_quantile(samples) for samples in taken])
     errors = left_out_ns / latencies_ns - 1
     half_width = float(t.ppf(0.95, count - 1) * np.sqrt(np.mean(errors**2)))
     pairs_ms = np.column_stack([left_out_ns, latencies_ns]).round(-2) / 1e6

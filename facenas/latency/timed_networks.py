@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from facenas.arrays import Float64Array
+from facenas.arrays import BoolArray, Float64Array
 from facenas.errors import TableError
 from facenas.latency.calibration import MIN_NETWORKS
 from facenas.latency.input_sizes import Inputs, moved
@@ -61,13 +61,20 @@ def timed_networks(
 @dataclass(frozen=True, eq=False)
 class OperatorsRecovered:
     """`times` of every operator; `doubts` of them at home, relative standard deviations; a network is predicted by their sum
-    and `offset_ns`; `held_out_ns` [networks]: by the networks of the other folds."""
+    and `offset_ns`; `held_out_ns` [networks]: by the networks of the other folds, `judged` where these hold all its
+    operators."""
 
     times: Mapping[Operator, OperatorTime]
     doubts: Mapping[Operator, float]
     offset_ns: float
     held_out_ns: Float64Array
+    judged: BoolArray
     timed: TimedNetworks
+
+    @property
+    def judged_samples(self) -> list[Samples]:
+        """Those of the networks that are `judged`."""
+        return [samples for samples, judged in zip(self.timed.samples, self.judged, strict=True) if judged]
 
 
 def recover_operators(
@@ -93,7 +100,7 @@ def recover_operators(
         operator: _operator_time(row, doubts[operator], [networks.samples[index] for index in np.flatnonzero(holds)])
         for operator, row, holds in zip(operators, times_ns, holders.T, strict=True)
     }
-    return OperatorsRecovered(times, doubts, found.offset_ns, found.held_out_ns, networks)
+    return OperatorsRecovered(times, doubts, found.offset_ns, found.held_out_ns, found.judged, networks)
 
 
 def _operator_time(times_ns: Float64Array, doubt: float, holders: Sequence[Samples]) -> OperatorTime:

@@ -22,7 +22,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from facenas.arrays import Float64Array
+from facenas.architecture import IMAGE_CHANNELS
+from facenas.arrays import BoolArray, Float64Array
 from facenas.latency.calibration import FOLDS
 from facenas.latency.operator_fit import END_TO_END_NOISE, WholeNetworks
 from facenas.operators import Kind, Operator
@@ -31,18 +32,21 @@ _STRENGTHS = (0.03, 0.06, 0.12, 0.25, 0.5)
 _CHANNEL_BLOCK = 16
 _ROBUST_SCALE = 0.05  # relative errors beyond this weigh less
 _ROBUST_ROUNDS = 5
+_DISTURBED = 1.5
 _LEAST_FACTOR, _MOST_FACTOR = 0.3, 3.0
 
 
 @dataclass(frozen=True, eq=False)
 class Recovered:
     """`times_ns` [operators] and their `doubts`, relative standard deviations; `offset_ns` of every network; `held_out_ns`
-    [networks]: each latency as the networks of the other folds predict it."""
+    [networks]: each latency as the networks of the other folds predict it; `judged` bool [networks]: whether these hold all
+    of its operators."""
 
     times_ns: Float64Array
     doubts: Float64Array
     offset_ns: float
     held_out_ns: Float64Array
+    judged: BoolArray
     strength: float
 
 
@@ -51,17 +55,19 @@ def recover(operators: Sequence[Operator], networks: WholeNetworks, prior_ns: Fl
     machine."""
     work, alike = work_of(operators, prior_ns), _alike(operators)
     fold_of = np.arange(len(networks.latencies_ns)) % FOLDS
-    held_out_ns = np.zeros((len(_STRENGTHS), len(fold_of)))
+    held_out_ns, judged = np.zeros((len(_STRENGTHS), len(fold_of))), np.zeros(len(fold_of), bool)
     for fold in range(min(FOLDS, len(fold_of))):
         out = fold_of == fold
         kept = WholeNetworks(networks.counts[~out], networks.latencies_ns[~out])
+        judged[out] = ~networks.counts[out][:, ~kept.counts.any(0)].any(1)
         held_out_ns[:, out] = [
             solved.predict_ns(networks.counts[out]) for solved in _solutions(work, alike, kept, _STRENGTHS)
         ]
-    errors = np.abs(held_out_ns / networks.latencies_ns - 1).mean(1)
-    best = int(np.argmin(errors))
+    if not judged.any():  # of a handful of networks each is the only one of its kind
+        judged[:] = True
+    best = int(np.argmin(np.abs(held_out_ns / networks.latencies_ns - 1)[:, judged].mean(1)))
     solved = _solutions(work, alike, networks, (_STRENGTHS[best],))[0]
-    return Recovered(solved.times_ns, solved.doubts, solved.offset_ns, held_out_ns[best], _STRENGTHS[best])
+    return Recovered(solved.times_ns, solved.doubts, solved.offset_ns, held_out_ns[best], judged, _STRENGTHS[best])
 
 
 def work_of(operators: Sequence[Operator], prior_ns: Float64Array | None) -> Float64Array:
@@ -74,12 +80,10 @@ def work_of(operators: Sequence[Operator], prior_ns: Float64Array | None) -> Flo
 
 
 def _kind(operator: Operator) -> str:
-    """Kernels that runtimes write apart."""
-    if operator.kind is not Kind.CONV:
-        return str(operator.kind)
-    if operator.in_channels <= 4:
+    """Kernels that runtimes write apart, or do not have at all."""
+    if operator.kind is Kind.CONV and operator.in_channels <= IMAGE_CHANNELS:
         return "image"
-    return f"conv {min(operator.kernel_size, 3)} {operator.stride}"
+    return f"{operator.kind} {operator.kernel_size} {operator.stride}"
 
 
 def _work(operator: Operator) -> tuple[float, ...]:
@@ -138,14 +142,21 @@ def _solutions(
     between = covariance @ shares.T
     found = []
     for strength in strengths:
-        inner = strength**2 * between + END_TO_END_NOISE**2 * np.eye(len(off))
-        solved = np.linalg.solve(inner, np.column_stack([off, strength**2 * covariance]))
+        noise = np.full(len(off), END_TO_END_NOISE)
+        for _ in range(_ROBUST_ROUNDS):
+            rest = off - strength**2 * between @ _solve(strength, between, noise, off)
+            noise = END_TO_END_NOISE * np.sqrt(1 + (rest / (_DISTURBED * END_TO_END_NOISE)) ** 2)
+        solved = _solve(strength, between, noise, np.column_stack([off, strength**2 * covariance]))
         deviations = strength**2 * covariance.T @ solved[:, 0]
         known = strength**2 * np.einsum("nm,nm->m", covariance, solved[:, 1:])
         doubts = np.sqrt(np.maximum(strength**2 - known, 0))
         times_ns = first_ns * np.clip(1 + deviations, _LEAST_FACTOR, _MOST_FACTOR)
         found.append(_Solution(times_ns, doubts, offset_ns))
     return found
+
+
+def _solve(strength: float, between: Float64Array, noise: Float64Array, right: Float64Array) -> Float64Array:
+    return np.asarray(np.linalg.solve(strength**2 * between + np.diag(noise**2), right))
 
 
 def _by_work(work: Float64Array, networks: WholeNetworks) -> tuple[Float64Array, float]:

@@ -4,7 +4,6 @@ What is timed is the network alone, as elsewhere: folding the image is preproces
 """
 
 import time
-
 from pathlib import Path
 
 import numpy as np
