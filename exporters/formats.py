@@ -129,6 +129,24 @@ def _describe_tflite(path: Path) -> "Description":
     return read_description(path)
 
 
+def _write_ncnn(model: "onnx.ModelProto", out: Path, options: ExportOptions) -> "Artefact":
+    from facenas.exporters.ncnn import export_ncnn
+
+    return export_ncnn(model, out, options.precision)
+
+
+def _describe_ncnn(path: Path) -> "Description":
+    from facenas.exporters.ncnn import read_description
+
+    return read_description(path)
+
+
+def _open_ncnn(path: Path, folder: Path) -> Path:
+    from facenas.exporters.ncnn import write_opened
+
+    return write_opened(path, folder)
+
+
 FORMATS: Mapping[str, Format] = {
     each.name: each
     for each in (
@@ -139,6 +157,7 @@ FORMATS: Mapping[str, Format] = {
         ),
         Format("trt", "model.engine", _write_tensorrt, _describe_tensorrt),
         Format("tflite", "model.tflite", _write_tflite, _describe_tflite),
+        Format("ncnn", "model.ncnn.param", _write_ncnn, _describe_ncnn, _open_ncnn),
     )
 }
 

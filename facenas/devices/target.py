@@ -36,6 +36,8 @@ NAMED_TARGETS = (
     Target("cpu-openvino-bf16", "this machine's CPU with AVX512-BF16 or AMX", "openvino", "bf16"),
     Target("cpu-openvino-int8", "this machine's CPU", "openvino", "int8"),
     Target("cpu-litert", "this machine's CPU", "ai-edge-litert", "int8"),
+    Target("cpu-ncnn", "this machine's CPU", "ncnn", "fp32"),
+    Target("cpu-ncnn-fp16", "this machine's CPU", "ncnn", "fp16"),
     Target("npu", "Arm Ethos-U65-512, 1 GHz", "ethos-u-vela", "int8"),
     Target("npu-u55-256", "Arm Ethos-U55-256, 500 MHz", "ethos-u-vela", "int8"),
     Target("npu-u85-512", "Arm Ethos-U85-512, 1 GHz", "ethos-u-vela", "int8"),

@@ -12,7 +12,7 @@ from facenas.arrays import BoolArray, Float64Array
 from facenas.errors import TableError
 from facenas.latency.calibration import MIN_NETWORKS
 from facenas.latency.input_sizes import Inputs, moved
-from facenas.latency.operator_fit import WholeNetworks
+from facenas.latency.operator_fit import Time, WholeNetworks, carried_over
 from facenas.latency.operator_times import Network, Samples, is_stable
 from facenas.latency.table import LatencyTable, OperatorTime
 from facenas.latency.whole_networks import recover
@@ -80,27 +80,41 @@ class OperatorsRecovered:
 def recover_operators(
     timed: Sequence[tuple[Network, Samples]], inputs: Inputs, prior: LatencyTable | None = None
 ) -> OperatorsRecovered:
-    """The times of all operators of these networks, and of those of `prior`, a table of the same inputs that holds them all
-    (another one says nothing here). Raises TableError where the networks are too few."""
-    held = {inputs.at_home(each, network.input_size) for network, _ in timed for each in network.graph.operators}
-    if prior is not None and (prior.inputs != inputs or not held <= prior.operators.keys()):
-        prior = None
-    operators = sorted(held if prior is None else prior.operators)
+    """The times of all operators of these networks, and carried over those of `prior` that they lack, a table of the same
+    inputs (one of others says nothing here). Raises TableError where the networks are too few."""
+    operators = sorted(
+        {inputs.at_home(each, network.input_size) for network, _ in timed for each in network.graph.operators}
+    )
+    prior_ns = {} if prior is None or prior.inputs != inputs else _rows_ns(prior)
     networks = timed_networks(timed, inputs, operators)
     everywhere = [moved(operator, inputs.home, size) for size in inputs.all for operator in operators]
-    prior_ns = None
-    if prior is not None:
-        rows = [(prior.operators[operator].low_ns, *prior.operators[operator].other_ns) for operator in operators]
-        prior_ns = np.array(rows, np.float64).T.ravel()
-    found = recover(everywhere, networks.whole, prior_ns)
-    times_ns = found.times_ns.reshape(len(inputs.all), len(operators)).T
-    doubts = dict(zip(operators, found.doubts[: len(operators)].tolist(), strict=True))
-    holders = networks.counts.reshape(len(networks.samples), len(inputs.all), -1).sum(1) > 0
+    known = np.array([prior_ns[operator] for operator in operators]).T if prior_ns.keys() >= set(operators) else None
+    found = recover(everywhere, networks.whole, None if known is None else known.ravel())
+    shape = len(inputs.all), len(operators)
+    times_ns, doubts = found.times_ns.reshape(shape), found.doubts.reshape(shape)
+    holders = networks.counts.reshape(-1, *shape).sum(1) > 0
     times = {
-        operator: _operator_time(row, doubts[operator], [networks.samples[index] for index in np.flatnonzero(holds)])
-        for operator, row, holds in zip(operators, times_ns, holders.T, strict=True)
+        operator: _operator_time(row, doubt, [networks.samples[index] for index in np.flatnonzero(holds)])
+        for operator, row, doubt, holds in zip(operators, times_ns.T, doubts[0], holders.T, strict=True)
     }
-    return OperatorsRecovered(times, doubts, found.offset_ns, found.held_out_ns, found.judged, networks)
+    all_doubts = dict(zip(operators, doubts[0].tolist(), strict=True))
+    if lacking := prior_ns.keys() - times.keys():
+        carried = [
+            carried_over(
+                {operator: row[place] for operator, row in prior_ns.items()},
+                {each: Time(*pair) for each, *pair in zip(operators, times_ns[place], doubts[place], strict=True)},
+            )
+            for place in range(len(inputs.all))
+        ]
+        for operator in sorted(lacking):
+            row_ns = np.array([each[operator].time_ns for each in carried])
+            times[operator], all_doubts[operator] = _operator_time(row_ns, 0.0, []), carried[0][operator].doubt
+    return OperatorsRecovered(times, all_doubts, found.offset_ns, found.held_out_ns, found.judged, networks)
+
+
+def _rows_ns(table: LatencyTable) -> dict[Operator, tuple[float, ...]]:
+    """Every operator's times at all inputs."""
+    return {operator: (float(time.low_ns), *map(float, time.other_ns)) for operator, time in table.operators.items()}
 
 
 def _operator_time(times_ns: Float64Array, doubt: float, holders: Sequence[Samples]) -> OperatorTime:

@@ -114,6 +114,12 @@ def _load_litert(model: Path | bytes, target: Target, timing_only: bool) -> Comp
     return LiteRtModel(model, target, timing_only=timing_only)
 
 
+def _load_ncnn(model: Path | bytes, target: Target, timing_only: bool) -> CompiledModel:
+    from facenas.runtimes.ncnn_cpu import NcnnModel
+
+    return NcnnModel(model, target)
+
+
 def _load_vela(model: Path | bytes, target: Target, timing_only: bool) -> CompiledModel:
     from facenas.runtimes.vela import VelaModel
 
@@ -214,6 +220,16 @@ RUNTIMES: Mapping[str, Runtime] = {
             session_drift={"int8": 0.012},
             formats={"int8": "tflite"},
             tells_layers=False,
+        ),
+        Runtime(
+            name="ncnn",
+            modules=("ncnn",),
+            install="pip install 'facenas[ncnn]'",
+            load=_load_ncnn,
+            session_drift={"fp32": 0.012, "fp16": 0.012},
+            formats={"fp32": "ncnn", "fp16": "ncnn"},
+            tells_layers=False,
+            reentrant=True,
         ),
         Runtime(
             name="ethos-u-vela",
