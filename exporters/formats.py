@@ -19,19 +19,21 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class ExportOptions:
     """`calibration`: photos for int8; `dialect`: for which runtime int8 ONNX is meant; `accuracy`: photos by which layers
-    are taken back from int8 that cost too much; `runtime`: that engines are for, tensorrt or tensorrt-rtx."""
+    are taken back from int8 that cost too much; `runtime`: that engines are for, tensorrt or tensorrt-rtx; `runtime_folder`: of the npm
+    package onnxruntime-web, by default the nearest."""
 
     precision: str = "fp32"
     calibration: "CalibrationPhotos | None" = None
     dialect: str = "onnxruntime"
     accuracy: "AccuracyControl | None" = None
     runtime: str = "tensorrt"
+    runtime_folder: Path | None = None
 
 
 @dataclass(frozen=True)
 class Format:
-    """`file_name`: the usual name of its file, whose suffix is the format's; write(model, out, options) writes a described
-    fp32 model; describe(path): what a file says of itself.
+    """`file_name`: the usual name of its file, whose suffix is the format's, with its folder where it is one of several;
+    write(model, out, options) writes a described fp32 model; describe(path): what a file says of itself.
 
     opened(path, folder): the model with any input size, as bytes or as a file in `folder`; with_layers(path, names, folder):
     the model with these layers' outputs beside its own; None where the format can have no such copy. `judged`: precisions
@@ -50,6 +52,13 @@ class Format:
     def suffix(self) -> str:
         """The suffix of its files, such as `.onnx`."""
         return Path(self.file_name).suffix
+
+    def path_at(self, out: Path | None) -> Path:
+        """The file that an export to `out` writes: of one among several the folder may be given."""
+        usual = Path(self.file_name)
+        if out is None or (usual.parent == Path() or out.suffix):
+            return out or usual
+        return out / usual.name
 
 
 def _write_onnx(model: "onnx.ModelProto", out: Path, options: ExportOptions) -> "Artefact":
@@ -147,6 +156,12 @@ def _open_ncnn(path: Path, folder: Path) -> Path:
     return write_opened(path, folder)
 
 
+def _write_web(model: "onnx.ModelProto", out: Path, options: ExportOptions) -> "Artefact":
+    from facenas.exporters.web import export_web
+
+    return export_web(model, out, options.precision, options.runtime_folder)
+
+
 FORMATS: Mapping[str, Format] = {
     each.name: each
     for each in (
@@ -157,6 +172,7 @@ FORMATS: Mapping[str, Format] = {
         ),
         Format("trt", "model.engine", _write_tensorrt, _describe_tensorrt),
         Format("tflite", "model.tflite", _write_tflite, _describe_tflite),
+        Format("web", "web/model.onnx", _write_web, _describe_onnx, _open_onnx, _onnx_with_layers),
         Format("ncnn", "model.ncnn.param", _write_ncnn, _describe_ncnn, _open_ncnn),
     )
 }

@@ -19,7 +19,7 @@ import facenas
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = (  # the ground first; rooms of one floor do not know each other
     ("errors", "version", "telemetry", "cgroup", "shown", "progress", "arrays"),
-    ("units", "files", "locks", "quiet", "on_device"),
+    ("units", "files", "locks", "quiet", "on_device", "browser"),
     ("typed_json", "line_journal"),
     ("architecture", "operators"),
     ("graph",),

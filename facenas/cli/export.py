@@ -35,7 +35,12 @@ def export(
     dialect: Annotated[
         str, typer.Option(help="onnx int8: runtime it is for, onnxruntime, tensorrt or tensorrt-8")
     ] = "onnxruntime",
-    out: Annotated[Path | None, typer.Option(help="file to write (default: model with the format's suffix)")] = None,
+    runtime_folder: Annotated[
+        Path | None, typer.Option(help="web: folder of the npm package onnxruntime-web (default: the nearest)")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="file to write, for web a folder (default: model with the format's suffix)")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """Export a detector for a runtime."""
@@ -48,7 +53,9 @@ def export(
 
     if (checkpoint is None) == (arch is None):
         raise InputError("export needs either --checkpoint FILE or --arch ARCH")
-    settings = ExportSettings(input_size, dynamic, calibration, calibration_count, seed, labelled, dialect, device)
+    settings = ExportSettings(
+        input_size, dynamic, calibration, calibration_count, seed, labelled, dialect, device, runtime_folder
+    )
     model = resolve_architecture(arch or "") if checkpoint is None else checkpoint
     with progress_bar() as progress:
         artefact = run_export(model, file_format, precision, settings=settings, out=out, progress=progress)

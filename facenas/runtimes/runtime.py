@@ -53,8 +53,8 @@ class Elsewhere:
 
 @dataclass(frozen=True)
 class Runtime:
-    """`name`: the package, as targets, tables and fingerprints write it; `modules`: any of them is imported; `install`:
-    what to type where none is there; `formats`: by precision, the exporters' format whose files it runs.
+    """`name`: the package, as targets, tables and fingerprints write it; `modules`: any of them is imported, none where it
+    is no Python package and `why_not` looks for it; `install`: what to type where none is there; `formats`: by precision, the exporters' format whose files it runs.
 
     load(model, target, timing_only) compiles; why_not(target) says in words why this machine cannot, its package apart;
     `reentrant`: threads may run one model at once; `estimates`: its times are a vendor's estimates, nothing is measured;
@@ -118,6 +118,24 @@ def _load_ncnn(model: Path | bytes, target: Target, timing_only: bool) -> Compil
     from facenas.runtimes.ncnn_cpu import NcnnModel
 
     return NcnnModel(model, target)
+
+
+def _load_web(model: Path | bytes, target: Target, timing_only: bool) -> CompiledModel:
+    from facenas.runtimes.onnxruntime_web import OnnxRuntimeWebModel
+
+    return OnnxRuntimeWebModel(model, target)
+
+
+def _web_fingerprint(target: Target) -> Fingerprint:
+    from facenas.runtimes.onnxruntime_web import fingerprint_of
+
+    return fingerprint_of(target)
+
+
+def _why_no_browser(target: Target) -> str | None:
+    from facenas.runtimes.onnxruntime_web import why_not_here
+
+    return why_not_here(target)
 
 
 def _load_vela(model: Path | bytes, target: Target, timing_only: bool) -> CompiledModel:
@@ -232,6 +250,17 @@ RUNTIMES: Mapping[str, Runtime] = {
             reentrant=True,
         ),
         Runtime(
+            name="onnxruntime-web",
+            modules=(),
+            install="npm install onnxruntime-web",
+            load=_load_web,
+            session_drift={"fp32": 0.035},
+            formats={"fp32": "web"},
+            fingerprint=_web_fingerprint,
+            why_not=_why_no_browser,
+            tells_layers=False,
+        ),
+        Runtime(
             name="ethos-u-vela",
             modules=("ethosu",),
             install="pip install 'facenas[npu]'",
@@ -330,7 +359,7 @@ def _unavailable(target: Target) -> _Unavailable | None:
             "a board that is modelled, not measured, and not here; it predicts and searches, but runs nothing"
         )
     runtime = runtime_of(target)
-    if not any(importlib.util.find_spec(module) for module in runtime.modules):
+    if runtime.modules and not any(importlib.util.find_spec(module) for module in runtime.modules):
         words = f"the package '{runtime.name}' is not installed; install it with: {runtime.install}"
         return _Unavailable(words, missing_package=True)
     if reason := runtime.why_not(target):

@@ -36,7 +36,7 @@ class ExportSettings:
     int8 takes its ranges from `calibration_count` photos of the folder `calibration` (default: synthetic ones), chosen
     with `seed`; `labelled`: photos by which OpenVINO keeps the average precision; `dialect`: the runtime that int8 ONNX
     is for, onnxruntime, tensorrt or (before version 10) tensorrt-8; `device`: the target that an engine is for, by default
-    this machine's TensorRT.
+    this machine's TensorRT; `runtime_folder`: web: of the npm package onnxruntime-web.
     """
 
     input_size: str | Size | None = None
@@ -47,6 +47,7 @@ class ExportSettings:
     labelled: Path | str | None = None
     dialect: str = "onnxruntime"
     device: str | None = None
+    runtime_folder: Path | str | None = None
 
 
 def export(
@@ -60,7 +61,7 @@ def export(
 ) -> Artefact:
     """Export `model`: a checkpoint, a name of the zoo, or a `Architecture` (untrained, for latency only).
 
-    `format`: onnx, openvino, trt or tflite; `precision`: by default the device's, else fp32; `out`: the file, by default
+    `format`: onnx, openvino, trt, tflite, ncnn or web, which writes a folder; `precision`: by default the device's, else fp32; `out`: the file, by default
     `model` with the format's suffix. An engine is built on the GPU that runs it: for a board elsewhere the ONNX file is
     written instead, and `progress` is told what to type there. Raises InputError for a format, precision or device that there
     is not, an unusable checkpoint, or too few photos.
@@ -77,7 +78,7 @@ def export(
     precision = precision or "fp32"
     if settings.labelled is not None and precision not in FORMATS[format].judged:
         raise InputError("--labelled is for --format openvino --precision int8; leave it out")
-    path = Path(out or FORMATS[format].file_name)
+    path = FORMATS[format].path_at(None if out is None else Path(out))
     if board is not None:
         path = path.with_suffix(FORMATS[format].suffix)
     if path.suffix.lower() != FORMATS[format].suffix:
@@ -94,7 +95,8 @@ def export(
         labelled = load_evaluation_set(Path(settings.labelled))
         accuracy = accuracy_control(labelled, read_description(network, IN_MEMORY))
     runtime = "tensorrt" if settings.device is None else resolve_target(settings.device).runtime
-    options = formats.ExportOptions(precision, photos, settings.dialect, accuracy, runtime)
+    folder = None if settings.runtime_folder is None else Path(settings.runtime_folder)
+    options = formats.ExportOptions(precision, photos, settings.dialect, accuracy, runtime, folder)
     artefact = export_model(network, format, path, options)
     if board is not None:
         progress.note(board.what_to_type(path, precision))
