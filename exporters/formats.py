@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class ExportOptions:
     """`calibration`: photos for int8; `dialect`: for which runtime int8 ONNX is meant; `accuracy`: photos by which layers
-    are taken back from int8 that cost too much; `runtime`: that engines are for, tensorrt or tensorrt-rtx; `runtime_folder`: of the npm
-    package onnxruntime-web, by default the nearest."""
+    are taken back from int8 that cost too much; `runtime`: that engines are for, tensorrt or tensorrt-rtx; `runtime_folder`:
+    of the npm package onnxruntime-web, by default the nearest."""
 
     precision: str = "fp32"
     calibration: "CalibrationPhotos | None" = None

@@ -22,6 +22,9 @@ def detect(
         str | None,
         typer.Option(help="scale them to the largest input at which the model takes no longer here, for example 3ms"),
     ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="target that runs it, for example web (default: the one that the model names)")
+    ] = None,
     frames: Annotated[int | None, typer.Option(min=1, help="at most so many frames of a video or camera")] = None,
     out: Annotated[Path | None, typer.Option(help="folder for the photos with boxes drawn")] = None,
     json: Annotated[bool, typer.Option("--json", help="print one JSON list")] = False,
@@ -35,7 +38,7 @@ def detect(
     from facenas.steps.detect import DetectSettings, Found
     from facenas.steps.detect import detect as run_detect
 
-    settings = DetectSettings(min_score, long_side, frames, out, latency)
+    settings = DetectSettings(min_score, long_side, frames, out, latency, device)
     found: list[Found] = []
     started = time.perf_counter()
     with progress_bar() as progress:

@@ -53,9 +53,8 @@ def export(
 
     if (checkpoint is None) == (arch is None):
         raise InputError("export needs either --checkpoint FILE or --arch ARCH")
-    settings = ExportSettings(
-        input_size, dynamic, calibration, calibration_count, seed, labelled, dialect, device, runtime_folder
-    )
+    photos = (calibration, calibration_count, seed, labelled)
+    settings = ExportSettings(input_size, dynamic, *photos, dialect, device, runtime_folder)
     model = resolve_architecture(arch or "") if checkpoint is None else checkpoint
     with progress_bar() as progress:
         artefact = run_export(model, file_format, precision, settings=settings, out=out, progress=progress)

@@ -54,7 +54,8 @@ class Elsewhere:
 @dataclass(frozen=True)
 class Runtime:
     """`name`: the package, as targets, tables and fingerprints write it; `modules`: any of them is imported, none where it
-    is no Python package and `why_not` looks for it; `install`: what to type where none is there; `formats`: by precision, the exporters' format whose files it runs.
+    is no Python package and `why_not` looks for it; `install`: what to type where none is there; `formats`: by precision, the
+    exporters' format whose files it runs.
 
     load(model, target, timing_only) compiles; why_not(target) says in words why this machine cannot, its package apart;
     `reentrant`: threads may run one model at once; `estimates`: its times are a vendor's estimates, nothing is measured;

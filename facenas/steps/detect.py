@@ -18,6 +18,7 @@ from facenas.data.image import Photo, encode_jpeg
 from facenas.detector.face_detector import DEFAULT_MIN_SCORE, FaceDetector, require_long_side, require_min_score
 from facenas.detector.many_photos import detect_files
 from facenas.detector.sources import distinct_stems, is_moving, list_sources, read_pictures
+from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.files import open_file, write_atomic
 from facenas.pipeline.faces import Faces
@@ -36,13 +37,15 @@ _MAX_BYTES = 1 << 40
 class DetectSettings:
     """`min_score`: the least score of a face; `long_side_px`: photos are scaled to it instead of the model's input;
     `latency`: to the largest input at which the model is predicted to take no longer here (`3ms`, `3ms@p90` or
-    milliseconds); `frames`: at most so many of a video or camera; `out`: folder for copies with boxes drawn."""
+    milliseconds); `frames`: at most so many of a video or camera; `out`: folder for copies with boxes drawn;
+    `device`: the target that runs the model instead of the one that its file names."""
 
     min_score: float = DEFAULT_MIN_SCORE
     long_side_px: int | None = None
     frames: int | None = None
     out: Path | None = None
     latency: str | float | LatencyBudget | None = None
+    device: str | None = None
 
     def __post_init__(self) -> None:
         require_min_score(self.min_score)
@@ -103,8 +106,9 @@ def detect(
         yield _unread("", problem, moving=False)
     path, long_side_px = zoo_model() if model is None else model_path(Path(model)), settings.long_side_px
     if settings.latency is not None:
-        long_side_px = fitting_input(path, as_latency_budget(settings.latency), progress).long_side_px
-    detector = FaceDetector(path, long_side_px=long_side_px)
+        long_side_px = fitting_input(path, as_latency_budget(settings.latency), progress, settings.device).long_side_px
+    target = None if settings.device is None else resolve_target(settings.device)
+    detector = FaceDetector(path, target, long_side_px=long_side_px)
     done = 0
     for moving, group in groupby(zip(sources.found, stems, strict=True), lambda pair: is_moving(pair[0])):
         if moving:

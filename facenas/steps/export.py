@@ -61,10 +61,10 @@ def export(
 ) -> Artefact:
     """Export `model`: a checkpoint, a name of the zoo, or a `Architecture` (untrained, for latency only).
 
-    `format`: onnx, openvino, trt, tflite, ncnn or web, which writes a folder; `precision`: by default the device's, else fp32; `out`: the file, by default
-    `model` with the format's suffix. An engine is built on the GPU that runs it: for a board elsewhere the ONNX file is
-    written instead, and `progress` is told what to type there. Raises InputError for a format, precision or device that there
-    is not, an unusable checkpoint, or too few photos.
+    `format`: onnx, openvino, trt, tflite, ncnn or web, which writes a folder; `precision`: by default the device's, else
+    fp32; `out`: the file, by default `model` with the format's suffix. An engine is built on the GPU that runs it: for a board
+    elsewhere the ONNX file is written instead, and `progress` is told what to type there. Raises InputError for a format,
+    precision or device that there is not, an unusable checkpoint, or too few photos.
     """
     if format not in FORMATS:
         raise InputError(f"no format '{format}'; there are {', '.join(FORMATS)}")

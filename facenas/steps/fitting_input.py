@@ -16,14 +16,15 @@ from facenas.units import LatencyBudget, Size, in_ms
 _LEAST_PX = min(size.long_side_px for size in ALL_INPUTS.all)
 
 
-def fitting_input(path: Path, budget: LatencyBudget, progress: Progress = SILENT) -> Size:
-    """Of the inputs of the shape of the file's own, none larger, the largest whose predicted latency is within the budget.
+def fitting_input(path: Path, budget: LatencyBudget, progress: Progress = SILENT, device: str | None = None) -> Size:
+    """Of the inputs of the shape of the file's own, none larger, the largest whose predicted latency on `device` (by default the
+    file's) is within the budget.
 
     Raises BudgetError where none is, TableError where no table tells, BusyMachineError where the machine is too busy to
     measure on.
     """
     description = description_of(path)
-    own, target = description.input_size, resolve_target(description.target)
+    own, target = description.input_size, resolve_target(device or description.target)
     sizes = dict.fromkeys((own, *AnyInput(own.width_px / own.height_px).sizes(_LEAST_PX, own.long_side_px)))
     table = open_tables(
         [target.name],
