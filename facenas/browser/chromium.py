@@ -94,12 +94,16 @@ def version_of(executable: Path) -> str:
 
 
 class Chromium:
-    """A running browser. Use it in a `with` block, or call `end`."""
+    """A running browser. Use it in a `with` block, or call `end`.
+
+    `folder`: where it keeps its things meanwhile; `process`: the shell around it, the first of its process group; `console`:
+    what its page has said.
+    """
 
     def __init__(self, executable: Path, options: tuple[str, ...] = (), call_s: float = CALL_S) -> None:
         self._call_s, self._last, self._buffer = call_s, 0, b""
         self.console: list[str] = []
-        self._folder = Path(tempfile.mkdtemp(prefix="facenas-browser-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="facenas-browser-"))
         # Root has no sandbox of its own to drop to.
         sandbox = ("--no-sandbox",) if os.geteuid() == 0 else ()
         command = [
@@ -107,7 +111,7 @@ class Chromium:
             *_OPTIONS,
             *sandbox,
             *options,
-            f"--user-data-dir={self._folder / 'profile'}",
+            f"--user-data-dir={self.folder / 'profile'}",
             "about:blank",
         ]
         theirs_in, self._out = _pipe()
@@ -115,8 +119,8 @@ class Chromium:
         try:
             self.process = os.posix_spawn(
                 "/bin/sh",
-                ["/bin/sh", "-c", _SHELL, "facenas-browser", str(self._folder), *command],
-                os.environ | {"HOME": str(self._folder), "TMPDIR": str(self._folder)},
+                ["/bin/sh", "-c", _SHELL, "facenas-browser", str(self.folder), *command],
+                os.environ | {"HOME": str(self.folder), "TMPDIR": str(self.folder)},
                 file_actions=[
                     (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                     (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
@@ -194,7 +198,7 @@ class Chromium:
                 os.waitpid(self.process, 0)
                 break
             time.sleep(0.01)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _request(self, method: str, parameters: dict[str, Any], timeout_s: float, session: str = "") -> dict[str, Any]:
         self._last += 1
@@ -259,7 +263,7 @@ class Chromium:
 
     def _last_words(self) -> str:
         try:
-            words = (self._folder / "words").read_text(encoding="utf-8", errors="replace")[-_WORDS_BYTES:]
+            words = (self.folder / "words").read_text(encoding="utf-8", errors="replace")[-_WORDS_BYTES:]
         except OSError:
             return ""
         lines = [line for line in words.splitlines() if "FATAL" in line or "ERROR" in line]

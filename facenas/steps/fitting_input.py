@@ -17,8 +17,8 @@ _LEAST_PX = min(size.long_side_px for size in ALL_INPUTS.all)
 
 
 def fitting_input(path: Path, budget: LatencyBudget, progress: Progress = SILENT, device: str | None = None) -> Size:
-    """Of the inputs of the shape of the file's own, none larger, the largest whose predicted latency on `device` (by default the
-    file's) is within the budget.
+    """Of the inputs of the shape of the file's own, none larger, the largest whose predicted latency on `device` (by default
+    the file's) is within the budget.
 
     Raises BudgetError where none is, TableError where no table tells, BusyMachineError where the machine is too busy to
     measure on.
