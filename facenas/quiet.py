@@ -44,8 +44,7 @@ def ran_and_waited_ns(process: int) -> tuple[int, int]:
 
 
 class Waiting:
-    """For what share of the time a process, with those that it started, waits for cores that others have, from the moment at
-    which this is made.
+    """For what share of the time a process waits for cores that others have, from the moment at which this is made.
 
     Threads of one process wait for each other, too: what it waited counts only as far as its cores did not run it. What
     it waited because its container's quota was used up does not count either.
@@ -53,21 +52,15 @@ class Waiting:
 
     def __init__(self, process: int, cores: int) -> None:
         self._process, self._cores = process, cores
-        self._start_ns, self._before_ns = time.monotonic_ns(), _of_family(process)
+        self._start_ns, self._before_ns = time.monotonic_ns(), ran_and_waited_ns(process)
         self._throttled_before_ns = throttled_ns()
 
     def share(self) -> float:
         """Between 0 and the number of cores."""
-        wall_ns, (ran_ns, waited_ns) = time.monotonic_ns() - self._start_ns, _of_family(self._process)
+        wall_ns, (ran_ns, waited_ns) = time.monotonic_ns() - self._start_ns, ran_and_waited_ns(self._process)
         lost_ns = self._cores * wall_ns - (ran_ns - self._before_ns[0])
         others_ns = min(waited_ns - self._before_ns[1], lost_ns) - (throttled_ns() - self._throttled_before_ns)
         return max(0, others_ns) / max(wall_ns, 1)
-
-
-def _of_family(process: int) -> tuple[int, int]:
-    """`ran_and_waited_ns` of a process and all that it has started, directly or not: a browser computes in one of several."""
-    each = [ran_and_waited_ns(one) for one in _family(process, _stats())]
-    return sum(ran for ran, _ in each), sum(waited for _, waited in each)
 
 
 def reference_workload() -> Callable[[], object]:
@@ -201,12 +194,8 @@ def _ticks_of_processes() -> dict[int, int]:
 
 
 def _own_processes(stats: Mapping[int, Sequence[str]]) -> set[int]:
-    return _family(os.getpid(), stats)
-
-
-def _family(process: int, stats: Mapping[int, Sequence[str]]) -> set[int]:
-    """A process and all that it has started, directly or not."""
-    own = {process}
+    """This process and all that it has started, directly or not."""
+    own = {os.getpid()}
     while found := {process for process, fields in stats.items() if int(fields[1]) in own} - own:
         own |= found
     return own

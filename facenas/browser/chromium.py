@@ -49,6 +49,7 @@ _SHELL = 'trap "" INT TERM HUP; folder=$1; shift; "$@" 2>"$folder/words"; exec 3
 _END_S = 5.0
 _FIRST_FREE_DESCRIPTOR = 10
 _WORDS_BYTES = 4000
+_SHORT, _LONGEST = "/tmp", 30
 
 
 class BrowserGoneError(Exception):
@@ -103,7 +104,7 @@ class Chromium:
     def __init__(self, executable: Path, options: tuple[str, ...] = (), call_s: float = CALL_S) -> None:
         self._call_s, self._last, self._buffer = call_s, 0, b""
         self.console: list[str] = []
-        self.folder = Path(tempfile.mkdtemp(prefix="facenas-browser-"))
+        self.folder = _make_folder()
         # Root has no sandbox of its own to drop to.
         sandbox = ("--no-sandbox",) if os.geteuid() == 0 else ()
         command = [
@@ -268,6 +269,13 @@ class Chromium:
             return ""
         lines = [line for line in words.splitlines() if "FATAL" in line or "ERROR" in line]
         return lines[-1][-200:] if lines else ""
+
+
+def _make_folder() -> Path:
+    """A temporary folder whose name is short: the browser makes a socket in it, whose name ends at about 100 bytes."""
+    usual = tempfile.gettempdir()
+    place = _SHORT if len(os.fsencode(usual)) > _LONGEST and os.access(_SHORT, os.W_OK) else usual
+    return Path(tempfile.mkdtemp(prefix="facenas-browser-", dir=place))
 
 
 def _pipe() -> tuple[int, int]:

@@ -63,6 +63,9 @@ from facenas.spaces.space import Space
 from facenas.units import Size, significant
 
 _SEED = 3
+_WITHOUT_COUNTERS = 60
+"""Networks to time end to end where that is all there is; they are at the other inputs, too."""
+
 _MAX_TIMES_AS_LONG = 5.0  # where other tenants keep the machine busy
 _MIN_VISITS = 10  # before it is known how quiet the machine can be
 
@@ -101,6 +104,8 @@ def short_profile(
     require_available(target)
     inputs = Inputs(input_size, plan.other_inputs)
     counters = runtime_of(target).tells_layers
+    if not counters:
+        plan = replace(plan, end_to_end_networks=_WITHOUT_COUNTERS, end_to_end_runs=plan.counted_runs)
     networks = _networks(space, inputs, plan, counters=counters)
     patience = patience or Patience()
     visits = _measure(networks, agent or LocalAgent(target), plan, patience, progress)
@@ -176,7 +181,10 @@ def _networks(space: Space, inputs: Inputs, plan: ShortPlan, *, counters: bool) 
     to its dearest to time end to end; where there are no `counters`, all are."""
     carriers = space_carriers(space, inputs.home, carriers_per_operator=1)
     counted = [(detector, inputs.home) for detector in carriers]
-    counted += [(detector, size) for size in inputs.others for detector in carriers_elsewhere(carriers, inputs.home)]
+    if counters:
+        counted += [
+            (detector, size) for size in inputs.others for detector in carriers_elsewhere(carriers, inputs.home)
+        ]
     sizes = timed_inputs(inputs, plan.end_to_end_networks)
     timed = spread_networks(space, inputs.home, sizes, seed=_SEED)
     further = [each for each in dict.fromkeys(timed) if counters or each not in counted]

@@ -51,8 +51,9 @@ class NcnnModel(CompiledModel):
         size = self.input_size or Size(image.shape[-1], image.shape[-2])
         if image.shape != (1, 3, size.height_px, size.width_px):
             raise InputError(f"the model does not take an image of shape {list(image.shape)}; it takes {size}")
+        planes = np.ascontiguousarray(image[0], np.float32)  # ncnn reads it where it is, so it must live on
         extractor = self._net.create_extractor()
-        extractor.input(IMAGE, ncnn.Mat(np.ascontiguousarray(image[0])))
+        extractor.input(IMAGE, ncnn.Mat(planes))
         outputs = {}
         for stride in STRIDES:
             failed, values = extractor.extract(f"output_{stride}")

@@ -19,11 +19,13 @@ from facenas.latency.operator_times import network_to_visit
 from facenas.latency.predictor import predict
 from facenas.latency.profiler import Plan, profile
 from facenas.latency.provenance import facts_of
+from facenas.latency.short_profile import ShortPlan, short_profile
 from facenas.latency.table import WHOLE_NETWORKS, LatencyTable, load_table
 from facenas.latency.timed_networks import recover_operators, timed_networks
 from facenas.latency.whole_networks import recover
 from facenas.operators import Kind, Operator
 from facenas.runtimes.local_agent import LocalAgent, Measurement
+from facenas.runtimes.runtime import why_unavailable
 from facenas.spaces.named import load_space
 from facenas.units import Size
 
@@ -147,6 +149,22 @@ def test_a_network_timed_in_zero_seconds_is_refused_by_name() -> None:
     timed = [(network_to_visit(each, HOME, layers=False), np.zeros(3, np.int64)) for each in detectors]
     with pytest.raises(TableError, match="timed in zero seconds"):
         timed_networks(timed, Inputs(HOME), sorted(SPACE.operators(HOME)))
+
+
+def test_a_short_profile_needs_no_counters_either() -> None:
+    target = resolve_target("cpu-litert")
+    if reason := why_unavailable(target):
+        pytest.skip(reason)
+    plan = ShortPlan(seconds=0.0, other_inputs=(OTHER,))
+    table = short_profile(target, SPACE, HOME, None, plan=plan, agent=Timer())
+    assert (table.method, table.short_profile is not None) == (WHOLE_NETWORKS, True)
+    assert set(table.operators) >= SPACE.operators(HOME)
+    for size in (HOME, OTHER):
+        off = off_percent(table, size)
+        assert (off <= 10).mean() >= 0.95, size
+        assert off.mean() <= 3.5, size
+    again = short_profile(target, SPACE, HOME, table, plan=plan, agent=Timer())
+    assert off_percent(again, HOME).mean() <= off_percent(table, HOME).mean() + 0.5
 
 
 def test_too_few_networks_make_no_table(tmp_path: Path) -> None:
