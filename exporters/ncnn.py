@@ -100,6 +100,13 @@ def build_ncnn(model: onnx.ModelProto, precision: str) -> tuple[str, bytes]:
     return "\n".join([_MAGIC, f"{len(lines)} {count}", *lines, ""]), bytes(weights)
 
 
+def packed(model: onnx.ModelProto, precision: str) -> bytes:
+    """Graph and weights in one: the length of the graph's text in eight bytes, the text, the weights."""
+    graph, weights = build_ncnn(model, precision)
+    text = graph.encode()
+    return len(text).to_bytes(8, "little") + text + weights
+
+
 def _input_line(image: onnx.ValueInfoProto) -> list[str]:
     _, channels, height, width = (side.dim_value for side in image.type.tensor_type.shape.dim)
     size = f" 0={width} 1={height} 2={channels}" if width and height else ""

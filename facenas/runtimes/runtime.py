@@ -42,13 +42,15 @@ class Elsewhere:
 
     layer_times(reply, works, layers_of_nodes, runs): the rows of its reply as times of layers, which `works` names in the
     graph's order with their work (`tensorrt_layers.work_of`); layers_of_nodes(graph, layers): what the graph that it made
-    says of its nodes, where it sends one; stand_in(model, precision, version): an fp32 ONNX model as one of that
-    precision for a version of the runtime, for timing only.
+    says of its nodes, where it sends one; stand_in(model, precision, version): an fp32 ONNX model as what a
+    version of the runtime is sent in that precision, for timing only. Without `layer_times` it is timed by whole networks.
     """
 
-    layer_times: Callable[[Reply, Works, LayersOfNodes, int], LayerTimes]
+    layer_times: Callable[[Reply, Works, LayersOfNodes, int], LayerTimes] | None = None
     layers_of_nodes: Callable[[bytes, Sequence[str]], LayersOfNodes] = lambda graph, layers: {}
-    stand_in: Callable[["onnx.ModelProto", str, str], "onnx.ModelProto"] = lambda model, precision, version: model
+    stand_in: Callable[["onnx.ModelProto", str, str], bytes] = lambda model, precision, version: (
+        model.SerializeToString()
+    )
 
 
 @dataclass(frozen=True)
@@ -161,10 +163,22 @@ def _tensorrt_nodes(told: bytes, _: Sequence[str]) -> LayersOfNodes:
     return {str(name): str(nodes) for name, nodes in json.loads(told).items()}
 
 
-def _tensorrt_stand_in(model: "onnx.ModelProto", precision: str, version: str) -> "onnx.ModelProto":
+def _tensorrt_stand_in(model: "onnx.ModelProto", precision: str, version: str) -> bytes:
     from facenas.runtimes.tensorrt_gpu import stand_in
 
-    return stand_in(model, precision, version)
+    return bytes(stand_in(model, precision, version).SerializeToString())
+
+
+def _litert_stand_in(model: "onnx.ModelProto", precision: str, version: str) -> bytes:
+    from facenas.exporters.tflite_graph import timing_stand_in
+
+    return timing_stand_in(model.SerializeToString())[0]
+
+
+def _ncnn_stand_in(model: "onnx.ModelProto", precision: str, version: str) -> bytes:
+    from facenas.exporters.ncnn import packed
+
+    return packed(model, precision)
 
 
 def _load_torch(model: Path | bytes, target: Target, timing_only: bool) -> CompiledModel:
@@ -239,6 +253,7 @@ RUNTIMES: Mapping[str, Runtime] = {
             session_drift={"int8": 0.012},
             formats={"int8": "tflite"},
             tells_layers=False,
+            elsewhere=Elsewhere(stand_in=_litert_stand_in),
         ),
         Runtime(
             name="ncnn",
@@ -249,6 +264,7 @@ RUNTIMES: Mapping[str, Runtime] = {
             formats={"fp32": "ncnn", "fp16": "ncnn"},
             tells_layers=False,
             reentrant=True,
+            elsewhere=Elsewhere(stand_in=_ncnn_stand_in),
         ),
         Runtime(
             name="onnxruntime-web",
