@@ -31,7 +31,7 @@ function random(count) {
   return values;
 }
 
-window.facenas = {
+window.page = {
   async start(threads) {
     if (!hasSimd()) throw new Error("this browser has no WebAssembly SIMD");
     ort.env.wasm.numThreads = threads;

@@ -82,7 +82,7 @@ class Page:
     def ask(self, what: str, *words: Any, timeout_s: float | None = None) -> Any:
         """What a function of the page gives. Raises InputError in the page's words, or where the browser ends twice or
         hangs."""
-        script = f"facenas.{what}({', '.join(map(json.dumps, words))})"
+        script = f"page.{what}({', '.join(map(json.dumps, words))})"
         with self._turn:
             for last in (False, True):
                 try:
@@ -101,7 +101,7 @@ class Page:
             try:
                 browser.open(self.server.address_of("page.html"))
                 browser.wait_for("document.title === 'ready'", _READY_S)
-                isolated = browser.evaluate(f"facenas.start({self._threads})")
+                isolated = browser.evaluate(f"page.start({self._threads})")
             except (PageError, BrowserGoneError) as error:
                 browser.end()
                 raise InputError(f"onnxruntime-web does not start in the browser: {error}") from error
