@@ -35,7 +35,6 @@ from facenas.units import Size
 _MAX_BYTES = 1_000_000_000
 _READY_S = 60.0
 _PAGE = '<!doctype html><title>starting</title><script type="module" src="page.js"></script>'
-_NO_ICON = {"favicon.ico": b""}
 
 
 def why_not_here(_: Target) -> str | None:
@@ -68,7 +67,7 @@ class Page:
         files = {f"ort/{name}": read_bytes(dist / name, "file of the package", _MAX_BYTES) for name in RUNTIME_FILES}
         script = (importlib.resources.files("facenas.browser") / "page.js").read_bytes()
         files |= {"page.js": script, "facenas.js": page_file("facenas.js").encode(), "page.html": _PAGE.encode()}
-        self.server = WebServer(files | _NO_ICON)
+        self.server = WebServer(files)
         self.browser: Chromium | None = None
         self._turn, self._names = threading.RLock(), count()
         atexit.register(self.end)

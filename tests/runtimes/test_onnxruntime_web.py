@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import tempfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -14,12 +15,15 @@ import pytest
 from facenas.exporters.onnx import onnx_untrained
 from facenas.exporters.web import PACKAGE_FOLDER, find_package
 from helpers.random_networks import ALL_FAMILIES, TINY
+from helpers.tiny_tables import TINY_INPUT, tiny_space
 from helpers.web import leftovers_of, require_web
 
 from facenas.architecture import Architecture, published_detector
 from facenas.browser.chromium import Chromium
 from facenas.devices.targets import resolve_target
 from facenas.errors import AgentError, InputError
+from facenas.latency.profiler import Plan, profile
+from facenas.quiet import Patience
 from facenas.runtimes.compiled_model import example_image
 from facenas.runtimes.local_agent import LocalAgent
 from facenas.runtimes.onnxruntime_web import OnnxRuntimeWebModel, Page
@@ -208,3 +212,41 @@ def test_an_agent_measures_and_leaves_nothing(tmp_path: Path, monkeypatch: pytes
         with pytest.raises(AgentError, match="whole networks"):
             agent.measure(TINY, SIZE, runs=3, layers=True)
     assert not list(tmp_path.iterdir())
+
+
+def _browsers_in(folder: Path) -> list[int]:
+    """The shells around browsers whose things lie in a folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().split(b"\0")
+        except OSError:  # it has ended meanwhile
+            continue
+        if words[:1] == [b"/bin/sh"] and any(os.fsencode(folder) in word for word in words[4:5]):
+            found.append(int(path.parent.name))
+    return found
+
+
+@pytest.mark.slow
+def test_a_browser_killed_in_the_middle_of_a_profile_costs_it_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require_web()
+    killed: list[int] = []
+    with tempfile.TemporaryDirectory(prefix="f", dir="/tmp") as short:
+        monkeypatch.setenv("TMPDIR", short)
+
+        def kill_once(done: int, total: int) -> None:
+            if done > 20 and not killed:
+                killed.extend(_browsers_in(Path(short)))
+                for process in killed:
+                    os.killpg(process, signal.SIGKILL)
+
+        plan = Plan(1, 12, seconds=0.0, least_rounds=2, published=False, counters=False)
+        out, patience = tmp_path / "t.json", Patience(judges=False)
+        with LocalAgent(WEB) as agent:
+            table = profile(agent, tiny_space(), TINY_INPUT, out, plan=plan, progress=kill_once, patience=patience)
+        assert len(killed) == 1
+        assert table.failures == ()
+        assert set(table.operators) >= tiny_space().operators(TINY_INPUT)
+        assert not list(Path(short).iterdir())
