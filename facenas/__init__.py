@@ -17,13 +17,15 @@ if TYPE_CHECKING:
     from facenas.detector.face_detector import FaceDetector
     from facenas.steps.appraise import AppraiseSettings, appraise
     from facenas.steps.calibrate import calibrate
+    from facenas.steps.compare import CompareSettings, compare
     from facenas.steps.devices import list_devices
     from facenas.steps.evaluate import evaluate
     from facenas.steps.export import ExportSettings, export
     from facenas.steps.predict import predict
     from facenas.steps.profile import ProfileSettings, profile
     from facenas.steps.rank import RankSettings, rank
-    from facenas.steps.run import RunSettings, run
+    from facenas.steps.run import run
+    from facenas.steps.run_settings import RunSettings
     from facenas.steps.score import score
     from facenas.steps.search import SearchSettings, search
     from facenas.steps.slice import slice
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AppraiseSettings",
+    "CompareSettings",
     "Detector",
     "ExportSettings",
     "FaceDetector",
@@ -48,6 +51,7 @@ __all__ = [
     "__version__",
     "appraise",
     "calibrate",
+    "compare",
     "evaluate",
     "export",
     "list_devices",
@@ -65,13 +69,14 @@ switch_off()
 # Imported when they are asked for, so that `facenas --help` stays quick.
 _PLACES = {
     "AppraiseSettings": "facenas.steps.appraise",
+    "CompareSettings": "facenas.steps.compare",
     "Detector": "facenas.detector.face_detector",
     "ExportSettings": "facenas.steps.export",
     "FaceDetector": "facenas.detector.face_detector",
     "ProfileSettings": "facenas.steps.profile",
     "RankSettings": "facenas.steps.rank",
     "Recipe": "facenas.training.recipe",
-    "RunSettings": "facenas.steps.run",
+    "RunSettings": "facenas.steps.run_settings",
     "SearchSettings": "facenas.steps.search",
     "TrainingSettings": "facenas.steps.train",
     "VerifySettings": "facenas.steps.verify",

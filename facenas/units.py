@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from facenas.errors import InputError
 
 _NUMBER_WITH_UNIT = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-zµ]+)\s*")
+_SECONDS: Mapping[str, float] = {"s": 1.0, "min": 60.0, "h": 3600.0}
 _MILLISECONDS: Mapping[str, float] = {"us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1e3}
 _COUNTS: Mapping[str, float] = {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9}
 _BYTES: Mapping[str, float] = {"B": 1.0, "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9}
@@ -92,6 +93,11 @@ def as_latency_budget(given: str | float | LatencyBudget) -> LatencyBudget:
     if not budget.limit_ms > 0:
         raise InputError(f"latency budget {budget} must be more than zero")
     return budget
+
+
+def parse_duration_s(text: str) -> float:
+    """Seconds from text such as `10min`, `90s`. Raises InputError where the unit is missing."""
+    return _parse(text, _SECONDS, "duration", "10min")
 
 
 def parse_count(text: str, what: str = "count") -> float:

@@ -23,7 +23,7 @@ def detect(
         typer.Option(help="scale them to the largest input at which the model takes no longer here, for example 3ms"),
     ] = None,
     device: Annotated[
-        str | None, typer.Option(help="target that runs it, for example web (default: the one that the model names)")
+        str | None, typer.Option(help="target that runs the model (default: the one that its file names)")
     ] = None,
     frames: Annotated[int | None, typer.Option(min=1, help="at most so many frames of a video or camera")] = None,
     out: Annotated[Path | None, typer.Option(help="folder for the photos with boxes drawn")] = None,

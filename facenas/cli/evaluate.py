@@ -15,6 +15,9 @@ def evaluate(
             help="own: letterboxed into the model's input, as it is used; vga: long side 640; original: unscaled"
         ),
     ] = "own",
+    device: Annotated[
+        str | None, typer.Option(help="target that runs it (default: the one that the file names)")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """Evaluate an exported model by the WIDER FACE protocol."""
@@ -23,6 +26,6 @@ def evaluate(
     from facenas.steps.evaluate import evaluate as run_evaluate
 
     with progress_bar() as progress:
-        evaluation = run_evaluate(model, data, protocol=protocol, progress=progress)
+        evaluation = run_evaluate(model, data, protocol=protocol, device=device, progress=progress)
     print_result(evaluation, json)
     require_all_read(evaluation.unread)

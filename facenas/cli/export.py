@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from facenas.cli.calibration_option import CalibrateOption, calibration_asked
 from facenas.exporters.formats import FORMATS
 
 
@@ -30,11 +31,19 @@ def export(
     calibration_count: Annotated[int, typer.Option(help="int8: how many photos of that folder")] = 128,
     seed: Annotated[int, typer.Option(help="int8: seed of their choice")] = 0,
     labelled: Annotated[
-        Path | None, typer.Option(help="openvino int8: labelled photos, so that NNCF keeps the average precision")
+        Path | None,
+        typer.Option(help="int8: labelled photos by which openvino's NNCF, or --repair, keeps the average precision"),
     ] = None,
     dialect: Annotated[
         str, typer.Option(help="onnx int8: runtime it is for, onnxruntime, tensorrt or tensorrt-8")
     ] = "onnxruntime",
+    repair: Annotated[
+        bool, typer.Option("--repair", help="onnx int8: where gates fail on --labelled, keep layers in float32")
+    ] = False,
+    calibrate: CalibrateOption = None,
+    decode: Annotated[
+        bool, typer.Option("--decode", help="onnx, openvino: the file answers with faces: boxes, scores, landmarks")
+    ] = False,
     runtime_folder: Annotated[
         Path | None, typer.Option(help="web: folder of the npm package onnxruntime-web (default: the nearest)")
     ] = None,
@@ -53,8 +62,20 @@ def export(
 
     if (checkpoint is None) == (arch is None):
         raise InputError("export needs either --checkpoint FILE or --arch ARCH")
-    photos = (calibration, calibration_count, seed, labelled)
-    settings = ExportSettings(input_size, dynamic, *photos, dialect, device, runtime_folder)
+    settings = ExportSettings(
+        input_size,
+        dynamic,
+        calibration,
+        calibration_count,
+        seed,
+        labelled,
+        dialect,
+        device,
+        decode=decode,
+        runtime_folder=runtime_folder,
+        repair=repair,
+        calibrate=calibration_asked(calibrate),
+    )
     model = resolve_architecture(arch or "") if checkpoint is None else checkpoint
     with progress_bar() as progress:
         artefact = run_export(model, file_format, precision, settings=settings, out=out, progress=progress)

@@ -10,6 +10,7 @@ import typer
 from facenas.cli.appraise import appraise
 from facenas.cli.bench import bench
 from facenas.cli.calibrate import calibrate
+from facenas.cli.compare import compare
 from facenas.cli.detect import detect
 from facenas.cli.device import device
 from facenas.cli.devices import devices
@@ -40,7 +41,7 @@ app = typer.Typer(
 )
 VERBS = (
     *(run, devices, profile, calibrate, predict, score, search, rank),
-    *(train, slice, appraise, export, verify, evaluate, detect, bench, doctor),
+    *(train, slice, appraise, export, compare, verify, evaluate, detect, bench, doctor),
 )
 for verb in VERBS:
     app.command()(verb)

@@ -26,11 +26,12 @@ from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.exporters.formats import description_of, format_of
 from facenas.graph import STRIDES, output_channels
+from facenas.pipeline.decoded import BOXES, LANDMARKS, SCORES
 from facenas.pipeline.faces import Faces
 from facenas.pipeline.fit import Letterbox, LongSide
 from facenas.pipeline.pipeline import Pipeline
 from facenas.runtimes.compiled_model import CompiledModel
-from facenas.runtimes.runtime import load_model, runtime_of
+from facenas.runtimes.runtime import Load, load_model, runtime_of
 from facenas.zoo import model_path
 
 PhotoLike = Photo | Image.Image
@@ -43,27 +44,38 @@ class FaceDetector:
     that it needs to know stands in the file.
 
     `target` runs it instead of the one that the file names. `long_side_px` replaces the file's own input size: every
-    photo is scaled to that long side, in ratio (the `vga` protocol is 640). May be called from several threads at once.
-    It can be copied and pickled: another process loads the file again. Raises InputError for a file that facenas did not
-    export, that is damaged, or that this machine cannot run, and for a long side outside 32 to 8192.
+    photo is scaled to that long side, in ratio (the `vga` protocol is 640). `load` compiles the file, here or elsewhere.
+    May be called from several threads at once. It can be copied and pickled: another process loads the file again. Raises
+    InputError for a file that facenas did not export, that is damaged, or that this machine cannot run, and for a long
+    side outside 32 to 8192.
     """
 
-    def __init__(self, path: Path | str, target: Target | None = None, long_side_px: int | None = None) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        target: Target | None = None,
+        long_side_px: int | None = None,
+        load: Load = load_model,
+    ) -> None:
         path = model_path(Path(path))
         if long_side_px is not None:
             require_long_side(long_side_px)
-        self._made_of = (path.absolute(), target, long_side_px)
+        self._made_of = (path.absolute(), target, long_side_px, load)
         self.description = description_of(path)
         if long_side_px is None and self.description.dynamic:
             long_side_px = max(self.description.input_size.width_px, self.description.input_size.height_px)
         self.target = target or resolve_target(self.description.target)
-        self.model = _load(path, self.target, open_size=long_side_px is not None)
+        if long_side_px is not None and self.description.decoding is not None:
+            raise InputError(
+                f"{path} decodes for one input size; evaluate it with --protocol own, detect without --long-side"
+            )
+        self.model = _load(path, self.target, load, open_size=long_side_px is not None)
         fit = Letterbox(self.description.input_size) if long_side_px is None else LongSide(long_side_px)
         turn = nullcontext() if runtime_of(self.target).reentrant else Lock()
         self.pipeline: Pipeline = replace(self.description.pipeline(self.model), fit=fit, turn=turn)
         self._require_outputs(path)
 
-    def __reduce__(self) -> tuple[type["FaceDetector"], tuple[Path, Target | None, int | None]]:
+    def __reduce__(self) -> tuple[type["FaceDetector"], tuple[Path, Target | None, int | None, Load]]:
         return type(self), self._made_of
 
     @overload
@@ -89,7 +101,13 @@ class FaceDetector:
         """Run once: the file must give what every detector gives."""
         size = self.description.input_size
         outputs = self.model.run(np.zeros((1, 3, size.height_px, size.width_px), np.float32))
-        channels = output_channels(landmarks=self.description.detector.landmarks)
+        landmarks = self.description.detector.landmarks
+        if self.description.decoding is not None:
+            missing = {BOXES, SCORES, *((LANDMARKS,) if landmarks else ())} - set(outputs)
+            if missing:
+                raise InputError(f"{path} decodes, but has no output '{min(missing)}'; export it again")
+            return
+        channels = output_channels(landmarks=landmarks)
         for stride in STRIDES:
             name, shape = f"output_{stride}", (1, channels, size.height_px // stride, size.width_px // stride)
             if name not in outputs:
@@ -101,15 +119,15 @@ class FaceDetector:
                 )
 
 
-def _load(path: Path, target: Target, *, open_size: bool) -> CompiledModel:
+def _load(path: Path, target: Target, load: Load, *, open_size: bool) -> CompiledModel:
     """The file compiled for its target, with any input size where `open_size`."""
     if not open_size:
-        return load_model(path, target)
+        return load(path, target)
     opened = format_of(path).opened
     if opened is None:
         raise InputError(f"{path} has one input size; evaluate it with --protocol own, detect without --long-side")
     with tempfile.TemporaryDirectory(prefix="facenas-") as folder:
-        return load_model(opened(path, Path(folder)), target)
+        return load(opened(path, Path(folder)), target)
 
 
 def _is_nested_numbers(value: object) -> bool:

@@ -24,7 +24,7 @@ from facenas.files import read_text, write_atomic
 from facenas.locks import only_one
 
 PRECISIONS = {
-    "onnxruntime": ("fp32",),
+    "onnxruntime": ("fp32", "int8"),
     "openvino": ("fp32", "bf16"),
     "tensorrt": ("fp16", "fp32", "int8"),
     "ai-edge-litert": ("int8",),

@@ -1,4 +1,5 @@
-"""The runtimes that a device may have, for the agent: compile, time, and the runtime's own rows about its layers.
+"""The runtimes that a device may have, for the agent: compile or load, run, time, and the runtime's own rows about its
+layers.
 
 The rows go to the host unedited; it knows the network's layers. This file is also run on devices: Python 3.8 or later,
 numpy, and one of the runtimes.
@@ -33,10 +34,40 @@ class Refusal(Exception):  # noqa: N818 - an answer, not a fault of this program
         self.kind = kind
 
 
-def _example_image(shape: list[int]) -> Any:
+def example_image(shape: list[int]) -> Any:
+    """A fixed random image of a shape."""
     import numpy as np
 
     return np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
+
+
+def image_of(data: bytes, shape: list[int], pixels: Any) -> Any:
+    """The image of a message, float32 of `shape`: its own values, or made from 8-bit pixels as `pixels` says.
+
+    The arithmetic is that of `facenas.pipeline.preprocess`, so the numbers are equal to the last bit.
+    """
+    import numpy as np
+
+    _, channels, height, width = shape
+    values = channels * height * width
+    if len(data) != values * (4 if pixels is None else 1):
+        raise Refusal("request", f"{len(data)} bytes are no image of {width}x{height}")
+    if pixels is None:
+        return np.frombuffer(data, "<f4").reshape(shape).astype(np.float32)
+    try:
+        means = np.array([float(mean) for mean in pixels["mean"]], np.float32)
+        scale = np.float32(1 / float(pixels["standard_deviation"]))
+        backwards = {"RGB": False, "BGR": True}[pixels["order"]]
+        if len(means) != channels:
+            raise ValueError("a mean for each colour")
+    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+        raise Refusal("request", f"pixels cannot be used ({error!r})") from None
+    picture = np.frombuffer(data, np.uint8).reshape(height, width, channels)
+    planes = np.empty(shape, np.float32)
+    for index in range(channels):
+        np.subtract(picture[:, :, channels - 1 - index if backwards else index], means[index], out=planes[0, index])
+        planes[0, index] *= scale
+    return planes
 
 
 def pin(threads: int) -> set[int]:
@@ -66,14 +97,14 @@ class OnCpu:
 class OnnxRuntime(OnCpu):
     """ONNX Runtime on the CPU."""
 
-    graph_wanted = True
+    graph_wanted, forms = True, ("onnx",)
 
     def __init__(self, precision: str, threads: int) -> None:
         os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # or it asks its maker's host from the device
         import onnxruntime
 
-        if precision != "fp32":
-            raise Refusal("request", f"onnxruntime runs fp32 through the agent, not {precision}")
+        if precision not in ("fp32", "int8"):  # which is in the graph
+            raise Refusal("request", f"onnxruntime runs fp32 and int8 through the agent, not {precision}")
         self.module, self.version, self.threads = onnxruntime, onnxruntime.__version__, threads
         errors = onnxruntime.capi.onnxruntime_pybind11_state
         names = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NotImplemented", "RuntimeException")
@@ -90,11 +121,20 @@ class OnnxRuntime(OnCpu):
     def compile(self, model: bytes) -> Any:
         session = self.session(model, self.module.SessionOptions())
         entry = session.get_inputs()[0]
-        return model, session, {entry.name: _example_image(entry.shape)}
+        return model, session, {entry.name: example_image(entry.shape)}
+
+    def load(self, model: bytes, form: str, weights_at: int, shape: list[int]) -> Any:
+        session = self.session(model, self.module.SessionOptions())
+        return model, session, {session.get_inputs()[0].name: example_image(shape)}
+
+    def run(self, compiled: Any, image: Any) -> dict[str, Any]:
+        _, session, feed = compiled
+        names = [entry.name for entry in session.get_outputs()]
+        return dict(zip(names, session.run(names, dict.fromkeys(feed, image))))  # noqa: B905 - Python 3.8
 
     def time(self, compiled: Any, runs: int) -> dict[str, Any]:
         _, session, feed = compiled
-        return {"times_ns": _timed(lambda: session.run(None, feed), runs)}
+        return {"times_ns": timed(lambda: session.run(None, feed), runs)}
 
     def layers(self, compiled: Any, runs: int, want_graph: bool) -> Message:
         model, _, feed = compiled
@@ -132,7 +172,7 @@ class OnnxRuntime(OnCpu):
 class OpenVino(OnCpu):
     """OpenVINO on the CPU."""
 
-    graph_wanted = False
+    graph_wanted, forms = False, ("onnx", "openvino")
     errors = (RuntimeError,)
 
     def __init__(self, precision: str, threads: int) -> None:
@@ -154,11 +194,21 @@ class OpenVino(OnCpu):
         network = self.core.compile_model(self.core.read_model(model), "CPU", dict(self.options, PERF_COUNT=False))
         exported = network.export_model()
         exported = exported.getvalue() if hasattr(exported, "getvalue") else exported
-        return bytes(exported), network.create_infer_request(), {0: _example_image(list(network.inputs[0].shape))}
+        return bytes(exported), network.create_infer_request(), {0: example_image(list(network.inputs[0].shape))}
+
+    def load(self, model: bytes, form: str, weights_at: int, shape: list[int]) -> Any:
+        parts = (model,) if form == "onnx" else (model[:weights_at], model[weights_at:])
+        network = self.core.compile_model(self.core.read_model(*parts), "CPU", dict(self.options, PERF_COUNT=False))
+        return b"", network.create_infer_request(), {0: example_image(shape)}
+
+    def run(self, compiled: Any, image: Any) -> dict[str, Any]:
+        _, request, _ = compiled
+        results = request.infer({0: image}, share_inputs=True)
+        return {output.any_name: values for output, values in results.items()}
 
     def time(self, compiled: Any, runs: int) -> dict[str, Any]:
         _, request, feed = compiled
-        return {"times_ns": _timed(lambda: request.infer(feed, share_inputs=True), runs)}
+        return {"times_ns": timed(lambda: request.infer(feed, share_inputs=True), runs)}
 
     def layers(self, compiled: Any, runs: int, want_graph: bool) -> Message:
         exported, _, feed = compiled
@@ -173,75 +223,6 @@ class OpenVino(OnCpu):
         return {"before": readings[0], "after": readings[1], "warm_up": LAYERS_WARM_UP}, b""
 
 
-class WithoutCounters(OnCpu):
-    """One that is timed by whole networks only."""
-
-    graph_wanted = False
-    errors = (RuntimeError, ValueError)
-
-    def layers(self, compiled: Any, runs: int, want_graph: bool) -> Message:
-        raise Refusal("request", f"{type(self).__name__} tells no times of layers")
-
-
-class LiteRt(WithoutCounters):
-    """LiteRT, or TensorFlow Lite's runtime as it was called before."""
-
-    def __init__(self, precision: str, threads: int) -> None:
-        try:
-            from ai_edge_litert import interpreter
-        except ImportError:
-            from tflite_runtime import interpreter
-        if precision != "int8":
-            raise Refusal("request", f"LiteRT runs int8 through the agent, not {precision}")
-        self.interpreter, self.threads = interpreter.Interpreter, threads
-        package = sys.modules[interpreter.__name__.partition(".")[0]]
-        self.version = str(getattr(package, "__version__", "unknown"))
-
-    def compile(self, model: bytes) -> Any:
-        interpreter = self.interpreter(model_content=model, num_threads=self.threads)
-        interpreter.allocate_tensors()
-        return interpreter
-
-    def time(self, compiled: Any, runs: int) -> dict[str, Any]:
-        return {"times_ns": _timed(compiled.invoke, runs)}
-
-
-class Ncnn(WithoutCounters):
-    """ncnn on the CPU."""
-
-    def __init__(self, precision: str, threads: int) -> None:
-        import ncnn
-
-        self.module, self.version = ncnn, str(ncnn.__version__)
-        self.threads, self.half = threads, precision == "fp16"
-
-    def compile(self, model: bytes) -> Any:
-        start = 8 + int.from_bytes(model[:8], "little")
-        net, text = self.module.Net(), model[8:start].decode()
-        net.opt.num_threads, net.opt.use_vulkan_compute = self.threads, False
-        net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = self.half
-        with tempfile.NamedTemporaryFile(dir=str(Path(sys.argv[0]).resolve().parent)) as weights:
-            weights.write(model[start:])
-            weights.flush()
-            if net.load_param_mem(text) or net.load_model(weights.name):
-                raise ValueError("ncnn cannot load the network")
-        words = text.splitlines()[2].split()
-        width, height, channels = (int(key.partition("=")[2]) for key in words[5:8])
-        image = _example_image([channels, height, width])  # ncnn reads it where it is, so it is kept
-        return net, words[1], image, self.module.Mat(image)
-
-    def time(self, compiled: Any, runs: int) -> dict[str, Any]:
-        net, name, _, image = compiled
-
-        def run() -> None:
-            extractor = net.create_extractor()
-            extractor.input(name, image)
-            for output in net.output_names():
-                extractor.extract(output)
-
-        return {"times_ns": _timed(run, runs)}
-
-
 class TensorRt:
     """TensorRT 8.5 and later on the GPU.
 
@@ -249,7 +230,11 @@ class TensorRt:
     until it is removed: where memory is short, an engine that had to be forgotten is loaded again, not built again.
     """
 
-    graph_wanted, pins = True, False  # a build takes minutes and all cores; what is timed is pinned
+    graph_wanted, pins, forms = (
+        True,
+        False,
+        ("onnx", "trt"),
+    )  # a build takes minutes and all cores; what is timed is pinned
 
     def __init__(self, precision: str, threads: int) -> None:
         from facenas.on_device import tensorrt_engine
@@ -273,20 +258,37 @@ class TensorRt:
         kept = self.folder / f"{hashlib.sha256(model).hexdigest()}.plan"
         plan = kept.read_bytes() if kept.is_file() else self._build(model, kept)
         engine = self.engines.Engine(self.package, plan, self.cuda)
-        return engine, _example_image(list(engine.input_shape))
+        return engine, example_image(list(engine.input_shape))
+
+    def load(self, model: bytes, form: str, weights_at: int, shape: list[int]) -> Any:
+        plan = model if form == "trt" else self.engine_of(model)
+        engine = self.engines.Engine(self.package, plan, self.cuda)
+        return engine, example_image(list(engine.input_shape))
+
+    def run(self, compiled: Any, image: Any) -> dict[str, Any]:
+        outputs: dict[str, Any] = compiled[0].run(image)
+        return outputs
 
     def _build(self, model: bytes, kept: Path) -> bytes:
+        plan = self.engine_of(model, detailed=True)
+        try:
+            kept.write_bytes(plan)
+        except OSError:  # a full disk: it will be built again
+            with suppress(OSError):
+                kept.unlink()
+        return plan
+
+    def engine_of(self, model: bytes, detailed: bool = False) -> bytes:
+        """The engine of an ONNX model; `detailed`: it can tell of what nodes each kernel is made."""
+
         def watch(timings: Callable[[], bytes]) -> None:
             self._timings = timings
 
         cache = self.timing_cache
-        built = self.engines.build(self.package, model, self.precision, timing_cache=cache, detailed=True, watch=watch)
+        built = self.engines.build(
+            self.package, model, self.precision, timing_cache=cache, detailed=detailed, watch=watch
+        )
         self.timing_cache = built.timing_cache
-        try:
-            kept.write_bytes(built.plan)
-        except OSError:  # a full disk: it will be built again
-            with suppress(OSError):
-                kept.unlink()
         return bytes(built.plan)
 
     def timings_so_far(self) -> bytes:
@@ -312,7 +314,8 @@ class TensorRt:
     def facts(self) -> dict[str, Any]:
         """The GPU and the version of CUDA that its driver has."""
         gpu = self.cuda.gpu()
-        return {"gpu": f"{gpu.name} (compute capability {gpu.compute_capability})", "cuda_driver": gpu.driver}
+        told = {"gpu": f"{gpu.name} (compute capability {gpu.compute_capability})", "cuda_driver": gpu.driver}
+        return dict(told, gpu_name=gpu.name, compute_capability=gpu.compute_capability)
 
 
 @contextmanager
@@ -325,7 +328,8 @@ def _pinned(threads: int) -> Iterator[None]:
             os.sched_setaffinity(0, allowed)
 
 
-def _timed(run: Any, runs: int) -> list[int]:
+def timed(run: Any, runs: int) -> list[int]:
+    """Nanoseconds of each of `runs` calls that follow one that is not counted."""
     for _ in range(TIME_WARM_UP):
         run()
     times = []
@@ -336,11 +340,23 @@ def _timed(run: Any, runs: int) -> list[int]:
     return times
 
 
+def _lite_rt(precision: str, threads: int) -> Any:
+    from facenas.on_device.uncounted_runtimes import LiteRt
+
+    return LiteRt(precision, threads)
+
+
+def _ncnn(precision: str, threads: int) -> Any:
+    from facenas.on_device.uncounted_runtimes import Ncnn
+
+    return Ncnn(precision, threads)
+
+
 # By name, the class, and how its package is installed on a device. `facenas.devices.own_devices` has their precisions.
-RUNTIMES = {
+RUNTIMES: dict[str, tuple[Any, str]] = {
     "onnxruntime": (OnnxRuntime, "python3 -m pip install onnxruntime"),
     "openvino": (OpenVino, "python3 -m pip install openvino"),
-    "ai-edge-litert": (LiteRt, "python3 -m pip install ai-edge-litert"),
-    "ncnn": (Ncnn, "python3 -m pip install ncnn"),
+    "ai-edge-litert": (_lite_rt, "python3 -m pip install ai-edge-litert"),
+    "ncnn": (_ncnn, "python3 -m pip install ncnn"),
     "tensorrt": (TensorRt, "sudo apt install nvidia-jetpack (or, off a Jetson, python3 -m pip install tensorrt)"),
 }

@@ -13,15 +13,20 @@ from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.evaluation.accuracy_control import accuracy_control
 from facenas.evaluation.evaluation_set import load_evaluation_set
+from facenas.evaluation.protocols import EVALUATION_MIN_SCORE
 from facenas.exporters import formats
 from facenas.exporters.artefact import Artefact
 from facenas.exporters.calibration_photos import DEFAULT_COUNT, CalibrationPhotos, choose_calibration
-from facenas.exporters.formats import FORMATS, export_model
+from facenas.exporters.formats import FORMATS, export_model, in_precision
 from facenas.exporters.onnx import IN_MEMORY, onnx_of_checkpoint, onnx_untrained, read_description
+from facenas.exporters.openvino import AccuracyControl
 from facenas.files import require_no_input
+from facenas.latency.this_machine import Calibrate
+from facenas.pipeline.decoded import Decoding
 from facenas.progress import SILENT, Progress
 from facenas.runtimes.runtime import load_model, runtime_of
-from facenas.steps.boards import board_of
+from facenas.steps.boards import board_of, build_there
+from facenas.steps.repair import repair
 from facenas.units import DEFAULT_INPUT, Size, as_size
 from facenas.zoo import checkpoint_path
 
@@ -36,7 +41,9 @@ class ExportSettings:
     int8 takes its ranges from `calibration_count` photos of the folder `calibration` (default: synthetic ones), chosen
     with `seed`; `labelled`: photos by which OpenVINO keeps the average precision; `dialect`: the runtime that int8 ONNX
     is for, onnxruntime, tensorrt or (before version 10) tensorrt-8; `device`: the target that an engine is for, by default
-    this machine's TensorRT; `runtime_folder`: web: of the npm package onnxruntime-web.
+    this machine's TensorRT; `decode`: the file answers with faces instead of raw maps; `repair`: where the int8 file fails the
+    gates on the photos `labelled`, layers stay in float32, by tables that are made this machine's first as `calibrate` says;
+    `runtime_folder`: web: of the npm package onnxruntime-web.
     """
 
     input_size: str | Size | None = None
@@ -47,6 +54,9 @@ class ExportSettings:
     labelled: Path | str | None = None
     dialect: str = "onnxruntime"
     device: str | None = None
+    decode: bool = False
+    repair: bool = False
+    calibrate: Calibrate = Calibrate.ONCE
     runtime_folder: Path | str | None = None
 
 
@@ -62,22 +72,25 @@ def export(
     """Export `model`: a checkpoint, a name of the zoo, or a `Architecture` (untrained, for latency only).
 
     `format`: onnx, openvino, trt, tflite, ncnn or web, which writes a folder; `precision`: by default the device's, else
-    fp32; `out`: the file, by default `model` with the format's suffix. An engine is built on the GPU that runs it: for a board
-    elsewhere the ONNX file is written instead, and `progress` is told what to type there. Raises InputError for a format,
-    precision or device that there is not, an unusable checkpoint, or too few photos.
+    fp32; `out`: the file, by default `model` with the format's suffix. An engine is built on the GPU that runs it, also on a
+    board elsewhere; of one that does not answer the ONNX file is written instead, and `progress` is told what to type there.
+    Raises InputError for a format, precision or device that there is not, an unusable checkpoint, or too few photos.
     """
     if format not in FORMATS:
         raise InputError(f"no format '{format}'; there are {', '.join(FORMATS)}")
-    board = None
+    if settings.decode and FORMATS[format].undecoded is None:
+        can = " and ".join(each.name for each in FORMATS.values() if each.undecoded is not None)
+        raise InputError(f"--decode: a file of format {format} cannot suppress boxes itself; {can} can")
+    board = target = None
     if settings.device is not None:
         target = _engine_target(settings.device, format, precision)
         precision = target.precision
         if target.elsewhere or target.name in MODELLED_NAMES:
             board = board_of(target, as_size(settings.input_size or DEFAULT_INPUT), progress)
-            format, settings = "onnx", replace(settings, dialect=board.dialect)
+            settings = replace(settings, dialect=board.dialect)
+            format = format if board.answers else "onnx"
     precision = precision or "fp32"
-    if settings.labelled is not None and precision not in FORMATS[format].judged:
-        raise InputError("--labelled is for --format openvino --precision int8; leave it out")
+    _require_judged(settings, FORMATS[format], precision)
     path = FORMATS[format].path_at(None if out is None else Path(out))
     if board is not None:
         path = path.with_suffix(FORMATS[format].suffix)
@@ -88,19 +101,52 @@ def export(
     if not isinstance(model, Architecture):
         require_no_input(path, [Path(model)])
     network = _as_onnx(model, settings)
-    photos = accuracy = None
+    photos = None
     if precision == "int8":
         photos = _calibration(network, settings, progress, trained=not isinstance(model, Architecture))
-    if settings.labelled is not None:
-        labelled = load_evaluation_set(Path(settings.labelled))
-        accuracy = accuracy_control(labelled, read_description(network, IN_MEMORY))
-    runtime = "tensorrt" if settings.device is None else resolve_target(settings.device).runtime
-    folder = None if settings.runtime_folder is None else Path(settings.runtime_folder)
-    options = formats.ExportOptions(precision, photos, settings.dialect, accuracy, runtime, folder)
+    options = _options(network, precision, photos, settings, progress)
+    if board is not None and board.answers:
+        assert target is not None
+        return build_there(target, in_precision(network, options, board.dialect), path, progress)
     artefact = export_model(network, format, path, options)
     if board is not None:
         progress.note(board.what_to_type(path, precision))
     return artefact
+
+
+def _options(
+    network: onnx.ModelProto,
+    precision: str,
+    photos: CalibrationPhotos | None,
+    settings: ExportSettings,
+    progress: Progress,
+) -> formats.ExportOptions:
+    """What the format's writer is told; layers that int8 costs too much are found here, or by NNCF as it writes."""
+    accuracy: AccuracyControl | None = None
+    kept: tuple[str, ...] = ()
+    decoding = Decoding(EVALUATION_MIN_SCORE) if settings.decode else None
+    labelled = None if settings.labelled is None else load_evaluation_set(Path(settings.labelled))
+    if labelled is not None and settings.repair and photos is not None:
+        kept = repair(network, photos, labelled, calibrate_tables=settings.calibrate, progress=progress)
+    elif labelled is not None:
+        accuracy = accuracy_control(labelled, replace(read_description(network, IN_MEMORY), decoding=decoding))
+    runtime = "tensorrt" if settings.device is None else resolve_target(settings.device).runtime
+    folder = None if settings.runtime_folder is None else Path(settings.runtime_folder)
+    return formats.ExportOptions(precision, photos, settings.dialect, accuracy, runtime, decoding, kept, folder)
+
+
+def _require_judged(settings: ExportSettings, file_format: formats.Format, precision: str) -> None:
+    """Raises InputError where labelled photos are given to a format that has no use for them, or asked for and not given."""
+    if settings.repair:
+        if precision not in file_format.keeps or settings.dialect != "onnxruntime":
+            raise InputError(
+                f"--repair: layers of a file of format {file_format.name} in {precision} cannot be kept in float32; it is for "
+                "--format onnx --precision int8"
+            )
+        if settings.labelled is None:
+            raise InputError("--repair judges by labelled photos; give them with --labelled")
+    elif settings.labelled is not None and precision not in file_format.judged:
+        raise InputError("--labelled is for --format openvino --precision int8, or for --repair; leave it out")
 
 
 def _engine_target(device: str, format: str, precision: str | None) -> Target:
