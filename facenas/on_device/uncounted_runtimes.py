@@ -10,20 +10,15 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from facenas.on_device.device_runtimes import OnCpu, Refusal, example_image, timed
+from facenas.on_device.device_runtime import OnCpu, Refusal, example_image, timed
 from facenas.on_device.frames import Message
 
 
 class WithoutCounters(OnCpu):
     """One that is timed by whole networks only."""
 
-    graph_wanted = False
+    graph_wanted, forms = False, ()  # networks are timed, files are not run
     errors = (RuntimeError, ValueError)
-
-    def load(self, model: bytes, form: str, weights_at: int, shape: list[int]) -> Any:
-        raise Refusal(
-            "request", f"{type(self).__name__} times networks through the agent, and runs no files; run them there"
-        )
 
     def layers(self, compiled: Any, runs: int, want_graph: bool) -> Message:
         raise Refusal("request", f"{type(self).__name__} tells no times of layers")
