@@ -18,6 +18,7 @@ from facenas.cli.doctor import doctor
 from facenas.cli.evaluate import evaluate
 from facenas.cli.export import export
 from facenas.cli.output import note, take_any_character
+from facenas.cli.pack import pack
 from facenas.cli.predict import predict
 from facenas.cli.profile import profile
 from facenas.cli.rank import rank
@@ -41,7 +42,7 @@ app = typer.Typer(
 )
 VERBS = (
     *(run, devices, profile, calibrate, predict, score, search, rank),
-    *(train, slice, appraise, export, compare, verify, evaluate, detect, bench, doctor),
+    *(pack, train, slice, appraise, export, compare, verify, evaluate, detect, bench, doctor),
 )
 for verb in VERBS:
     app.command()(verb)

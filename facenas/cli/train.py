@@ -20,6 +20,12 @@ def train(
     ] = None,
     val: Annotated[Path | None, typer.Option(help="labelled photos to validate on (default: a part of --data)")] = None,
     epochs: Annotated[int, typer.Option(help="how often every photo is shown, each time as another crop")] = 12,
+    cycles: Annotated[
+        int,
+        typer.Option(
+            help="go through --epochs so often, each time from the best so far; ends early if one brings nothing"
+        ),
+    ] = 1,
     out: Annotated[Path, typer.Option(help="folder for checkpoints and the curve")] = Path("runs/train"),
     input_size: Annotated[str, typer.Option("--input", help="input size that it is meant for")] = str(DEFAULT_INPUT),
     crop: Annotated[int, typer.Option(help="side of the training crops in pixels, a multiple of 32")] = 256,
@@ -46,6 +52,18 @@ def train(
         typer.Option(help="ONNX file of a stronger detector (SCRFD's layout) to learn from beside the labels"),
     ] = None,
     teacher_share: Annotated[float, typer.Option(help="share of the losses that are by the teacher's answers")] = 0.5,
+    photos_on_device: Annotated[
+        bool,
+        typer.Option(
+            "--photos-on-device", help="decode all photos into the GPU's memory once and make the crops there"
+        ),
+    ] = False,
+    compile: Annotated[
+        bool, typer.Option("--compile", help="let torch compile the network: minutes once, then faster steps")
+    ] = False,
+    validations: Annotated[
+        int | None, typer.Option(help="how often it is judged on the way (default: 6, a supernet 20)")
+    ] = None,
     seed: Annotated[int, typer.Option(help="seed of weights, order and crops")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="go on from the last state in --out")] = False,
     max_minutes: Annotated[
@@ -77,10 +95,19 @@ def train(
         mosaic_share=mosaic,
         pasted_faces=paste,
         teacher_share=teacher_share,
+        photos_on_device=photos_on_device,
+        cycles=cycles,
         gradient_norm=Recipe.gradient_norm if space is None else SUPERNET_GRADIENT_NORM,
     )
     settings = TrainingSettings(
-        parse_size(input_size), init, teacher, resume=resume, max_minutes=max_minutes, strict=strict
+        parse_size(input_size),
+        init,
+        teacher,
+        resume=resume,
+        max_minutes=max_minutes,
+        strict=strict,
+        compiled=compile,
+        validations=validations,
     )
     with progress_bar() as progress:
         result = run_train(subject, data, val=val, recipe=recipe, settings=settings, out=out, progress=progress)
@@ -89,7 +116,7 @@ def train(
 
 
 def _subject(arch: str | None, space: str | None, *, landmarks: bool) -> "Architecture | ElasticSpace":
-    """What is to be trained. Raises InputError where not exactly one of both is given, or a supernet with landmarks."""
+    """What is to be trained. Raises InputError where not exactly one of both is given."""
     from dataclasses import replace
 
     from facenas.architecture import resolve_architecture
@@ -101,8 +128,4 @@ def _subject(arch: str | None, space: str | None, *, landmarks: bool) -> "Archit
     if space is None or arch is not None:
         given = "neither" if arch is None else f"'{arch}' and '{space}'"
         raise InputError(f"train takes --arch or --space, one of them, not {given}")
-    if landmarks:
-        raise InputError(
-            f"the networks of space '{space}' have no landmarks; leave out --landmarks, or train one --arch"
-        )
-    return elastic_space(space)
+    return elastic_space(space, landmarks=landmarks)

@@ -8,9 +8,9 @@ from facenas.errors import InputError
 from facenas.progress import SILENT, Progress
 from facenas.spaces.elastic_space import ElasticSpace
 from facenas.training.distributed import is_main_process
-from facenas.training.loop import TrainingResult
 from facenas.training.photos import TrainingPhotos, training_photos
 from facenas.training.recipe import Recipe
+from facenas.training.result import TrainingResult
 from facenas.training.session import SessionSettings, train_detector
 from facenas.training.teacher import Teacher
 from facenas.units import DEFAULT_INPUT, Size
@@ -22,7 +22,8 @@ class TrainingSettings:
     """How a training goes on, beside its recipe. `input_size`: what the detector is meant for; `init`: a checkpoint, or a
     name of the zoo, to start from; `teacher`: an ONNX file of a stronger detector to learn from beside the labels;
     `resume`: go on from the last state in the folder, `may_begin`: if there is one; `max_minutes`: stop then, to go on
-    later; `strict`: refuse photos with any unusable label."""
+    later; `strict`: refuse photos with any unusable label; `compiled`: let torch make kernels for the network first;
+    `validations`: how often it is judged (default: 6, a supernet 20)."""
 
     input_size: Size = DEFAULT_INPUT
     init: Path | str | None = None
@@ -31,6 +32,8 @@ class TrainingSettings:
     max_minutes: float | None = None
     strict: bool = False
     may_begin: bool = False
+    compiled: bool = False
+    validations: int | None = None
 
 
 def _require_landmarks(photos: TrainingPhotos) -> None:
@@ -64,7 +67,7 @@ def train(
     photos = training_photos(Path(data), None if val is None else Path(val), strict=settings.strict)
     for line in photos.notes:
         progress.note(line)
-    if isinstance(subject, Architecture) and subject.landmarks:
+    if subject.landmarks:
         _require_landmarks(photos)
     if not settings.resume and (out / "last.safetensors").exists():
         raise InputError(f"{out} already holds a training; go on with --resume or choose another --out")
@@ -81,6 +84,8 @@ def train(
             max_seconds=None if settings.max_minutes is None else 60 * settings.max_minutes,
             strict=settings.strict,
             resume=settings.resume and not settings.may_begin,
+            compiled=settings.compiled,
+            validations=settings.validations,
         ),
     )
     for problem in result.problems:
