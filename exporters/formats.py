@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 class ExportOptions:
     """`calibration`: photos for int8; `dialect`: for which runtime int8 ONNX is meant; `accuracy`: photos by which layers
     are taken back from int8 that cost too much; `runtime`: that engines are for, tensorrt or tensorrt-rtx; `decoding`: what
-    the file's own decoder keeps, None for raw maps; `kept`: layers that int8 leaves in float32."""
+    the file's own decoder keeps, None for raw maps; `kept`: layers that int8 leaves in float32; `runtime_folder`: of the npm
+    package onnxruntime-web, by default the nearest."""
 
     precision: str = "fp32"
     calibration: "CalibrationPhotos | None" = None
@@ -31,13 +32,14 @@ class ExportOptions:
     runtime: str = "tensorrt"
     decoding: "Decoding | None" = None
     kept: Sequence[str] = ()
+    runtime_folder: Path | None = None
 
 
 @dataclass(frozen=True)
 class Format:
-    """`file_name`: the usual name of its file, whose suffix is the format's; write(model, out, options) writes a described
-    fp32 model; describe(path): what a file says of itself; computes(path): the precision of most of its weights, whatever it
-    says.
+    """`file_name`: the usual name of its file, whose suffix is the format's, with its folder where it is one of several;
+    write(model, out, options) writes a described fp32 model; describe(path): what a file says of itself; computes(path): the
+    precision of most of its weights, whatever it says.
 
     opened(path, folder): the model with any input size, as bytes or as a file in `folder`; with_layers(path, names, folder):
     the model with these layers' outputs beside its own; undecoded(path, folder): one that decodes, with its raw maps for
@@ -65,6 +67,13 @@ class Format:
     def suffix(self) -> str:
         """The suffix of its files, such as `.onnx`."""
         return Path(self.file_name).suffix
+
+    def path_at(self, out: Path | None) -> Path:
+        """The file that an export to `out` writes: of one among several the folder may be given."""
+        usual = Path(self.file_name)
+        if out is None or (usual.parent == Path() or out.suffix):
+            return out or usual
+        return out / usual.name
 
 
 def _write_onnx(model: "onnx.ModelProto", out: Path, options: ExportOptions) -> "Artefact":
@@ -179,6 +188,30 @@ def _describe_tflite(path: Path) -> "Description":
     return read_description(path)
 
 
+def _write_ncnn(model: "onnx.ModelProto", out: Path, options: ExportOptions) -> "Artefact":
+    from facenas.exporters.ncnn import export_ncnn
+
+    return export_ncnn(model, out, options.precision)
+
+
+def _describe_ncnn(path: Path) -> "Description":
+    from facenas.exporters.ncnn import read_description
+
+    return read_description(path)
+
+
+def _open_ncnn(path: Path, folder: Path) -> Path:
+    from facenas.exporters.ncnn import write_opened
+
+    return write_opened(path, folder)
+
+
+def _write_web(model: "onnx.ModelProto", out: Path, options: ExportOptions) -> "Artefact":
+    from facenas.exporters.web import export_web
+
+    return export_web(model, out, options.precision, options.runtime_folder)
+
+
 FORMATS: Mapping[str, Format] = {
     each.name: each
     for each in (
@@ -211,6 +244,11 @@ FORMATS: Mapping[str, Format] = {
         ),
         Format("trt", "model.engine", _write_tensorrt, _describe_tensorrt, _says),
         Format("tflite", "model.tflite", _write_tflite, _describe_tflite, _says),
+        Format("web", "web/model.onnx", _write_web, _describe_onnx, _onnx_computes, _open_onnx, _onnx_with_layers),
+        Format(
+            *("ncnn", "model.ncnn.param", _write_ncnn, _describe_ncnn, _says, _open_ncnn),
+            weights_suffix=".bin",
+        ),
     )
 }
 

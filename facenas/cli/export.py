@@ -44,7 +44,12 @@ def export(
     decode: Annotated[
         bool, typer.Option("--decode", help="onnx, openvino: the file answers with faces: boxes, scores, landmarks")
     ] = False,
-    out: Annotated[Path | None, typer.Option(help="file to write (default: model with the format's suffix)")] = None,
+    runtime_folder: Annotated[
+        Path | None, typer.Option(help="web: folder of the npm package onnxruntime-web (default: the nearest)")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="file to write, for web a folder (default: model with the format's suffix)")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """Export a detector for a runtime."""
@@ -67,6 +72,7 @@ def export(
         dialect,
         device,
         decode=decode,
+        runtime_folder=runtime_folder,
         repair=repair,
         calibrate=calibration_asked(calibrate),
     )

@@ -42,7 +42,8 @@ class ExportSettings:
     with `seed`; `labelled`: photos by which OpenVINO keeps the average precision; `dialect`: the runtime that int8 ONNX
     is for, onnxruntime, tensorrt or (before version 10) tensorrt-8; `device`: the target that an engine is for, by default
     this machine's TensorRT; `decode`: the file answers with faces instead of raw maps; `repair`: where the int8 file fails the
-    gates on the photos `labelled`, layers stay in float32, by tables that are made this machine's first as `calibrate` says.
+    gates on the photos `labelled`, layers stay in float32, by tables that are made this machine's first as `calibrate` says;
+    `runtime_folder`: web: of the npm package onnxruntime-web.
     """
 
     input_size: str | Size | None = None
@@ -56,6 +57,7 @@ class ExportSettings:
     decode: bool = False
     repair: bool = False
     calibrate: Calibrate = Calibrate.ONCE
+    runtime_folder: Path | str | None = None
 
 
 def export(
@@ -69,10 +71,10 @@ def export(
 ) -> Artefact:
     """Export `model`: a checkpoint, a name of the zoo, or a `Architecture` (untrained, for latency only).
 
-    `format`: onnx, openvino, trt or tflite; `precision`: by default the device's, else fp32; `out`: the file, by default
-    `model` with the format's suffix. An engine is built on the GPU that runs it, also on a board elsewhere; of one that
-    does not answer the ONNX file is written instead, and `progress` is told what to type there. Raises InputError for a
-    format, precision or device that there is not, an unusable checkpoint, or too few photos.
+    `format`: onnx, openvino, trt, tflite, ncnn or web, which writes a folder; `precision`: by default the device's, else
+    fp32; `out`: the file, by default `model` with the format's suffix. An engine is built on the GPU that runs it, also on a
+    board elsewhere; of one that does not answer the ONNX file is written instead, and `progress` is told what to type there.
+    Raises InputError for a format, precision or device that there is not, an unusable checkpoint, or too few photos.
     """
     if format not in FORMATS:
         raise InputError(f"no format '{format}'; there are {', '.join(FORMATS)}")
@@ -89,7 +91,7 @@ def export(
             format = format if board.answers else "onnx"
     precision = precision or "fp32"
     _require_judged(settings, FORMATS[format], precision)
-    path = Path(out or FORMATS[format].file_name)
+    path = FORMATS[format].path_at(None if out is None else Path(out))
     if board is not None:
         path = path.with_suffix(FORMATS[format].suffix)
     if path.suffix.lower() != FORMATS[format].suffix:
@@ -129,7 +131,8 @@ def _options(
     elif labelled is not None:
         accuracy = accuracy_control(labelled, replace(read_description(network, IN_MEMORY), decoding=decoding))
     runtime = "tensorrt" if settings.device is None else resolve_target(settings.device).runtime
-    return formats.ExportOptions(precision, photos, settings.dialect, accuracy, runtime, decoding, kept)
+    folder = None if settings.runtime_folder is None else Path(settings.runtime_folder)
+    return formats.ExportOptions(precision, photos, settings.dialect, accuracy, runtime, decoding, kept, folder)
 
 
 def _require_judged(settings: ExportSettings, file_format: formats.Format, precision: str) -> None:
