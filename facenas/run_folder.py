@@ -11,15 +11,17 @@ from facenas.cost import latency_cost
 from facenas.errors import InputError
 from facenas.evaluation.verification import Verification
 from facenas.files import read_json
+from facenas.given import SEARCH as SEARCH
+from facenas.given import WEIGHTS as WEIGHTS
 from facenas.latency.predictor import Prediction
 from facenas.latency.provenance import TableFacts
 from facenas.searching.result import SearchResult
 from facenas.typed_json import read_as
 from facenas.units import LOW_PERCENTILE
 
-RUN, TABLE, SEARCH, PREDICTION = "run.json", "table.json", "search.json", "prediction.json"
+RUN, TABLE, PREDICTION = "run.json", "table.json", "prediction.json"
 VERIFICATION, EVALUATION, CURVE = "verify.json", "evaluation.json", "training/training.jsonl"
-WEIGHTS, REPORT = "training/best.safetensors", "report.html"
+REPORT = "report.html"
 SYNTHETIC = "synthetic"
 Curve = tuple[tuple[float, float], ...]
 T = TypeVar("T")

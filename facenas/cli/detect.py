@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from facenas.cli.names import MODEL
+
 if TYPE_CHECKING:
     from facenas.steps.detect import Found
 
@@ -12,7 +14,8 @@ if TYPE_CHECKING:
 def detect(
     images: Annotated[list[str], typer.Argument(help="photos, videos, folders, quoted patterns, or a camera's index")],
     model: Annotated[
-        Path | None, typer.Option(help="exported model, or the name of one that ships (default: facenas-12ms)")
+        Path | None,
+        typer.Option(help="exported model, run folder, or name of the zoo (default: facenas-12ms)", **MODEL),
     ] = None,
     min_score: Annotated[float, typer.Option(help="least score of a face, between 0 and 1")] = 0.3,
     long_side: Annotated[

@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
+from facenas.cli.names import MODEL
+
 
 def evaluate(
-    model: Annotated[Path, typer.Option(help="exported model, or the name of one that ships")],
+    model: Annotated[Path, typer.Option(help="exported model, run folder, or name of the zoo", **MODEL)],
     data: Annotated[Path, typer.Option(help="labelled photos; WIDER's .mat files beside them give easy, medium, hard")],
     protocol: Annotated[
         str,

@@ -6,14 +6,17 @@ from typing import Annotated
 import typer
 
 from facenas.cli.calibration_option import CalibrateOption, calibration_asked
+from facenas.cli.names import DEVICE, MODEL
 
 
 def verify(
-    artefact: Annotated[Path, typer.Argument(help="exported model of any format")],
-    reference: Annotated[Path, typer.Option(help="checkpoint.safetensors, a name of the zoo, or another export")],
+    artefact: Annotated[Path, typer.Argument(help="exported model of any format, or run folder", **MODEL)],
+    reference: Annotated[
+        Path, typer.Option(help="checkpoint, folder of a run or training, name of the zoo, or export", **MODEL)
+    ],
     data: Annotated[Path, typer.Option(help="labelled photos")],
     device: Annotated[
-        str | None, typer.Option(help="target to run it on (default: the one that the file names)")
+        str | None, typer.Option(help="target to run it on (default: the one that the file names)", **DEVICE)
     ] = None,
     latency: Annotated[str | None, typer.Option(help="budget, for example 5ms; 5ms@p90 for nine of ten runs")] = None,
     table: Annotated[Path | None, typer.Option(help="latency table for the prediction (default: shipped)")] = None,

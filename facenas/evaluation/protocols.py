@@ -16,7 +16,7 @@ from facenas.arrays import FloatArray
 from facenas.data.face_sizes import LONG_SIDE_PX
 from facenas.data.image import read_image
 from facenas.detector.face_detector import FaceDetector
-from facenas.errors import InputError
+from facenas.errors import InputError, meant
 from facenas.evaluation.wider import Evaluation, EvaluationSet, evaluate_detections
 from facenas.pipeline.faces import Faces
 from facenas.pipeline.fit import Unscaled
@@ -31,7 +31,7 @@ Detect = Callable[[npt.NDArray[np.uint8], float], Faces]
 def open_detector(path: Path, protocol: str) -> Detect:
     """The exported file as a protocol runs it. Raises InputError for another protocol, or a file that is no detector."""
     if protocol not in PROTOCOLS:
-        raise InputError(f"no protocol '{protocol}'; there are {', '.join(PROTOCOLS)}")
+        raise InputError(f"no protocol '{protocol}'; there are {', '.join(PROTOCOLS)}{meant(protocol, PROTOCOLS)}")
     if protocol == "own":
         return FaceDetector(path)
     detector = FaceDetector(path, long_side_px=LONG_SIDE_PX)

@@ -20,11 +20,12 @@ from facenas.detector.many_photos import detect_files
 from facenas.detector.sources import distinct_stems, is_moving, list_sources, read_pictures
 from facenas.errors import InputError
 from facenas.files import open_file, write_atomic
+from facenas.given import given_model
 from facenas.pipeline.faces import Faces
 from facenas.progress import SILENT, Progress
 from facenas.steps.fitting_input import fitting_input
 from facenas.units import LatencyBudget, as_latency_budget
-from facenas.zoo import model_path, zoo_model
+from facenas.zoo import zoo_model
 
 _JPEG_QUALITY = 92
 _DRAWN = b"\xff\xfe\x00\x12drawn by facenas"  # a JPEG comment, right after the start of the image
@@ -101,7 +102,7 @@ def detect(
         progress.note(line)
     for problem in sources.problems:
         yield _unread("", problem, moving=False)
-    path, long_side_px = zoo_model() if model is None else model_path(Path(model)), settings.long_side_px
+    path, long_side_px = zoo_model() if model is None else given_model(model), settings.long_side_px
     if settings.latency is not None:
         long_side_px = fitting_input(path, as_latency_budget(settings.latency), progress).long_side_px
     detector = FaceDetector(path, long_side_px=long_side_px)

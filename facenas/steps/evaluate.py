@@ -8,8 +8,8 @@ from facenas.evaluation import protocols
 from facenas.evaluation.evaluation_set import load_evaluation_set, told_problems
 from facenas.evaluation.wider import Evaluation
 from facenas.exporters.formats import description_of
+from facenas.given import given_model
 from facenas.progress import SILENT, Progress
-from facenas.zoo import model_path
 
 
 def evaluate(model: Path | str, data: Path | str, *, protocol: str = "own", progress: Progress = SILENT) -> Evaluation:
@@ -18,7 +18,7 @@ def evaluate(model: Path | str, data: Path | str, *, protocol: str = "own", prog
     `protocol`: `own` (letterboxed into the model's input: the file as it is used), `vga` (long side 640, whatever the
     file's input) or `original` (unscaled). Raises InputError for another, and for unusable files.
     """
-    path = model_path(Path(model))
+    path = given_model(model)
     detector = protocols.open_detector(path, protocol)
     photos = load_evaluation_set(Path(data))
     for line in told_problems(photos.problems):

@@ -4,9 +4,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from facenas.architecture import Architecture, resolve_architecture
+from facenas.architecture import Architecture
 from facenas.checkpoint import save_checkpoint
 from facenas.files import require_no_input, sha256_of
+from facenas.given import given_architecture
 from facenas.networks.norm_photos import NORM_CROPS, choose_norm_photos
 from facenas.networks.slices import open_supernet
 from facenas.progress import SILENT, Progress
@@ -57,7 +58,7 @@ def slice(  # the verb's name; the builtin is not needed here
     """
     require_no_input(Path(out), [Path(supernet)])
     source = open_supernet(checkpoint_path(Path(supernet)), space)
-    member = resolve_architecture(architecture)
+    member = given_architecture(architecture).architecture
     source.space.require(member)  # before any photo is read
     chosen = choose_norm_photos(None if photos is None else Path(photos), crops)
     if chosen.folder is None:

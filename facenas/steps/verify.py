@@ -13,13 +13,13 @@ from facenas.evaluation.latency_check import check_latency, predict_latency
 from facenas.evaluation.verification import Verification, require_same_architecture
 from facenas.exporters.artefact import Description
 from facenas.exporters.formats import description_of
+from facenas.given import given_checkpoint, given_model
 from facenas.latency.table import LatencyTable
 from facenas.latency.this_machine import Calibrate
 from facenas.progress import SILENT, Progress
 from facenas.runtimes.runtime import runtime_of, why_unavailable
 from facenas.steps.tables import open_tables
 from facenas.units import LOW_PERCENTILE, LatencyBudget, as_latency_budget
-from facenas.zoo import checkpoint_path
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,13 @@ def verify(
     settings: VerifySettings = VerifySettings(),
     progress: Progress = SILENT,
 ) -> Verification:
-    """Put an exported file through all gates, against `reference` (a checkpoint, a name of the zoo, or another export) on
-    labelled photos.
+    """Put an exported file, or that of a run folder, through all gates, against `reference` (a checkpoint, a folder with one, a
+    name of the zoo, or another export) on labelled photos.
 
     `device` runs it (default: the target that the file names); `latency`: its budget, `5ms`, `5ms@p90` or milliseconds;
     `table` predicts its latency (default: the shipped one). Raises InputError for unusable files or words.
     """
-    artefact, reference = Path(artefact), checkpoint_path(Path(reference))
+    artefact, reference = given_model(artefact), given_checkpoint(reference)
     budget = None if latency is None else as_latency_budget(latency)
     description = description_of(artefact)
     target = resolve_target(device or description.target)

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from facenas.data.augment import CROP_SCALES
-from facenas.errors import InputError
+from facenas.errors import InputError, meant
 
 OPTIMIZERS = ("adamw", "sgd")
 SCHEDULES = ("cosine", "steps")
@@ -93,7 +93,8 @@ class Recipe:
             raise InputError("recipe: crop_scales are none; give at least one")
         for name, choices in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
             if getattr(self, name) not in choices:
-                raise InputError(f"recipe: no {name} '{getattr(self, name)}'; there are {', '.join(choices)}")
+                given = getattr(self, name)
+                raise InputError(f"recipe: no {name} '{given}'; there are {', '.join(choices)}{meant(given, choices)}")
 
     def steps(self, photos: int) -> int:
         """Optimiser steps of the whole training on a set of that many photos."""
@@ -113,7 +114,7 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
 def default_rate_and_decay(optimizer: str) -> tuple[float, float]:
     """Learning rate and weight decay that suit an optimiser. Raises InputError for one that there is not."""
     if optimizer not in OPTIMIZERS:
-        raise InputError(f"no optimizer '{optimizer}'; there are {', '.join(OPTIMIZERS)}")
+        raise InputError(f"no optimizer '{optimizer}'; there are {', '.join(OPTIMIZERS)}{meant(optimizer, OPTIMIZERS)}")
     recipe = Recipe()
     if optimizer == "sgd":
         return SGD_LEARNING_RATE, SGD_WEIGHT_DECAY
