@@ -14,10 +14,10 @@ from facenas.errors import InputError, meant
 from facenas.exporters.formats import FORMATS, description_of
 from facenas.files import read_json
 from facenas.units import Size, parse_size
-from facenas.zoo import ZOO_NAMES, checkpoint_path, model_path
+from facenas.zoo import ZOO_NAMES, checkpoint_path, model_path, weights_path
 
 SEARCH, WEIGHTS = "search.json", "training/best.safetensors"
-_TRAINED = ("best.safetensors", WEIGHTS)
+_TRAINED = ("best.safetensors", WEIGHTS, "last.safetensors", "training/last.safetensors")
 _MODELS = tuple(each.file_name for each in FORMATS.values())
 
 
@@ -75,6 +75,13 @@ def given_checkpoint(given: str | Path) -> Path:
     return _unless_misspelt(checkpoint_path(path))
 
 
+def given_weights(given: str | Path) -> Path:
+    """The checkpoint to start a training from: as `given_checkpoint`, and for a detector that ships with the weights of another
+    at its own input size, those."""
+    path = weights_path(Path(given))
+    return path if _exists(path) and not _exists(path, folder=True) else given_checkpoint(given)
+
+
 def _exists(path: Path, *, folder: bool = False) -> bool:
     """Whether there is a file, or folder, of that name; a name that no file system takes is none."""
     try:
@@ -98,14 +105,14 @@ def _unless_misspelt(path: Path) -> Path:
 
 
 def _of_folder(folder: Path) -> Given:
-    """Of a training its checkpoint, of a run or a search the network that was chosen."""
-    if (folder / SEARCH).is_file():
-        return _of_search(folder / SEARCH)
-    for name in _TRAINED:
+    """Of a run or a search the network that was chosen, of a training its checkpoint, else the exported model."""
+    readers = {SEARCH: _of_search, **dict.fromkeys(_TRAINED, _of_checkpoint), **dict.fromkeys(_MODELS, _of_model)}
+    for name, read in readers.items():
         if (folder / name).is_file():
-            return _of_checkpoint(folder / name)
-    held = ", ".join((SEARCH, *_TRAINED))
-    raise InputError(f"folder {folder} holds none of {held}; give the folder of a search, a run or a training")
+            return read(folder / name)
+    raise InputError(
+        f"folder {folder} holds none of {', '.join(readers)}; give the folder of a search, a run or a training"
+    )
 
 
 def _of_search(path: Path) -> Given:

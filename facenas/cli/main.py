@@ -5,6 +5,7 @@ import sys
 import threading
 import traceback
 import warnings
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -71,14 +72,14 @@ VERBS = (
 )
 for verb in VERBS:
     app.command(cls=_Verb, context_settings=CONTEXT)(with_verbosity(verb))
-GROUPS = {
+GROUPS: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
     "device": ("Keep, list or forget a device of your own.", {"list": devices, "add": add, "remove": remove}),
     "report": ("Write a page about what was measured.", {"table": report_table, "run": report_run}),
 }
 for name, (words, verbs) in GROUPS.items():
     group = typer.Typer(help=words, no_args_is_help=True, rich_markup_mode=None, add_completion=False)
-    for verb_name, verb in verbs.items():
-        group.command(verb_name, cls=_Verb, context_settings=CONTEXT)(with_verbosity(verb))
+    for verb_name, each in verbs.items():
+        group.command(verb_name, cls=_Verb, context_settings=CONTEXT)(with_verbosity(each))
     app.add_typer(group, name=name, cls=_Verbs, context_settings=CONTEXT)
 
 

@@ -52,8 +52,8 @@ Validate = Callable[[Checkpoint], Mapping[str, float | None]]
 class TrainingResult(Shown):
     """`checkpoint`: the file with the best validated weights (the last ones where nothing was validated).
 
-    `step` of `steps` were made; fewer than all where the time was up (`finished` False, and then the file may not be
-    there yet). `photos`: how many there are; `problems`: photos that turned out not to be readable, one line each.
+    `step` of `steps` were made; fewer than all where the time was up (`finished` False). `photos`: how many there are;
+    `problems`: photos that turned out not to be readable, one line each.
     """
 
     checkpoint: Path
@@ -188,9 +188,8 @@ class Trainer:
                     saved = time.monotonic()
                 if late:
                     break
+        self._keep_unvalidated()
         best = self.out / "best.safetensors"
-        if self.step >= total and self.processes.main and not best.exists():
-            save_checkpoint(best, self.average_checkpoint())
         problems = tuple(cache.problems.values())
         return TrainingResult(best, self.recipe.epochs, self.best, self.step, total, len(dataset.photos), problems)
 
@@ -205,6 +204,7 @@ class Trainer:
                 with stopping.held():
                     if self.step and self.step != self.saved_step:
                         self._save_state()
+                    self._keep_unvalidated()
                 kept = f"step {self.step:,} of {total:,} is kept in {last}; go on with --resume"
                 progress.note(f"stopped: {kept if self.step else 'no step was made, so there is nothing to keep'}")
             raise
@@ -292,6 +292,16 @@ class Trainer:
         if goodness(figures) > goodness(self.best):
             self.best = figures
             save_checkpoint(self.out / "best.safetensors", checkpoint)
+
+    def _keep_unvalidated(self) -> None:
+        """However early a training ends there is a checkpoint to export: the weights so far where none were validated."""
+        if self.processes.main and self.step and not self.best:
+            save_checkpoint(self.out / "best.safetensors", self.average_checkpoint())
+
+    def judge_start(self, validate: Validate) -> None:
+        """Where the training starts from a whole detector, that is what its weights are to beat."""
+        if self.init is not None and self.init.whole and self.step == 0:
+            self._validate(validate)
 
     def average_checkpoint(self) -> Checkpoint:
         """The weights to use so far: their running average."""

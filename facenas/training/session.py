@@ -79,6 +79,7 @@ def train_detector(
         if isinstance(subject, ElasticSpace):
             judge = SliceValidation(subject, photos.train, recipe, judge)
             every = max(1, recipe.epochs // SUPERNET_VALIDATIONS)
+        trainer.judge_start(judge)
         return trainer.run(
             photos.train,
             validate=judge,

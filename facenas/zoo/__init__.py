@@ -60,6 +60,12 @@ def checkpoint_path(given: Path) -> Path:
     return supernet or (zoo_checkpoint(str(given)) if _is_name(given) else given)
 
 
+def weights_path(given: Path) -> Path:
+    """As `checkpoint_path`; for a detector that shares another's weights, the other's checkpoint."""
+    name = str(given)
+    return checkpoint_path(Path(_WEIGHTS_OF[name][0]) if name in _WEIGHTS_OF and _is_name(given) else given)
+
+
 def _is_name(given: Path) -> bool:
     """A file of the user's own that has the name goes first."""
     return str(given) in ZOO_NAMES and not given.exists()
