@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from facenas.steps.devices import list_devices
     from facenas.steps.evaluate import evaluate
     from facenas.steps.export import ExportSettings, export
+    from facenas.steps.photos import photos
     from facenas.steps.predict import predict
     from facenas.steps.profile import ProfileSettings, profile
     from facenas.steps.rank import RankSettings, rank
@@ -51,6 +52,7 @@ __all__ = [
     "evaluate",
     "export",
     "list_devices",
+    "photos",
     "predict",
     "profile",
     "rank",

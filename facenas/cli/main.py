@@ -21,6 +21,7 @@ from facenas.cli.doctor import doctor
 from facenas.cli.evaluate import evaluate
 from facenas.cli.export import export
 from facenas.cli.output import note, take_any_character, tell
+from facenas.cli.photos import photos
 from facenas.cli.predict import predict
 from facenas.cli.profile import profile
 from facenas.cli.rank import rank
@@ -68,7 +69,7 @@ app = typer.Typer(
 )
 VERBS = (
     *(run, devices, profile, calibrate, predict, score, search, rank),
-    *(train, slice, appraise, export, verify, evaluate, detect, bench, doctor),
+    *(photos, train, slice, appraise, export, verify, evaluate, detect, bench, doctor),
 )
 for verb in VERBS:
     app.command(cls=_Verb, context_settings=CONTEXT)(with_verbosity(verb))
