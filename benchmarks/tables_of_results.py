@@ -12,10 +12,10 @@ from statistics import median
 from typing import Annotated, Any
 
 import typer
+from script import run_script
 
 from facenas.errors import InputError
 from facenas.files import read_json, read_text, write_atomic
-from script import run_script
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks/results"
