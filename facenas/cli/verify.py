@@ -26,7 +26,10 @@ def verify(
     ] = None,
     require: Annotated[str | None, typer.Option(help="'measured': a gate that was not tried fails")] = None,
     out: Annotated[
-        Path | None, typer.Option(help="file for the result (default: verify.json beside the model)")
+        Path | None,
+        typer.Option(
+            help="file for the result (default: verify.json beside the model; in a run folder MODEL.verify.json)"
+        ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
@@ -39,12 +42,16 @@ def verify(
     from facenas.errors import InputError
     from facenas.evaluation.gates import Tolerances
     from facenas.files import require_no_input, write_json
+    from facenas.given import given_model
+    from facenas.run_folder import place_beside, require_not_the_runs
     from facenas.steps.verify import VerifySettings
     from facenas.steps.verify import verify as run_verify
 
     if require not in (None, "measured"):
         raise InputError(f"--require '{require}' is unknown; there is: measured")
-    place = out or artefact.parent / "verify.json"
+    artefact = given_model(artefact)
+    place = out or place_beside(artefact)
+    require_not_the_runs(place)
     require_no_input(place, [artefact, reference, *([] if table is None else [table])])
     settings = VerifySettings(Tolerances(ap_drop=ap_drop), calibration_asked(calibrate))
     with progress_bar() as progress:

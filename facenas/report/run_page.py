@@ -51,7 +51,9 @@ def _page(folder: RunFolder) -> str:
         _provenance_section(folder),
         steps_section(folder),
     )
-    footer = element("footer", f"Written by facenas {__version__} from the run folder {folder.path.name}.")
+    about = folder.run.about if folder.run is not None else {}
+    made = f" Run: {', '.join(f'{name} {value}' for name, value in about.items())}." if about else ""
+    footer = element("footer", f"Written by facenas {__version__} from the run folder {folder.path.name}.{made}")
     return page(title, verdict_header(folder), main, footer)
 
 

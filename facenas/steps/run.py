@@ -39,6 +39,7 @@ from facenas.run_folder import (
     WEIGHTS,
     RunRecord,
     Step,
+    about_now,
 )
 from facenas.runtimes.runtime import require_available, runtime_of
 from facenas.scoring.ddsar import DEFAULT_ALPHA, ScoreSettings
@@ -187,7 +188,7 @@ class _Run:
         recipe_of(asked.data, self.settings.epochs, self.settings.seed)  # refused now, not after the search
         self.format = FORMATS[formats[self.target.precision]]
         self.model = folder / self.format.file_name
-        self.steps: list[Step] = []
+        self.steps, self.about = list[Step](), dict[str, str]()
         self._open()
 
     def _open(self) -> None:
@@ -201,7 +202,7 @@ class _Run:
             raise InputError(f"{self.folder} holds a run with another {', '.join(changed)}; choose another --out")
         # What failed because the machine was slow is tried again.
         again = {"verify"} if any(g.name.startswith("latency") and g.passed is False for g in self.gates) else set()
-        self.steps = [step for step in record.steps if step.name not in again]
+        self.steps, self.about = [step for step in record.steps if step.name not in again], dict(record.about)
 
     def finish(self) -> RunResult:
         """Do what is not done."""
@@ -222,7 +223,7 @@ class _Run:
         if any(done.name == name for done in self.steps):
             self.progress.note(f"{name}: already done")
             return
-        started = time.monotonic()
+        started, self.about = time.monotonic(), about_now()
         summary = step()
         self.steps.append(Step(name, round(time.monotonic() - started, 1), summary))
         self._save()
@@ -241,6 +242,7 @@ class _Run:
             steps=tuple(self.steps),
             percentile=asked.budget.percentile,
             supernet="" if self.supernet is None else self.supernet.stem,
+            about=self.about,
         )
         write_json(self.folder / RUN, asdict(record))
 

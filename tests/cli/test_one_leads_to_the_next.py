@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from helpers.command_line import Outcome
 from helpers.random_networks import TINY
+from helpers.report_runs import write_run
 
 from facenas.checkpoint import load_checkpoint
 from facenas.data.synthetic import write_synthetic_set
@@ -148,3 +149,19 @@ def test_a_json_that_is_no_search_is_refused(tmp_path: Path) -> None:
         (tmp_path / "search.json").write_text(text)
         with pytest.raises(InputError, match="no search result"):
             given_architecture(tmp_path)
+
+
+def test_a_verification_by_hand_leaves_the_runs_own(facenas: Run, trained: Path, photos: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    write_run(folder)
+    before = (folder / "verify.json").read_bytes()
+    assert facenas("export", "--checkpoint", trained, "--out", folder / "model.onnx").code == 0
+    words = ("verify", folder, "--reference", trained, "--data", photos, "--no-calibrate")
+    assert facenas(*words).code == 0
+    assert (folder / "verify.json").read_bytes() == before
+    assert json.loads((folder / "model.verify.json").read_text())["passed"]
+    refused = facenas(*words, "--out", folder / "verify.json")
+    assert refused.code == 2
+    assert "the run's own verification" in refused.err
+    page = json.loads(facenas("report", "run", folder, "--json").out)["page"]
+    assert "facenas run report" in Path(page).read_text()
