@@ -35,7 +35,7 @@ class Format:
 
     opened(path, folder): the model with any input size, as bytes or as a file in `folder`; with_layers(path, names, folder):
     the model with these layers' outputs beside its own; None where the format can have no such copy. `judged`: precisions
-    in which `accuracy` is heeded.
+    in which `accuracy` is heeded; `weights_suffix`: of the file beside it that holds the weights, where it is another.
     """
 
     name: str
@@ -45,6 +45,11 @@ class Format:
     opened: Callable[[Path, Path], Path | bytes] | None = None
     with_layers: Callable[[Path, Sequence[str], Path], Path | bytes] | None = None
     judged: tuple[str, ...] = ()
+    weights_suffix: str = ""
+
+    def weights_of(self, path: Path) -> Path | None:
+        """The file beside `path` that holds its weights, None where they are inside."""
+        return path.with_suffix(self.weights_suffix) if self.weights_suffix else None
 
     @property
     def suffix(self) -> str:
@@ -55,7 +60,7 @@ class Format:
 def _write_onnx(model: "onnx.ModelProto", out: Path, options: ExportOptions) -> "Artefact":
     from facenas.exporters.onnx import export_onnx
 
-    return export_onnx(_in_precision(model, options, options.dialect), out)
+    return export_onnx(in_precision(model, options, options.dialect), out)
 
 
 def _describe_onnx(path: Path) -> "Description":
@@ -106,7 +111,7 @@ def _write_tensorrt(model: "onnx.ModelProto", out: Path, options: ExportOptions)
 
     package = require_package(FLAVOURS_OF_RUNTIMES[options.runtime])
     dialect = int8_dialect(f"{package.flavour} {package.version}")
-    return export_tensorrt(_in_precision(model, options, dialect), out, package)
+    return export_tensorrt(in_precision(model, options, dialect), out, package)
 
 
 def _describe_tensorrt(path: Path) -> "Description":
@@ -136,6 +141,7 @@ FORMATS: Mapping[str, Format] = {
         Format(
             *("openvino", "model.xml", _write_openvino, _describe_openvino, _open_openvino, _openvino_with_layers),
             judged=("int8",),
+            weights_suffix=".bin",
         ),
         Format("trt", "model.engine", _write_tensorrt, _describe_tensorrt),
         Format("tflite", "model.tflite", _write_tflite, _describe_tflite),
@@ -181,7 +187,7 @@ def export_model(
     return format_named(file_format).write(model, out, options or ExportOptions())
 
 
-def _in_precision(model: "onnx.ModelProto", options: ExportOptions, dialect: str) -> "onnx.ModelProto":
+def in_precision(model: "onnx.ModelProto", options: ExportOptions, dialect: str) -> "onnx.ModelProto":
     """The ONNX graph that carries the precision itself, for the formats that are made from such a graph."""
     match options.precision:
         case "fp32":

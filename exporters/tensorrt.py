@@ -112,7 +112,7 @@ def export_tensorrt(model: onnx.ModelProto, out: Path, package: Package) -> Arte
     reason = why_not_tensorrt(model, package)
     if reason is not None:
         raise InputError(f"TensorRT {package.version} cannot take this model: {reason}")
-    before, precision = read_description(model, out), precision_of(model)
+    precision = precision_of(model)
     content = model.SerializeToString()
     cuda = _cuda_that_builds(package)
     gpu = None if cuda is None else cuda.gpu()
@@ -121,11 +121,18 @@ def export_tensorrt(model: onnx.ModelProto, out: Path, package: Package) -> Arte
         plan = build_plan(package, content, precision, gpu)
     except (TensorRtError, CudaError) as error:
         raise InputError(f"TensorRT {package.version} cannot build the engine: {_first_line(error)}") from error
-    target = target_name(package.flavour, precision)
-    described = before.as_exported(precision, target, built_with=built_with, calibration=before.calibration)
+    return write_engine(plan, model, out, target_name(package.flavour, precision), built_with)
+
+
+def write_engine(
+    plan: bytes, model: onnx.ModelProto, out: Path, target: str, built_with: Mapping[str, str]
+) -> Artefact:
+    """Write the engine that was built of a described ONNX model, here or elsewhere, for a target, and its description."""
+    before = read_description(model, out)
+    described = before.as_exported(precision_of(model), target, built_with=built_with, calibration=before.calibration)
     write_atomic(out, plan)
     write_sidecar(out, described)
-    return artefact_of(out, "trt", described, package.flavour, _operator_counts(model), package.version)
+    return artefact_of(out, "trt", described, built_with["flavour"], _operator_counts(model), built_with["version"])
 
 
 def _cuda_that_builds(package: Package) -> Cuda | None:

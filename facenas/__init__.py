@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from facenas.steps.predict import predict
     from facenas.steps.profile import ProfileSettings, profile
     from facenas.steps.rank import RankSettings, rank
-    from facenas.steps.run import RunSettings, run
+    from facenas.steps.run import run
+    from facenas.steps.run_settings import RunSettings
     from facenas.steps.score import score
     from facenas.steps.search import SearchSettings, search
     from facenas.steps.slice import slice
@@ -73,7 +74,7 @@ _PLACES = {
     "ProfileSettings": "facenas.steps.profile",
     "RankSettings": "facenas.steps.rank",
     "Recipe": "facenas.training.recipe",
-    "RunSettings": "facenas.steps.run",
+    "RunSettings": "facenas.steps.run_settings",
     "SearchSettings": "facenas.steps.search",
     "TrainingSettings": "facenas.steps.train",
     "VerifySettings": "facenas.steps.verify",

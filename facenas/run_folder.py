@@ -66,7 +66,8 @@ class Step:
 class RunRecord:
     """run.json: what was asked for, and the finished steps. `data`: `synthetic`, or where the photos are; `budgets` by cost
     (`latency cpu`), at this `percentile` of the runs; `settings`: all that decides the result;
-    `supernet`: whose slice the weights are, or began as; `about`: date, versions and machine of its last step, by name."""
+    `supernet`: whose slice the weights are, or began as; `sha256`: of the files that its steps made, by name in the folder;
+    `about`: date, versions and machine of its last step, by name."""
 
     device: str
     budgets: Mapping[str, float]
@@ -78,6 +79,20 @@ class RunRecord:
     percentile: int = LOW_PERCENTILE
     supernet: str = ""
     about: Mapping[str, str] = field(default_factory=dict)
+    sha256: Mapping[str, str] = field(default_factory=dict)
+
+
+def files_of_step(step: str, artefact: Path, artefact_weights: Path | None) -> tuple[str, ...]:
+    """The names of the files that a step makes and later ones, or the verdict, rest on; of what was exported, its own."""
+    exported = (artefact.name, *(() if artefact_weights is None else (artefact_weights.name,)))
+    return {
+        "table": (TABLE,),
+        "search": (SEARCH,),
+        "slice": (WEIGHTS,),
+        "train": (WEIGHTS,),
+        "export": exported,
+        "verify": (VERIFICATION,),
+    }.get(step, ())
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from facenas.errors import InputError
 
 _NUMBER_WITH_UNIT = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-zµ]*)\s*")
 _MIN_BARE_COUNT = 10_000  # fewer FLOPs, parameters or bytes than any network has: a unit was forgotten
+_SECONDS: Mapping[str, float] = {"s": 1.0, "min": 60.0, "h": 3600.0}
 _MILLISECONDS: Mapping[str, float] = {"": 1.0, "us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1e3}
 _COUNTS: Mapping[str, float] = {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9}
 _BYTES: Mapping[str, float] = {"B": 1.0, "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9}
@@ -42,12 +43,10 @@ DEFAULT_INPUT = Size(640, 480)
 _MAX_SIDE_PX, _MAX_PIXELS = 8192, 4096 * 4096  # a network of it takes gigabytes
 
 
-def _parse(text: str, units: Mapping[str, float], what: str, example: str) -> float:
+def _parse(text: str, units: Mapping[str, float], what: str, example: str, *, bare: bool = False) -> float:
     match = _NUMBER_WITH_UNIT.fullmatch(text)
-    if match is not None and not match[2]:
-        value = float(match[1])
-        if "" in units or (value >= _MIN_BARE_COUNT and value.is_integer()):
-            units = {**units, "": units.get("", 1.0)}
+    if match is not None and bare and float(match[1]).is_integer() and float(match[1]) >= _MIN_BARE_COUNT:
+        units = {**units, "": 1.0}
     if match is None or match[2] not in units:
         raise InputError(
             f"{what} '{text}' needs a positive number and a unit ({', '.join(filter(None, units))}), for example {example}"
@@ -103,14 +102,19 @@ def as_latency_budget(given: str | float | LatencyBudget) -> LatencyBudget:
     return budget
 
 
+def parse_duration_s(text: str) -> float:
+    """Seconds from text such as `10min`, `90s`. Raises InputError where the unit is missing."""
+    return _parse(text, _SECONDS, "duration", "10min")
+
+
 def parse_count(text: str, what: str = "count") -> float:
     """A count of FLOPs or parameters from text such as `500M`, `0.3M`, `2G` or `300000`. Raises InputError for other text."""
-    return _parse(text, _COUNTS, what, "500M")
+    return _parse(text, _COUNTS, what, "500M", bare=True)
 
 
 def parse_bytes(text: str) -> float:
     """Bytes (decimal: 1 MB = 1e6) from text such as `4MB` or `4000000`. Raises InputError for other text."""
-    return _parse(text, _BYTES, "memory", "4MB")
+    return _parse(text, _BYTES, "memory", "4MB", bare=True)
 
 
 def significant(value: float, digits: int = 6) -> float:

@@ -66,6 +66,8 @@ def is_quick(words: Words) -> bool:
         case ("detect", _, *rest):
             return (
                 "--latency" not in rest
+                and "model.engine" not in rest  # needs its board
+                and devices <= DEVICES_WITH_TABLE
                 and PHOTOS.issuperset(takewhile(lambda word: not str(word).startswith("--"), words[1:]))
                 and bool(rest)
             )
@@ -101,6 +103,22 @@ def verb_of(words: Words) -> tuple[Any, list[str]]:
 def test_commands_parse(words: Words) -> None:
     command, rest = verb_of(words)
     command.make_context(command.name, rest)  # raises for an unknown option, a missing argument, a value of no use
+
+
+WORKFLOW = (ROOT / "examples" / "github-workflow.yml").read_text(encoding="utf-8")
+WORKFLOW_COMMANDS = [tuple(shlex.split(line, comments=True)) for line in re.findall(r"facenas (.* --.*)", WORKFLOW)]
+
+
+@pytest.mark.parametrize("words", WORKFLOW_COMMANDS, ids=name_of)
+def test_the_workflow_to_copy_names_real_verbs_and_options(words: Words) -> None:
+    command, rest = verb_of(words)
+    command.make_context(command.name, rest)
+
+
+def test_the_run_of_the_workflow_is_one_that_a_run_takes() -> None:
+    """What only the run itself refuses: photos to train on that are not there, say."""
+    run = next(words for words in WORKFLOW_COMMANDS if words[0] == "run")
+    assert {"--latency", "--device", "--out"} == {word for word in run if word.startswith("--")}
 
 
 @pytest.mark.parametrize("words", MENTIONS, ids=name_of)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facenas.cli.names import MODEL
+from facenas.cli.names import DEVICE, MODEL
 
 if TYPE_CHECKING:
     from facenas.steps.detect import Found
@@ -24,6 +24,9 @@ def detect(
     latency: Annotated[
         str | None,
         typer.Option(help="scale them to the largest input at which the model takes no longer here, for example 3ms"),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="target that runs the model (default: the one that its file names)", **DEVICE)
     ] = None,
     frames: Annotated[int | None, typer.Option(min=1, help="at most so many frames of a video or camera")] = None,
     out: Annotated[Path | None, typer.Option(help="folder for the photos with boxes drawn")] = None,
@@ -50,7 +53,7 @@ def detect(
     from facenas.steps.detect import DetectSettings, Found
     from facenas.steps.detect import detect as run_detect
 
-    settings = DetectSettings(min_score, long_side, frames, Copies(out, blur, crops, video), latency)
+    settings = DetectSettings(min_score, long_side, frames, Copies(out, blur, crops, video), latency, device)
     found: list[Found] = []
     started = time.perf_counter()
     with progress_bar() as progress, JsonLines(jsonl) as lines:

@@ -48,8 +48,8 @@ def run(
     from facenas.cli.bar import progress_bar
     from facenas.cli.output import print_result, tell
     from facenas.cli.search_options import parse_faces
-    from facenas.steps.run import RunSettings
     from facenas.steps.run import run as run_all
+    from facenas.steps.run_settings import RunSettings
 
     settings = RunSettings(
         val,

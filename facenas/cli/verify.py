@@ -24,6 +24,10 @@ def verify(
     ap_drop: Annotated[
         float | None, typer.Option(help="largest drop of average precision (default: 0.015 for int8, else 0.005)")
     ] = None,
+    sustained: Annotated[
+        str | None,
+        typer.Option(help="run it so long without a pause and tell how its latency drifts, for example 10min"),
+    ] = None,
     require: Annotated[str | None, typer.Option(help="'measured': a gate that was not tried fails")] = None,
     out: Annotated[
         Path | None,
@@ -46,6 +50,7 @@ def verify(
     from facenas.run_folder import place_beside, require_not_the_runs
     from facenas.steps.verify import VerifySettings
     from facenas.steps.verify import verify as run_verify
+    from facenas.units import parse_duration_s
 
     if require not in (None, "measured"):
         raise InputError(f"--require '{require}' is unknown; there is: measured")
@@ -53,7 +58,8 @@ def verify(
     place = out or place_beside(artefact)
     require_not_the_runs(place)
     require_no_input(place, [artefact, reference, *([] if table is None else [table])])
-    settings = VerifySettings(Tolerances(ap_drop=ap_drop), calibration_asked(calibrate))
+    seconds = 0.0 if sustained is None else parse_duration_s(sustained)
+    settings = VerifySettings(Tolerances(ap_drop=ap_drop), calibration_asked(calibrate), seconds)
     with progress_bar() as progress:
         verification = run_verify(
             artefact, reference, data, device=device, latency=latency, table=table, settings=settings, progress=progress

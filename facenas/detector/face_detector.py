@@ -31,7 +31,7 @@ from facenas.pipeline.faces import Faces
 from facenas.pipeline.fit import Letterbox, LongSide
 from facenas.pipeline.pipeline import Pipeline
 from facenas.runtimes.compiled_model import CompiledModel
-from facenas.runtimes.runtime import load_model, runtime_of
+from facenas.runtimes.runtime import Load, load_model, runtime_of
 
 PhotoLike = Photo | Image.Image
 DEFAULT_MIN_SCORE = 0.3
@@ -43,27 +43,34 @@ class FaceDetector:
     (`FaceDetector("facenas-12ms")`); everything that it needs to know stands in the file.
 
     `target` runs it instead of the one that the file names. `long_side_px` replaces the file's own input size: every
-    photo is scaled to that long side, in ratio (the `vga` protocol is 640). May be called from several threads at once.
-    It can be copied and pickled: another process loads the file again. Raises InputError for a file that facenas did not
-    export, that is damaged, or that this machine cannot run, and for a long side outside 32 to 8192.
+    photo is scaled to that long side, in ratio (the `vga` protocol is 640). `load` compiles the file, here or elsewhere.
+    May be called from several threads at once. It can be copied and pickled: another process loads the file again. Raises
+    InputError for a file that facenas did not export, that is damaged, or that this machine cannot run, and for a long
+    side outside 32 to 8192.
     """
 
-    def __init__(self, path: Path | str, target: Target | None = None, long_side_px: int | None = None) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        target: Target | None = None,
+        long_side_px: int | None = None,
+        load: Load = load_model,
+    ) -> None:
         path = given_model(path)
         if long_side_px is not None:
             require_long_side(long_side_px)
-        self._made_of = (path.absolute(), target, long_side_px)
+        self._made_of = (path.absolute(), target, long_side_px, load)
         self.description = description_of(path)
         if long_side_px is None and self.description.dynamic:
             long_side_px = max(self.description.input_size.width_px, self.description.input_size.height_px)
         self.target = target or resolve_target(self.description.target)
-        self.model = _load(path, self.target, open_size=long_side_px is not None)
+        self.model = _load(path, self.target, load, open_size=long_side_px is not None)
         fit = Letterbox(self.description.input_size) if long_side_px is None else LongSide(long_side_px)
         turn = nullcontext() if runtime_of(self.target).reentrant else Lock()
         self.pipeline: Pipeline = replace(self.description.pipeline(self.model), fit=fit, turn=turn)
         self._require_outputs(path)
 
-    def __reduce__(self) -> tuple[type["FaceDetector"], tuple[Path, Target | None, int | None]]:
+    def __reduce__(self) -> tuple[type["FaceDetector"], tuple[Path, Target | None, int | None, Load]]:
         return type(self), self._made_of
 
     @overload
@@ -101,15 +108,15 @@ class FaceDetector:
                 )
 
 
-def _load(path: Path, target: Target, *, open_size: bool) -> CompiledModel:
+def _load(path: Path, target: Target, load: Load, *, open_size: bool) -> CompiledModel:
     """The file compiled for its target, with any input size where `open_size`."""
     if not open_size:
-        return load_model(path, target)
+        return load(path, target)
     opened = format_of(path).opened
     if opened is None:
         raise InputError(f"{path} has one input size; evaluate it with --protocol own, detect without --long-side")
     with tempfile.TemporaryDirectory(prefix="facenas-") as folder:
-        return load_model(opened(path, Path(folder)), target)
+        return load(opened(path, Path(folder)), target)
 
 
 def _is_nested_numbers(value: object) -> bool:

@@ -23,7 +23,7 @@ from facenas.errors import InputError, meant
 from facenas.files import read_text, write_atomic
 from facenas.locks import only_one
 
-PRECISIONS = {"onnxruntime": ("fp32",), "openvino": ("fp32", "bf16"), "tensorrt": ("fp16", "fp32", "int8")}
+PRECISIONS = {"onnxruntime": ("fp32", "int8"), "openvino": ("fp32", "bf16"), "tensorrt": ("fp16", "fp32", "int8")}
 _MAX_BYTES, _MAX_DOTS = 1_000_000, 50  # a key of very many parts would take gigabytes
 _PATIENCE_S = 60.0
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")

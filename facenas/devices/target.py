@@ -10,7 +10,7 @@ from dataclasses import dataclass
 class Target:
     """`runtime`: the name of a record of `facenas.runtimes.runtime.RUNTIMES`; `precision`: fp32, fp16, bf16 or int8.
 
-    One that is `elsewhere` is reached through a host (ssh, adb), and only profiled there.
+    One that is `elsewhere` is reached through a host (ssh, adb), and measured and run there.
     """
 
     name: str

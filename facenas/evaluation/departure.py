@@ -21,7 +21,7 @@ from facenas.evaluation.parity import relative_difference
 from facenas.exporters.formats import description_of, format_of
 from facenas.exporters.onnx import with_layers
 from facenas.graph import IMAGE, build_graph
-from facenas.runtimes.runtime import load_model
+from facenas.runtimes.runtime import Load, load_model
 
 RunLayers = Callable[[FloatArray], dict[str, FloatArray]]
 
@@ -69,13 +69,13 @@ def layer_names(path: Path) -> tuple[str, ...]:
     return tuple(layer.name for layer in build_graph(description.detector, description.input_size).layers)
 
 
-def layer_runner(path: Path, target: Target, names: Sequence[str]) -> RunLayers | None:
+def layer_runner(path: Path, target: Target, names: Sequence[str], load: Load = load_model) -> RunLayers | None:
     """The function that gives the outputs of all layers of an exported file, None where its format keeps them inside."""
     copy_with_layers = format_of(path).with_layers
     if copy_with_layers is None:
         return None
     with tempfile.TemporaryDirectory(prefix="facenas-") as folder:
-        return load_model(copy_with_layers(path, names, Path(folder)), target).run
+        return load(copy_with_layers(path, names, Path(folder)), target).run
 
 
 def onnx_layer_runner(model: onnx.ModelProto, names: Sequence[str]) -> RunLayers:

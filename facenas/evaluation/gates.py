@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from facenas.evaluation.parity import BoxParity, TensorParity
+from facenas.evaluation.sustained import Sustained
 from facenas.latency.provenance import TableFacts
 from facenas.shown import Rows
-from facenas.units import LOW_PERCENTILE
+from facenas.units import LOW_PERCENTILE, in_megabytes, in_ms
 
 # The same sums in another order: a thousand times less than what moves a box by a pixel.
 FP32_MAX_ABS = 1e-4
@@ -36,8 +37,8 @@ class Tolerances:
 class LatencyCheck:
     """Predicted and measured latency in milliseconds; None where there is no table, no measurement or no budget.
 
-    `predicted_ms` and `measured_ms` are the 20th percentile of the runs, beside the measured 50th and 90th; `percentile` is
-    that of the budget. `estimated_ms` stands for a measurement where the device is not here and its vendor's compiler
+    `predicted_ms` and `measured_ms` are the 20th percentile of the runs, beside the measured 50th, 90th and 99th; `percentile`
+    is that of the budget. `estimated_ms` stands for a measurement where the device is not here and its vendor's compiler
     estimates the file. `other_work`: who disturbed the measurement, empty where nobody did. `table`: what must be said of
     the table of the prediction.
     """
@@ -54,6 +55,10 @@ class LatencyCheck:
     percentile: int = LOW_PERCENTILE
     other_work: str = ""
     table: TableFacts | None = None
+    p99_ms: float | None = None
+    peak_memory_bytes: int | None = None
+    counted_memory_bytes: int | None = None
+    sustained: Sustained | None = None
 
     @property
     def judged_ms(self) -> float | None:
@@ -65,6 +70,24 @@ class LatencyCheck:
     def found_ms(self) -> float | None:
         """The measurement, else the estimate."""
         return self.estimated_ms if self.measured_ms is None else self.measured_ms
+
+    def words(self) -> str:
+        """What was measured beside the gates: the tail of the latency, memory, how it lasts."""
+        lines = []
+        if self.measured_ms is not None:
+            tail = zip(
+                ("20th", "50th", "90th", "99th"),
+                (self.measured_ms, self.median_ms, self.p90_ms, self.p99_ms),
+                strict=True,
+            )
+            told = ", ".join(f"{name} percentile {in_ms(ms)}" for name, ms in tail if ms is not None)
+            lines.append(f"latency on {self.target}: {told}")
+        if self.peak_memory_bytes is not None and self.counted_memory_bytes is not None:
+            counted = f"{in_megabytes(self.counted_memory_bytes)} of weights and feature maps counted"
+            lines.append(f"memory on {self.target}: {in_megabytes(self.peak_memory_bytes)} taken at most, {counted}")
+        if self.sustained is not None:
+            lines.append(self.sustained.words())
+        return "\n".join(lines)
 
     @property
     def off_percent(self) -> float | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from facenas.cost import detector_costs
 from facenas.devices.target import Target
 from facenas.errors import TableError
 from facenas.evaluation.gates import LatencyCheck, Tolerances, latency_gates
@@ -16,14 +17,16 @@ from facenas.latency.table import LatencyTable
 from facenas.latency.this_machine import facts_of_table
 from facenas.progress import SILENT, Progress
 from facenas.quiet import DISTURBED_SHARE, OtherWork, Waiting
-from facenas.runtimes.runtime import load_model, runtime_of
-from facenas.runtimes.timing import Latency, measure_latency
+from facenas.runtimes.peak_memory import peak_memory_bytes
+from facenas.runtimes.runtime import Load, load_model, runtime_of
+from facenas.runtimes.timing import measure_latency
 from facenas.units import LatencyBudget
 
 PAUSES_S = (0.0, 2.0, 6.0, 20.0)
 """Before each pass: another tenant's burst of work lasts for seconds to a minute."""
 
-_ROUNDS = 12
+ROUNDS = 12
+_BYTES_A_VALUE = {"fp32": 4, "fp16": 2, "bf16": 2, "int8": 1}
 _MAX_BURST = 2.0  # other work on a core makes a run at most about so many times as long
 
 
@@ -35,7 +38,7 @@ def check_latency(
     progress: Progress = SILENT,
     *,
     tolerances: Tolerances = Tolerances(),
-    measure: Callable[..., list[Latency]] = measure_latency,
+    load: Load = load_model,
     sleep: Callable[[float], None] = time.sleep,
 ) -> LatencyCheck:
     """Predict and measure an exported file.
@@ -48,33 +51,36 @@ def check_latency(
     check = predict_latency(description, target, table)
     if budget is not None:
         check = replace(check, budget_ms=budget.limit_ms, percentile=budget.percentile)
-    model = load_model(artefact, target)
+    model = load(artefact, target)
     if runtime_of(target).estimates:
         return replace(check, estimated_ms=float(model.time(1)[0]) / 1e6)
     for number, pause_s in enumerate(PAUSES_S):
         what = "measuring latency" if number == 0 else f"measuring latency again ({number + 1} of {len(PAUSES_S)})"
         if pause_s:
-            progress(0, _ROUNDS, f"{what}, in {pause_s:g} s")
+            progress(0, ROUNDS, f"{what}, in {pause_s:g} s")
             sleep(pause_s)
         other_work, waiting = OtherWork(), Waiting(os.getpid(), target.threads)
-        latency = measure(
-            [model],
-            rounds=_ROUNDS,
-            input_size=description.input_size,
-            progress=progress,
-            what=what,
+        latency = measure_latency(
+            [model], rounds=ROUNDS, input_size=description.input_size, progress=progress, what=what
         )[0]
-        disturbed = waiting.share() > DISTURBED_SHARE
+        disturbed = not target.elsewhere and waiting.share() > DISTURBED_SHARE
         check = replace(
             check,
             measured_ms=_least(check.measured_ms, latency.latency_ms),
             median_ms=_least(check.median_ms, latency.median_ms),
             p90_ms=_least(check.p90_ms, latency.p90_ms),
+            p99_ms=_least(check.p99_ms, latency.p99_ms),
             other_work=other_work.words() if disturbed else "",
         )
         if all(gate.passed is not False for gate in latency_gates(check, tolerances)) or not _may_be_noise(check):
             break
-    return check
+    costs = detector_costs(description.detector, description.input_size)
+    bytes_a_value = _BYTES_A_VALUE[description.precision]
+    return replace(
+        check,
+        peak_memory_bytes=model.peak_memory_bytes() if target.elsewhere else peak_memory_bytes(artefact, target),
+        counted_memory_bytes=bytes_a_value * costs.params + costs.peak_memory_bytes * bytes_a_value // 4,
+    )
 
 
 def predict_latency(description: Description, target: Target, table: LatencyTable | None) -> LatencyCheck:

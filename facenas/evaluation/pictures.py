@@ -24,9 +24,8 @@ def write_evaluation(path: Path, evaluation: Evaluation) -> None:
     write_json(path, points)
 
 
-def write_pictures(folder: Path, model: Path, photos: EvaluationSet, count: int) -> None:
+def write_pictures(folder: Path, detector: FaceDetector, photos: EvaluationSet, count: int) -> None:
     """Draw `count` photos, evenly from those with the most faces downwards: found faces green, missed ones red."""
-    detector = FaceDetector(model)
     widest = photos.settings[-1]
     order = sorted(range(len(photos.photos)), key=lambda i: -int(photos.ground_truth[i].counted[widest].sum()))
     chosen = [order[round(i * (len(order) - 1) / max(1, 2 * count))] for i in range(min(count, len(order)))]

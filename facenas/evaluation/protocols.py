@@ -16,11 +16,13 @@ from facenas.arrays import FloatArray
 from facenas.data.face_sizes import LONG_SIDE_PX
 from facenas.data.image import read_image
 from facenas.detector.face_detector import FaceDetector
+from facenas.devices.target import Target
 from facenas.errors import InputError, meant
 from facenas.evaluation.wider import Evaluation, EvaluationSet, evaluate_detections
 from facenas.pipeline.faces import Faces
 from facenas.pipeline.fit import Unscaled
 from facenas.progress import SILENT, Progress
+from facenas.runtimes.runtime import Load, load_model
 
 PROTOCOLS = ("own", "vga", "original")
 EVALUATION_MIN_SCORE = 0.02
@@ -28,13 +30,14 @@ EVALUATION_MIN_SCORE = 0.02
 Detect = Callable[[npt.NDArray[np.uint8], float], Faces]
 
 
-def open_detector(path: Path, protocol: str) -> Detect:
-    """The exported file as a protocol runs it. Raises InputError for another protocol, or a file that is no detector."""
+def open_detector(path: Path, protocol: str, target: Target | None = None, load: Load = load_model) -> Detect:
+    """The exported file as a protocol runs it, on `target` (default: the one that the file names). Raises InputError for
+    another protocol, or a file that is no detector."""
     if protocol not in PROTOCOLS:
         raise InputError(f"no protocol '{protocol}'; there are {', '.join(PROTOCOLS)}{meant(protocol, PROTOCOLS)}")
     if protocol == "own":
-        return FaceDetector(path)
-    detector = FaceDetector(path, long_side_px=LONG_SIDE_PX)
+        return FaceDetector(path, target, load=load)
+    detector = FaceDetector(path, target, LONG_SIDE_PX, load)
     return detector if protocol == "vga" else replace(detector.pipeline, fit=Unscaled())
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from facenas.arrays import FloatArray
 from facenas.data.image import Photo, read_image
 from facenas.detector.face_detector import FaceDetector
+from facenas.devices.fingerprint import Fingerprint
 from facenas.devices.target import Target
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
@@ -57,7 +58,7 @@ from facenas.pipeline.faces import Faces
 from facenas.pipeline.pipeline import Pipeline, Runner
 from facenas.pipeline.postprocess import MIN_LOGIT
 from facenas.progress import SILENT, Progress
-from facenas.runtimes.runtime import why_unavailable
+from facenas.runtimes.runtime import Load, load_model, why_unavailable
 from facenas.shown import Rows, Shown
 
 PARITY_PHOTOS = 32
@@ -67,7 +68,9 @@ PARITY_PHOTOS = 32
 class Verification(Shown):
     """All gates and what they were decided on: parity of the tensors and boxes on so many `photos` of `data`.
 
-    `first_departure`: words for the first layer whose output departs. `evaluation` stays out of verify.json.
+    `first_departure`: words for the first layer whose output departs; `device`: what ran the file, as far as it was run;
+    `sha256`: of the files that were judged, `artefact`, `weights` (where they lie beside it) and `reference`. `evaluation`
+    stays out of verify.json.
     """
 
     artefact: Path
@@ -81,6 +84,8 @@ class Verification(Shown):
     gates: tuple[Gate, ...]
     first_departure: str | None = None
     evaluation: Evaluation | None = None
+    device: Fingerprint | None = None
+    sha256: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
@@ -119,7 +124,7 @@ class Verification(Shown):
             text = "  ".join(f"{setting} {value:.4f}" for setting, value in figures.items() if value is not None)
             if text:
                 lines.append(f"average precision of the {name} on {self.data}: {text}")
-        return "\n".join([*lines, self.line()])
+        return "\n".join([*lines, *filter(None, [self.latency.words()]), self.line()])
 
     def to_json(self) -> dict[str, Any]:
         """The fields of the command line's contract."""
@@ -136,6 +141,8 @@ class Verification(Shown):
             "latency": latency | {"within_percent": self.latency.off_percent},
             "gates": [asdict(gate) for gate in self.gates],
             "first_departure": self.first_departure,
+            "device": None if self.device is None else self.device.to_json(),
+            "sha256": dict(self.sha256),
         }
 
 
@@ -147,15 +154,18 @@ def verify(
     tolerances: Tolerances,
     progress: Progress = SILENT,
     target: Target | None = None,
+    load: Load = load_model,
 ) -> Verification:
-    """Put an exported file through all gates but measuring, which `latency` brings; `target` runs it (default: its own).
+    """Put an exported file through all gates but measuring, which `latency` brings; `target` runs it (default: its own), as
+    `load` compiles it.
 
-    Where this machine cannot run it, every gate is *not measured* and says why. Raises InputError for unusable files.
+    Where neither this machine nor `load` can run it, every gate is *not measured* and says why. Raises InputError for unusable
+    files.
     """
     target = target or resolve_target(description_of(artefact).target)
-    if (reason := why_unavailable(target)) is not None:
+    if load is load_model and (reason := why_unavailable(target)) is not None:
         return _unmeasured(artefact, reference, photos, latency, tolerances, f"device {target}: {reason}")
-    detector = FaceDetector(artefact, target)
+    detector = FaceDetector(artefact, target, load=load)
     description = detector.description
     runner, reference_description = _open_reference(reference, description)
     expected_pipeline, found_pipeline = reference_description.pipeline(runner), description.pipeline(detector.model)
@@ -173,7 +183,7 @@ def verify(
     departure = None
     if any(gate.passed is False for gate in gates):
         worst = read_image(compared[_worst_photo(expected.outputs, found.outputs)])
-        departure = _find_departure(artefact, reference, worst, (reference_description, description))
+        departure = _find_departure(artefact, reference, worst, (reference_description, description), target, load)
     loads = Gate("loads", True, None, None, f"input {description.input_size}, {len(tensors)} outputs")
     return Verification(
         artefact,
@@ -276,10 +286,13 @@ def _find_departure(
     reference: Path,
     photo: Photo,
     descriptions: tuple[Description, Description],
+    target: Target,
+    load: Load,
 ) -> Departure | None:
-    """Layer by layer on one photo, in the runtimes that the files name; None where a format keeps its layers inside."""
+    """Layer by layer on one photo, on the target and in the reference's runtime; None where a format keeps its layers
+    inside."""
     names = layer_names(artefact)
-    run = layer_runner(artefact, resolve_target(descriptions[1].target), names)
+    run = layer_runner(artefact, target, names, load)
     expected_run = _reference_layers(reference, descriptions[0], names)
     if run is None or expected_run is None:
         return None

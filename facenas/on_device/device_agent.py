@@ -1,11 +1,12 @@
 """The agent on a device: copied there with the few files it needs, run by the device's own Python (3.8 or later, with numpy).
 
-It compiles and times networks with the runtime that the device has, and does nothing else. It listens on no port: what
-it is asked comes in on its standard input, what it answers goes out on its standard output, in frames (see `frames`).
-After `hello` (version, runtime, precision, threads) come `compile` (an ONNX model), `time` and `layers` (n runs of a
-compiled model) and `close`. Whatever a runtime prints goes to standard error. A runtime that hangs is ended, and this
-process with it, by an alarm that the host sets with each request; where it learnt something until then (the timings of a
-build), that is sent before.
+It compiles, runs and times networks with the runtime that the device has, and does nothing else. It listens on no port:
+what it is asked comes in on its standard input, what it answers goes out on its standard output, in frames (see
+`frames`). After `hello` (version, runtime, precision, threads) come `compile` (an ONNX model, to be timed), `load` (an
+exported file), `build` (an ONNX model to an engine, which comes back), `run` (one image in, the outputs out), `time` and
+`layers` (n runs of a compiled model) and `close`. Whatever a runtime prints goes to standard error. A runtime that hangs
+is ended, and this process with it, by an alarm that the host sets with each request; where it learnt something until then
+(the timings of a build), that is sent before.
 """
 
 from __future__ import annotations  # for Python 3.8
@@ -20,12 +21,13 @@ import traceback
 from collections.abc import Callable
 from typing import Any, BinaryIO, NoReturn
 
-from facenas.on_device.device_facts import facts, memory_is_short, state
-from facenas.on_device.device_runtimes import RUNTIMES, Refusal, pin
+from facenas.on_device.device_facts import facts, forget_peak, memory_is_short, peak_bytes, resident_bytes, state
+from facenas.on_device.device_runtimes import RUNTIMES, Refusal, image_of, pin
 from facenas.on_device.frames import GREETING, VERSION, FrameError, Message, pack_frame, read_frame
 
 MAX_RUNS = 1000
 MAX_SECONDS = 3 * 3600
+MAX_SIDE_PX = 8192
 TOO_SLOW = 5
 """The exit code after a build was given up whose timings were sent."""
 _GRACE_S, _LOOK_EVERY_S = 10, 0.1
@@ -49,14 +51,14 @@ class Agent:
         """The reply to one message: what was asked for, or {"error": kind, "text": words}."""
         try:
             operation = message.get("operation")
-            grace_s = _GRACE_S if operation == "compile" else 0  # it gives itself up before
+            grace_s = _GRACE_S if operation in ("compile", "build") else 0  # it gives itself up before
             signal.alarm(_whole_number(message, "seconds", MAX_SECONDS) + grace_s)
             if operation == "hello":
                 return self.hello(message, data)
             if operation == "close":
                 self.closed = True
                 return {}, b""
-            if operation not in ("compile", "time", "layers"):
+            if operation not in ("compile", "load", "build", "run", "time", "layers"):
                 raise Refusal("request", f"there is no operation {str(operation)[:40]!r}")
             if self.runtime is None:
                 raise Refusal("request", "hello comes first")
@@ -122,25 +124,65 @@ class Agent:
         return told, b""
 
     def compile(self, message: dict[str, Any], data: bytes) -> Message:
-        key = message.get("model")
-        if hashlib.sha256(data).hexdigest() != key:
-            raise Refusal("request", "the model is not the one that was announced (its SHA-256 differs)")
+        """An ONNX model with made-up weights, to be timed and read by layers."""
+        key = _announced(message, data)
+        self.models[key], learnt = self._in_time(message["seconds"], lambda: self.runtime.compile(data))
+        return {}, learnt
+
+    def load(self, message: dict[str, Any], data: bytes) -> Message:
+        """An exported file as it is; `peak_bytes`: of this process's memory, what it took to load and run once. `form`:
+        onnx, openvino (the .xml, from byte `weights_at` on the .bin) or trt; `shape`: of the image to time it with."""
+        key, shape = _announced(message, data), _shape(message)
+        form, weights_at = str(message.get("form")), message.get("weights_at", 0)
+        if form not in self.runtime.forms:
+            raise Refusal("request", f"{message.get('form')!r} is no form of file that this runtime loads")
+        if isinstance(weights_at, bool) or not isinstance(weights_at, int) or not 0 <= weights_at <= len(data):
+            raise Refusal("request", f"weights_at is {str(weights_at)[:40]}, needs a place within the file")
+        if memory_is_short() or self.runtime.memory_is_short():
+            self.forget()
+        forget_peak()
+        before = resident_bytes()
+        model = self.runtime.load(data, form, weights_at, shape)
+        self.runtime.time(model, 1)
+        self.models[key] = model
+        return {"peak_bytes": max(0, peak_bytes() - before) if before and self.runtime.pins else 0}, b""
+
+    def build(self, message: dict[str, Any], data: bytes) -> Message:
+        """The engine of an ONNX model: its first `plan_bytes` bytes are the engine, the others what the build learnt."""
+        _announced(message, data)
+        if "trt" not in self.runtime.forms:
+            raise Refusal("request", "this runtime has no engines to build")
+        plan, learnt = self._in_time(message["seconds"], lambda: self.runtime.engine_of(data))
+        return {"plan_bytes": len(plan)}, plan + learnt
+
+    def _in_time(self, seconds: int, work: Callable[[], Any]) -> tuple[Any, bytes]:
+        """What `work` gives, with what it learnt for the next time; it is given up after `seconds`."""
         if memory_is_short() or self.runtime.memory_is_short():
             self.forget()
         known = getattr(self.runtime, "timing_cache", b"")
-        seconds = message["seconds"]
         limit = threading.Timer(seconds, self.give_up, (seconds,))
         limit.daemon = True
         self._compiling = True
         limit.start()
         try:
-            self.models[str(key)] = self.runtime.compile(data)
+            made = work()
         finally:
             limit.cancel()
             with self._ending:
                 self._compiling = False
         learnt = getattr(self.runtime, "timing_cache", b"")
-        return {}, b"" if learnt == known else learnt
+        return made, b"" if learnt == known else learnt
+
+    def run(self, message: dict[str, Any], data: bytes) -> Message:
+        """The outputs for one image: `outputs` lists name and shape of each, their float32 values follow one another.
+
+        The image is float32 of `shape` [1, 3, height, width], or, with `pixels` ({order, mean, standard_deviation}), the
+        uint8 [height, width, 3] that it is made from here.
+        """
+        model = self.model(message)
+        outputs = self.runtime.run(model, image_of(data, _shape(message), message.get("pixels")))
+        told = [[name, list(values.shape)] for name, values in outputs.items()]
+        return {"outputs": told}, b"".join(values.astype("<f4").tobytes() for values in outputs.values())
 
     def time(self, message: dict[str, Any], data: bytes) -> Message:
         runs = _whole_number(message, "runs", MAX_RUNS)
@@ -178,6 +220,22 @@ class Agent:
                 if self._compiling:
                     self.last_words({"error": "slow", "text": f"compiling took more than {seconds} s"}, timings)
             return
+
+
+def _announced(message: dict[str, Any], data: bytes) -> str:
+    """The key of the model that came. Raises Refusal where it is not the one that was announced."""
+    key = message.get("model")
+    if hashlib.sha256(data).hexdigest() != key:
+        raise Refusal("request", "the model is not the one that was announced (its SHA-256 differs)")
+    return str(key)
+
+
+def _shape(message: dict[str, Any]) -> list[int]:
+    shape = message.get("shape")
+    if not isinstance(shape, list) or len(shape) != 4 or shape[:2] != [1, 3]:
+        raise Refusal("request", f"shape is {str(shape)[:60]}, needs [1, 3, height, width]")
+    sides = {"height": shape[2], "width": shape[3]}
+    return [1, 3, *(_whole_number(sides, name, MAX_SIDE_PX) for name in sides)]
 
 
 def _whole_number(message: dict[str, Any], name: str, largest: int) -> int:

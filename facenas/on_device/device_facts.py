@@ -5,10 +5,12 @@ This file is also run on devices: Python 3.8 or later, no package.
 
 from __future__ import annotations  # for Python 3.8
 
+import ctypes
 import os
 import platform
 import shutil
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +106,30 @@ def _memory_bytes() -> tuple[int, int]:
     fields = dict(line.split()[:2] for line in _read_text("/proc/meminfo").splitlines() if len(line.split()) > 1)
     free, total = (1024 * int(fields.get(name, "0")) for name in ("MemAvailable:", "MemTotal:"))
     return free, total
+
+
+def resident_bytes() -> int:
+    """What this process holds of the memory; 0 where the system does not tell."""
+    return _of_this_process("VmRSS")
+
+
+def peak_bytes() -> int:
+    """The most that it held since it began, or since `forget_peak`; 0 where the system does not tell."""
+    return _of_this_process("VmHWM")
+
+
+def forget_peak() -> None:
+    """Give back what lies unused, and begin to look for the most anew, where the system can."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _of_this_process(name: str) -> int:
+    fields = dict(line.partition(":")[::2] for line in _read_text("/proc/self/status").splitlines())
+    words = fields.get(name, "").split()
+    return 1024 * int(words[0]) if words else 0
 
 
 def memory_is_short() -> bool:

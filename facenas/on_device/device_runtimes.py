@@ -1,4 +1,5 @@
-"""The runtimes that a device may have, for the agent: compile, time, and the runtime's own rows about its layers.
+"""The runtimes that a device may have, for the agent: compile or load, run, time, and the runtime's own rows about its
+layers.
 
 The rows go to the host unedited; it knows the network's layers. This file is also run on devices: Python 3.8 or later,
 numpy, and one of the runtimes.
@@ -39,6 +40,35 @@ def _example_image(shape: list[int]) -> Any:
     return np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
 
 
+def image_of(data: bytes, shape: list[int], pixels: Any) -> Any:
+    """The image of a message, float32 of `shape`: its own values, or made from 8-bit pixels as `pixels` says.
+
+    The arithmetic is that of `facenas.pipeline.preprocess`, so the numbers are equal to the last bit.
+    """
+    import numpy as np
+
+    _, channels, height, width = shape
+    values = channels * height * width
+    if len(data) != values * (4 if pixels is None else 1):
+        raise Refusal("request", f"{len(data)} bytes are no image of {width}x{height}")
+    if pixels is None:
+        return np.frombuffer(data, "<f4").reshape(shape).astype(np.float32)
+    try:
+        means = np.array([float(mean) for mean in pixels["mean"]], np.float32)
+        scale = np.float32(1 / float(pixels["standard_deviation"]))
+        backwards = {"RGB": False, "BGR": True}[pixels["order"]]
+        if len(means) != channels:
+            raise ValueError("a mean for each colour")
+    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+        raise Refusal("request", f"pixels cannot be used ({error!r})") from None
+    picture = np.frombuffer(data, np.uint8).reshape(height, width, channels)
+    planes = np.empty(shape, np.float32)
+    for index in range(channels):
+        np.subtract(picture[:, :, channels - 1 - index if backwards else index], means[index], out=planes[0, index])
+        planes[0, index] *= scale
+    return planes
+
+
 def pin(threads: int) -> set[int]:
     """Keep this thread, and those that it starts, on as many cores; those that it was allowed before."""
     if not hasattr(os, "sched_setaffinity"):
@@ -66,14 +96,14 @@ class OnCpu:
 class OnnxRuntime(OnCpu):
     """ONNX Runtime on the CPU."""
 
-    graph_wanted = True
+    graph_wanted, forms = True, ("onnx",)
 
     def __init__(self, precision: str, threads: int) -> None:
         os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # or it asks its maker's host from the device
         import onnxruntime
 
-        if precision != "fp32":
-            raise Refusal("request", f"onnxruntime runs fp32 through the agent, not {precision}")
+        if precision not in ("fp32", "int8"):  # which is in the graph
+            raise Refusal("request", f"onnxruntime runs fp32 and int8 through the agent, not {precision}")
         self.module, self.version, self.threads = onnxruntime, onnxruntime.__version__, threads
         errors = onnxruntime.capi.onnxruntime_pybind11_state
         names = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NotImplemented", "RuntimeException")
@@ -91,6 +121,15 @@ class OnnxRuntime(OnCpu):
         session = self.session(model, self.module.SessionOptions())
         entry = session.get_inputs()[0]
         return model, session, {entry.name: _example_image(entry.shape)}
+
+    def load(self, model: bytes, form: str, weights_at: int, shape: list[int]) -> Any:
+        session = self.session(model, self.module.SessionOptions())
+        return model, session, {session.get_inputs()[0].name: _example_image(shape)}
+
+    def run(self, compiled: Any, image: Any) -> dict[str, Any]:
+        _, session, feed = compiled
+        names = [entry.name for entry in session.get_outputs()]
+        return dict(zip(names, session.run(names, dict.fromkeys(feed, image))))  # noqa: B905 - Python 3.8
 
     def time(self, compiled: Any, runs: int) -> dict[str, Any]:
         _, session, feed = compiled
@@ -132,7 +171,7 @@ class OnnxRuntime(OnCpu):
 class OpenVino(OnCpu):
     """OpenVINO on the CPU."""
 
-    graph_wanted = False
+    graph_wanted, forms = False, ("onnx", "openvino")
     errors = (RuntimeError,)
 
     def __init__(self, precision: str, threads: int) -> None:
@@ -155,6 +194,16 @@ class OpenVino(OnCpu):
         exported = network.export_model()
         exported = exported.getvalue() if hasattr(exported, "getvalue") else exported
         return bytes(exported), network.create_infer_request(), {0: _example_image(list(network.inputs[0].shape))}
+
+    def load(self, model: bytes, form: str, weights_at: int, shape: list[int]) -> Any:
+        parts = (model,) if form == "onnx" else (model[:weights_at], model[weights_at:])
+        network = self.core.compile_model(self.core.read_model(*parts), "CPU", dict(self.options, PERF_COUNT=False))
+        return b"", network.create_infer_request(), {0: _example_image(shape)}
+
+    def run(self, compiled: Any, image: Any) -> dict[str, Any]:
+        _, request, _ = compiled
+        results = request.infer({0: image}, share_inputs=True)
+        return {output.any_name: values for output, values in results.items()}
 
     def time(self, compiled: Any, runs: int) -> dict[str, Any]:
         _, request, feed = compiled
@@ -180,7 +229,11 @@ class TensorRt:
     until it is removed: where memory is short, an engine that had to be forgotten is loaded again, not built again.
     """
 
-    graph_wanted, pins = True, False  # a build takes minutes and all cores; what is timed is pinned
+    graph_wanted, pins, forms = (
+        True,
+        False,
+        ("onnx", "trt"),
+    )  # a build takes minutes and all cores; what is timed is pinned
 
     def __init__(self, precision: str, threads: int) -> None:
         from facenas.on_device import tensorrt_engine
@@ -206,18 +259,35 @@ class TensorRt:
         engine = self.engines.Engine(self.package, plan, self.cuda)
         return engine, _example_image(list(engine.input_shape))
 
+    def load(self, model: bytes, form: str, weights_at: int, shape: list[int]) -> Any:
+        plan = model if form == "trt" else self.engine_of(model)
+        engine = self.engines.Engine(self.package, plan, self.cuda)
+        return engine, _example_image(list(engine.input_shape))
+
+    def run(self, compiled: Any, image: Any) -> dict[str, Any]:
+        outputs: dict[str, Any] = compiled[0].run(image)
+        return outputs
+
     def _build(self, model: bytes, kept: Path) -> bytes:
+        plan = self.engine_of(model, detailed=True)
+        try:
+            kept.write_bytes(plan)
+        except OSError:  # a full disk: it will be built again
+            with suppress(OSError):
+                kept.unlink()
+        return plan
+
+    def engine_of(self, model: bytes, detailed: bool = False) -> bytes:
+        """The engine of an ONNX model; `detailed`: it can tell of what nodes each kernel is made."""
+
         def watch(timings: Callable[[], bytes]) -> None:
             self._timings = timings
 
         cache = self.timing_cache
-        built = self.engines.build(self.package, model, self.precision, timing_cache=cache, detailed=True, watch=watch)
+        built = self.engines.build(
+            self.package, model, self.precision, timing_cache=cache, detailed=detailed, watch=watch
+        )
         self.timing_cache = built.timing_cache
-        try:
-            kept.write_bytes(built.plan)
-        except OSError:  # a full disk: it will be built again
-            with suppress(OSError):
-                kept.unlink()
         return bytes(built.plan)
 
     def timings_so_far(self) -> bytes:
@@ -243,7 +313,8 @@ class TensorRt:
     def facts(self) -> dict[str, Any]:
         """The GPU and the version of CUDA that its driver has."""
         gpu = self.cuda.gpu()
-        return {"gpu": f"{gpu.name} (compute capability {gpu.compute_capability})", "cuda_driver": gpu.driver}
+        told = {"gpu": f"{gpu.name} (compute capability {gpu.compute_capability})", "cuda_driver": gpu.driver}
+        return dict(told, gpu_name=gpu.name, compute_capability=gpu.compute_capability)
 
 
 @contextmanager
@@ -268,7 +339,7 @@ def _timed(run: Any, runs: int) -> list[int]:
 
 
 # By name, the class, and how its package is installed on a device. `facenas.devices.own_devices` has their precisions.
-RUNTIMES = {
+RUNTIMES: dict[str, tuple[Any, str]] = {
     "onnxruntime": (OnnxRuntime, "python3 -m pip install onnxruntime"),
     "openvino": (OpenVino, "python3 -m pip install openvino"),
     "tensorrt": (TensorRt, "sudo apt install nvidia-jetpack (or, off a Jetson, python3 -m pip install tensorrt)"),

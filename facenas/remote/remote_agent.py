@@ -1,4 +1,5 @@
-"""RemoteAgent: measure networks on a device elsewhere, with the interface of `facenas.runtimes.local_agent.Agent`.
+"""RemoteAgent: measure networks on a device elsewhere, with the interface of `facenas.runtimes.local_agent.Agent`, and run
+exported files there (`facenas.remote.remote_model`).
 
 What came before the connection was lost is never asked for again, and what was lost is asked for anew: a visit counts
 once, when its reply is whole. The times that a device reports are believed only within what passed on this machine's
@@ -11,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from facenas.architecture import Architecture
 from facenas.devices.fingerprint import Fingerprint, differences
@@ -46,6 +47,9 @@ ended, because the timings are kept."""
 
 _BUILD_TRIES = 3
 _AGENT_EXITS = (3, 4)  # it was sent a damaged frame, or its host was gone
+_MEASURED_IS_KEPT = "what was measured is kept: when {host} is back, go on with --resume"
+_TRY_AGAIN = "when {host} is back, try it again"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -57,13 +61,29 @@ class _Network:
     works: Works
 
 
+@dataclass(frozen=True)
+class FileThere:
+    """An exported file as the device is given it: `form` onnx, openvino (.xml, from byte `weights_at` on .bin) or trt,
+    timed with an image of `shape`."""
+
+    content: bytes
+    form: str
+    shape: tuple[int, int, int, int]
+    weights_at: int = 0
+
+    @property
+    def key(self) -> str:
+        """Its SHA-256."""
+        return hashlib.sha256(self.content).hexdigest()
+
+
 class RemoteAgent:
     """An agent on a device, copied there when first asked, removed at the end. Use it in a `with` block.
 
     `python` is the interpreter there; `note` is told what the user should know; `as_graph`: whether the networks that it
-    timed ran as CUDA graphs, None where there is no such thing. Every method raises DeviceError where
-    the device cannot be reached (again) or used; its message says why, and what to do. Raises InputError for a target
-    that no agent measures.
+    timed ran as CUDA graphs, None where there is no such thing; `facts`: what the device told of itself; `peak_bytes`: by
+    key, what memory a file took there. Every method raises DeviceError where the device cannot be reached (again) or
+    used; its message says why, and what to do. Raises InputError for a target that no agent measures.
     """
 
     def __init__(
@@ -90,6 +110,8 @@ class RemoteAgent:
         self._leftovers: tuple[str, ...] = ()
         self._timing_cache = load_timings(target, transport.host)
         self.as_graph: bool | None = None
+        self.facts: dict[str, Any] = {}
+        self.peak_bytes: dict[str, Any] = {}
         self._fingerprint: Fingerprint | None = None
         self._networks: dict[tuple[Architecture, Size], _Network] = {}
         self._layers_of_nodes: dict[str, Mapping[str, str]] = {}
@@ -124,10 +146,50 @@ class RemoteAgent:
     def measure(self, detector: Architecture, input_size: Size, *, runs: int, layers: bool) -> Measurement:
         """One visit. Raises AgentError where the runtime refuses the network, crashes on it or hangs, PassingFaultError
         where memory ended or a build lasted too long."""
+        return self._insist(lambda session: self._visit(session, detector, input_size, runs, layers), _MEASURED_IS_KEPT)
+
+    def ask(self, file: FileThere, message: dict[str, Any], data: bytes = b"") -> tuple[dict[str, Any], bytes, int]:
+        """The reply of an exported file to `run` or `time`, and what passed here meanwhile, in nanoseconds; it is loaded
+        there first where it is not. Raises like `measure`."""
+        message = {**message, "model": file.key}
+
+        def work(session: Session) -> tuple[dict[str, Any], bytes, int]:
+            answer = self._timed_request(session, message, data)
+            if answer[0].get("error") == "unknown-model":
+                load = {"operation": "load", "model": file.key, "form": file.form, "shape": list(file.shape)}
+                reply, _ = session.request(load | {"weights_at": file.weights_at}, file.content, self._build_timeout_s)
+                self._check(reply)
+                self.peak_bytes[file.key] = reply.get("peak_bytes")
+                answer = self._timed_request(session, message, data)
+            self._check(answer[0])
+            return answer
+
+        return self._insist(work, _TRY_AGAIN)
+
+    def build(self, model: bytes) -> bytes:
+        """The engine that the device's runtime builds of an ONNX model. Raises like `measure`."""
+        message = {"operation": "build", "model": hashlib.sha256(model).hexdigest()}
+        reply, data = self._insist(lambda session: self._built(session, message, model)[1:], _TRY_AGAIN)
+        count = reply.get("plan_bytes")
+        if isinstance(count, bool) or not isinstance(count, int) or not 0 < count <= len(data):
+            raise DeviceError(f"{self._transport} answered with what is no engine; build it again")
+        self._timing_cache = data[count:] or self._timing_cache
+        return data[:count]
+
+    def check_state(self, state: Any) -> None:
+        """Warn of heat, low clocks and the like; raises DeviceError where the device is in another power mode."""
+        self._watch.see(state)
+
+    def check_times(self, times_ns: Any, runs: int, elapsed_ns: int) -> tuple[int, ...]:
+        """The times, where they can be. Raises DeviceError."""
+        return self._watch.check_times(times_ns, runs, elapsed_ns)
+
+    def _insist(self, work: Callable[[Session], T], cure: str) -> T:
+        """What `work` gives, done anew over a new connection where one was lost. Raises like `measure`."""
         losses: list[ConnectionLostError] = []
         while True:
             try:
-                return self._visit(detector, input_size, runs, layers)
+                return work(self._session or self.connect())
             except AgentEndedError as error:
                 self._disconnect()
                 if error.code not in _AGENT_EXITS:
@@ -142,21 +204,23 @@ class RemoteAgent:
             # A second hang in a row is no accident, and each takes minutes.
             if len(losses) > len(self._retry_delays_s) or _hangs(losses):
                 raise DeviceError(
-                    f"{losses[-1]}, and {len(losses) - 1} attempts to go on failed; what was measured is kept: when "
-                    f"{self._transport} is back, go on with --resume"
+                    f"{losses[-1]}, and {len(losses) - 1} attempts to go on failed; {cure.format(host=self._transport)}"
                 )
             self._note(f"{losses[-1]}; connecting again")
             time.sleep(self._retry_delays_s[len(losses) - 1])
 
-    def _visit(self, detector: Architecture, input_size: Size, runs: int, layers: bool) -> Measurement:
-        session = self._session or self.connect()
+    def _visit(
+        self, session: Session, detector: Architecture, input_size: Size, runs: int, layers: bool
+    ) -> Measurement:
         network = self._network(detector, input_size)
         graph_wanted = layers and network.key not in self._layers_of_nodes
         message = {"operation": "layers" if layers else "time", "model": network.key, "runs": runs}
         message |= {"graph": graph_wanted} if layers else {}
         reply, data, elapsed_ns = self._timed_request(session, message)
         if reply.get("error") == "unknown-model":
-            session = self._compiled(session, network)
+            message_of_model = {"operation": "compile", "model": network.key}
+            session, _, cache = self._built(session, message_of_model, self._onnx(network.graph))
+            self._timing_cache = cache or self._timing_cache
             reply, data, elapsed_ns = self._timed_request(session, message)
         self._check(reply)
         try:
@@ -178,23 +242,21 @@ class RemoteAgent:
             ) from error
         return sample
 
-    def _compiled(self, session: Session, network: _Network) -> Session:
-        """The network compiled there; by another session where it took too long, which goes on with the timings so far."""
-        model = self._onnx(network.graph)
+    def _built(self, session: Session, message: dict[str, Any], model: bytes) -> tuple[Session, dict[str, Any], bytes]:
+        """The reply to `compile` or `build`; by another session where it took too long, which goes on with the timings."""
         for _ in range(_BUILD_TRIES):
-            message = {"operation": "compile", "model": network.key}
             try:
-                reply, cache = session.request(message, model, self._build_timeout_s)
+                reply, data = session.request(message, model, self._build_timeout_s)
             except AgentEndedError as error:
                 if error.code != 128 + signal.SIGALRM:
                     raise
                 self._disconnect()
                 break
-            learnt = cache and cache != self._timing_cache
-            self._timing_cache = cache or self._timing_cache
             if reply.get("error") != "slow":
                 self._check(reply)
-                return session
+                return session, reply, data
+            learnt = data and data != self._timing_cache
+            self._timing_cache = data or self._timing_cache
             self._disconnect()
             keep_timings(self.target, self._transport.host, self._timing_cache)
             if not learnt:
@@ -236,7 +298,9 @@ class RemoteAgent:
         target = self.target
         hello = {"operation": "hello", "version": VERSION, "runtime": target.runtime, "precision": target.precision}
         reply, _ = self._request(session, hello | {"threads": target.threads}, self._timing_cache)
-        fingerprint = fingerprint_of_facts(reply.get("facts"), target, self._transport.host)
+        told = reply.get("facts")
+        fingerprint = fingerprint_of_facts(told, target, self._transport.host)
+        self.facts = dict(told) if isinstance(told, dict) else {}
         if self._fingerprint is not None and (found := differences(self._fingerprint, fingerprint)):
             raise DeviceError(
                 f"{self._transport} is not what it was before the connection was lost ({'; '.join(found)}); set it back, "
@@ -253,10 +317,12 @@ class RemoteAgent:
             if session.leftover:
                 self._leftovers = (*self._leftovers, session.leftover)
 
-    def _timed_request(self, session: Session, message: dict[str, Any]) -> tuple[dict[str, Any], bytes, int]:
+    def _timed_request(
+        self, session: Session, message: dict[str, Any], data: bytes = b""
+    ) -> tuple[dict[str, Any], bytes, int]:
         start = time.monotonic_ns()
-        reply, data = session.request(message, b"", self._timeout_s)
-        return reply, data, time.monotonic_ns() - start
+        reply, answer = session.request(message, data, self._timeout_s)
+        return reply, answer, time.monotonic_ns() - start
 
     def _request(self, session: Session, message: dict[str, Any], data: bytes) -> Message:
         reply, answer = session.request(message, data, self._timeout_s)

@@ -54,6 +54,10 @@ class CompiledModel(ABC):
             times[index] = time.perf_counter_ns() - start
         return times
 
+    def peak_memory_bytes(self) -> int | None:
+        """What memory the file took where it runs, for models that know it."""
+        return None
+
     def timed_size(self, input_size: Size | None = None) -> Size:
         """The size of the image to time with. Raises InputError where neither the file nor the caller says it."""
         size = self.input_size or input_size

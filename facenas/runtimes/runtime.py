@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 _CUDA_TORCH = "pip install torch --index-url https://download.pytorch.org/whl/cu128"
 
+Load = Callable[[Path | bytes, Target], CompiledModel]
+"""`load_model`, or what stands for it where a device elsewhere runs the file."""
 Reply = Mapping[str, Any]
 LayersOfNodes = Mapping[str, str]
 
@@ -86,6 +88,18 @@ def _onnxruntime_layers(reply: Reply, _: Works, layers_of_nodes: LayersOfNodes, 
     from facenas.runtimes.onnxruntime_cpu import layer_times_of_events
 
     return layer_times_of_events(reply["events"], layers_of_nodes, reply["warm_up"])
+
+
+def _onnxruntime_stand_in(model: "onnx.ModelProto", precision: str, version: str) -> "onnx.ModelProto":
+    import onnx
+
+    from facenas.runtimes.onnxruntime_cpu import as_int8
+
+    if precision != "int8":
+        return model
+    content = as_int8(model.SerializeToString(), timing_only=True)
+    assert isinstance(content, bytes)
+    return onnx.load_from_string(content)
 
 
 def _onnxruntime_nodes(graph: bytes, layers: Sequence[str]) -> LayersOfNodes:
@@ -194,7 +208,7 @@ RUNTIMES: Mapping[str, Runtime] = {
             session_drift={"fp32": 0.012, "int8": 0.012},
             formats={"fp32": "onnx", "int8": "onnx"},
             reentrant=True,
-            elsewhere=Elsewhere(_onnxruntime_layers, _onnxruntime_nodes),
+            elsewhere=Elsewhere(_onnxruntime_layers, _onnxruntime_nodes, _onnxruntime_stand_in),
         ),
         Runtime(
             name="openvino",
@@ -307,8 +321,7 @@ def require_available(target: Target) -> None:
 
 def _unavailable(target: Target) -> _Unavailable | None:
     if target.elsewhere:
-        how = f"facenas profile --device {target} --host user@host measures it, nothing else runs there"
-        return _Unavailable(f"it is elsewhere; {how}")
+        return _Unavailable(f"it is elsewhere; say where, for good: facenas device add {target} --host user@host")
     if target.name in MODELLED_NAMES:
         return _Unavailable(
             "a board that is modelled, not measured, and not here; it predicts and searches, but runs nothing"

@@ -22,7 +22,7 @@ UNSTABLE_PERCENT = 3.0
 
 @dataclass(frozen=True)
 class Latency:
-    """`latency_ms`: the 20th percentile, beside the 50th and the 90th; `spread_ms`: 75th minus 25th;
+    """`latency_ms`: the 20th percentile, beside the 50th, 90th and 99th; `spread_ms`: 75th minus 25th;
     `halves_differ_percent`: 20th percentile of the later half of the runs against the earlier half's; `stable`: that is at
     most 3 %.
     """
@@ -33,6 +33,7 @@ class Latency:
     samples: int
     halves_differ_percent: float
     p90_ms: float
+    p99_ms: float
 
     def at(self, percentile: int) -> float:
         """Milliseconds at one of the percentiles that a budget may be for."""
@@ -60,7 +61,7 @@ def halves_differ_percent(samples_ns: IntArray) -> float:
 
 def latency_of(samples_ns: IntArray) -> Latency:
     """The latency that samples, in the order in which they were taken, amount to."""
-    quarter, median, three_quarters, p90 = np.quantile(samples_ns, (0.25, 0.5, 0.75, 0.9))
+    quarter, median, three_quarters, p90, p99 = np.quantile(samples_ns, (0.25, 0.5, 0.75, 0.9, 0.99))
     return Latency(
         low_quantile(samples_ns) / 1e6,
         float(median) / 1e6,
@@ -68,6 +69,7 @@ def latency_of(samples_ns: IntArray) -> Latency:
         len(samples_ns),
         halves_differ_percent(samples_ns),
         float(p90) / 1e6,
+        float(p99) / 1e6,
     )
 
 

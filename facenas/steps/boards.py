@@ -1,26 +1,32 @@
-"""A board elsewhere, as an export must know it: the version of its TensorRT, and what is typed there to build an engine."""
+"""A board elsewhere, as an export must know it: the version of its TensorRT, the engine that is built on it, or, where it does
+not answer, what is typed there to build one."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
+import onnx
+
 from facenas.devices.host import transport_for
 from facenas.devices.own_devices import load_devices
 from facenas.devices.target import Target
-from facenas.errors import DeviceError, InputError, TableError
-from facenas.exporters.tensorrt import int8_dialect, trtexec_line
+from facenas.errors import AgentError, DeviceError, InputError, TableError
+from facenas.exporters.artefact import Artefact
+from facenas.exporters.tensorrt import int8_dialect, trtexec_line, write_engine
 from facenas.latency.table import find_table
 from facenas.progress import Progress
 from facenas.remote.remote_agent import RemoteAgent
+from facenas.remote.remote_model import kept_agent, stamp_of
 from facenas.units import Size
 
 
 @dataclass(frozen=True)
 class Board:
-    """`version`: of the TensorRT there, "" where nobody can say; `how`: where it is known from."""
+    """`version`: of the TensorRT there, "" where nobody can say; `how`: where it is known from; `answers`: it can build."""
 
     name: str
     version: str
     how: str
+    answers: bool = False
 
     @property
     def dialect(self) -> str:
@@ -49,7 +55,7 @@ def board_of(target: Target, input_size: Size, progress: Progress) -> Board:
     if kept is not None:
         try:
             with RemoteAgent(target, transport_for(kept.host), python=kept.python) as agent:
-                return Board(target.name, agent.fingerprint.runtime_version, "as it answers")
+                return Board(target.name, agent.fingerprint.runtime_version, "as it answers", answers=True)
         except DeviceError as error:
             progress.note(f"{error}; going by its latency table")
     if not target.elsewhere:
@@ -62,3 +68,15 @@ def board_of(target: Target, input_size: Size, progress: Progress) -> Board:
             f"--runtime {target.runtime} --precision {target.precision}"
         ) from error
     return Board(target.name, version, "as its latency table says")
+
+
+def build_there(target: Target, model: onnx.ModelProto, out: Path, progress: Progress) -> Artefact:
+    """Have the board build the engine of a described ONNX model in its precision, and write it. Raises DeviceError,
+    InputError where its TensorRT does not take the model."""
+    content = model.SerializeToString()
+    progress.note(f"{target} builds the engine, which takes minutes the first time")
+    try:
+        with kept_agent(target, progress) as agent:
+            return write_engine(agent.build(content), model, out, target.name, stamp_of(agent.facts, content))
+    except AgentError as error:
+        raise InputError(f"{target} builds no engine of this model: {error}") from error

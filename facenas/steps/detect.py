@@ -18,12 +18,15 @@ from facenas.data.image import Photo
 from facenas.detector.face_detector import DEFAULT_MIN_SCORE, FaceDetector, require_long_side, require_min_score
 from facenas.detector.many_photos import detect_files
 from facenas.detector.sources import distinct_stems, is_moving, list_sources, read_pictures
+from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
+from facenas.exporters.formats import description_of
 from facenas.given import given_model
 from facenas.pipeline.faces import Faces
 from facenas.progress import SILENT, Progress
 from facenas.steps.copies import Copies
 from facenas.steps.fitting_input import fitting_input
+from facenas.steps.place import place_of
 from facenas.units import LatencyBudget, Size, as_latency_budget
 from facenas.zoo import zoo_model
 
@@ -32,13 +35,15 @@ from facenas.zoo import zoo_model
 class DetectSettings:
     """`min_score`: the least score of a face; `long_side_px`: photos are scaled to it instead of the model's input;
     `latency`: to the largest input at which the model is predicted to take no longer here (`3ms`, `3ms@p90` or
-    milliseconds); `frames`: at most so many of a video or camera; `copies`: what is kept of each picture."""
+    milliseconds); `frames`: at most so many of a video or camera; `copies`: what is kept of each picture; `device`: the
+    target that runs the model (default: the one that its file names)."""
 
     min_score: float = DEFAULT_MIN_SCORE
     long_side_px: int | None = None
     frames: int | None = None
     copies: Copies = Copies()
     latency: str | float | LatencyBudget | None = None
+    device: str | None = None
 
     def __post_init__(self) -> None:
         require_min_score(self.min_score)
@@ -105,16 +110,28 @@ def detect(
     for problem in sources.problems:
         yield _unread("", problem, moving=False)
     path, long_side_px = zoo_model() if model is None else given_model(model), settings.long_side_px
+    target = resolve_target(settings.device or description_of(path).target)
     if settings.latency is not None:
-        long_side_px = fitting_input(path, as_latency_budget(settings.latency), progress).long_side_px
-    detector = FaceDetector(path, long_side_px=long_side_px)
+        long_side_px = fitting_input(path, target, as_latency_budget(settings.latency), progress).long_side_px
+    with place_of(target, progress) as place:
+        detector = FaceDetector(path, target, long_side_px, place.load)
+        yield from _all_found(detector, sources.found, stems, settings, progress)
+
+
+def _all_found(
+    detector: FaceDetector,
+    sources: Sequence[Path | int],
+    stems: Sequence[str],
+    settings: DetectSettings,
+    progress: Progress,
+) -> Iterator[Found]:
     done = 0
-    for moving, group in groupby(zip(sources.found, stems, strict=True), lambda pair: is_moving(pair[0])):
+    for moving, group in groupby(zip(sources, stems, strict=True), lambda pair: is_moving(pair[0])):
         if moving:
             for source, stem in group:
                 yield from _frames(detector, source, stem, settings)
                 done += 1
-                progress(done, len(sources.found), "detecting")
+                progress(done, len(sources), "detecting")
             continue
         photos = [(source, stem) for source, stem in group if isinstance(source, Path)]
         paths = [path for path, _ in photos]
@@ -126,7 +143,7 @@ def detect(
             else:
                 yield Found(str(path), faces, moving=False, size=sizes[index])
             done += 1
-            progress(done, len(sources.found), "detecting")
+            progress(done, len(sources), "detecting")
 
 
 def _unread(image: str, problem: str, *, moving: bool) -> Found:

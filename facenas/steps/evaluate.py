@@ -4,24 +4,36 @@ from dataclasses import replace
 from pathlib import Path
 
 from facenas.data.face_sizes import LONG_SIDE_PX
+from facenas.devices.targets import resolve_target
 from facenas.evaluation import protocols
 from facenas.evaluation.evaluation_set import load_evaluation_set, told_problems
 from facenas.evaluation.wider import Evaluation
 from facenas.exporters.formats import description_of
 from facenas.given import given_model
 from facenas.progress import SILENT, Progress
+from facenas.steps.place import place_of
 
 
-def evaluate(model: Path | str, data: Path | str, *, protocol: str = "own", progress: Progress = SILENT) -> Evaluation:
+def evaluate(
+    model: Path | str,
+    data: Path | str,
+    *,
+    protocol: str = "own",
+    device: str | None = None,
+    progress: Progress = SILENT,
+) -> Evaluation:
     """Judge `model`, an exported file or a name of the zoo, on the labelled photos of `data`.
 
     `protocol`: `own` (letterboxed into the model's input: the file as it is used), `vga` (long side 640, whatever the
-    file's input) or `original` (unscaled). Raises InputError for another, and for unusable files.
+    file's input) or `original` (unscaled); `device`: the target that runs it (default: the one that the file names).
+    Raises InputError for another, and for unusable files.
     """
     path = given_model(model)
-    detector = protocols.open_detector(path, protocol)
+    target = resolve_target(device or description_of(path).target)
     photos = load_evaluation_set(Path(data))
     for line in told_problems(photos.problems):
         progress.note(line)
     inputs = {"own": str(description_of(path).input_size), "vga": f"long side {LONG_SIDE_PX}", "original": "unscaled"}
-    return replace(protocols.evaluate(detector, photos, progress), protocol=protocol, input=inputs[protocol])
+    with place_of(target, progress) as place:
+        detector = protocols.open_detector(path, protocol, target, place.load)
+        return replace(protocols.evaluate(detector, photos, progress), protocol=protocol, input=inputs[protocol])

@@ -16,13 +16,13 @@ from facenas.evaluation.evaluation_set import load_evaluation_set
 from facenas.exporters import formats
 from facenas.exporters.artefact import Artefact
 from facenas.exporters.calibration_photos import DEFAULT_COUNT, CalibrationPhotos, choose_calibration
-from facenas.exporters.formats import FORMATS, export_model, format_named
+from facenas.exporters.formats import FORMATS, export_model, format_named, in_precision
 from facenas.exporters.onnx import IN_MEMORY, onnx_of_checkpoint, onnx_untrained, read_description
 from facenas.files import require_no_input
 from facenas.given import given_checkpoint
 from facenas.progress import SILENT, Progress
 from facenas.runtimes.runtime import load_model, runtime_of
-from facenas.steps.boards import board_of
+from facenas.steps.boards import board_of, build_there
 from facenas.units import DEFAULT_INPUT, Size, as_size
 
 _FEW_PHOTOS = 32  # as many as the gates compare
@@ -62,18 +62,19 @@ def export(
     latency only).
 
     `format`: onnx, openvino, trt or tflite; `precision`: by default the device's, else fp32; `out`: the file, by default
-    `model` with the format's suffix. An engine is built on the GPU that runs it: for a board elsewhere the ONNX file is
-    written instead, and `progress` is told what to type there. Raises InputError for a format, precision or device that there
-    is not, an unusable checkpoint, or too few photos.
+    `model` with the format's suffix. An engine is built on the GPU that runs it, also on a board elsewhere; of one that
+    does not answer the ONNX file is written instead, and `progress` is told what to type there. Raises InputError for a
+    format, precision or device that there is not, an unusable checkpoint, or too few photos.
     """
     format = format_named(format).name
-    board = None
+    board = target = None
     if settings.device is not None:
         target = _engine_target(settings.device, format, precision)
         precision = target.precision
         if target.elsewhere or target.name in MODELLED_NAMES:
             board = board_of(target, as_size(settings.input_size or DEFAULT_INPUT), progress)
-            format, settings = "onnx", replace(settings, dialect=board.dialect)
+            settings = replace(settings, dialect=board.dialect)
+            format = format if board.answers else "onnx"
     precision = precision or "fp32"
     if settings.labelled is not None and precision not in FORMATS[format].judged:
         raise InputError("--labelled is for --format openvino --precision int8; leave it out")
@@ -95,6 +96,9 @@ def export(
         accuracy = accuracy_control(labelled, read_description(network, IN_MEMORY))
     runtime = "tensorrt" if settings.device is None else resolve_target(settings.device).runtime
     options = formats.ExportOptions(precision, photos, settings.dialect, accuracy, runtime)
+    if board is not None and board.answers:
+        assert target is not None
+        return build_there(target, in_precision(network, options, board.dialect), path, progress)
     artefact = export_model(network, format, path, options)
     if board is not None:
         progress.note(board.what_to_type(path, precision))

@@ -1,8 +1,8 @@
-"""The largest input at which a file meets a latency budget on this machine: the more pixels, the more faces it finds."""
+"""The largest input at which a file meets a latency budget on a target: the more pixels, the more faces it finds."""
 
 from pathlib import Path
 
-from facenas.devices.targets import resolve_target
+from facenas.devices.target import Target
 from facenas.errors import BudgetError
 from facenas.exporters.formats import description_of
 from facenas.latency.input_sizes import ALL_INPUTS
@@ -16,14 +16,14 @@ from facenas.units import LatencyBudget, Size, in_ms
 _LEAST_PX = min(size.long_side_px for size in ALL_INPUTS.all)
 
 
-def fitting_input(path: Path, budget: LatencyBudget, progress: Progress = SILENT) -> Size:
+def fitting_input(path: Path, target: Target, budget: LatencyBudget, progress: Progress = SILENT) -> Size:
     """Of the inputs of the shape of the file's own, none larger, the largest whose predicted latency is within the budget.
 
     Raises BudgetError where none is, TableError where no table tells, BusyMachineError where the machine is too busy to
     measure on.
     """
     description = description_of(path)
-    own, target = description.input_size, resolve_target(description.target)
+    own = description.input_size
     sizes = dict.fromkeys((own, *AnyInput(own.width_px / own.height_px).sizes(_LEAST_PX, own.long_side_px)))
     table = open_tables(
         [target.name],

@@ -3,28 +3,29 @@
 Weights are those of a training on the user's photos. Where there is a supernet of the space the training starts from the
 chosen slice of it; and without labelled photos that slice is taken as it is, a detector of real faces without training.
 
-`run.json` holds the settings and the finished steps; a step's files are whole when it is listed. The same call on the
-same folder skips what is finished and lets the training go on from its last saved state.
+`run.json` holds the settings, the finished steps and the SHA-256 of what they made; a step's files are whole when it is
+listed. The same call on the same folder skips what is finished, lets the training go on from its last saved state, and does
+a step again, with all that follow, whose files are gone or are others than those that it made.
 """
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from facenas.cost import latency_cost
-from facenas.data.face_sizes import FaceSizes
+from facenas.detector.face_detector import FaceDetector
 from facenas.devices.targets import resolve_target
-from facenas.errors import InputError
+from facenas.errors import DeviceError, InputError, TableError
 from facenas.evaluation.gates import Gate, gate_rows, proved
 from facenas.evaluation.pictures import write_evaluation, write_pictures
 from facenas.evaluation.verification import Verification
 from facenas.exporters.calibration_photos import DEFAULT_COUNT
 from facenas.exporters.formats import FORMATS
-from facenas.files import write_json
+from facenas.files import sha256_of, write_json
 from facenas.latency.table import LatencyTable, load_table, save_table
-from facenas.latency.this_machine import Calibrate, TableRequest, facts_of_table, table_of_this_machine
+from facenas.latency.this_machine import TableRequest, facts_of_table, table_of_this_machine
 from facenas.locks import only_one
 from facenas.progress import SILENT, Progress
 from facenas.report.run_page import write_report
@@ -40,10 +41,11 @@ from facenas.run_folder import (
     RunRecord,
     Step,
     about_now,
+    files_of_step,
 )
-from facenas.runtimes.runtime import require_available, runtime_of
-from facenas.scoring.ddsar import DEFAULT_ALPHA, ScoreSettings
-from facenas.searching.any_input import AskedInput, as_text
+from facenas.runtimes.runtime import load_model, require_available, runtime_of
+from facenas.scoring.ddsar import ScoreSettings
+from facenas.searching.any_input import as_text
 from facenas.searching.budgets import Budgets
 from facenas.searching.objective import Objective
 from facenas.searching.result import SearchResult
@@ -52,7 +54,10 @@ from facenas.spaces import DEFAULT_SPACE, ELASTIC_SPACE
 from facenas.spaces.elastic_space import elastic_space
 from facenas.spaces.named import load_space
 from facenas.steps.export import ExportSettings, export
+from facenas.steps.place import place_of
 from facenas.steps.predict import predict
+from facenas.steps.profile import ProfileSettings, profile
+from facenas.steps.run_settings import Asked, RunSettings
 from facenas.steps.search import Algorithm, SearchSettings, accuracy_of, inputs_to_search, search
 from facenas.steps.slice import slice
 from facenas.steps.synthetic import TRAIN_PHOTOS, VAL_PHOTOS, recipe_of, write_synthetic_photos
@@ -67,50 +72,6 @@ from facenas.zoo import zoo_accuracy_table, zoo_supernet
 BUDGET_RESERVE = 0.03
 """Less than the budget is searched for: prediction and measurement each have their error."""
 _DRAWN_PHOTOS = 6
-_NEWER = ("supernet", "photos", "input_size", "faces")  # runs before there were these go on
-
-
-@dataclass(frozen=True)
-class RunSettings:
-    """`val`: labelled photos to verify on (default: a part of the data); `epochs`: length of the training (default: 90
-    synthetic, 12 on photos); `space`: default facenas-edge, without photos the one whose supernet ships; `supernet`: of the
-    space (default: the zoo's); `photos`: folder of unlabelled ones for the norms of its slice (default: synthetic ones);
-    `input_size`: one, several or any, as `search` takes them; `faces`: whose sizes weigh the accuracy; `alpha`: weight of
-    the kernel sizes in the score; `table`: default the shipped one."""
-
-    val: Path | None = None
-    epochs: int | None = None
-    space: str | None = None
-    supernet: Path | None = None
-    photos: Path | None = None
-    input_size: AskedInput = None
-    alpha: float = DEFAULT_ALPHA
-    table: Path | None = None
-    seed: int = 0
-    calibrate: Calibrate = Calibrate.ONCE
-    faces: FaceSizes | None = None
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """What a run was asked for; `data` None: a synthetic set."""
-
-    device: str
-    budget: LatencyBudget
-    data: Path | None
-    settings: RunSettings
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values of what decides the result."""
-        settings = {field.name: getattr(self.settings, field.name) for field in fields(self.settings)}
-        del settings["calibrate"]  # it decides when the table is made, and then the table is there
-        settings = {key: value for key, value in settings.items() if value is not None or key not in _NEWER}
-        if not isinstance(settings.get("input_size", ""), str):
-            settings["input_size"] = as_text(settings["input_size"])
-        if self.settings.faces is not None:
-            settings["faces"] = list(self.settings.faces.shares())
-        plain = {"device": self.device, "budget": self.budget, "data": self.data, **settings}
-        return {key: str(value) if isinstance(value, Path | LatencyBudget) else value for key, value in plain.items()}
 
 
 @dataclass(frozen=True, repr=False)
@@ -153,7 +114,7 @@ def run(
     if settings.space is None:
         ships = data is None and zoo_supernet(ELASTIC_SPACE) is not None
         settings = replace(settings, space=ELASTIC_SPACE if ships else DEFAULT_SPACE)
-    asked = _Asked(device, as_latency_budget(latency), None if data is None else Path(data), settings)
+    asked = Asked(device, as_latency_budget(latency), None if data is None else Path(data), settings)
     folder = Path(out) if out is not None else Path("runs") / f"{device}-{asked.budget}"
     run = _Run(asked, folder, progress)
     with only_one(folder / "run.lock", f"a run in {folder}"):
@@ -163,10 +124,10 @@ def run(
 class _Run:
     """The steps of one run; each returns a one-line summary and leaves its files in the folder."""
 
-    def __init__(self, asked: _Asked, folder: Path, progress: Progress) -> None:
+    def __init__(self, asked: Asked, folder: Path, progress: Progress) -> None:
         self.asked, self.settings, self.folder, self.progress = asked, asked.settings, folder, progress
         self.target = resolve_target(asked.device)
-        require_available(self.target)
+        self._require_place()
         formats = runtime_of(self.target).formats
         if self.target.precision not in formats:
             raise InputError(
@@ -188,8 +149,15 @@ class _Run:
         recipe_of(asked.data, self.settings.epochs, self.settings.seed)  # refused now, not after the search
         self.format = FORMATS[formats[self.target.precision]]
         self.model = folder / self.format.file_name
-        self.steps, self.about = list[Step](), dict[str, str]()
+        self.steps, self.about, self.sha256 = list[Step](), dict[str, str](), dict[str, str]()
         self._open()
+
+    def _require_place(self) -> None:
+        """Raises InputError, MissingPackageError or DeviceError where nothing runs the files of the target."""
+        if self.target.elsewhere:
+            with place_of(self.target, self.progress):
+                return
+        require_available(self.target)
 
     def _open(self) -> None:
         path = self.folder / RUN
@@ -197,12 +165,26 @@ class _Run:
             return
         record = read_file(RunRecord, path, "run")
         if record.settings != self.asked.to_json():
-            before = record.settings
-            changed = sorted(key for key, value in self.asked.to_json().items() if before.get(key) != value)
+            changed = sorted(key for key, value in self.asked.to_json().items() if record.settings.get(key) != value)
             raise InputError(f"{self.folder} holds a run with another {', '.join(changed)}; choose another --out")
         # What failed because the machine was slow is tried again.
         again = {"verify"} if any(g.name.startswith("latency") and g.passed is False for g in self.gates) else set()
-        self.steps, self.about = [step for step in record.steps if step.name not in again], dict(record.about)
+        self.sha256, self.about = dict(record.sha256), dict(record.about)
+        for step in record.steps:
+            if changed := [name for name in self._made_by(step.name) if not self._is_as_made(name)]:
+                self.progress.note(f"{step.name}: {', '.join(changed)} was changed or is gone since; again from here")
+                for name in changed:  # a training that has ended makes it of its last state
+                    (self.folder / name).unlink(missing_ok=True)
+                break
+            if step.name not in again:
+                self.steps.append(step)
+
+    def _made_by(self, step: str) -> tuple[str, ...]:
+        return files_of_step(step, self.model, self.format.weights_of(self.model))
+
+    def _is_as_made(self, name: str) -> bool:
+        path = self.folder / name
+        return path.is_file() and self.sha256.get(name) in (None, sha256_of(path))
 
     def finish(self) -> RunResult:
         """Do what is not done."""
@@ -226,6 +208,7 @@ class _Run:
         started, self.about = time.monotonic(), about_now()
         summary = step()
         self.steps.append(Step(name, round(time.monotonic() - started, 1), summary))
+        self.sha256 |= {made: sha256_of(self.folder / made) for made in self._made_by(name)}
         self._save()
         self.progress.note(f"{name}: {summary}")
 
@@ -243,6 +226,7 @@ class _Run:
             percentile=asked.budget.percentile,
             supernet="" if self.supernet is None else self.supernet.stem,
             about=self.about,
+            sha256=self.sha256,
         )
         write_json(self.folder / RUN, asdict(record))
 
@@ -277,7 +261,17 @@ class _Run:
             return table_of_this_machine(request, self.progress)
 
         sizes = inputs_to_search(settings.input_size, accuracy_of(space, self._search_settings()), Algorithm.EXACT)
-        table, _ = open_at(opened, sizes, asked=settings.input_size is not None, progress=self.progress)
+        asked = settings.input_size is not None
+        size = None if not asked else sizes[0] if len(sizes) == 1 else "any"
+        try:
+            table, _ = open_at(opened, sizes, asked=asked, progress=self.progress)
+        except TableError as error:
+            if not self.target.elsewhere or settings.table is not None:
+                raise
+            self.progress.note(f"{error}: that is done now, and takes minutes")
+            again = ProfileSettings(resume=True)
+            profile(self.asked.device, space=self.space, input_size=size, settings=again, progress=self.progress)
+            table, _ = open_at(opened, sizes, asked=asked, progress=self.progress)
         save_table(table, self.folder / TABLE)
         return facts_of_table(table).words
 
@@ -378,6 +372,8 @@ class _Run:
             out=self.model,
             progress=self.progress,
         )
+        if artefact.path != self.model:  # a board that answered before does not any more
+            raise DeviceError(f"{self.target} built no engine; run this again when it is back")
         return f"{artefact.path.name}, {artefact.size_bytes / 1e6:.2f} MB, sha256 {artefact.sha256[:12]}"
 
     def verify(self) -> str:
@@ -394,7 +390,11 @@ class _Run:
         )
         if verification.evaluation is not None:
             write_evaluation(self.folder / EVALUATION, verification.evaluation)
-        write_pictures(self.folder / "photos", self.model, photos, _DRAWN_PHOTOS)
+        runs_it = None if runtime_of(self.target).estimates else self.target
+        with place_of(self.target, self.progress) as place:
+            load = load_model if runs_it is None else place.load
+            detector = FaceDetector(self.model, runs_it, load=load)
+            write_pictures(self.folder / "photos", detector, photos, _DRAWN_PHOTOS)
         write_json(self.folder / VERIFICATION, verification.to_json())
         failed = [gate.name for gate in verification.gates if gate.passed is False]
         return f"failed: {', '.join(failed)}" if failed else "all gates passed" if self.passed else verification.line()

@@ -3,31 +3,41 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from facenas.devices.fingerprint import differences
 from facenas.devices.target import MODELLED_NAMES, Target
 from facenas.devices.targets import resolve_target
-from facenas.errors import TableError
+from facenas.errors import InputError, TableError
 from facenas.evaluation import verification
 from facenas.evaluation.evaluation_set import EvaluationSet, load_evaluation_set, told_problems
 from facenas.evaluation.gates import Tolerances
 from facenas.evaluation.latency_check import check_latency, predict_latency
+from facenas.evaluation.sustained import LONGEST_S, sustain
 from facenas.evaluation.verification import Verification, require_same_architecture
 from facenas.exporters.artefact import Description
-from facenas.exporters.formats import description_of
+from facenas.exporters.formats import description_of, format_of
+from facenas.files import sha256_of
 from facenas.given import given_checkpoint, given_model
 from facenas.latency.table import LatencyTable
 from facenas.latency.this_machine import Calibrate
 from facenas.progress import SILENT, Progress
-from facenas.runtimes.runtime import runtime_of, why_unavailable
+from facenas.runtimes.runtime import load_model, runtime_of
+from facenas.steps.place import is_reached, place_of
 from facenas.steps.tables import open_tables
 from facenas.units import LOW_PERCENTILE, LatencyBudget, as_latency_budget
 
 
 @dataclass(frozen=True)
 class VerifySettings:
-    """`tolerances`: what the gates allow; `calibrate`: whether the table is made this machine's first."""
+    """`tolerances`: what the gates allow; `calibrate`: whether the table is made this machine's first; `sustained_s`: for how
+    long the file is run without a pause, to see whether its latency lasts."""
 
     tolerances: Tolerances = Tolerances()
     calibrate: Calibrate = Calibrate.ONCE
+    sustained_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.sustained_s <= LONGEST_S:
+            raise InputError(f"{self.sustained_s} s without a pause cannot be tried; give up to {LONGEST_S / 3600:g} h")
 
 
 def verify(
@@ -56,17 +66,38 @@ def verify(
     for line in told_problems(photos.problems):
         progress.note(line)
     percentile = LOW_PERCENTILE if budget is None else budget.percentile
-    if why_unavailable(target) is None:
-        opened = _table(target, description, table, percentile, settings.calibrate, progress)
-        check = check_latency(artefact, target, opened, budget, progress, tolerances=settings.tolerances)
-    else:
+    if not is_reached(target):
         opened = _table(target, description, table, percentile, Calibrate.NEVER, progress)
         budget_ms = None if budget is None else budget.limit_ms
         check = replace(predict_latency(description, target, opened), budget_ms=budget_ms, percentile=percentile)
-    # A target that only its compiler knows runs nothing, nor does a board elsewhere: the file's own target finds the faces.
-    not_here = target.elsewhere or target.name in MODELLED_NAMES
-    runs_it = None if runtime_of(target).estimates or not_here else target
-    return verification.verify(artefact, reference, photos, check, settings.tolerances, progress, runs_it)
+        # Nothing runs there; the file's own target finds the faces.
+        runs_it = None if target.elsewhere or target.name in MODELLED_NAMES else target
+        found = verification.verify(artefact, reference, photos, check, settings.tolerances, progress, runs_it)
+        return _with_hashes(found)
+    opened = _table(target, description, table, percentile, settings.calibrate, progress)
+    with place_of(target, progress) as place:
+        if target.elsewhere and opened is not None and place.fingerprint is not None:
+            for line in differences(opened.fingerprint, place.fingerprint):
+                progress.note(f"the latency table of {target} was measured on another device or set-up: {line}")
+        check = check_latency(
+            artefact, target, opened, budget, progress, tolerances=settings.tolerances, load=place.load
+        )
+        if settings.sustained_s and check.measured_ms is not None:
+            model = place.load(artefact, target)
+            lasts = sustain(model, settings.sustained_s, description.input_size, progress)
+            check = replace(check, sustained=lasts)
+        # A target that only its compiler knows runs nothing.
+        runs_it = None if runtime_of(target).estimates else target
+        load = load_model if runs_it is None else place.load
+        found = verification.verify(artefact, reference, photos, check, settings.tolerances, progress, runs_it, load)
+        return _with_hashes(replace(found, device=place.fingerprint))
+
+
+def _with_hashes(found: Verification) -> Verification:
+    """The same with the SHA-256 of the files that were judged."""
+    weights = format_of(found.artefact).weights_of(found.artefact)
+    files = {"artefact": found.artefact, "weights": weights, "reference": found.reference}
+    return replace(found, sha256={name: sha256_of(path) for name, path in files.items() if path is not None})
 
 
 def _table(

@@ -295,8 +295,9 @@ class Trainer:
 
     def _keep_unvalidated(self) -> None:
         """However early a training ends there is a checkpoint to export: the weights so far where none were validated."""
-        if self.processes.main and self.step and not self.best:
-            save_checkpoint(self.out / "best.safetensors", self.average_checkpoint())
+        path = self.out / "best.safetensors"
+        if self.processes.main and self.step and not (self.best and path.exists()):
+            save_checkpoint(path, self.average_checkpoint())
 
     def judge_start(self, validate: Validate) -> None:
         """Where the training starts from a whole detector, that is what its weights are to beat."""

@@ -23,6 +23,9 @@ from facenas.zoo import zoo_model
 Run = Callable[..., Outcome]
 
 
+CPU = resolve_target("cpu")
+
+
 @pytest.fixture
 def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The shipped table, with made-up times at further inputs, where it is found first."""
@@ -35,16 +38,16 @@ def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_largest_input_within_the_budget_is_taken(table: Path) -> None:
-    detector, known = description_of(zoo_model()).detector, find_table(resolve_target("cpu"), Size(512, 384))
+    detector, known = description_of(zoo_model()).detector, find_table(CPU, Size(512, 384))
     at_512_ms = predict(detector, known, Size(512, 384)).latency_ms
-    assert fitting_input(zoo_model(), LatencyBudget(at_512_ms + 0.001)) == Size(512, 384)
-    smaller = fitting_input(zoo_model(), LatencyBudget(at_512_ms - 0.001))
+    assert fitting_input(zoo_model(), CPU, LatencyBudget(at_512_ms + 0.001)) == Size(512, 384)
+    smaller = fitting_input(zoo_model(), CPU, LatencyBudget(at_512_ms - 0.001))
     assert smaller.pixels < Size(512, 384).pixels
-    assert fitting_input(zoo_model(), LatencyBudget(1000.0)) == DEFAULT_INPUT
+    assert fitting_input(zoo_model(), CPU, LatencyBudget(1000.0)) == DEFAULT_INPUT
     with pytest.raises(
         BudgetError, match=r"even at 256x192, more than 0.1ms; raise the budget, or find a faster detector"
     ):
-        fitting_input(zoo_model(), LatencyBudget(0.1))
+        fitting_input(zoo_model(), CPU, LatencyBudget(0.1))
 
 
 def test_detect_scales_photos_to_it(facenas: Run, table: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from helpers.command_line import Outcome
 
-from facenas.data.image import encode_jpeg
+from facenas.data.image import encode_jpeg, read_image
 from facenas.data.synthetic import draw_photo, write_synthetic_set
 
 Run = Callable[..., Outcome]
@@ -21,8 +21,8 @@ def parts(tmp_path: Path) -> tuple[Path, Path]:
     train, val = tmp_path / "train", tmp_path / "val"
     photos = write_synthetic_set(train, 5, seed=0).photos
     write_synthetic_set(val, 3, seed=9)
-    copy = cv2.resize(cv2.imread(str(photos[0].path)), None, fx=0.5, fy=0.5)
-    cv2.imwrite(str(val / "images/other.jpg"), copy)
+    copy = np.asarray(cv2.resize(read_image(photos[0].path), None, fx=0.5, fy=0.5), np.uint8)
+    (val / "images/other.jpg").write_bytes(encode_jpeg(copy, 70))
     with (val / "labelv2.txt").open("a") as file:
         file.write(f"# other.jpg {copy.shape[1]} {copy.shape[0]}\n")
     return train, val

@@ -15,7 +15,8 @@ def drawn(seed: int) -> Photo:
 
 def recompressed(photo: Photo) -> Photo:
     half = cv2.resize(photo, None, fx=0.5, fy=0.5)
-    return cv2.imdecode(cv2.imencode(".jpg", half, [cv2.IMWRITE_JPEG_QUALITY, 60])[1], cv2.IMREAD_COLOR)
+    decoded = cv2.imdecode(cv2.imencode(".jpg", half, [cv2.IMWRITE_JPEG_QUALITY, 60])[1], cv2.IMREAD_COLOR)
+    return np.asarray(decoded, np.uint8)
 
 
 @pytest.mark.parametrize(

@@ -28,9 +28,9 @@ def test_the_suggested_score_keeps_the_right_ones_and_no_other() -> None:
     assert 0.4 < best.min_score <= 0.62
     assert (best.precision, best.recall) == (1.0, 0.8)
     by_score = {point.min_score: (point.precision, point.recall) for point in evaluation.points}
-    assert by_score[0.3] == (pytest.approx(4 / 6, abs=1e-3), 0.8)
+    assert by_score[0.3] == pytest.approx((4 / 6, 0.8), abs=1e-3)
     assert by_score[0.8] == (1.0, 0.4)
-    assert by_score[0.1] == (pytest.approx(4 / 6, abs=1e-3), 0.8)
+    assert by_score[0.1] == pytest.approx((4 / 6, 0.8), abs=1e-3)
     assert evaluation.to_json()["suggested_min_score"] == best.min_score
     assert any("(suggested)" in row[0] for row in evaluation.shown()[1].rows)
 

@@ -32,7 +32,9 @@ def measured_as(*rounds_ms: tuple[float, ...]) -> Measure:
     rounds = iter(rounds_ms)
 
     def measure(models: list[Any], **_: object) -> list[Latency]:
-        return [Latency(value, value, 0.1, 30, 0.5, value) for _, value in zip(models, next(rounds), strict=True)]
+        return [
+            Latency(value, value, 0.1, 30, 0.5, value, value) for _, value in zip(models, next(rounds), strict=True)
+        ]
 
     return measure
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,12 +18,13 @@ from helpers.told import Told
 
 from facenas.data.synthetic import write_synthetic_set
 from facenas.errors import InputError
-from facenas.files import read_json, write_json
+from facenas.files import read_json, sha256_of, write_json
 from facenas.latency.table import load_table, save_table
 from facenas.latency.this_machine import Calibrate
 from facenas.spaces import ELASTIC_SPACE
 from facenas.spaces.elastic_space import elastic_space
-from facenas.steps.run import RunResult, RunSettings, run
+from facenas.steps.run import RunResult, run
+from facenas.steps.run_settings import RunSettings
 from facenas.units import Size
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -94,9 +96,51 @@ def test_only_a_latency_that_the_machine_may_have_failed_is_measured_again(
     for gate in verification["gates"]:
         gate["passed"] = passed or not gate["name"].startswith("latency")
     write_json(folder / "verify.json", verification)
+    keep_as_made(folder, "verify.json")
     notes = Told()
     small_run(photos, settings, folder, notes)
     assert ("verify: already done" in notes.lines) is passed
+
+
+def keep_as_made(folder: Path, name: str) -> None:
+    """The run takes a file that a test has written for its own."""
+    record = read_json(folder / "run.json", "run")
+    record["sha256"][name] = sha256_of(folder / name)
+    write_json(folder / "run.json", record)
+
+
+def emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "change"),
+    [
+        ("model.onnx", "export", emptied),
+        ("training/best.safetensors", "train", emptied),
+        ("verify.json", "verify", Path.unlink),
+    ],
+)
+def test_what_rests_on_a_file_that_was_changed_is_done_again(
+    run_folder: Path,
+    photos: Path,
+    settings: RunSettings,
+    tmp_path: Path,
+    name: str,
+    first: str,
+    change: Callable[[Path], None],
+) -> None:
+    folder = tmp_path / "changed"
+    shutil.copytree(run_folder, folder)
+    before = sha256_of(folder / "model.onnx")
+    change(folder / name)
+    notes = Told()
+    small_run(photos, settings, folder, notes)
+    assert f"{first}: {name} was changed or is gone since; again from here" in notes.lines
+    done = [note.partition(":")[0] for note in notes.lines if note.endswith(": already done")]
+    assert done == STEPS[: STEPS.index(first)]
+    if first != "train":  # of whose last state the weights are made then
+        assert sha256_of(folder / "model.onnx") == before
 
 
 def test_other_settings_are_refused(run_folder: Path, photos: Path, settings: RunSettings) -> None:

@@ -1,0 +1,56 @@
+"""What a run is asked for: the settings, and all of it as run.json keeps it."""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from facenas.data.face_sizes import FaceSizes
+from facenas.latency.this_machine import Calibrate
+from facenas.scoring.ddsar import DEFAULT_ALPHA
+from facenas.searching.any_input import AskedInput, as_text
+from facenas.units import LatencyBudget
+
+_NEWER = ("supernet", "photos", "input_size", "faces")  # runs before there were these go on
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """`val`: labelled photos to verify on (default: a part of the data); `epochs`: length of the training (default: 90
+    synthetic, 12 on photos); `space`: default facenas-edge, without photos the one whose supernet ships; `supernet`: of the
+    space (default: the zoo's); `photos`: folder of unlabelled ones for the norms of its slice (default: synthetic ones);
+    `input_size`: one, several or any, as `search` takes them; `faces`: whose sizes weigh the accuracy; `alpha`: weight of
+    the kernel sizes in the score; `table`: default the shipped one."""
+
+    val: Path | None = None
+    epochs: int | None = None
+    space: str | None = None
+    supernet: Path | None = None
+    photos: Path | None = None
+    input_size: AskedInput = None
+    alpha: float = DEFAULT_ALPHA
+    table: Path | None = None
+    seed: int = 0
+    calibrate: Calibrate = Calibrate.ONCE
+    faces: FaceSizes | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a run was asked for; `data` None: a synthetic set."""
+
+    device: str
+    budget: LatencyBudget
+    data: Path | None
+    settings: RunSettings
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values of what decides the result."""
+        settings = {field.name: getattr(self.settings, field.name) for field in fields(self.settings)}
+        del settings["calibrate"]  # it decides when the table is made, and then the table is there
+        settings = {key: value for key, value in settings.items() if value is not None or key not in _NEWER}
+        if not isinstance(settings.get("input_size", ""), str):
+            settings["input_size"] = as_text(settings["input_size"])
+        if self.settings.faces is not None:
+            settings["faces"] = list(self.settings.faces.shares())
+        plain = {"device": self.device, "budget": self.budget, "data": self.data, **settings}
+        return {key: str(value) if isinstance(value, Path | LatencyBudget) else value for key, value in plain.items()}

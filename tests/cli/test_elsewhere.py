@@ -1,0 +1,75 @@
+"""Files on a device elsewhere, by the command line: `--device` in verify, detect, evaluate and run."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from facenas.exporters.onnx import export_checkpoint
+from helpers.command_line import Outcome
+from helpers.far_devices import remote, wait_until_empty
+from helpers.random_networks import TINY, confident_checkpoint
+from helpers.ssh_server import SshServer, ssh_server
+
+from facenas.data.synthetic import write_synthetic_set
+from facenas.devices.own_devices import OwnDevice, add_device
+from facenas.errors import InputError
+from facenas.remote.remote_model import RemoteModel
+from facenas.units import Size
+
+Facenas = Callable[..., Outcome]
+SIZE = Size(160, 128)
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SshServer]:
+    with ssh_server(tmp_path, monkeypatch) as running:
+        yield running
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "model.onnx"
+    export_checkpoint(confident_checkpoint(TINY, SIZE), path, dynamic=False)
+    return path
+
+
+def test_verify_detect_and_evaluate_run_there(
+    server: SshServer, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, facenas: Facenas
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    add_device(OwnDevice("pi", "127.0.0.1", "onnxruntime", "fp32", python=sys.executable))
+    write_synthetic_set(tmp_path / "data", 3, seed=0)
+    words = ("--device", "pi", "--json")
+    told = facenas("verify", model, "--reference", model, "--data", tmp_path / "data", "--latency", "1000ms", *words)
+    assert told.code == 0, told.err
+    verdict = json.loads(told.out)
+    passed = {gate["name"]: gate["passed"] for gate in verdict["gates"]}
+    assert passed == {
+        "loads": True,
+        "tensors": True,
+        "boxes": True,
+        "average precision": passed["average precision"],
+        "latency as predicted": None,  # there is no table
+        "latency within budget": True,
+    }
+    assert verdict["latency"]["target"] == "pi"
+    assert verdict["device"]["runtime"] == "onnxruntime"
+    assert set(verdict["sha256"]) == {"artefact", "reference"}
+    photo = next((tmp_path / "data").rglob("*.jpg"))
+    there, here = (json.loads(facenas("detect", photo, "--model", model, *end).out) for end in (words, ("--json",)))
+    assert there == here
+    judged_there, judged_here = (
+        json.loads(facenas("evaluate", "--model", model, "--data", tmp_path / "data", *end).out)
+        for end in (words, ("--json",))
+    )
+    assert judged_there == judged_here
+    assert wait_until_empty(server.device_folder) == []
+
+
+def test_an_int8_file_for_a_float_device_is_refused(tmp_path: Path, facenas: Facenas) -> None:
+    asked = ("--arch", str(TINY), "--precision", "int8", "--calibration-count", 8, "--input", SIZE)
+    assert facenas("export", *asked, "--out", tmp_path / "int8.onnx").code == 0
+    with remote() as agent, pytest.raises(InputError, match="is int8, device cpu computes fp32"):
+        RemoteModel(agent, tmp_path / "int8.onnx")
