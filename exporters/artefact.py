@@ -18,6 +18,7 @@ from facenas.arrays import FloatArray
 from facenas.data.image import Photo
 from facenas.errors import InputError
 from facenas.files import parse_json, read_json, sha256_of, write_json
+from facenas.pipeline.decoded import Decoding
 from facenas.pipeline.fit import Letterbox
 from facenas.pipeline.pipeline import Pipeline, Runner
 from facenas.pipeline.postprocess import NMS_IOU
@@ -28,6 +29,7 @@ from facenas.units import Size, parse_size
 SCHEMA = 1
 METADATA_KEY = "facenas"
 DEFAULT_TARGET = "cpu"
+_SUPPRESSED = 1.0  # no two boxes overlap by more, so that nothing is suppressed twice
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 
 
@@ -37,7 +39,8 @@ class Description:
 
     dynamic: any sides that are multiples of 32 will do, `input_size` is the usual; target: the target's name that runs
     it; built_with: what it only works with (GPU, driver, runtime version), empty where the file is portable;
-    calibration: the photos that the ranges of an int8 file come from, and how they were chosen.
+    calibration: the photos that the ranges of an int8 file come from, and how they were chosen; decoding: what the file's
+    own decoder keeps, None where its outputs are the raw maps.
     """
 
     detector: Architecture
@@ -50,6 +53,7 @@ class Description:
     target: str = DEFAULT_TARGET
     built_with: Mapping[str, str] = field(default_factory=dict)
     calibration: Mapping[str, Any] = field(default_factory=dict)
+    decoding: Decoding | None = None
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
@@ -59,7 +63,10 @@ class Description:
 
     def pipeline(self, runner: Runner) -> Pipeline:
         """A photo's way to faces as the file says, with `runner` for its network; photos are letterboxed into the input."""
-        return Pipeline(runner, Letterbox(self.input_size), self.preprocessing, self.nms_iou)
+        fit = Letterbox(self.input_size)
+        if self.decoding is None:
+            return Pipeline(runner, fit, self.preprocessing, self.nms_iou)
+        return Pipeline(runner, fit, self.preprocessing, _SUPPRESSED, self.decoding)
 
     def network_input(self, photo: Photo) -> FloatArray:
         """What that pipeline feeds the network, float32 [1, 3, height, width]."""
@@ -80,6 +87,7 @@ class Description:
             "target": self.target,
             "built_with": dict(self.built_with),
             "calibration": dict(self.calibration),
+            **({} if self.decoding is None else {"decoding": self.decoding.to_json()}),
         }
 
     def to_metadata(self) -> dict[str, str]:
@@ -145,6 +153,7 @@ def description_from_json(value: Any, path: Path) -> Description:
             str(value.get("target", DEFAULT_TARGET)),
             {str(name): str(what) for name, what in value.get("built_with", {}).items()},
             dict(value.get("calibration", {})),
+            Decoding(**value["decoding"]) if "decoding" in value else None,
         )
     except (InputError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(f"{path} carries a damaged facenas description ({error}); export it again") from error

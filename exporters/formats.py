@@ -15,36 +15,46 @@ if TYPE_CHECKING:
     from facenas.exporters.calibration_photos import CalibrationPhotos
     from facenas.exporters.openvino import AccuracyControl
 
+    from facenas.pipeline.decoded import Decoding
+
 
 @dataclass(frozen=True)
 class ExportOptions:
     """`calibration`: photos for int8; `dialect`: for which runtime int8 ONNX is meant; `accuracy`: photos by which layers
-    are taken back from int8 that cost too much; `runtime`: that engines are for, tensorrt or tensorrt-rtx."""
+    are taken back from int8 that cost too much; `runtime`: that engines are for, tensorrt or tensorrt-rtx; `decoding`: what
+    the file's own decoder keeps, None for raw maps; `kept`: layers that int8 leaves in float32."""
 
     precision: str = "fp32"
     calibration: "CalibrationPhotos | None" = None
     dialect: str = "onnxruntime"
     accuracy: "AccuracyControl | None" = None
     runtime: str = "tensorrt"
+    decoding: "Decoding | None" = None
+    kept: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
 class Format:
     """`file_name`: the usual name of its file, whose suffix is the format's; write(model, out, options) writes a described
-    fp32 model; describe(path): what a file says of itself.
+    fp32 model; describe(path): what a file says of itself; computes(path): the precision of most of its weights, whatever it
+    says.
 
     opened(path, folder): the model with any input size, as bytes or as a file in `folder`; with_layers(path, names, folder):
-    the model with these layers' outputs beside its own; None where the format can have no such copy. `judged`: precisions
-    in which `accuracy` is heeded; `weights_suffix`: of the file beside it that holds the weights, where it is another.
+    the model with these layers' outputs beside its own; undecoded(path, folder): one that decodes, with its raw maps for
+    outputs; None where the format can have no such copy. `judged`: precisions in which `accuracy` is heeded; `keeps`: those in
+    which `kept` is; `weights_suffix`: of the file beside it that holds the weights, where it is another.
     """
 
     name: str
     file_name: str
     write: Callable[["onnx.ModelProto", Path, ExportOptions], "Artefact"]
     describe: Callable[[Path], "Description"]
+    computes: Callable[[Path], str]
     opened: Callable[[Path, Path], Path | bytes] | None = None
     with_layers: Callable[[Path, Sequence[str], Path], Path | bytes] | None = None
+    undecoded: Callable[[Path, Path], Path | bytes] | None = None
     judged: tuple[str, ...] = ()
+    keeps: tuple[str, ...] = ()
     weights_suffix: str = ""
 
     def weights_of(self, path: Path) -> Path | None:
@@ -60,13 +70,40 @@ class Format:
 def _write_onnx(model: "onnx.ModelProto", out: Path, options: ExportOptions) -> "Artefact":
     from facenas.exporters.onnx import export_onnx
 
-    return export_onnx(in_precision(model, options, options.dialect), out)
+    return export_onnx(_decoding(in_precision(model, options, options.dialect), options), out)
+
+
+def _undecoded_onnx(path: Path, _: Path) -> bytes:
+    from facenas.exporters.decode import without_decoder
+    from facenas.exporters.onnx import load_onnx
+
+    return bytes(without_decoder(load_onnx(path)).SerializeToString())
 
 
 def _describe_onnx(path: Path) -> "Description":
     from facenas.exporters.onnx import load_onnx, read_description
 
     return read_description(load_onnx(path), path)
+
+
+def _onnx_computes(path: Path) -> str:
+    from facenas.exporters.executed import computed_by_onnx
+    from facenas.exporters.onnx import load_onnx
+
+    return computed_by_onnx(load_onnx(path))
+
+
+def _openvino_computes(path: Path) -> str:
+    """Its float32 weights are computed in bfloat16 where it is compiled for that."""
+    from facenas.exporters.openvino import computed_precision
+
+    computed, says = computed_precision(path), description_of(path).precision
+    return says if (computed, says) == ("fp32", "bf16") else computed
+
+
+def _says(path: Path) -> str:
+    """Of a format that its writer alone gives one precision, or that keeps its weights inside: what it says."""
+    return description_of(path).precision
 
 
 def _open_onnx(path: Path, _: Path) -> bytes:
@@ -85,7 +122,9 @@ def _write_openvino(model: "onnx.ModelProto", out: Path, options: ExportOptions)
     from facenas.exporters.openvino import export_openvino
 
     precision, calibration, accuracy = options.precision, options.calibration, options.accuracy
-    return export_openvino(model, out, precision=precision, calibration=calibration, accuracy=accuracy)
+    return export_openvino(
+        _decoding(model, options), out, precision=precision, calibration=calibration, accuracy=accuracy
+    )
 
 
 def _describe_openvino(path: Path) -> "Description":
@@ -104,6 +143,12 @@ def _openvino_with_layers(path: Path, names: Sequence[str], folder: Path) -> Pat
     from facenas.exporters.openvino import write_with_layers
 
     return write_with_layers(path, names, folder)
+
+
+def _undecoded_openvino(path: Path, folder: Path) -> Path:
+    from facenas.exporters.openvino import write_undecoded
+
+    return write_undecoded(path, folder)
 
 
 def _write_tensorrt(model: "onnx.ModelProto", out: Path, options: ExportOptions) -> "Artefact":
@@ -137,14 +182,35 @@ def _describe_tflite(path: Path) -> "Description":
 FORMATS: Mapping[str, Format] = {
     each.name: each
     for each in (
-        Format("onnx", "model.onnx", _write_onnx, _describe_onnx, _open_onnx, _onnx_with_layers),
         Format(
-            *("openvino", "model.xml", _write_openvino, _describe_openvino, _open_openvino, _openvino_with_layers),
+            *(
+                "onnx",
+                "model.onnx",
+                _write_onnx,
+                _describe_onnx,
+                _onnx_computes,
+                _open_onnx,
+                _onnx_with_layers,
+                _undecoded_onnx,
+            ),
+            keeps=("int8",),
+        ),
+        Format(
+            *(
+                "openvino",
+                "model.xml",
+                _write_openvino,
+                _describe_openvino,
+                _openvino_computes,
+                _open_openvino,
+                _openvino_with_layers,
+            ),
+            undecoded=_undecoded_openvino,
             judged=("int8",),
             weights_suffix=".bin",
         ),
-        Format("trt", "model.engine", _write_tensorrt, _describe_tensorrt),
-        Format("tflite", "model.tflite", _write_tflite, _describe_tflite),
+        Format("trt", "model.engine", _write_tensorrt, _describe_tensorrt, _says),
+        Format("tflite", "model.tflite", _write_tflite, _describe_tflite, _says),
     )
 }
 
@@ -187,6 +253,15 @@ def export_model(
     return format_named(file_format).write(model, out, options or ExportOptions())
 
 
+def _decoding(model: "onnx.ModelProto", options: ExportOptions) -> "onnx.ModelProto":
+    """The same network with the decoder that is asked for."""
+    if options.decoding is None:
+        return model
+    from facenas.exporters.decode import with_decoder
+
+    return with_decoder(model, options.decoding)
+
+
 def in_precision(model: "onnx.ModelProto", options: ExportOptions, dialect: str) -> "onnx.ModelProto":
     """The ONNX graph that carries the precision itself, for the formats that are made from such a graph."""
     match options.precision:
@@ -199,6 +274,6 @@ def in_precision(model: "onnx.ModelProto", options: ExportOptions, dialect: str)
         case "int8" if options.calibration is not None:
             from facenas.exporters.onnx_int8 import quantize_model
 
-            return quantize_model(model, options.calibration, dialect=dialect)
+            return quantize_model(model, options.calibration, dialect=dialect, kept=options.kept)
         case _:
             raise InputError(f"no precision '{options.precision}' in this format; there are fp32, fp16, int8")

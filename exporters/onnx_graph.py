@@ -55,6 +55,11 @@ def _fold_layer(layer: Layer, state: Mapping[str, FloatArray]) -> FoldedConv:
         if key not in state or state[key].shape != shape:
             found = f"has shape {list(state[key].shape)}" if key in state else "is missing"
             raise InputError(f"checkpoint tensor '{key}' {found}, needs {list(shape)}; it is of another architecture")
+        if not np.isfinite(state[key]).all():
+            raise InputError(
+                f"checkpoint tensor '{key}' holds numbers that are not finite, so the network answers nothing; take an earlier "
+                "checkpoint, or train again with a lower learning rate"
+            )
         return state[key].astype(np.float64)
 
     weight = tensor(f"{layer.weight}.weight", weight_shape(layer.operator))

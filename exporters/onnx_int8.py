@@ -5,85 +5,145 @@
 with the ranges of activations from calibration photos and those of weights per output channel. Where the pairs must
 stand is a matter of the runtime, and a model made for one is slow or refused in another:
 
-onnxruntime   unsigned activations with a zero point; biases in int32; whatever can is quantised. ReLUs vanish into the
-              range, and every convolution becomes one QLinearConv.
+onnxruntime   unsigned activations with a zero point; biases in int32; whatever can is quantised, with the ranges and
+              biases of `int8_ranges`. ReLUs vanish into the range, and every convolution becomes one QLinearConv.
 tensorrt      symmetric activations, biases in floating point, half precision around: see `onnx_int8_tensorrt`.
 tensorrt-8    the same with float32 around, for TensorRT before 10, whose builder chooses what is computed in half precision.
 """
 
 import io
-import tempfile
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import redirect_stdout
+from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 
+import numpy as np
 import onnx
 from facenas.exporters.calibration_photos import CalibrationPhotos
+from facenas.exporters.int8_equalise import EQUALISED_PHOTOS, equalised
+from facenas.exporters.int8_ranges import (
+    IMAGE_RANGE,
+    Observed,
+    Range,
+    centred,
+    corrected,
+    layer_of,
+    observe,
+    steps_of,
+)
 from facenas.exporters.onnx import IN_MEMORY, read_description, redescribe
 
 from facenas.arrays import FloatArray
 from facenas.errors import InputError
-from facenas.graph import IMAGE
+from facenas.graph import IMAGE, Layer
 
 INT8_TARGET = "cpu-int8"
 DIALECTS = ("onnxruntime", "tensorrt", "tensorrt-8")
 
 
-def quantize_model(
-    model: onnx.ModelProto, calibration: CalibrationPhotos, *, dialect: str = "onnxruntime"
-) -> onnx.ModelProto:
-    """The int8 model of a described fp32 one. Raises InputError for an unknown dialect or an unusable photo."""
+@dataclass(frozen=True, eq=False)
+class Calibrated:
+    """A described fp32 model that wants bytes of photos as whole steps, and what calibration photos made of it."""
+
+    model: onnx.ModelProto
+    observed: Observed
+
+    def quantised(self, kept: Collection[str] = ()) -> onnx.ModelProto:
+        """The int8 model for ONNX Runtime; the layers `kept` stay in float32.
+
+        ONNX Runtime quantises a convolution between two int8 tensors itself, after taking a ReLU for part of a range that
+        begins at zero. So the range of a kept layer begins one step lower, which keeps its ReLU, and with it the layer.
+        """
+        ranges = {
+            name: Range(min(each.low, -each.high / 254), each.high) if name in kept else each
+            for name, each in self.observed.ranges.items()
+        }
+        return _onnxruntime_pairs(corrected(self.model, self.observed.means, kept), ranges, kept)
+
+
+def can_be_kept(layer: Layer, outputs: Collection[str]) -> bool:
+    """Whether `Calibrated.quantised` can keep a layer of a graph with these outputs (see there)."""
+    return layer.operator.relu or layer.name in outputs
+
+
+def calibrate(model: onnx.ModelProto, calibration: CalibrationPhotos) -> Calibrated:
+    """Raises InputError for an unusable photo."""
+    model = centred(model)
     description = read_description(model, IN_MEMORY)
-    quantised = insert_pairs(model, calibration.images(description), dialect, calibration.count)
-    described = description.as_exported("int8", INT8_TARGET, calibration=calibration.to_json() | {"dialect": dialect})
-    return redescribe(quantised, described)
+    model = equalised(model, islice(calibration.images(description), EQUALISED_PHOTOS))
+    return Calibrated(model, observe(model, calibration.images(description)))
+
+
+def quantize_model(
+    model: onnx.ModelProto,
+    calibration: CalibrationPhotos,
+    *,
+    dialect: str = "onnxruntime",
+    kept: Collection[str] = (),
+) -> onnx.ModelProto:
+    """The int8 model of a described fp32 one, for ONNX Runtime with the layers `kept` in float32.
+
+    Raises InputError for an unknown dialect or an unusable photo.
+    """
+    _require_dialect(dialect)
+    how = calibration.to_json() | {"dialect": dialect} | ({"kept_fp32": sorted(kept)} if kept else {})
+    if dialect == "onnxruntime":
+        calibrated = calibrate(model, calibration)
+        model, quantised = calibrated.model, calibrated.quantised(kept)
+    else:
+        images = calibration.images(read_description(model, IN_MEMORY))
+        quantised = insert_pairs(model, images, dialect, calibration.count)
+    description = read_description(model, IN_MEMORY).as_exported("int8", INT8_TARGET, calibration=how)
+    return redescribe(quantised, description)
 
 
 def insert_pairs(model: onnx.ModelProto, images: Iterable[FloatArray], dialect: str, count: int = 1) -> onnx.ModelProto:
     """An int8 copy of an fp32 model with the ranges that `count` `images`, float32 [1, 3, height, width], give."""
-    if dialect not in DIALECTS:
-        raise InputError(f"no int8 dialect '{dialect}'; there are {', '.join(DIALECTS)}")
+    _require_dialect(dialect)
     if dialect != "onnxruntime":
         from facenas.exporters import onnx_int8_tensorrt
 
         return onnx_int8_tensorrt.insert_pairs(model, islice(images, count), half=dialect == "tensorrt")
-    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+    return Calibrated(model, observe(model, islice(images, count))).quantised()
 
-    source = onnx.ModelProto()
-    source.CopyFrom(model)  # the quantiser empties what it is given
-    # Our models are simplified and have their shapes; without this mark the quantiser logs advice to do so.
-    onnx.helper.set_model_props(source, {"onnx.quant.pre_process": "onnxruntime.quant"})
-    with tempfile.TemporaryDirectory(prefix="facenas-") as folder, redirect_stdout(io.StringIO()):
-        path = Path(folder, "int8.onnx")
-        quantize_static(
-            source,
-            str(path),
-            _Reader(images, count),
-            quant_format=QuantFormat.QDQ,
-            weight_type=QuantType.QInt8,
-            per_channel=True,
-            activation_type=QuantType.QUInt8,
+
+def _require_dialect(dialect: str) -> None:
+    if dialect not in DIALECTS:
+        raise InputError(f"no int8 dialect '{dialect}'; there are {', '.join(DIALECTS)}")
+
+
+def _onnxruntime_pairs(model: onnx.ModelProto, ranges: Mapping[str, Range], kept: Collection[str]) -> onnx.ModelProto:
+    """An int8 copy of an fp32 model with the given `ranges` of activations; the layers `kept` stay in float32."""
+    from onnxruntime.quantization import CalibrationMethod, QuantType
+    from onnxruntime.quantization.calibrate import TensorsData
+    from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
+
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)  # the quantiser changes what it is given
+    nodes = [node.name for node in copy.graph.node]
+    with redirect_stdout(io.StringIO()):
+        quantiser = QDQQuantizer(
+            copy,
+            True,  # weights per channel
+            False,  # all 8 bits of them
+            QuantType.QInt8,
+            QuantType.QUInt8,
+            TensorsData(CalibrationMethod.MinMax, _of_all_tensors(copy, ranges)),
+            nodes,
+            [node.name for node in copy.graph.node if layer_of(node) in kept],
+            sorted({node.op_type for node in copy.graph.node}),
+            {},
         )
-        return onnx.load(str(path))
+        quantiser.quantize_model()
+    quantiser.model.topological_sort()
+    quantised: onnx.ModelProto = quantiser.model.model
+    return quantised
 
 
-class _Reader:
-    """The photos as ONNX Runtime's quantiser asks for them: all, or the next few."""
-
-    def __init__(self, images: Iterable[FloatArray], count: int) -> None:
-        self._images = iter(images)
-        self._count = count
-        self._next = self._images
-
-    def __len__(self) -> int:
-        return self._count
-
-    def set_range(self, start_index: int, end_index: int) -> None:
-        """The quantiser asks for one stretch after another."""
-        self._next = islice(self._images, end_index - start_index)
-
-    def get_next(self) -> dict[str, FloatArray] | None:
-        """What the network is fed for the next photo; None after the last."""
-        image = next(self._next, None)
-        return None if image is None else {IMAGE: image}
+def _of_all_tensors(model: onnx.ModelProto, ranges: Mapping[str, Range]) -> dict[str, tuple[np.float32, np.float32]]:
+    """As the quantiser wants them: of the image, of what a ReLU takes in, and of what is only repeated, too."""
+    found = {IMAGE: IMAGE_RANGE, **ranges}
+    for step in steps_of(model):
+        found.setdefault(step.output, found.get(step.node.input[0], IMAGE_RANGE))
+        found.setdefault(step.node.output[0], found[step.output])
+    return {name: (np.float32(each.low), np.float32(each.high)) for name, each in found.items()}

@@ -25,14 +25,15 @@ from facenas.exporters.artefact import (
     description_from_metadata,
 )
 from facenas.exporters.calibration_photos import CalibrationPhotos
-from facenas.exporters.executed import executed_by_openvino
+from facenas.exporters.decode import PREFIX
+from facenas.exporters.executed import computed_by_openvino, executed_by_openvino
 from facenas.exporters.onnx import read_description as read_onnx_description
 
 from facenas.arrays import FloatArray
 from facenas.devices.cpu import why_no_bfloat16
 from facenas.errors import InputError, MissingPackageError
 from facenas.files import read_bytes, sha256_of, write_atomic
-from facenas.graph import IMAGE
+from facenas.graph import IMAGE, STRIDES
 
 TARGETS = {"fp32": "cpu-openvino", "bf16": "cpu-openvino-bf16", "int8": "cpu-openvino-int8"}
 WEIGHTS_KEY = "facenas_weights_sha256"
@@ -112,8 +113,9 @@ def _quantise(network: Any, images: list[FloatArray], accuracy: AccuracyControl 
     nncf = _require_nncf()
     dataset = nncf.Dataset(images)
     with redirect_stdout(sys.stderr):  # NNCF draws its progress where our results go
+        scope = _without_decoder(nncf, network)
         if accuracy is None:
-            return nncf.quantize(network, dataset, subset_size=len(images))
+            return nncf.quantize(network, dataset, subset_size=len(images), ignored_scope=scope)
         return nncf.quantize_with_accuracy_control(
             network,
             dataset,
@@ -121,7 +123,15 @@ def _quantise(network: Any, images: list[FloatArray], accuracy: AccuracyControl 
             lambda compiled, _: (accuracy.average_precision(_runner(compiled)), None),
             max_drop=accuracy.max_drop,
             subset_size=len(images),
+            ignored_scope=scope,
         )
+
+
+def _without_decoder(nncf: Any, network: Any) -> Any:
+    """What stays in float32 whatever it costs: the nodes of a decoder, where there is one."""
+    names = [operation.get_friendly_name() for operation in network.get_ops()]
+    decoder = [name for name in names if name.startswith(PREFIX)]
+    return nncf.IgnoredScope(names=decoder, validate=False) if decoder else None
 
 
 def _runner(compiled: Any) -> Run:
@@ -221,6 +231,28 @@ def write_with_layers(path: Path, names: Sequence[str], folder: Path) -> Path:
     network.add_outputs([name for name in names if name in present - outputs])
     copy = folder / path.name
     openvino.serialize(network, str(copy), str(weights_of(copy)))
+    return copy
+
+
+def computed_precision(path: Path) -> str:
+    """What most of the file's convolutions compute in, from their weights."""
+    import openvino
+
+    return computed_by_openvino(openvino.Core().read_model(str(path)))
+
+
+def write_undecoded(path: Path, folder: Path) -> Path:
+    """A copy in `folder` of the file at `path`, which decodes, with its raw maps for outputs; its path."""
+    import openvino
+
+    network = openvino.Core().read_model(str(path))
+    tensors = [output for operation in network.get_ops() for output in operation.outputs()]
+    maps = [
+        next(output for output in tensors if f"output_{stride}" in output.get_names())  # as `decode` left it
+        for stride in STRIDES
+    ]
+    copy = folder / path.name
+    openvino.serialize(openvino.Model(maps, network.get_parameters()), str(copy), str(weights_of(copy)))
     return copy
 
 

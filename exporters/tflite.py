@@ -10,10 +10,11 @@ from pathlib import Path
 import onnx
 from facenas.exporters.artefact import Artefact, Description, artefact_of, description_from_metadata
 from facenas.exporters.calibration_photos import CalibrationPhotos
+from facenas.exporters.int8_ranges import corrected
 from facenas.exporters.onnx import read_description as read_onnx_description
+from facenas.exporters.onnx_int8 import calibrate
 from facenas.exporters.tflite_file import TfliteFile, read_tflite
-from facenas.exporters.tflite_graph import build_tflite, quantized_tensors, why_not_convertible
-from facenas.exporters.tflite_ranges import activation_ranges
+from facenas.exporters.tflite_graph import build_tflite, why_not_convertible
 
 from facenas.errors import InputError
 from facenas.files import write_atomic
@@ -36,9 +37,11 @@ def export_tflite(model: onnx.ModelProto, out: Path, calibration: CalibrationPho
         raise InputError("a TensorFlow Lite file has one input size; export without --dynamic")
     if reason := why_not_tflite(model):
         raise InputError(f"the model cannot become int8 TensorFlow Lite: {reason}")
-    source = read_onnx_description(model, out)
-    ranges = activation_ranges(model, quantized_tensors(model), calibration.images(source))
+    calibrated = calibrate(model, calibration)
+    source = read_onnx_description(calibrated.model, out)
     description = source.as_exported("int8", TARGET, calibration=calibration.to_json())
+    ranges, means = calibrated.observed.ranges, calibrated.observed.means
+    model = corrected(calibrated.model, means)
     content = build_tflite(model, source.input_size, ranges, description.to_metadata())
     write_atomic(out, content)
     return artefact_of(out, "tflite", description, _PACKAGE, operator_counts(TfliteFile(content)))

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import onnx
+from facenas.exporters.int8_ranges import IMAGE_RANGE, WEIGHT_STEPS, Range, Step, steps_of
 from facenas.exporters.tflite_schema import flatbuffers, schema
 from onnx import numpy_helper
 
@@ -34,18 +35,8 @@ _LARGEST_BIAS = 2.0**30
 _BUFFER_ALIGNMENT = 16
 
 
-class Range(NamedTuple):
-    """Least and largest value of an activation tensor that int8 shall represent."""
-
-    low: float
-    high: float
-
-
 FOLDED_CHANNELS = 16
 _COLOURS = 3
-
-# One step of the image's int8 is one step of the photo's 8 bits: (value - 127.5) / 128, rounded down by half a step.
-IMAGE_RANGE = Range(-1.0, 127 / 128)
 
 
 class Quantization(NamedTuple):
@@ -95,15 +86,6 @@ class _Shape(NamedTuple):
     channels: int
 
 
-@dataclass(frozen=True)
-class _Step:
-    """An ONNX node with the ReLU that follows it; `output` is the ReLU's."""
-
-    node: onnx.NodeProto
-    output: str
-    relu: bool
-
-
 def why_not_convertible(model: onnx.ModelProto) -> str | None:
     """None where `build_tflite` can convert the model, else the reason in words."""
     for node in model.graph.node:
@@ -122,15 +104,10 @@ def why_not_convertible(model: onnx.ModelProto) -> str | None:
     return None
 
 
-def quantized_tensors(model: onnx.ModelProto) -> tuple[str, ...]:
-    """The activations that need a range of their own: outputs of convolutions and additions, after their ReLU."""
-    return tuple(step.output for step in _steps(model) if step.node.op_type != "Resize")
-
-
 def build_tflite(
     model: onnx.ModelProto, input_size: Size, ranges: Mapping[str, Range], metadata: Mapping[str, str] | None = None
 ) -> bytes:
-    """The int8 TensorFlow Lite model at one input size; `ranges` by the names of `quantized_tensors`.
+    """The int8 TensorFlow Lite model at one input size; `ranges` by the names of `int8_ranges.quantized_tensors`.
 
     Input and outputs are int8 and keep their names. Raises InputError where the graph holds other operators.
     """
@@ -140,7 +117,7 @@ def build_tflite(
     image = model.graph.input[0].name
     folded = _Shape(input_size.height_px // 2, input_size.width_px // 2, FOLDED_CHANNELS)
     builder.activation(image, folded, quantization_of(IMAGE_RANGE))
-    for step in _steps(model):
+    for step in steps_of(model):
         match step.node.op_type:
             case "Conv":
                 builder.conv(step, ranges[step.output], folded=step.node.input[0] == image)
@@ -149,15 +126,6 @@ def build_tflite(
             case _:
                 builder.upsample(step)
     return builder.pack([image], [output.name for output in model.graph.output], metadata or {})
-
-
-def _steps(model: onnx.ModelProto) -> list[_Step]:
-    relus = {node.input[0]: node.output[0] for node in model.graph.node if node.op_type == "Relu"}
-    return [
-        _Step(node, relus.get(node.output[0], node.output[0]), node.output[0] in relus)
-        for node in model.graph.node
-        if node.op_type != "Relu"
-    ]
 
 
 def _attribute(node: onnx.NodeProto, name: str, default: Any) -> Any:
@@ -205,7 +173,7 @@ class _Builder:
         )
         return self.index_of[name]
 
-    def conv(self, step: _Step, values: Range, *, folded: bool) -> None:
+    def conv(self, step: Step, values: Range, *, folded: bool) -> None:
         weight, bias = (self.constants[name] for name in step.node.input[1:3])
         kernel, stride = weight.shape[2], _stride(step.node)
         padding = (kernel // 2, kernel // 2)
@@ -231,14 +199,14 @@ class _Builder:
         operator = schema.BuiltinOperator.DEPTHWISE_CONV_2D if depthwise else schema.BuiltinOperator.CONV_2D
         self._operator(operator, 3, inputs, output, options)
 
-    def add(self, step: _Step, values: Range) -> None:
+    def add(self, step: Step, values: Range) -> None:
         options = schema.AddOptionsT()
         options.fusedActivationFunction = _activation(step)
         inputs = [self.index_of[name] for name in step.node.input]
         output = self.activation(step.output, self.shapes[step.node.input[0]], quantization_of(values))
         self._operator(schema.BuiltinOperator.ADD, 2, inputs, output, options)
 
-    def upsample(self, step: _Step) -> None:
+    def upsample(self, step: Step) -> None:
         x = step.node.input[0]
         height, width, channels = self.shapes[x]
         shape = _Shape(2 * height, 2 * width, channels)
@@ -285,7 +253,7 @@ class _Builder:
         self, name: str, weight: npt.NDArray[Any], bias: npt.NDArray[Any], input_scale: float, *, depthwise: bool
     ) -> tuple[int, int]:
         """Tensors of the int8 weight and the int32 bias of a convolution."""
-        scales = np.abs(weight).max(axis=(1, 2, 3)).astype(np.float64) / 127
+        scales = np.abs(weight).max(axis=(1, 2, 3)).astype(np.float64) / WEIGHT_STEPS
         scales = np.maximum(scales, np.abs(bias) / (input_scale * _LARGEST_BIAS))
         scales = np.where(scales > 0, scales, 1.0).astype(np.float32)
         quantized = np.clip(np.round(weight / scales[:, None, None, None]), -127, 127).astype(np.int8)
@@ -344,6 +312,6 @@ class _Builder:
         self.operators.append(operator)
 
 
-def _activation(step: _Step) -> int:
+def _activation(step: Step) -> int:
     kind = schema.ActivationFunctionType
     return int(kind.RELU if step.relu else kind.NONE)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from facenas.detector.face_detector import FaceDetector
     from facenas.steps.appraise import AppraiseSettings, appraise
     from facenas.steps.calibrate import calibrate
+    from facenas.steps.compare import CompareSettings, compare
     from facenas.steps.devices import list_devices
     from facenas.steps.evaluate import evaluate
     from facenas.steps.export import ExportSettings, export
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AppraiseSettings",
+    "CompareSettings",
     "Detector",
     "ExportSettings",
     "FaceDetector",
@@ -50,6 +52,7 @@ __all__ = [
     "__version__",
     "appraise",
     "calibrate",
+    "compare",
     "evaluate",
     "export",
     "list_devices",
@@ -68,6 +71,7 @@ switch_off()
 # Imported when they are asked for, so that `facenas --help` stays quick.
 _PLACES = {
     "AppraiseSettings": "facenas.steps.appraise",
+    "CompareSettings": "facenas.steps.compare",
     "Detector": "facenas.detector.face_detector",
     "ExportSettings": "facenas.steps.export",
     "FaceDetector": "facenas.detector.face_detector",

@@ -57,13 +57,34 @@ def random_members(space: ElasticSpace, count: int, seed: int) -> Iterator[Archi
 
 
 class SliceJudge:
-    """Figures of checkpoints on the same photos at the same inputs."""
+    """Figures of checkpoints on the same photos at the same inputs: those of the `photos` given that can be read.
+
+    `problems`: why others are left out. Raises InputError where none can be read.
+    """
 
     def __init__(self, photos: EvaluationSet, inputs: Sequence[Size]) -> None:
-        self._photos = photos
         self._fits = {str(size): LongSide(max(size.width_px, size.height_px)) for size in inputs}
         self._kept: dict[tuple[str, Path], Fitted] = {}
         self._kept_bytes = 0
+        self.photos, self.problems = self._readable(photos)
+
+    def _readable(self, photos: EvaluationSet) -> tuple[EvaluationSet, tuple[str, ...]]:
+        def problem(path: Path) -> str | None:
+            try:
+                photo = read_image(path)
+            except InputError as error:
+                return str(error)
+            for name, fit in self._fits.items():
+                self._keep(name, path, fit(photo))
+            return None
+
+        with ThreadPoolExecutor(cores()) as pool:
+            found = list(pool.map(problem, photos.photos))
+        names = [truth.name for truth, why in zip(photos.ground_truth, found, strict=True) if why is None]
+        problems = tuple(filter(None, found))
+        if not names:
+            raise InputError(f"none of the photos of {photos.name} can be read, first: {problems[0]}")
+        return photos.of(names), problems
 
     def __call__(self, checkpoint: Checkpoint) -> JudgedSlice:
         """The average precisions of a checkpoint's detector."""
@@ -83,9 +104,9 @@ class SliceJudge:
             return pipeline.faces(outputs, fitted, MIN_SCORE).rows
 
         with ThreadPoolExecutor(cores()) as pool:
-            found = pool.map(rows, self._photos.photos)
-            names = (truth.name for truth in self._photos.ground_truth)
-            evaluation = evaluate_detections(dict(zip(names, found, strict=True)), self._photos)
+            found = pool.map(rows, self.photos.photos)
+            names = (truth.name for truth in self.photos.ground_truth)
+            evaluation = evaluate_detections(dict(zip(names, found, strict=True)), self.photos)
         settings = evaluation.average_precisions
         counted = [value for value in settings.values() if value is not None]
         mean = {"mean": sum(counted) / len(counted)} if len(counted) > 1 else {}
@@ -96,7 +117,9 @@ class SliceJudge:
         fitted = self._kept.get((input_name, path))
         if fitted is None:
             fitted = pipeline.fit(read_image(path))
-            if self._kept_bytes < _KEPT_BYTES:
-                self._kept_bytes += fitted.picture.nbytes
-                self._kept[input_name, path] = fitted
         return fitted
+
+    def _keep(self, input_name: str, path: Path, fitted: Fitted) -> None:
+        if self._kept_bytes < _KEPT_BYTES:
+            self._kept_bytes += fitted.picture.nbytes
+            self._kept[input_name, path] = fitted

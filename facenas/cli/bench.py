@@ -24,11 +24,16 @@ def bench(
     report: Annotated[
         bool, typer.Option("--report", help="compare detectors instead: accuracy against latency, as a page")
     ] = False,
+    end_to_end: Annotated[
+        bool,
+        typer.Option("--end-to-end", help="time decoding, letterbox, network and suppression of detectors instead"),
+    ] = False,
     models: Annotated[Path | None, typer.Option(help="with --report: folder of baseline .onnx files")] = None,
     model: Annotated[
-        list[Path] | None, typer.Option(help="with --report: exported model beside the shipped one (repeatable)")
+        list[Path] | None,
+        typer.Option(help="with --report, --end-to-end: exported model beside the shipped ones (repeatable)"),
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="with --report: labelled photos to judge on")] = None,
+    data: Annotated[Path | None, typer.Option(help="with --report, --end-to-end: labelled photos")] = None,
     benchmarks: Annotated[
         Path | None, typer.Option(help="folder of benchmarks (default: benchmarks/ here, or of this checkout)")
     ] = None,
@@ -45,7 +50,10 @@ def bench(
     from facenas.files import write_atomic
 
     if report:
-        compare_detectors(models, model or [], data, out or Path("runs/bench/comparison.html"), json)
+        write_detectors(models, model or [], data, out or Path("runs/bench/comparison.html"), json)
+        return
+    if end_to_end:
+        time_end_to_end(model or [], data, json)
         return
     if models or model or data:
         raise InputError("--models, --model and --data belong to --report; add it, or leave them out")
@@ -99,7 +107,21 @@ def _tell(outcome: "BenchResult", path: Path, json: bool) -> None:
             tell(verdict(outcome))
 
 
-def compare_detectors(models: Path | None, own: list[Path], data: Path | None, out: Path, json: bool) -> None:
+def time_end_to_end(models: list[Path], data: Path | None, json: bool) -> None:
+    """The stages of each detector on photos of `data`."""
+    from facenas.cli.bar import progress_bar
+    from facenas.cli.output import print_result
+    from facenas.errors import InputError
+    from facenas.steps.end_to_end import end_to_end
+
+    if data is None:
+        raise InputError("--end-to-end needs --data, photos to detect in")
+    with progress_bar() as progress:
+        table = end_to_end(models, data, progress)
+    print_result(table, json)
+
+
+def write_detectors(models: Path | None, own: list[Path], data: Path | None, out: Path, json: bool) -> None:
     """The comparison page at `out`, and its figures beside it as JSON."""
     from facenas.cli.bar import progress_bar
     from facenas.cli.output import note, print_json, print_table, tell
@@ -107,12 +129,12 @@ def compare_detectors(models: Path | None, own: list[Path], data: Path | None, o
     from facenas.evaluation.comparison import nearest_of_ours
     from facenas.files import write_json
     from facenas.report.comparison_page import write_comparison
-    from facenas.steps.compare import compare
+    from facenas.steps.compare_detectors import compare_detectors
 
     if data is None:
         raise InputError("--report needs --data, photos of WIDER FACE val to judge on")
     with progress_bar() as progress:
-        comparison = compare(own, models, data, progress)
+        comparison = compare_detectors(own, models, data, progress)
     write_comparison(comparison, out)
     write_json(out.with_suffix(".json"), comparison.to_json())
     nearest = nearest_of_ours(comparison.detectors, "hard")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from facenas.cli.calibration_option import CalibrateOption, calibration_asked
 from facenas.cli.names import ARCHITECTURE, DEVICE, FORMAT, MODEL
 from facenas.exporters.formats import FORMATS
 
@@ -38,11 +39,19 @@ def export(
     calibration_count: Annotated[int, typer.Option(help="int8: how many photos of that folder")] = 128,
     seed: Annotated[int, typer.Option(help="int8: seed of their choice")] = 0,
     labelled: Annotated[
-        Path | None, typer.Option(help="openvino int8: labelled photos, so that NNCF keeps the average precision")
+        Path | None,
+        typer.Option(help="int8: labelled photos by which openvino's NNCF, or --repair, keeps the average precision"),
     ] = None,
     dialect: Annotated[
         str, typer.Option(help="onnx int8: runtime it is for, onnxruntime, tensorrt or tensorrt-8")
     ] = "onnxruntime",
+    repair: Annotated[
+        bool, typer.Option("--repair", help="onnx int8: where gates fail on --labelled, keep layers in float32")
+    ] = False,
+    calibrate: CalibrateOption = None,
+    decode: Annotated[
+        bool, typer.Option("--decode", help="onnx, openvino: the file answers with faces: boxes, scores, landmarks")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="file to write (default: model with the format's suffix)")] = None,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
@@ -61,7 +70,19 @@ def export(
         given = given_architecture(arch or "")
         model, size = given.architecture, given.input_size
         input_size = input_size or (None if size is None else str(size))
-    settings = ExportSettings(input_size, dynamic, calibration, calibration_count, seed, labelled, dialect, device)
+    settings = ExportSettings(
+        input_size,
+        dynamic,
+        calibration,
+        calibration_count,
+        seed,
+        labelled,
+        dialect,
+        device,
+        decode=decode,
+        repair=repair,
+        calibrate=calibration_asked(calibrate),
+    )
     with progress_bar() as progress:
         artefact = run_export(model, file_format, precision, settings=settings, out=out, progress=progress)
     print_result(artefact, json)

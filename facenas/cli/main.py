@@ -14,6 +14,7 @@ from typer.core import TyperCommand, TyperGroup
 from facenas.cli.appraise import appraise
 from facenas.cli.bench import bench
 from facenas.cli.calibrate import calibrate
+from facenas.cli.compare import compare
 from facenas.cli.detect import detect
 from facenas.cli.device import add, remove
 from facenas.cli.devices import devices
@@ -69,7 +70,7 @@ app = typer.Typer(
 )
 VERBS = (
     *(run, devices, profile, calibrate, predict, score, search, rank),
-    *(photos, train, slice, appraise, export, verify, evaluate, detect, bench, doctor),
+    *(photos, train, slice, appraise, export, compare, verify, evaluate, detect, bench, doctor),
 )
 for verb in VERBS:
     app.command(cls=_Verb, context_settings=CONTEXT)(with_verbosity(verb))

@@ -88,6 +88,13 @@ def search(
         typer.Option(help="latency table, repeatable (default: the one in ./latency_tables, else the shipped one)"),
     ] = None,
     calibrate: CalibrateOption = None,
+    end_to_end: Annotated[
+        bool,
+        typer.Option(
+            "--end-to-end",
+            help="the budget is for all of it: decoding a photo of --camera (default: 1280x720), letterbox, suppression, too",
+        ),
+    ] = False,
     confirm: Annotated[
         bool,
         typer.Option(
@@ -132,6 +139,7 @@ def search(
         calibrate=calibration_asked(calibrate),
         state_folder=out,
         resume=resume,
+        end_to_end=options.photo_size(camera) if end_to_end else None,
     )
     with progress_bar() as progress:
         result = run_search(

@@ -10,6 +10,7 @@ from facenas.errors import InputError, meant
 if TYPE_CHECKING:
     from facenas.data.face_sizes import FaceSizes
     from facenas.steps.judge import Judging
+    from facenas.units import Size
 
 NO_DEVICE = "none"
 _FACES = re.compile(r"([0-9]+(?:\.[0-9]+)?)px\.\.([0-9]+(?:\.[0-9]+)?)px@([0-9]+x[0-9]+)", re.ASCII)
@@ -32,6 +33,14 @@ def parse_devices(names: list[str] | None) -> list[str]:
     if len(devices) > 1:
         raise InputError(f"--device {NO_DEVICE} stands alone; drop it or the other devices")
     return []
+
+
+def photo_size(camera: str | None) -> "Size":
+    """The size of the photos that --end-to-end decodes."""
+    from facenas.steps.end_to_end import PHOTO_SIZE
+    from facenas.units import parse_size
+
+    return PHOTO_SIZE if camera is None else parse_size(camera)
 
 
 def parse_kernels(text: str) -> frozenset[int]:

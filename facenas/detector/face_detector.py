@@ -27,6 +27,7 @@ from facenas.errors import InputError
 from facenas.exporters.formats import description_of, format_of
 from facenas.given import given_model
 from facenas.graph import STRIDES, output_channels
+from facenas.pipeline.decoded import BOXES, LANDMARKS, SCORES
 from facenas.pipeline.faces import Faces
 from facenas.pipeline.fit import Letterbox, LongSide
 from facenas.pipeline.pipeline import Pipeline
@@ -64,6 +65,10 @@ class FaceDetector:
         if long_side_px is None and self.description.dynamic:
             long_side_px = max(self.description.input_size.width_px, self.description.input_size.height_px)
         self.target = target or resolve_target(self.description.target)
+        if long_side_px is not None and self.description.decoding is not None:
+            raise InputError(
+                f"{path} decodes for one input size; evaluate it with --protocol own, detect without --long-side"
+            )
         self.model = _load(path, self.target, load, open_size=long_side_px is not None)
         fit = Letterbox(self.description.input_size) if long_side_px is None else LongSide(long_side_px)
         turn = nullcontext() if runtime_of(self.target).reentrant else Lock()
@@ -96,7 +101,13 @@ class FaceDetector:
         """Run once: the file must give what every detector gives."""
         size = self.description.input_size
         outputs = self.model.run(np.zeros((1, 3, size.height_px, size.width_px), np.float32))
-        channels = output_channels(landmarks=self.description.detector.landmarks)
+        landmarks = self.description.detector.landmarks
+        if self.description.decoding is not None:
+            missing = {BOXES, SCORES, *((LANDMARKS,) if landmarks else ())} - set(outputs)
+            if missing:
+                raise InputError(f"{path} decodes, but has no output '{min(missing)}'; export it again")
+            return
+        channels = output_channels(landmarks=landmarks)
         for stride in STRIDES:
             name, shape = f"output_{stride}", (1, channels, size.height_px // stride, size.width_px // stride)
             if name not in outputs:

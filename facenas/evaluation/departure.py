@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import onnx
 
 from facenas.arrays import FloatArray
@@ -42,11 +43,17 @@ class Departure:
 
 
 def first_departure(
-    expected: tuple[FloatArray, RunLayers], found: tuple[FloatArray, RunLayers], order: Sequence[str], limit: float
+    expected: tuple[FloatArray, RunLayers],
+    found: tuple[FloatArray, RunLayers],
+    order: Sequence[str],
+    limit: float,
+    *,
+    scaled_channels: bool = False,
 ) -> Departure:
     """The first of `order` that departs; a network comes as its input for one photo and the function that gives layers.
 
-    Layers that one of them lacks (a runtime may have merged them away) are passed over.
+    Layers that one of them lacks (a runtime may have merged them away) are passed over. `scaled_channels`: a channel that
+    differs by a factor alone does not depart (`facenas.exporters.int8_equalise`).
     """
     image, run = expected
     found_image, found_run = found
@@ -56,11 +63,24 @@ def first_departure(
     layers, found_layers = run(image), found_run(found_image)
     for name in order:
         if name in layers and name in found_layers:
-            difference = relative_difference(layers[name], found_layers[name])
+            found_layer = found_layers[name]
+            if scaled_channels:
+                found_layer = _rescaled(layers[name], found_layer)
+            difference = relative_difference(layers[name], found_layer)
             if not difference <= limit:
                 return Departure(name, difference, limit)
             largest = max(largest, difference)
     return Departure(None, largest, limit)
+
+
+def _rescaled(expected: FloatArray, found: FloatArray) -> FloatArray:
+    """`found` with each channel times the positive factor that brings it nearest to the expected one."""
+    if expected.shape != found.shape:
+        return found
+    along = (0, 2, 3)
+    products = (expected * found).sum(along, keepdims=True), (found * found).sum(along, keepdims=True)
+    factors = np.maximum(products[0], 0) / np.maximum(products[1], np.finfo(np.float32).tiny)
+    return np.asarray(found * factors, np.float32)
 
 
 def layer_names(path: Path) -> tuple[str, ...]:

@@ -1,13 +1,14 @@
 """Verification: the gates that an artefact must pass before anybody relies on it.
 
 In this order: it loads and has the promised outputs; its tensors equal the reference's; so do its faces; its average
-precision has not dropped; its measured latency is what was predicted; and it is within the budget. A gate that could not
+precision has not dropped; its measured latency is what was predicted; and it is within the budget. What is allowed follows
+from what the file really computes, whatever its description says. A gate that could not
 be tried is *not measured* (passed is null), never passed. Where tensors, faces or precision fail, the first layer whose
 output departs is named.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from facenas.devices.fingerprint import Fingerprint
 from facenas.devices.target import Target
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
+from facenas.evaluation.decoder_check import check_decoder, decoder_gate, open_raw
 from facenas.evaluation.departure import (
     Departure,
     RunLayers,
@@ -26,6 +28,7 @@ from facenas.evaluation.departure import (
     layer_runner,
     onnx_layer_runner,
 )
+from facenas.evaluation.end_to_end import EndToEnd
 from facenas.evaluation.evaluation_set import EvaluationSet
 from facenas.evaluation.gates import (
     FP32_MAX_ABS,
@@ -53,7 +56,7 @@ from facenas.evaluation.parity import (
 from facenas.evaluation.protocols import evaluate
 from facenas.evaluation.wider import Evaluation
 from facenas.exporters.artefact import Description
-from facenas.exporters.formats import description_of
+from facenas.exporters.formats import description_of, format_of
 from facenas.pipeline.faces import Faces
 from facenas.pipeline.pipeline import Pipeline, Runner
 from facenas.pipeline.postprocess import MIN_LOGIT
@@ -69,8 +72,8 @@ class Verification(Shown):
     """All gates and what they were decided on: parity of the tensors and boxes on so many `photos` of `data`.
 
     `first_departure`: words for the first layer whose output departs; `device`: what ran the file, as far as it was run;
-    `sha256`: of the files that were judged, `artefact`, `weights` (where they lie beside it) and `reference`. `evaluation`
-    stays out of verify.json.
+    `sha256`: of the files that were judged, `artefact`, `weights` (where they lie beside it) and `reference`; `end_to_end`:
+    what a user waits for. `evaluation` stays out of verify.json.
     """
 
     artefact: Path
@@ -86,6 +89,7 @@ class Verification(Shown):
     evaluation: Evaluation | None = None
     device: Fingerprint | None = None
     sha256: Mapping[str, str] = field(default_factory=dict)
+    end_to_end: EndToEnd | None = None
 
     @property
     def passed(self) -> bool:
@@ -124,6 +128,8 @@ class Verification(Shown):
             text = "  ".join(f"{setting} {value:.4f}" for setting, value in figures.items() if value is not None)
             if text:
                 lines.append(f"average precision of the {name} on {self.data}: {text}")
+        if self.end_to_end is not None:
+            lines.append(self.end_to_end.words())
         return "\n".join([*lines, *filter(None, [self.latency.words()]), self.line()])
 
     def to_json(self) -> dict[str, Any]:
@@ -143,6 +149,7 @@ class Verification(Shown):
             "first_departure": self.first_departure,
             "device": None if self.device is None else self.device.to_json(),
             "sha256": dict(self.sha256),
+            **({} if self.end_to_end is None else {"end_to_end": self.end_to_end.to_json()}),
         }
 
 
@@ -166,25 +173,28 @@ def verify(
     if load is load_model and (reason := why_unavailable(target)) is not None:
         return _unmeasured(artefact, reference, photos, latency, tolerances, f"device {target}: {reason}")
     detector = FaceDetector(artefact, target, load=load)
-    description = detector.description
+    description, computed = detector.description, format_of(artefact).computes(artefact)
     runner, reference_description = _open_reference(reference, description)
     expected_pipeline, found_pipeline = reference_description.pipeline(runner), description.pipeline(detector.model)
+    raw_model, raw_description = open_raw(artefact, target, load)
+    raw_pipeline = raw_description.pipeline(raw_model)
 
-    compared, expected, found = _answers(photos, expected_pipeline, found_pipeline, progress)
-    tensors = compare_tensors(*_comparable(expected.outputs, found.outputs, description.precision))
+    compared, expected, found = _answers(photos, expected_pipeline, raw_pipeline, progress)
+    tensors = compare_tensors(*_comparable(expected.outputs, found.outputs, computed))
     boxes = compare_faces(expected.faces, found.faces)
 
     reference_ap = evaluate(expected_pipeline, photos, progress).average_precisions
     evaluation = evaluate(found_pipeline, photos, progress)
     artefact_ap = evaluation.average_precisions
-    precision = Precision(reference_ap, artefact_ap, _largest_drop(reference_ap, artefact_ap))
+    precision = Precision(reference_ap, artefact_ap, largest_drop(reference_ap, artefact_ap))
 
-    gates = _parity_gates(tensors, boxes, precision, description.precision, tolerances)
+    gates = _parity_gates(tensors, boxes, precision, computed, tolerances)
+    gates = (*gates, *_decoder_gates(description, found_pipeline, raw_pipeline, compared))
     departure = None
     if any(gate.passed is False for gate in gates):
         worst = read_image(compared[_worst_photo(expected.outputs, found.outputs)])
-        departure = _find_departure(artefact, reference, worst, (reference_description, description), target, load)
-    loads = Gate("loads", True, None, None, f"input {description.input_size}, {len(tensors)} outputs")
+        descriptions = reference_description, replace(description, precision=computed)
+        departure = _find_departure(artefact, reference, worst, descriptions, target, load)
     return Verification(
         artefact,
         reference,
@@ -194,10 +204,24 @@ def verify(
         boxes,
         precision,
         latency,
-        (loads, *gates, *latency_gates(latency, tolerances)),
+        (_loads_gate(description, computed, len(tensors)), *gates, *latency_gates(latency, tolerances)),
         None if departure is None else str(departure),
         evaluation,
     )
+
+
+def _loads_gate(description: Description, computed: str, outputs: int) -> Gate:
+    says = description.precision
+    odd = "" if computed == says else f"; says {says}, computes and is judged as {computed}"
+    return Gate("loads", True, None, None, f"input {description.input_size}, {outputs} outputs{odd}")
+
+
+def _decoder_gates(description: Description, own: Pipeline, raw: Pipeline, photos: Sequence[Path]) -> tuple[Gate, ...]:
+    """That of a file that decodes itself."""
+    if description.decoding is None:
+        return ()
+    parity = check_decoder(own, raw, [read_image(path) for path in photos], description.decoding.min_score)
+    return (decoder_gate(parity),)
 
 
 @dataclass(frozen=True)
@@ -237,7 +261,7 @@ def _answers(
     return compared, expected, found
 
 
-def _largest_drop(reference_ap: Mapping[str, float | None], artefact_ap: Mapping[str, float | None]) -> float | None:
+def largest_drop(reference_ap: Mapping[str, float | None], artefact_ap: Mapping[str, float | None]) -> float | None:
     """Of the average precisions that the reference has, by how much the artefact's are lower at most."""
     drops = [before - (artefact_ap[name] or 0.0) for name, before in reference_ap.items() if before is not None]
     return round(max(drops), 5) if drops else None
@@ -298,7 +322,8 @@ def _find_departure(
         return None
     inputs = [description.network_input(photo) for description in descriptions]
     limit = RELATIVE.get(descriptions[1].precision, FP32_MAX_ABS)
-    return first_departure((inputs[0], expected_run), (inputs[1], run), names, limit)
+    scaled = descriptions[1].precision == "int8"
+    return first_departure((inputs[0], expected_run), (inputs[1], run), names, limit, scaled_channels=scaled)
 
 
 def _reference_layers(path: Path, description: Description, names: Sequence[str]) -> RunLayers | None:
@@ -324,9 +349,8 @@ def require_same_architecture(path: Path, description: Description) -> None:
 def _open_reference(path: Path, description: Description) -> tuple[Runner, Description]:
     """A checkpoint (in torch) or another export (in its runtime), of the same architecture as the artefact."""
     if path.suffix != ".safetensors":
-        reference = FaceDetector(path)
-        _require_same(reference.description.detector, description, path)
-        return reference.model, reference.description
+        _require_same(description_of(path).detector, description, path)
+        return open_raw(path, resolve_target(description_of(path).target))
     from facenas.checkpoint import load_weights
     from facenas.exporters.artefact import describe
 

@@ -140,7 +140,8 @@ class VelaModel(CompiledModel):
 
 def _as_tflite(content: bytes, target: Target, *, timing_only: bool) -> tuple[bytes, Size | None]:
     """The int8 model and, where it is from ONNX, its input size."""
-    from facenas.exporters.tflite_graph import FILE_IDENTIFIER, Range, build_tflite, quantized_tensors
+    from facenas.exporters.int8_ranges import Range, quantized_tensors
+    from facenas.exporters.tflite_graph import FILE_IDENTIFIER, build_tflite
 
     if content[4:8] == FILE_IDENTIFIER:
         return content, None

@@ -65,17 +65,19 @@ def appraise(
     """
     if slices < MIN_SLICES:
         raise InputError(f"of {slices} slices no error can be told; ask for 200, at least {MIN_SLICES}")
-    source, photos = open_supernet(checkpoint_path(Path(supernet)), space), load_evaluation_set(Path(data))
+    source = open_supernet(checkpoint_path(Path(supernet)), space)
+    inputs = [as_size(size) for size in settings.inputs]
+    judge = SliceJudge(load_evaluation_set(Path(data)), inputs)
+    photos = judge.photos
     out = Path(supernet).with_suffix(".accuracy.json") if out is None else Path(out)
     norms = choose_norm_photos(Path(settings.photos or data), settings.crops)
     facts = SupernetFacts(source.file, source.sha256, source.space.name, source.space.digest)
     photo_facts = _facts_of(photos)
-    for line in told_problems(photos.problems):
+    for line in (*told_problems(photos.problems), *(f"left out: {problem}" for problem in judge.problems)):
         progress.note(line)
     for name, count in photo_facts.faces.items():
         if not count:
             progress.note(f"no face of {name} counts in {photos.name}: of that size the table will say nothing")
-    inputs = [as_size(size) for size in settings.inputs]
     plan = {
         "supernet": asdict(facts),
         "photos": asdict(photo_facts),
@@ -85,7 +87,7 @@ def appraise(
     }
     with only_one(out.with_name(f"{out.name}.lock"), f"an appraisal into {out}"):
         journal = LineJournal(out.with_name(f"{out.name}.journal"), plan, "appraisal", resume=settings.resume)
-        judged = _judge(source, SliceJudge(photos, inputs), norms, slices, settings.seed, journal, progress)
+        judged = _judge(source, judge, norms, slices, settings.seed, journal, progress)
         figures = fit_figures(judged, source.space)
         table = AccuracyTable(
             SCHEMA, facts, photo_facts, _PROTOCOL, norms.to_json(), settings.seed, figures, tuple(judged)

@@ -13,16 +13,21 @@ from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.evaluation.accuracy_control import accuracy_control
 from facenas.evaluation.evaluation_set import load_evaluation_set
+from facenas.evaluation.protocols import EVALUATION_MIN_SCORE
 from facenas.exporters import formats
 from facenas.exporters.artefact import Artefact
 from facenas.exporters.calibration_photos import DEFAULT_COUNT, CalibrationPhotos, choose_calibration
 from facenas.exporters.formats import FORMATS, export_model, format_named, in_precision
 from facenas.exporters.onnx import IN_MEMORY, onnx_of_checkpoint, onnx_untrained, read_description
+from facenas.exporters.openvino import AccuracyControl
 from facenas.files import require_no_input
 from facenas.given import given_checkpoint
+from facenas.latency.this_machine import Calibrate
+from facenas.pipeline.decoded import Decoding
 from facenas.progress import SILENT, Progress
 from facenas.runtimes.runtime import load_model, runtime_of
 from facenas.steps.boards import board_of, build_there
+from facenas.steps.repair import repair
 from facenas.units import DEFAULT_INPUT, Size, as_size
 
 _FEW_PHOTOS = 32  # as many as the gates compare
@@ -36,7 +41,8 @@ class ExportSettings:
     int8 takes its ranges from `calibration_count` photos of the folder `calibration` (default: synthetic ones), chosen
     with `seed`; `labelled`: photos by which OpenVINO keeps the average precision; `dialect`: the runtime that int8 ONNX
     is for, onnxruntime, tensorrt or (before version 10) tensorrt-8; `device`: the target that an engine is for, by default
-    this machine's TensorRT.
+    this machine's TensorRT; `decode`: the file answers with faces instead of raw maps; `repair`: where the int8 file fails the
+    gates on the photos `labelled`, layers stay in float32, by tables that are made this machine's first as `calibrate` says.
     """
 
     input_size: str | Size | None = None
@@ -47,6 +53,9 @@ class ExportSettings:
     labelled: Path | str | None = None
     dialect: str = "onnxruntime"
     device: str | None = None
+    decode: bool = False
+    repair: bool = False
+    calibrate: Calibrate = Calibrate.ONCE
 
 
 def export(
@@ -67,6 +76,9 @@ def export(
     format, precision or device that there is not, an unusable checkpoint, or too few photos.
     """
     format = format_named(format).name
+    if settings.decode and FORMATS[format].undecoded is None:
+        can = " and ".join(each.name for each in FORMATS.values() if each.undecoded is not None)
+        raise InputError(f"--decode: a file of format {format} cannot suppress boxes itself; {can} can")
     board = target = None
     if settings.device is not None:
         target = _engine_target(settings.device, format, precision)
@@ -76,8 +88,7 @@ def export(
             settings = replace(settings, dialect=board.dialect)
             format = format if board.answers else "onnx"
     precision = precision or "fp32"
-    if settings.labelled is not None and precision not in FORMATS[format].judged:
-        raise InputError("--labelled is for --format openvino --precision int8; leave it out")
+    _require_judged(settings, FORMATS[format], precision)
     path = Path(out or FORMATS[format].file_name)
     if board is not None:
         path = path.with_suffix(FORMATS[format].suffix)
@@ -88,14 +99,10 @@ def export(
     if not isinstance(model, Architecture):
         require_no_input(path, [given_checkpoint(model)])
     network = _as_onnx(model, settings)
-    photos = accuracy = None
+    photos = None
     if precision == "int8":
         photos = _calibration(network, settings, progress, trained=not isinstance(model, Architecture))
-    if settings.labelled is not None:
-        labelled = load_evaluation_set(Path(settings.labelled))
-        accuracy = accuracy_control(labelled, read_description(network, IN_MEMORY))
-    runtime = "tensorrt" if settings.device is None else resolve_target(settings.device).runtime
-    options = formats.ExportOptions(precision, photos, settings.dialect, accuracy, runtime)
+    options = _options(network, precision, photos, settings, progress)
     if board is not None and board.answers:
         assert target is not None
         return build_there(target, in_precision(network, options, board.dialect), path, progress)
@@ -103,6 +110,40 @@ def export(
     if board is not None:
         progress.note(board.what_to_type(path, precision))
     return artefact
+
+
+def _options(
+    network: onnx.ModelProto,
+    precision: str,
+    photos: CalibrationPhotos | None,
+    settings: ExportSettings,
+    progress: Progress,
+) -> formats.ExportOptions:
+    """What the format's writer is told; layers that int8 costs too much are found here, or by NNCF as it writes."""
+    accuracy: AccuracyControl | None = None
+    kept: tuple[str, ...] = ()
+    decoding = Decoding(EVALUATION_MIN_SCORE) if settings.decode else None
+    labelled = None if settings.labelled is None else load_evaluation_set(Path(settings.labelled))
+    if labelled is not None and settings.repair and photos is not None:
+        kept = repair(network, photos, labelled, calibrate_tables=settings.calibrate, progress=progress)
+    elif labelled is not None:
+        accuracy = accuracy_control(labelled, replace(read_description(network, IN_MEMORY), decoding=decoding))
+    runtime = "tensorrt" if settings.device is None else resolve_target(settings.device).runtime
+    return formats.ExportOptions(precision, photos, settings.dialect, accuracy, runtime, decoding, kept)
+
+
+def _require_judged(settings: ExportSettings, file_format: formats.Format, precision: str) -> None:
+    """Raises InputError where labelled photos are given to a format that has no use for them, or asked for and not given."""
+    if settings.repair:
+        if precision not in file_format.keeps or settings.dialect != "onnxruntime":
+            raise InputError(
+                f"--repair: layers of a file of format {file_format.name} in {precision} cannot be kept in float32; it is for "
+                "--format onnx --precision int8"
+            )
+        if settings.labelled is None:
+            raise InputError("--repair judges by labelled photos; give them with --labelled")
+    elif settings.labelled is not None and precision not in file_format.judged:
+        raise InputError("--labelled is for --format openvino --precision int8, or for --repair; leave it out")
 
 
 def _engine_target(device: str, format: str, precision: str | None) -> Target:

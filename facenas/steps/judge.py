@@ -44,6 +44,8 @@ def judge_slices(judging: Judging, result: SearchResult, input_size: Size, progr
         )
     norms = choose_norm_photos(judging.photos or judging.data)
     batches, judge = list(norms.batches()), SliceJudge(load_evaluation_set(judging.data), [input_size])
+    for problem in judge.problems:
+        progress.note(f"left out: {problem}")
     judged = []
     for index, candidate in enumerate(result.top):
         checkpoint = supernet.slice(parse_architecture(candidate.architecture), batches, norms.to_json())

@@ -30,6 +30,7 @@ from facenas.spaces import DEFAULT_SPACE
 from facenas.spaces.elastic_space import elastic_space
 from facenas.spaces.named import load_space
 from facenas.spaces.space import Space
+from facenas.steps.end_to_end import budgets_of_network
 from facenas.steps.judge import Judging, judge_slices
 from facenas.steps.tables import open_at, open_tables
 from facenas.units import DEFAULT_INPUT, LOW_PERCENTILE, LatencyBudget, Size, as_latency_budget, in_ms, parse_size
@@ -52,7 +53,8 @@ class SearchSettings:
     `faces` weigh the predicted AP, too. `accuracy`: that table (default: the zoo's). `rank_by`: what is maximised; `judge`:
     choose among the best by DDSAR and by accuracy, each judged as a slice; `top`: how many of the best to list; `kernels`:
     only kernels of these sizes; `confirm`: measure the best here and take the first that meets its budgets; `rerank`: put the
-    best in the order of another measure; `calibrate`: whether tables are made this machine's first.
+    best in the order of another measure; `calibrate`: whether tables are made this machine's first; `end_to_end`: latency
+    budgets are for decoding, letterbox and suppression of photos of that size, too.
 
     `seed` is for the evolution, the random ranking and `rerank`. An evolution keeps its state in `state_folder`, and with
     `resume` goes on from there.
@@ -73,6 +75,7 @@ class SearchSettings:
     calibrate: Calibrate = Calibrate.ONCE
     state_folder: Path | None = None
     resume: bool = False
+    end_to_end: Size | None = None
 
     def __post_init__(self) -> None:
         require_top(self.top)
@@ -117,6 +120,8 @@ def search(
         require_evolvable(chosen)
     accuracy = accuracy_of(chosen, settings)
     sizes = inputs_to_search(input_size, accuracy, settings.algorithm)
+    if settings.end_to_end is not None:
+        budgets = budgets_of_network(budgets, sizes[-1], settings.end_to_end, progress)
 
     def opened(inputs: Sequence[Size]) -> dict[str, LatencyTable]:
         ratios, calibrate = budgets.percentiles, settings.calibrate

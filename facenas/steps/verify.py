@@ -3,11 +3,13 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from facenas.detector.face_detector import FaceDetector
 from facenas.devices.fingerprint import differences
 from facenas.devices.target import MODELLED_NAMES, Target
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError, TableError
 from facenas.evaluation import verification
+from facenas.evaluation.end_to_end import end_to_end_gate, measure_end_to_end
 from facenas.evaluation.evaluation_set import EvaluationSet, load_evaluation_set, told_problems
 from facenas.evaluation.gates import Tolerances
 from facenas.evaluation.latency_check import check_latency, predict_latency
@@ -21,6 +23,7 @@ from facenas.latency.table import LatencyTable
 from facenas.latency.this_machine import Calibrate
 from facenas.progress import SILENT, Progress
 from facenas.runtimes.runtime import load_model, runtime_of
+from facenas.steps.end_to_end import some_photos
 from facenas.steps.place import is_reached, place_of
 from facenas.steps.tables import open_tables
 from facenas.units import LOW_PERCENTILE, LatencyBudget, as_latency_budget
@@ -29,11 +32,13 @@ from facenas.units import LOW_PERCENTILE, LatencyBudget, as_latency_budget
 @dataclass(frozen=True)
 class VerifySettings:
     """`tolerances`: what the gates allow; `calibrate`: whether the table is made this machine's first; `sustained_s`: for how
-    long the file is run without a pause, to see whether its latency lasts."""
+    long the file is run without a pause, to see whether its latency lasts; `end_to_end`: the budget is for decoding the
+    picture, letterbox and suppression, too."""
 
     tolerances: Tolerances = Tolerances()
     calibrate: Calibrate = Calibrate.ONCE
     sustained_s: float = 0.0
+    end_to_end: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.sustained_s <= LONGEST_S:
@@ -58,7 +63,9 @@ def verify(
     `table` predicts its latency (default: the shipped one). Raises InputError for unusable files or words.
     """
     artefact, reference = given_model(artefact), given_checkpoint(reference)
-    budget = None if latency is None else as_latency_budget(latency)
+    budget = whole = None if latency is None else as_latency_budget(latency)
+    if settings.end_to_end:
+        budget = None  # of the network alone there is none
     description = description_of(artefact)
     target = resolve_target(device or description.target)
     require_same_architecture(reference, description)  # before anything is measured
@@ -90,6 +97,9 @@ def verify(
         runs_it = None if runtime_of(target).estimates else target
         load = load_model if runs_it is None else place.load
         found = verification.verify(artefact, reference, photos, check, settings.tolerances, progress, runs_it, load)
+        if settings.end_to_end and runs_it is not None:
+            detector = FaceDetector(artefact, runs_it, load=load)
+            found = _end_to_end(found, detector, photos, whole, settings.tolerances, progress)
         return _with_hashes(replace(found, device=place.fingerprint))
 
 
@@ -98,6 +108,22 @@ def _with_hashes(found: Verification) -> Verification:
     weights = format_of(found.artefact).weights_of(found.artefact)
     files = {"artefact": found.artefact, "weights": weights, "reference": found.reference}
     return replace(found, sha256={name: sha256_of(path) for name, path in files.items() if path is not None})
+
+
+def _end_to_end(
+    proof: Verification,
+    detector: FaceDetector,
+    photos: EvaluationSet,
+    budget: LatencyBudget | None,
+    tolerances: Tolerances,
+    progress: Progress,
+) -> Verification:
+    """With what a user waits for, and the budget for that in the place of the network's."""
+    measured = measure_end_to_end(detector.pipeline, some_photos(photos.photos), progress=progress)
+    gates = proof.gates
+    if budget is not None:
+        gates = (*gates[:-1], end_to_end_gate(measured, budget, tolerances.budget_percent))
+    return replace(proof, gates=gates, end_to_end=measured)
 
 
 def _table(

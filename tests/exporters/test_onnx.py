@@ -105,3 +105,12 @@ def test_an_onnx_of_another_maker_is_refused(tmp_path: Path) -> None:
     onnx.save(helper.make_model(graph), path)
     with pytest.raises(InputError, match=r"other\.onnx carries no facenas description.*facenas export"):
         read_description(load_onnx(path), path)
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf])
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path, checkpoint: Checkpoint, odd: float) -> None:
+    name = next(name for name in checkpoint.tensors if name.endswith("conv.weight"))
+    checkpoint.tensors[name].flat[3] = odd
+    with pytest.raises(InputError, match=rf"tensor '{name}' holds numbers that are not finite"):
+        export_checkpoint(checkpoint, tmp_path / "model.onnx", dynamic=False)
+    assert not (tmp_path / "model.onnx").exists()

@@ -7,12 +7,12 @@ import onnx
 import pytest
 from facenas.exporters.artefact import METADATA_KEY
 from facenas.exporters.calibration_photos import choose_calibration
+from facenas.exporters.int8_ranges import Range, observe, quantized_tensors
 from facenas.exporters.onnx import onnx_of_checkpoint, onnx_untrained
 from facenas.exporters.onnx_graph import build_onnx, random_weights
 from facenas.exporters.tflite import export_tflite, read_description, why_not_tflite
 from facenas.exporters.tflite_file import read_tflite
-from facenas.exporters.tflite_graph import Range, build_tflite, fold_image, quantization_of, quantized_tensors
-from facenas.exporters.tflite_ranges import activation_ranges
+from facenas.exporters.tflite_graph import build_tflite, fold_image, quantization_of
 from helpers.random_networks import ALL_FAMILIES, TINY, confident_checkpoint
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,7 +57,7 @@ def test_litert_answers_like_onnx(detector: object) -> None:
         ((generator.integers(0, 256, (1, 3, SIZE.height_px, SIZE.width_px)) - 127.5) / 128).astype(np.float32)
         for _ in range(2)
     ]
-    ranges = activation_ranges(model, quantized_tensors(model), images)
+    ranges = dict(observe(model, images).ranges)
     outputs = {output.name for output in model.graph.output}
     # Outputs as they are: random networks have logits far below those that are left out.
     ranges |= {name: Range(-8.0, 8.0) for name in outputs}

@@ -47,7 +47,7 @@ def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     binaries.mkdir()
     (binaries / "ssh").write_text(
         '#!/bin/sh\nfor word; do last="$word"; done\n'
-        f"exec env -i HOME=/root PATH=/usr/bin:/bin chroot '{ROOT}' /bin/sh -c \"$last\"\n"
+        f"exec env -i HOME=/root PATH=/usr/sbin:/usr/bin:/bin chroot '{ROOT}' /bin/sh -c \"$last\"\n"
     )
     (binaries / "ssh").chmod(0o755)
     monkeypatch.setenv("PATH", f"{binaries}{os.pathsep}{os.environ['PATH']}")
@@ -73,7 +73,7 @@ def test_profile_verify_and_detect(
     path = table_path("arm", TINY_INPUT)
     agent = RemoteAgent(resolve_target("arm"), transport_for("user@arm"), timeout_s=600)
     table = profile(agent, tiny_space(), TINY_INPUT, path, plan=PLAN, patience=Patience(judges=False))
-    assert load_table(path) == table
+    assert load_table(path).operators == table.operators
     assert not table.failures
     assert "aarch64" in table.fingerprint.operating_system
     export_checkpoint(confident_checkpoint(TINY, Size(160, 128)), tmp_path / "model.onnx", dynamic=False)

@@ -1,6 +1,7 @@
 """An appraisal survives kill -9: resumed, it writes the bytes of an undisturbed one. Other work is not mixed in."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,9 +14,12 @@ from helpers.random_supernet import write_supernet
 from helpers.tiny_elastic import TINY_SPACE
 
 from facenas.accuracy.accuracy_table import load_accuracy_table
+from facenas.accuracy.appraisal import SliceJudge
 from facenas.data.synthetic import write_synthetic_set
 from facenas.errors import InputError
+from facenas.evaluation.evaluation_set import load_evaluation_set
 from facenas.steps.appraise import AppraiseSettings, appraise
+from facenas.units import Size
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
 
@@ -53,6 +57,21 @@ def test_killed_and_resumed_it_writes_the_same_table(tmp_path: Path, supernet: P
     assert len({each.precision["96x64"]["all"] for each in table.slices}) > 1
     assert table.photos.photos == 16
     assert table.norms["photos"] == data.name
+
+
+def test_a_photo_that_cannot_be_read_costs_its_neighbours_nothing(tmp_path: Path, supernet: Path, data: Path) -> None:
+    folder = tmp_path / "damaged"
+    shutil.copytree(data, folder)
+    photos = load_evaluation_set(folder)
+    photo = min(folder.rglob("*.jpg"))
+    photo.write_bytes(photo.read_bytes()[:400])  # opening WIDER FACE itself does not look into each photo either
+    judge = SliceJudge(photos, [Size(96, 64)])
+    assert len(judge.photos.photos) == 15
+    assert [str(photo) in problem for problem in judge.problems] == [True]
+    for photo in folder.rglob("*.jpg"):
+        photo.write_bytes(photo.read_bytes()[:400])
+    with pytest.raises(InputError, match="none of the photos of damaged can be read, first: "):
+        SliceJudge(photos, [Size(96, 64)])
 
 
 def test_too_few_slices_are_kept_for_more(tmp_path: Path, supernet: Path, data: Path) -> None:

@@ -1,0 +1,92 @@
+"""Compare detectors: how do ours stand beside published ones? Accuracy and latency on the same photos and machine, in one run.
+
+Each sees photos as it is used: fitted into the input that it is timed at. Published files run at 640x480, as ours do, so that
+nobody pays for borders; those that cannot (their shapes inside are of one size) run at their own. Latency is of the network
+alone, ONNX Runtime, one thread, all networks timed in turns.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from facenas.bench.record import new_record
+from facenas.detector.face_detector import FaceDetector
+from facenas.detector.published import Baseline, baselines_in
+from facenas.devices.targets import resolve_target
+from facenas.errors import InputError
+from facenas.evaluation.comparison import SCHEMA, DetectorComparison, DetectorResult
+from facenas.evaluation.evaluation_set import load_evaluation_set
+from facenas.evaluation.protocols import Detect, evaluate
+from facenas.exporters.formats import description_of
+from facenas.given import given_model
+from facenas.progress import SILENT, Called, Progress
+from facenas.runtimes.runtime import load_model
+from facenas.runtimes.timing import measure_latency
+from facenas.units import DEFAULT_INPUT
+from facenas.zoo import ZOO_NAMES, zoo_model
+
+_ROUNDS = 30
+
+
+def compare_detectors(
+    own: Sequence[Path], models: Path | None, data: Path, progress: Progress = SILENT
+) -> DetectorComparison:
+    """Judge and time the zoo's detectors, our exported files and the baselines of the folder `models`.
+
+    Raises InputError for unusable files, and for photos without WIDER FACE's easy, medium and hard.
+    """
+    photos = load_evaluation_set(data)
+    if not photos.official:
+        raise InputError(f"{data} has no easy, medium and hard faces; give WIDER FACE val with its .mat files")
+    detectors: list[tuple[str, bool, str, Detect]] = []
+    networks = []
+    for path in (*map(zoo_model, ZOO_NAMES), *map(given_model, own)):
+        size = description_of(path).input_size
+        detectors.append((path.stem, True, f"{size}", FaceDetector(path)))
+        networks.append(load_model(path, resolve_target("cpu")))
+    for path in baselines_in(models) if models is not None else []:
+        baseline = _at_equal_area(path)
+        detectors.append((baseline.name, False, f"{baseline.input_size}", baseline))
+        networks.append(baseline.model)
+    evaluations = [evaluate(detect, photos, Called(progress, f"evaluating {name}")) for name, _, _, detect in detectors]
+    for problem in evaluations[0].unread:  # the same of all
+        progress.note(f"left out: {problem}")
+    latencies = measure_latency(
+        networks,
+        rounds=_ROUNDS,
+        input_size=DEFAULT_INPUT,
+        progress=progress,
+        what="timing in turns",
+    )
+    results = [
+        DetectorResult(
+            name,
+            ours,
+            size,
+            round(evaluation.easy or 0.0, 5),
+            round(evaluation.medium or 0.0, 5),
+            round(evaluation.hard or 0.0, 5),
+            round(latency.latency_ms, 3),
+            round(latency.spread_ms, 3),
+            latency.samples,
+        )
+        for (name, ours, size, _), evaluation, latency in zip(detectors, evaluations, latencies, strict=True)
+    ]
+    record = new_record({}, {}, quick=False, checkout=Path(__file__).parent)
+    return DetectorComparison(
+        SCHEMA,
+        record.date,
+        record.commit,
+        record.fingerprint.cpu,
+        record.versions,
+        photos.name,
+        len(photos.photos) - len(evaluations[0].unread),
+        tuple(results),
+    )
+
+
+def _at_equal_area(path: Path) -> Baseline:
+    """At our default input; a file that only runs at its own runs there."""
+    try:
+        return Baseline(path, DEFAULT_INPUT)
+    except InputError:
+        return Baseline(path)
