@@ -28,6 +28,7 @@ def evaluate(
     file's input) or `original` (unscaled); `device`: the target that runs it (default: the one that the file names).
     Raises InputError for another, and for unusable files.
     """
+    protocols.require_protocol(protocol)
     path = given_model(model)
     target = resolve_target(device or description_of(path).target)
     photos = load_evaluation_set(Path(data))
