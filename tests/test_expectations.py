@@ -52,7 +52,7 @@ EXPECTATIONS = (
     ),
     Expectation(
         "a run folder as a model",
-        "`facenas detect photo.jpg --model runs/cpu-5ms`",
+        "`facenas detect photo.jpg --model RUN`",
         (NEXT, "test_a_training_is_exported_scored_and_verified_by_its_folder"),
     ),
     Expectation(
