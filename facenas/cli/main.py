@@ -22,6 +22,7 @@ from facenas.cli.doctor import doctor
 from facenas.cli.evaluate import evaluate
 from facenas.cli.export import export
 from facenas.cli.output import note, take_any_character, tell
+from facenas.cli.pack import pack
 from facenas.cli.photos import photos
 from facenas.cli.predict import predict
 from facenas.cli.profile import profile
@@ -70,7 +71,7 @@ app = typer.Typer(
 )
 VERBS = (
     *(run, devices, profile, calibrate, predict, score, search, rank),
-    *(photos, train, slice, appraise, export, compare, verify, evaluate, detect, bench, doctor),
+    *(photos, pack, train, slice, appraise, export, compare, verify, evaluate, detect, bench, doctor),
 )
 for verb in VERBS:
     app.command(cls=_Verb, context_settings=CONTEXT)(with_verbosity(verb))

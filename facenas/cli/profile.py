@@ -37,6 +37,9 @@ def profile(
     even_if_busy: Annotated[
         bool, typer.Option("--even-if-busy", help="also keep what was measured beside other work on this machine")
     ] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="a third of the networks: less sure, for a device that is lent for minutes")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """Measure every operator of a search space on a device.
@@ -52,7 +55,9 @@ def profile(
     from facenas.steps.profile import ProfileSettings
     from facenas.steps.profile import profile as run_profile
 
-    settings = ProfileSettings(host, python, also or (), seconds=seconds, resume=resume, even_if_busy=even_if_busy)
+    settings = ProfileSettings(
+        host, python, also or (), seconds=seconds, resume=resume, even_if_busy=even_if_busy, quick=quick
+    )
     with progress_bar() as progress:
         result = run_profile(device, space=space, input_size=input, out=out, settings=settings, progress=progress)
     print_result(result, json)

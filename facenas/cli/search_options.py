@@ -40,7 +40,7 @@ def photo_size(camera: str | None) -> "Size":
     from facenas.steps.end_to_end import PHOTO_SIZE
     from facenas.units import parse_size
 
-    return PHOTO_SIZE if camera is None else parse_size(camera)
+    return PHOTO_SIZE if camera is None else parse_size(camera, multiple_px=1)
 
 
 def parse_kernels(text: str) -> frozenset[int]:

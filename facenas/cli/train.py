@@ -26,6 +26,12 @@ def train(
     ] = None,
     val: Annotated[Path | None, typer.Option(help="labelled photos to validate on (default: a part of --data)")] = None,
     epochs: Annotated[int, typer.Option(help="how often every photo is shown, each time as another crop")] = 12,
+    cycles: Annotated[
+        int,
+        typer.Option(
+            help="go through --epochs so often, each time from the best so far; ends early if one brings nothing"
+        ),
+    ] = 1,
     out: Annotated[Path, typer.Option(help="folder for checkpoints and the curve")] = Path("runs/train"),
     input_size: Annotated[
         str | None,
@@ -68,6 +74,18 @@ def train(
         typer.Option(help="ONNX file of a stronger detector (SCRFD's layout) to learn from beside the labels"),
     ] = None,
     teacher_share: Annotated[float, typer.Option(help="share of the losses that are by the teacher's answers")] = 0.5,
+    photos_on_device: Annotated[
+        bool,
+        typer.Option(
+            "--photos-on-device", help="decode all photos into the GPU's memory once and make the crops there"
+        ),
+    ] = False,
+    compile: Annotated[
+        bool, typer.Option("--compile", help="let torch compile the network: minutes once, then faster steps")
+    ] = False,
+    validations: Annotated[
+        int | None, typer.Option(help="how often it is judged on the way (default: 6, a supernet 20)")
+    ] = None,
     seed: Annotated[int, typer.Option(help="seed of weights, order and crops")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="go on from the last state in --out")] = False,
     max_minutes: Annotated[
@@ -101,6 +119,8 @@ def train(
         mosaic_share=mosaic,
         pasted_faces=paste,
         teacher_share=teacher_share,
+        photos_on_device=photos_on_device,
+        cycles=cycles,
         gradient_norm=Recipe.gradient_norm if space is None else SUPERNET_GRADIENT_NORM,
     )
     settings = TrainingSettings(
@@ -111,6 +131,8 @@ def train(
         max_minutes=max_minutes,
         strict=strict,
         landmarks=landmarks,
+        compiled=compile,
+        validations=validations,
     )
     with progress_bar() as progress:
         result = run_train(subject, data, val=val, recipe=recipe, settings=settings, out=out, progress=progress)

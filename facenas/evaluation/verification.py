@@ -2,9 +2,8 @@
 
 In this order: it loads and has the promised outputs; its tensors equal the reference's; so do its faces; its average
 precision has not dropped; its measured latency is what was predicted; and it is within the budget. What is allowed follows
-from what the file really computes, whatever its description says. A gate that could not
-be tried is *not measured* (passed is null), never passed. Where tensors, faces or precision fail, the first layer whose
-output departs is named.
+from what the file really computes, whatever its description says. A gate that could not be tried is *not measured* (passed is
+null), never passed. Where tensors, faces or precision fail, the first layer whose output departs is named.
 """
 
 from collections.abc import Mapping, Sequence
@@ -176,8 +175,10 @@ def verify(
     description, computed = detector.description, format_of(artefact).computes(artefact)
     runner, reference_description = _open_reference(reference, description)
     expected_pipeline, found_pipeline = reference_description.pipeline(runner), description.pipeline(detector.model)
-    raw_model, raw_description = open_raw(artefact, target, load)
-    raw_pipeline = raw_description.pipeline(raw_model)
+    raw_pipeline = found_pipeline
+    if description.decoding is not None:
+        raw_model, raw_description = open_raw(artefact, target, load)
+        raw_pipeline = raw_description.pipeline(raw_model)
 
     compared, expected, found = _answers(photos, expected_pipeline, raw_pipeline, progress)
     tensors = compare_tensors(*_comparable(expected.outputs, found.outputs, computed))

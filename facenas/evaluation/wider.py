@@ -22,7 +22,9 @@ import numpy as np
 from facenas.arrays import BoolArray, Float64Array, FloatArray, IntArray
 from facenas.data.face_sizes import OCTAVE_EDGES_PX, OCTAVE_NAMES, face_sizes_px
 from facenas.errors import InputError
+from facenas.evaluation.blind_spots import BlindSpots
 from facenas.evaluation.evaluation_set import EvaluationSet, GroundTruth, load_evaluation_set
+from facenas.evaluation.landmark_error import LandmarkError
 from facenas.evaluation.operating_points import OperatingPoint, operating_points, suggested
 from facenas.shown import Rows, Shown, figures
 
@@ -41,6 +43,8 @@ class Evaluation(Shown):
     by_size: AP per octave bin of face size (sqrt(area) in pixels at a long side of 640), of the faces that count in the
     widest setting; faces of other sizes, and unmatched detections of other sizes, are left out of the reckoning.
     input: what photos are scaled to, where the protocol is one of ours.
+    landmarks: how far landmarks are off, where the detector and the labels have any.
+    blind_spots: recalls under conditions that are made from the photos, where they were asked for.
     points: precision and recall by least score, in the widest setting.
     """
 
@@ -55,6 +59,8 @@ class Evaluation(Shown):
     curves: Mapping[str, Float64Array]
     unread: tuple[str, ...] = ()
     input: str = ""
+    landmarks: LandmarkError | None = None
+    blind_spots: BlindSpots | None = None
     points: tuple[OperatingPoint, ...] = ()
 
     @property
@@ -74,13 +80,26 @@ class Evaluation(Shown):
     def shown(self) -> tuple[Rows, ...]:
         """All figures."""
         values = self.to_json()
-        sizes, _, _ = values.pop("by_size"), values.pop("min_scores"), values.pop("suggested_min_score")
+        sizes = values.pop("by_size")
+        for more in ("blind_spots", "landmarks", "min_scores", "suggested_min_score"):
+            values.pop(more, None)
         rows = [(name, str(value)) for name, value in values.items() if value is not None]
         rows += [(f"AP of faces {name}", f"{value:.3f}") for name, value in sizes.items() if value is not None]
-        tables = (figures("average precision", tuple(rows)),)
+        if self.landmarks is not None:
+            errors = {"": self.landmarks.mean, **{f" {name}": value for name, value in self.landmarks.by_size.items()}}
+            rows += [
+                (f"landmark error of faces{name}", f"{value:.1%} of their size")
+                for name, value in errors.items()
+                if value is not None
+            ]
+        spots = () if self.blind_spots is None else self.blind_spots.shown()
+        return (figures("average precision", tuple(rows)), *self._points_table(), *spots)
+
+    def _points_table(self) -> tuple[Rows, ...]:
+        """What a least score keeps, where anything is found."""
         best = suggested(self.points)
         if best is None:
-            return tables
+            return ()
         points = [
             (
                 f"{point.min_score:g}{' (suggested)' if point == best else ''}",
@@ -89,7 +108,7 @@ class Evaluation(Shown):
             for point in self.points
         ]
         columns = ("--min-score", "right of those found", "found of all", "F1")
-        return *tables, Rows("what a least score keeps", columns, tuple(points))
+        return (Rows("what a least score keeps", columns, tuple(points)),)
 
     def to_json(self) -> dict[str, Any]:
         """The fields of the command line's contract."""
@@ -101,6 +120,8 @@ class Evaluation(Shown):
             "images": self.images,
             "faces": self.faces,
             "by_size": dict(self.by_size),
+            **({"landmarks": self.landmarks.to_json()} if self.landmarks is not None else {}),
+            **({"blind_spots": self.blind_spots.to_json()} if self.blind_spots is not None else {}),
             "min_scores": [asdict(point) for point in self.points],
             "suggested_min_score": None if best is None else best.min_score,
         }

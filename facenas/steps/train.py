@@ -9,9 +9,9 @@ from facenas.given import given_architecture, given_weights
 from facenas.progress import SILENT, Progress
 from facenas.spaces.elastic_space import ElasticSpace
 from facenas.training.distributed import is_main_process
-from facenas.training.loop import TrainingResult
 from facenas.training.photos import TrainingPhotos, training_photos
 from facenas.training.recipe import Recipe, fine_tuning_recipe
+from facenas.training.result import TrainingResult
 from facenas.training.session import SessionSettings, train_detector
 from facenas.training.teacher import Teacher
 from facenas.units import DEFAULT_INPUT, Size
@@ -23,7 +23,8 @@ class TrainingSettings:
     the architecture, else 640x480); `init`: a checkpoint, a folder with one, or a name of the zoo, to start from;
     `teacher`: an ONNX file of a stronger detector to learn from beside the labels; `resume`: go on from the last state in
     the folder, `may_begin`: if there is one; `max_minutes`: stop then, to go on later; `strict`: refuse photos with any
-    unusable label; `landmarks`: whether it finds them (default: as the architecture or `init` does)."""
+    unusable label; `compiled`: let torch make kernels for the network first; `validations`: how often it is judged
+    (default: 6, a supernet 20); `landmarks`: whether it finds them (default: as the architecture or `init` does)."""
 
     input_size: Size | None = None
     init: Path | str | None = None
@@ -32,6 +33,8 @@ class TrainingSettings:
     max_minutes: float | None = None
     strict: bool = False
     may_begin: bool = False
+    compiled: bool = False
+    validations: int | None = None
     landmarks: bool | None = None
 
 
@@ -51,10 +54,7 @@ def _subject(
 ) -> tuple[Architecture | ElasticSpace, Size]:
     """What is trained, and the input size that it is meant for. Raises InputError where neither is said."""
     if isinstance(asked, ElasticSpace):
-        if settings.landmarks:
-            raise InputError(
-                f"the networks of space '{asked.name}' have no landmarks; leave out --landmarks, or train one --arch"
-            )
+        asked = asked if settings.landmarks is None else replace(asked, landmarks=settings.landmarks)
         return asked, settings.input_size or DEFAULT_INPUT
     if asked is None and settings.init is None:
         raise InputError("there is nothing to train; give --arch, --space, or --init to fine-tune a detector")
@@ -91,7 +91,7 @@ def train(
     photos = training_photos(Path(data), None if val is None else Path(val), strict=settings.strict)
     for line in photos.notes:
         progress.note(line)
-    if isinstance(subject, Architecture) and subject.landmarks:
+    if subject.landmarks:
         known = fine_tuned and given_architecture(settings.init or "").architecture.landmarks
         _require_landmarks(photos, known=known, progress=progress)
     if not settings.resume and (out / "last.safetensors").exists():
@@ -109,6 +109,8 @@ def train(
             max_seconds=None if settings.max_minutes is None else 60 * settings.max_minutes,
             strict=settings.strict,
             resume=settings.resume and not settings.may_begin,
+            compiled=settings.compiled,
+            validations=settings.validations,
         ),
     )
     for problem in result.problems:

@@ -18,6 +18,7 @@ SUPERNET_GRADIENT_NORM = 20.0  # a step sums the losses of three networks
 # What each number may be: more is a slip that costs the machine its memory, or never ends.
 _WHOLE = {
     "epochs": (1, 1_000_000),
+    "cycles": (1, 1_000),
     "size_px": (0, 2048),
     "batch_size": (1, 65_536),
     "seed": (0, 2**63 - 1),
@@ -47,6 +48,9 @@ class Recipe:
     `batch_size` is that of all processes together. `mosaic_share` of the samples are four half-sized ones side by side;
     `pasted_faces`: up to so many small faces of another photo are put into a sample. `teacher`: name and hash of the
     detector that is learnt from (empty: none); of the losses `teacher_share` is then by its answers, the rest by labels.
+    `photos_on_device`: crops are made by torch of photos in the memory of the device; drawn from the same distributions,
+    they are others than those that the host makes. `cycles`: the whole schedule is gone through so often, each time from the
+    best weights so far.
     """
 
     epochs: int = 12
@@ -68,6 +72,8 @@ class Recipe:
     pasted_faces: int = 0
     teacher: str = ""
     teacher_share: float = 0.5
+    photos_on_device: bool = False
+    cycles: int = 1
 
     def __post_init__(self) -> None:
         for name, (least, most) in _WHOLE.items():
@@ -97,9 +103,13 @@ class Recipe:
                 given = getattr(self, name)
                 raise InputError(f"recipe: no {name} '{given}'; there are {', '.join(choices)}{meant(given, choices)}")
 
-    def steps(self, photos: int) -> int:
-        """Optimiser steps of the whole training on a set of that many photos."""
+    def steps_of_cycle(self, photos: int) -> int:
+        """Optimiser steps of once through the schedule on a set of that many photos."""
         return max(1, self.epochs * photos // self.batch_size)
+
+    def steps(self, photos: int) -> int:
+        """Optimiser steps of the whole training, where no cycle ends it early."""
+        return self.cycles * self.steps_of_cycle(photos)
 
     def differences(self, stored: Mapping[str, Any]) -> list[str]:
         """Names of the numbers that differ in a stored recipe; one that it lacks is newer and had its default."""
@@ -133,13 +143,14 @@ def fine_tuning_recipe() -> Recipe:
 class Pace:
     """What a training does when, none of which changes its samples or steps: validate every so many epochs, write its
     state after `save_seconds` and a line of its curve every `log_steps`; and where it stops before its last step: after
-    `max_seconds`, or at `until_step`."""
+    `max_seconds`, or at `until_step`. `compiled`: torch makes kernels for the network, which takes minutes once."""
 
     validate_epochs: int = 1
     save_seconds: float = 60.0
     log_steps: int = 20
     max_seconds: float | None = None
     until_step: int | None = None
+    compiled: bool = False
 
     def __post_init__(self) -> None:
         if self.max_seconds is not None and not 0 <= self.max_seconds < math.inf:

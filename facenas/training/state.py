@@ -23,13 +23,16 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 @dataclass(frozen=True)
 class Reached:
     """How far a training is. `photos`: how many it trains on, `labels`: the SHA-256 of their labels (None before it began);
-    `init`: where its weights began."""
+    `init`: where its weights began; `cycle_began`: how good the best weights were when the cycle began that is under way,
+    `settled`: whether a cycle that brought nothing has ended it."""
 
     step: int
     photos: int | None
     best: Mapping[str, float | None]
     init: Mapping[str, Any] | None
     labels: str | None = None
+    cycle_began: float | None = None
+    settled: bool = False
 
 
 def state_arrays(
@@ -64,6 +67,18 @@ def restore_arrays(
         if "step" in moments:
             moments["step"] = moments["step"].cpu()
         optimizer.state[parameter] = moments
+
+
+def begin_from(
+    best: Checkpoint, network: nn.Module, average: Mapping[str, Tensor], optimizer: torch.optim.Optimizer
+) -> None:
+    """Put the weights of a checkpoint of the same network in place, as weights and as their average; the optimiser forgets."""
+    with torch.no_grad():
+        for name, tensor in floats_of(network).items():
+            value = torch.from_numpy(np.array(best.tensors[name]))
+            tensor.copy_(value)
+            average[name].copy_(value)
+    optimizer.state.clear()
 
 
 def save_state(path: Path, state: Checkpoint, recipe: Recipe, data_name: str, reached: Reached) -> None:
