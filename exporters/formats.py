@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facenas.errors import InputError
+from facenas.errors import InputError, meant
 
 if TYPE_CHECKING:
     import onnx
@@ -253,6 +253,20 @@ FORMATS: Mapping[str, Format] = {
 }
 
 
+_OTHER_NAMES = {"tensorrt": "trt", "engine": "trt", "litert": "tflite", "tf": "tflite", "ov": "openvino"}
+
+
+def format_named(name: str) -> Format:
+    """The format of that name, or of what other tools call it (`tensorrt`, `engine`: trt), in small or capital letters.
+    Raises InputError that lists the names there are."""
+    small = name.lower()
+    found = FORMATS.get(_OTHER_NAMES.get(small, small))
+    if found is None:
+        known = ", ".join(FORMATS)
+        raise InputError(f"no format '{name}'; there are {known}{meant(name, (*FORMATS, *_OTHER_NAMES))}")
+    return found
+
+
 def format_of(path: Path) -> Format:
     """The format of a file, from its suffix. Raises InputError for another suffix."""
     for each in FORMATS.values():
@@ -274,9 +288,7 @@ def export_model(
 
     Raises InputError for a format or precision that there is not, and as the format's own function does.
     """
-    if file_format not in FORMATS:
-        raise InputError(f"no format '{file_format}'; there are {', '.join(FORMATS)}")
-    return FORMATS[file_format].write(model, out, options or ExportOptions())
+    return format_named(file_format).write(model, out, options or ExportOptions())
 
 
 def _decoding(model: "onnx.ModelProto", options: ExportOptions) -> "onnx.ModelProto":

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from facenas.steps.evaluate import evaluate
     from facenas.steps.export import ExportSettings, export
     from facenas.steps.pack import pack
+    from facenas.steps.photos import photos
     from facenas.steps.predict import predict
     from facenas.steps.profile import ProfileSettings, profile
     from facenas.steps.rank import RankSettings, rank
@@ -59,6 +60,7 @@ __all__ = [
     "export",
     "list_devices",
     "pack",
+    "photos",
     "predict",
     "profile",
     "rank",

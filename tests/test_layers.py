@@ -27,6 +27,7 @@ FLOORS = (  # the ground first; rooms of one floor do not know each other
     ("spaces", "devices"),
     ("pipeline",),
     ("exporters",),
+    ("given",),
     ("runtimes",),
     ("remote",),
     ("latency",),

@@ -4,10 +4,7 @@ from typing import Annotated
 
 import typer
 
-device = typer.Typer(help="Keep or forget a device of your own.", no_args_is_help=True, add_completion=False)
 
-
-@device.command()
 def add(
     name: Annotated[str, typer.Argument(help="name for --device, for example nano")],
     host: Annotated[str, typer.Option(help="where it is: user@host, ssh://user@host:port, adb, adb:SERIAL")],
@@ -30,7 +27,6 @@ def add(
         note(f"{name} is kept in {devices_file()}; measure it: facenas profile --device {name}")
 
 
-@device.command()
 def remove(
     name: Annotated[str, typer.Argument(help="the device to forget")],
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,

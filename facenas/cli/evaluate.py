@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
+from facenas.cli.names import DEVICE, MODEL
+
 
 def evaluate(
-    model: Annotated[Path, typer.Option(help="exported model, or the name of one that ships")],
+    model: Annotated[Path, typer.Option(help="exported model, run folder, or name of the zoo", **MODEL)],
     data: Annotated[Path, typer.Option(help="labelled photos; WIDER's .mat files beside them give easy, medium, hard")],
     protocol: Annotated[
         str,
@@ -16,7 +18,7 @@ def evaluate(
         ),
     ] = "own",
     device: Annotated[
-        str | None, typer.Option(help="target that runs it (default: the one that the file names)")
+        str | None, typer.Option(help="target that runs it (default: the one that the file names)", **DEVICE)
     ] = None,
     blind_spots: Annotated[
         bool,

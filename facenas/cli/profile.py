@@ -5,16 +5,19 @@ from typing import Annotated
 
 import typer
 
+from facenas.cli.names import ARCHITECTURE, DEVICE, SPACE
 from facenas.spaces import DEFAULT_SPACE
 
 
 def profile(
-    device: Annotated[str, typer.Option(help="target to measure, for example cpu")],
+    device: Annotated[str, typer.Option(help="target to measure, for example cpu", **DEVICE)],
     host: Annotated[
         str | None, typer.Option(help="where it is: user@host, ssh://user@host:port, adb, adb:SERIAL (default: here)")
     ] = None,
     python: Annotated[str | None, typer.Option(help="Python of the host (default: python3)")] = None,
-    space: Annotated[str, typer.Option(help="search space whose operators the table shall hold")] = DEFAULT_SPACE,
+    space: Annotated[
+        str, typer.Option(help="search space whose operators the table shall hold", **SPACE)
+    ] = DEFAULT_SPACE,
     input: Annotated[
         str | None,
         typer.Option(
@@ -22,7 +25,8 @@ def profile(
         ),
     ] = None,
     also: Annotated[
-        list[str] | None, typer.Option(help="further architecture whose operators the table shall hold; repeatable")
+        list[str] | None,
+        typer.Option(help="further architecture whose operators the table shall hold; repeatable", **ARCHITECTURE),
     ] = None,
     seconds: Annotated[
         float | None,

@@ -135,3 +135,12 @@ def _names_photos_of(labels: Path, images: Path) -> bool:
         first = file.readline(_LONGEST_NAME).decode("utf-8-sig", "replace").strip().replace("\0", "")
     other = "val" if _part_of(labels) == "train" else "train"
     return (images / first).parent.is_dir() and not images.resolve().parent.name.endswith(other)
+
+
+def layout_of(folder: Path) -> str:
+    """In words, which of the layouts that `open_dataset` reads a folder has. Raises InputError where it has none."""
+    if files := _labelv2_files(folder):
+        return "labelv2" if len(files) == 1 else f"{len(files)} labelv2 sets"
+    if wider := _wider_layout(folder, "train"):
+        return f"WIDER FACE, {_part_of(wider[0])}"
+    raise InputError(f"no labels in {folder}; give a folder with {_LOOKED_FOR}")

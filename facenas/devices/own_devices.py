@@ -19,7 +19,7 @@ from typing import Any
 
 from facenas.devices.host import transport_for
 from facenas.devices.target import JETSON, TARGET_NAMES, Target
-from facenas.errors import InputError
+from facenas.errors import InputError, meant
 from facenas.files import read_text, write_atomic
 from facenas.locks import only_one
 
@@ -52,7 +52,9 @@ class OwnDevice:
         if not _NAME.fullmatch(self.name) or len(self.name) > 40:
             raise InputError(f"'{self.name}' is no name of a device; use small letters, digits and '-', as in nano-2")
         if self.runtime not in PRECISIONS:
-            raise InputError(f"runtime '{self.runtime}' is none of {', '.join(PRECISIONS)}")
+            raise InputError(
+                f"runtime '{self.runtime}' is none of {', '.join(PRECISIONS)}{meant(self.runtime, PRECISIONS)}"
+            )
         if self.precision not in PRECISIONS[self.runtime]:
             known = ", ".join(PRECISIONS[self.runtime])
             raise InputError(f"precision '{self.precision}' is none of those of {self.runtime}: {known}")
@@ -118,7 +120,9 @@ def remove_device(name: str) -> None:
     with _alone():
         devices = load_devices()
         if name not in devices:
-            raise InputError(f"there is no own device '{name}'; there are {', '.join(devices) or 'none'}")
+            raise InputError(
+                f"there is no own device '{name}'; there are {', '.join(devices) or 'none'}{meant(name, devices)}"
+            )
         _save({kept: device for kept, device in devices.items() if kept != name})
 
 

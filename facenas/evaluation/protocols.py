@@ -17,7 +17,7 @@ from facenas.data.face_sizes import LONG_SIDE_PX
 from facenas.data.image import read_image
 from facenas.detector.face_detector import FaceDetector
 from facenas.devices.target import Target
-from facenas.errors import InputError
+from facenas.errors import InputError, meant
 from facenas.evaluation.landmark_error import face_errors, landmark_error
 from facenas.evaluation.wider import Evaluation, EvaluationSet, evaluate_detections
 from facenas.pipeline.faces import Faces
@@ -31,11 +31,16 @@ EVALUATION_MIN_SCORE = 0.02
 Detect = Callable[[npt.NDArray[np.uint8], float], Faces]
 
 
+def require_protocol(protocol: str) -> None:
+    """Raises InputError for a protocol that there is not."""
+    if protocol not in PROTOCOLS:
+        raise InputError(f"no protocol '{protocol}'; there are {', '.join(PROTOCOLS)}{meant(protocol, PROTOCOLS)}")
+
+
 def open_detector(path: Path, protocol: str, target: Target | None = None, load: Load = load_model) -> Detect:
     """The exported file as a protocol runs it, on `target` (default: the one that the file names). Raises InputError for
     another protocol, or a file that is no detector."""
-    if protocol not in PROTOCOLS:
-        raise InputError(f"no protocol '{protocol}'; there are {', '.join(PROTOCOLS)}")
+    require_protocol(protocol)
     if protocol == "own":
         return FaceDetector(path, target, load=load)
     detector = FaceDetector(path, target, LONG_SIDE_PX, load)

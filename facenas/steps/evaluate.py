@@ -10,9 +10,9 @@ from facenas.evaluation.blind_spots import find_blind_spots
 from facenas.evaluation.evaluation_set import load_evaluation_set, told_problems
 from facenas.evaluation.wider import Evaluation
 from facenas.exporters.formats import description_of
+from facenas.given import given_model
 from facenas.progress import SILENT, Progress
 from facenas.steps.place import place_of
-from facenas.zoo import model_path
 
 
 def evaluate(
@@ -31,7 +31,8 @@ def evaluate(
     `blind_spots`: also where faces are small, large, turned, dark or blurred (facenas/evaluation/blind_spots.py), which takes
     25 times as long. Raises InputError for another, and for unusable files.
     """
-    path = model_path(Path(model))
+    protocols.require_protocol(protocol)
+    path = given_model(model)
     target = resolve_target(device or description_of(path).target)
     photos = load_evaluation_set(Path(data))
     for line in told_problems(photos.problems):

@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from facenas.architecture import Architecture, resolve_architecture
+from facenas.architecture import Architecture
 from facenas.devices.host import transport_for
 from facenas.devices.own_devices import load_devices
 from facenas.devices.target import MODELLED_NAMES, Target
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
+from facenas.given import given_architecture
 from facenas.latency import profiler
 from facenas.latency.input_sizes import ALL_INPUTS
 from facenas.latency.roofline import modelled_table
@@ -111,7 +112,7 @@ def profile(
         raise InputError(
             f"--out {path} is a folder, and the table is one file; give {path / table_file_name(target, size)}"
         )
-    further = tuple(resolve_architecture(text) for text in settings.also)
+    further = tuple(given_architecture(text).architecture for text in settings.also)
     remote = _remote_agent(target, settings, progress)
     watch = StateWatch("this machine", progress.note)
     on_gpu_here = remote is None and runtime_of(target).on_gpu

@@ -4,9 +4,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from facenas.architecture import Architecture, resolve_architecture
+from facenas.architecture import Architecture
 from facenas.checkpoint import save_checkpoint
 from facenas.files import require_no_input, sha256_of
+from facenas.given import given_architecture
 from facenas.networks.norm_photos import NORM_CROPS, choose_norm_photos
 from facenas.networks.slices import open_supernet
 from facenas.progress import SILENT, Progress
@@ -58,7 +59,7 @@ def slice(  # the verb's name; the builtin is not needed here
     """
     require_no_input(Path(out), [Path(supernet)])
     source = open_supernet(checkpoint_path(Path(supernet)), space)
-    member = replace(resolve_architecture(architecture), landmarks=source.space.landmarks)
+    member = replace(given_architecture(architecture).architecture, landmarks=source.space.landmarks)
     source.space.require(member)  # before any photo is read
     chosen = choose_norm_photos(None if photos is None else Path(photos), crops)
     if chosen.folder is None:

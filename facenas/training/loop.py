@@ -151,9 +151,8 @@ class Trainer:
                     saved = time.monotonic()
                 if late or self.step == end:
                     break
+        self._keep_unvalidated()
         best = self.out / "best.safetensors"
-        if self.step >= total and self.processes.main and not best.exists():
-            save_checkpoint(best, self.average_checkpoint())
         unread = tuple(problems.values())
         return TrainingResult(best, self.recipe.epochs, self.best, self.step, total, len(dataset.photos), unread)
 
@@ -188,6 +187,7 @@ class Trainer:
                 with stopping.held():
                     if self.step and self.step != self.saved_step:
                         self._save_state()
+                    self._keep_unvalidated()
                 kept = f"step {self.step:,} of {total:,} is kept in {last}; go on with --resume"
                 progress.note(f"stopped: {kept if self.step else 'no step was made, so there is nothing to keep'}")
             raise
@@ -292,6 +292,17 @@ class Trainer:
         if goodness(figures) > goodness(self.best):
             self.best = figures
             save_checkpoint(self.out / "best.safetensors", checkpoint)
+
+    def _keep_unvalidated(self) -> None:
+        """However early a training ends there is a checkpoint to export: the weights so far where none were validated."""
+        path = self.out / "best.safetensors"
+        if self.processes.main and self.step and not (self.best and path.exists()):
+            save_checkpoint(path, self.average_checkpoint())
+
+    def judge_start(self, validate: Validate, progress: Progress) -> None:
+        """Where the training starts from a whole detector, that is what its weights are to beat."""
+        if self.init is not None and self.init.whole and self.step == 0:
+            self._validate(validate, progress)
 
     def _told(self, figures: Mapping[str, float | None]) -> str:
         """How the training stands, in a line."""

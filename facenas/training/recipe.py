@@ -6,12 +6,13 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from facenas.data.augment import CROP_SCALES
-from facenas.errors import InputError
+from facenas.errors import InputError, meant
 
 OPTIMIZERS = ("adamw", "sgd")
 SCHEDULES = ("cosine", "steps")
 SGD_LEARNING_RATE = 0.02
 SGD_WEIGHT_DECAY = 5e-4
+FINE_TUNING_SHARE = 0.15  # of the rates from random weights: a detector that is trained already is adapted, not undone
 SUPERNET_GRADIENT_NORM = 20.0  # a step sums the losses of three networks
 
 # What each number may be: more is a slip that costs the machine its memory, or never ends.
@@ -99,7 +100,8 @@ class Recipe:
             raise InputError("recipe: crop_scales are none; give at least one")
         for name, choices in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
             if getattr(self, name) not in choices:
-                raise InputError(f"recipe: no {name} '{getattr(self, name)}'; there are {', '.join(choices)}")
+                given = getattr(self, name)
+                raise InputError(f"recipe: no {name} '{given}'; there are {', '.join(choices)}{meant(given, choices)}")
 
     def steps_of_cycle(self, photos: int) -> int:
         """Optimiser steps of once through the schedule on a set of that many photos."""
@@ -120,14 +122,21 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
-def default_rate_and_decay(optimizer: str) -> tuple[float, float]:
-    """Learning rate and weight decay that suit an optimiser. Raises InputError for one that there is not."""
+def default_rate_and_decay(optimizer: str, *, fine_tuning: bool = False) -> tuple[float, float]:
+    """Learning rate and weight decay that suit an optimiser, from random weights or from a detector that is trained already.
+    Raises InputError for an optimiser that there is not.
+    """
     if optimizer not in OPTIMIZERS:
-        raise InputError(f"no optimizer '{optimizer}'; there are {', '.join(OPTIMIZERS)}")
-    recipe = Recipe()
+        raise InputError(f"no optimizer '{optimizer}'; there are {', '.join(OPTIMIZERS)}{meant(optimizer, OPTIMIZERS)}")
+    share = FINE_TUNING_SHARE if fine_tuning else 1.0
     if optimizer == "sgd":
-        return SGD_LEARNING_RATE, SGD_WEIGHT_DECAY
-    return recipe.learning_rate, recipe.weight_decay
+        return share * SGD_LEARNING_RATE, SGD_WEIGHT_DECAY
+    return share * Recipe.learning_rate, Recipe.weight_decay
+
+
+def fine_tuning_recipe() -> Recipe:
+    """The default recipe at the low rate for a detector that is trained already."""
+    return Recipe(learning_rate=default_rate_and_decay("adamw", fine_tuning=True)[0])
 
 
 @dataclass(frozen=True)

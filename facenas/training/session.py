@@ -90,6 +90,7 @@ def train_detector(
             judge = SliceValidation(subject, photos.train, recipe, judge)
             validations = settings.validations or SUPERNET_VALIDATIONS
         every = max(1, recipe.epochs // validations)
+        trainer.judge_start(judge, progress)
         return trainer.run(
             photos.train,
             validate=judge,

@@ -1,6 +1,6 @@
 """All that a training needs to go on, `last.safetensors`: weights, their running average, the optimiser's moments, the step."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -106,8 +106,18 @@ def load_state(
     except KeyError as error:
         raise InputError(f"{path} holds no state of a training; remove it or choose another --out") from error
     if changed:
-        raise InputError(f"{path} was trained with another {', '.join(changed)}; choose another --out or the same")
+        raise InputError(f"{path} was trained with another {', '.join(changed)}; {_instead(changed, path)}")
     return reached, state.tensors
+
+
+def _instead(changed: Sequence[str], path: Path) -> str:
+    """What to do where a training is to go on in another way than it began."""
+    if "epochs" in changed:  # its learning rate has fallen, or will, by the end of those that it began with
+        return (
+            "its learning rate falls to the end of those that it began with: let it end, then train on from its best with"
+            f" --init {path.parent} --epochs N --out ANOTHER"
+        )
+    return "choose another --out or the same"
 
 
 def _digest(space: TrainedSpace | None) -> str:
