@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 TYPES := build/types/facenas
 EMPTY := build/package
-SOURCES := facenas exporters latency_tables benchmarks tests
+SOURCES := facenas exporters latency_tables benchmarks examples tests
 
 .PHONY: help install demo test test-all lint type-check format bench package test-package clean
 

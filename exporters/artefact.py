@@ -164,13 +164,15 @@ def sidecar_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
 
 
-def write_sidecar(path: Path, description: Description) -> None:
-    """Describe the file at `path`, already written, in a JSON file beside it."""
-    write_json(sidecar_of(path), {"sha256": sha256_of(path), METADATA_KEY: description.to_json()})
+def write_sidecar(path: Path, description: Description, weights: Path | None = None) -> None:
+    """Describe the file at `path`, already written as its `weights` are where they are another file, in a JSON file beside
+    it."""
+    hashes = {"sha256": sha256_of(path)} | ({} if weights is None else {"weights_sha256": sha256_of(weights)})
+    write_json(sidecar_of(path), hashes | {METADATA_KEY: description.to_json()})
 
 
-def read_sidecar(path: Path) -> Description:
-    """The description beside `path`. Raises InputError where it is absent, damaged, or of another file."""
+def read_sidecar(path: Path, weights: Path | None = None) -> Description:
+    """The description beside `path`. Raises InputError where it or `weights` are absent, damaged, or of another file."""
     if not path.is_file():
         raise InputError(f"no model at {path}; check the path")
     beside = sidecar_of(path)
@@ -183,6 +185,10 @@ def read_sidecar(path: Path) -> Description:
         raise InputError(
             f"{beside} describes another file than {path.name}: it was cut off or replaced; export it again"
         )
+    if weights is not None and not weights.is_file():
+        raise InputError(f"{path} has no weights {weights.name} beside it; copy both, or export it again")
+    if weights is not None and value.get("weights_sha256") != sha256_of(weights):
+        raise InputError(f"{weights} does not hold the weights of {path.name}: cut off or replaced; export it again")
     return description_from_json(value[METADATA_KEY], path)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facenas.errors import InputError
+from facenas.errors import InputError, meant
 
 if TYPE_CHECKING:
     import onnx
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 class ExportOptions:
     """`calibration`: photos for int8; `dialect`: for which runtime int8 ONNX is meant; `accuracy`: photos by which layers
     are taken back from int8 that cost too much; `runtime`: that engines are for, tensorrt or tensorrt-rtx; `decoding`: what
-    the file's own decoder keeps, None for raw maps; `kept`: layers that int8 leaves in float32."""
+    the file's own decoder keeps, None for raw maps; `kept`: layers that int8 leaves in float32; `runtime_folder`: of the npm
+    package onnxruntime-web, by default the nearest."""
 
     precision: str = "fp32"
     calibration: "CalibrationPhotos | None" = None
@@ -31,13 +32,14 @@ class ExportOptions:
     runtime: str = "tensorrt"
     decoding: "Decoding | None" = None
     kept: Sequence[str] = ()
+    runtime_folder: Path | None = None
 
 
 @dataclass(frozen=True)
 class Format:
-    """`file_name`: the usual name of its file, whose suffix is the format's; write(model, out, options) writes a described
-    fp32 model; describe(path): what a file says of itself; computes(path): the precision of most of its weights, whatever it
-    says.
+    """`file_name`: the usual name of its file, whose suffix is the format's, with its folder where it is one of several;
+    write(model, out, options) writes a described fp32 model; describe(path): what a file says of itself; computes(path): the
+    precision of most of its weights, whatever it says.
 
     opened(path, folder): the model with any input size, as bytes or as a file in `folder`; with_layers(path, names, folder):
     the model with these layers' outputs beside its own; undecoded(path, folder): one that decodes, with its raw maps for
@@ -65,6 +67,13 @@ class Format:
     def suffix(self) -> str:
         """The suffix of its files, such as `.onnx`."""
         return Path(self.file_name).suffix
+
+    def path_at(self, out: Path | None) -> Path:
+        """The file that an export to `out` writes: of one among several the folder may be given."""
+        usual = Path(self.file_name)
+        if out is None or (usual.parent == Path() or out.suffix):
+            return out or usual
+        return out / usual.name
 
 
 def _write_onnx(model: "onnx.ModelProto", out: Path, options: ExportOptions) -> "Artefact":
@@ -179,6 +188,30 @@ def _describe_tflite(path: Path) -> "Description":
     return read_description(path)
 
 
+def _write_ncnn(model: "onnx.ModelProto", out: Path, options: ExportOptions) -> "Artefact":
+    from facenas.exporters.ncnn import export_ncnn
+
+    return export_ncnn(model, out, options.precision)
+
+
+def _describe_ncnn(path: Path) -> "Description":
+    from facenas.exporters.ncnn import read_description
+
+    return read_description(path)
+
+
+def _open_ncnn(path: Path, folder: Path) -> Path:
+    from facenas.exporters.ncnn import write_opened
+
+    return write_opened(path, folder)
+
+
+def _write_web(model: "onnx.ModelProto", out: Path, options: ExportOptions) -> "Artefact":
+    from facenas.exporters.web import export_web
+
+    return export_web(model, out, options.precision, options.runtime_folder)
+
+
 FORMATS: Mapping[str, Format] = {
     each.name: each
     for each in (
@@ -211,8 +244,27 @@ FORMATS: Mapping[str, Format] = {
         ),
         Format("trt", "model.engine", _write_tensorrt, _describe_tensorrt, _says),
         Format("tflite", "model.tflite", _write_tflite, _describe_tflite, _says),
+        Format("web", "web/model.onnx", _write_web, _describe_onnx, _onnx_computes, _open_onnx, _onnx_with_layers),
+        Format(
+            *("ncnn", "model.ncnn.param", _write_ncnn, _describe_ncnn, _says, _open_ncnn),
+            weights_suffix=".bin",
+        ),
     )
 }
+
+
+_OTHER_NAMES = {"tensorrt": "trt", "engine": "trt", "litert": "tflite", "tf": "tflite", "ov": "openvino"}
+
+
+def format_named(name: str) -> Format:
+    """The format of that name, or of what other tools call it (`tensorrt`, `engine`: trt), in small or capital letters.
+    Raises InputError that lists the names there are."""
+    small = name.lower()
+    found = FORMATS.get(_OTHER_NAMES.get(small, small))
+    if found is None:
+        known = ", ".join(FORMATS)
+        raise InputError(f"no format '{name}'; there are {known}{meant(name, (*FORMATS, *_OTHER_NAMES))}")
+    return found
 
 
 def format_of(path: Path) -> Format:
@@ -236,9 +288,7 @@ def export_model(
 
     Raises InputError for a format or precision that there is not, and as the format's own function does.
     """
-    if file_format not in FORMATS:
-        raise InputError(f"no format '{file_format}'; there are {', '.join(FORMATS)}")
-    return FORMATS[file_format].write(model, out, options or ExportOptions())
+    return format_named(file_format).write(model, out, options or ExportOptions())
 
 
 def _decoding(model: "onnx.ModelProto", options: ExportOptions) -> "onnx.ModelProto":

@@ -71,9 +71,12 @@ def export_onnx(model: onnx.ModelProto, out: Path) -> Artefact:
 
 
 def simplify(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model after constant folding and removal of what does nothing; its metadata is kept."""
-    import onnxsim
-
+    """The model after constant folding and removal of what does nothing; its metadata is kept. Where the simplifier is not
+    installed it is as it was: `build_onnx` writes no more than is needed."""
+    try:
+        import onnxsim
+    except ModuleNotFoundError:
+        return model
     simplified: onnx.ModelProto
     simplified, same = onnxsim.simplify(model)
     if not same:

@@ -14,6 +14,7 @@ from facenas.telemetry import switch_off
 from facenas.version import __version__
 
 if TYPE_CHECKING:
+    from facenas.data.packed import Packing
     from facenas.detector.face_detector import FaceDetector
     from facenas.steps.appraise import AppraiseSettings, appraise
     from facenas.steps.calibrate import calibrate
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from facenas.steps.devices import list_devices
     from facenas.steps.evaluate import evaluate
     from facenas.steps.export import ExportSettings, export
+    from facenas.steps.pack import pack
+    from facenas.steps.photos import photos
     from facenas.steps.predict import predict
     from facenas.steps.profile import ProfileSettings, profile
     from facenas.steps.rank import RankSettings, rank
@@ -41,6 +44,7 @@ __all__ = [
     "Detector",
     "ExportSettings",
     "FaceDetector",
+    "Packing",
     "ProfileSettings",
     "RankSettings",
     "Recipe",
@@ -55,6 +59,8 @@ __all__ = [
     "evaluate",
     "export",
     "list_devices",
+    "pack",
+    "photos",
     "predict",
     "profile",
     "rank",
@@ -73,6 +79,7 @@ _PLACES = {
     "Detector": "facenas.detector.face_detector",
     "ExportSettings": "facenas.steps.export",
     "FaceDetector": "facenas.detector.face_detector",
+    "Packing": "facenas.data.packed",
     "ProfileSettings": "facenas.steps.profile",
     "RankSettings": "facenas.steps.rank",
     "Recipe": "facenas.training.recipe",

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from facenas.errors import InputError
+from facenas.errors import InputError, meant
 from facenas.files import is_file, read_text
 
 STAGE_COUNT = 5
@@ -274,7 +274,9 @@ def _neck_and_head_of(backbone: Backbone) -> NeckAndHead:
 def published_detector(name: str) -> Architecture:
     """One of the four published detectors: `damofd-0.5g`, `-2.5g`, `-10g`, `-34g`. Raises InputError for other names."""
     if name not in _PUBLISHED:
-        raise InputError(f"no published detector '{name}'; there are {', '.join(PUBLISHED_NAMES)}")
+        raise InputError(
+            f"no published detector '{name}'; there are {', '.join(PUBLISHED_NAMES)}{meant(name, PUBLISHED_NAMES)}"
+        )
     return parse_architecture(_PUBLISHED[name][0])
 
 

@@ -4,6 +4,7 @@ Exit codes (see the command-line contract in the README): 1 a gate failed or a b
 """
 
 import unicodedata
+from collections.abc import Iterable
 
 _MOST_CHARACTERS = 4000
 _STEERING = ("Cc", "Cf", "Cs", "Zl", "Zp")  # controls, marks of direction, lone surrogates, line and paragraph ends
@@ -14,6 +15,15 @@ def printable(text: str) -> str:
     if not text.isprintable():
         text = "".join(_escaped(each) if unicodedata.category(each) in _STEERING else each for each in text)
     return text
+
+
+def meant(given: str, known: Iterable[str]) -> str:
+    """`; did you mean 'cpu'?`, for the end of a message about a name that is none of `known`; empty where none is like it."""
+    from difflib import get_close_matches
+
+    small = {name.lower(): name for name in known}
+    near = get_close_matches(given.lower(), small, n=1)
+    return f"; did you mean '{small[near[0]]}'?" if near else ""
 
 
 def _escaped(character: str) -> str:

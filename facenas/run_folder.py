@@ -2,27 +2,55 @@
 or damaged the reason in words."""
 
 import json
+import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 from facenas.cost import latency_cost
+from facenas.devices.cpu import cores, cpu_model
 from facenas.errors import InputError
 from facenas.evaluation.verification import Verification
 from facenas.files import read_json
+from facenas.given import SEARCH as SEARCH
+from facenas.given import WEIGHTS as WEIGHTS
 from facenas.latency.predictor import Prediction
 from facenas.latency.provenance import TableFacts
 from facenas.searching.result import SearchResult
 from facenas.typed_json import read_as
 from facenas.units import LOW_PERCENTILE
+from facenas.version import __version__
 
-RUN, TABLE, SEARCH, PREDICTION = "run.json", "table.json", "search.json", "prediction.json"
+RUN, TABLE, PREDICTION = "run.json", "table.json", "prediction.json"
 VERIFICATION, EVALUATION, CURVE = "verify.json", "evaluation.json", "training/training.jsonl"
-WEIGHTS, REPORT = "training/best.safetensors", "report.html"
+REPORT = "report.html"
 SYNTHETIC = "synthetic"
 Curve = tuple[tuple[float, float], ...]
 T = TypeVar("T")
+
+
+def place_beside(artefact: Path) -> Path:
+    """Where a verification that is made by hand goes: beside the file, in a run folder under a name of its own."""
+    own = f"{artefact.stem}.verify.json" if (artefact.parent / RUN).exists() else VERIFICATION
+    return artefact.parent / own
+
+
+def require_not_the_runs(place: Path) -> None:
+    """Raises InputError where `place` is the verification that a run made itself, which its verdict and page rest on."""
+    if place.name == VERIFICATION and (place.parent / RUN).exists():
+        raise InputError(f"{place} is the run's own verification; choose another --out, or leave it out")
+
+
+def about_now() -> dict[str, str]:
+    """When, with what and where a step was made."""
+    return {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "facenas": __version__,
+        "Python": platform.python_version(),
+        "machine": f"{cpu_model()}, {cores()} cores, {platform.platform()}",
+    }
 
 
 @dataclass(frozen=True)
@@ -38,7 +66,8 @@ class Step:
 class RunRecord:
     """run.json: what was asked for, and the finished steps. `data`: `synthetic`, or where the photos are; `budgets` by cost
     (`latency cpu`), at this `percentile` of the runs; `settings`: all that decides the result;
-    `supernet`: whose slice the weights are, or began as; `sha256`: of the files that its steps made, by name in the folder."""
+    `supernet`: whose slice the weights are, or began as; `sha256`: of the files that its steps made, by name in the folder;
+    `about`: date, versions and machine of its last step, by name."""
 
     device: str
     budgets: Mapping[str, float]
@@ -49,6 +78,7 @@ class RunRecord:
     steps: tuple[Step, ...] = ()
     percentile: int = LOW_PERCENTILE
     supernet: str = ""
+    about: Mapping[str, str] = field(default_factory=dict)
     sha256: Mapping[str, str] = field(default_factory=dict)
 
 

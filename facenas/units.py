@@ -1,4 +1,8 @@
-"""Quantities with their units, as a person types them (`5ms`, `500M`, `0.3M`, `4MB`, `640x480`) and reads them."""
+"""Quantities with their units, as a person types them (`5ms`, `500M`, `0.3M`, `4MB`, `640x480`) and reads them.
+
+A number may stand alone where it can only mean one thing: a latency of 5 is 5 ms, 300000 parameters are that many. 0.3 or 500
+of them could be meant in millions, so these need their unit.
+"""
 
 import re
 from collections.abc import Callable, Mapping
@@ -6,9 +10,10 @@ from dataclasses import dataclass
 
 from facenas.errors import InputError
 
-_NUMBER_WITH_UNIT = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-zµ]+)\s*")
+_NUMBER_WITH_UNIT = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-zµ]*)\s*")
+_MIN_BARE_COUNT = 10_000  # fewer FLOPs, parameters or bytes than any network has: a unit was forgotten
 _SECONDS: Mapping[str, float] = {"s": 1.0, "min": 60.0, "h": 3600.0}
-_MILLISECONDS: Mapping[str, float] = {"us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1e3}
+_MILLISECONDS: Mapping[str, float] = {"": 1.0, "us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1e3}
 _COUNTS: Mapping[str, float] = {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9}
 _BYTES: Mapping[str, float] = {"B": 1.0, "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9}
 
@@ -38,11 +43,13 @@ DEFAULT_INPUT = Size(640, 480)
 _MAX_SIDE_PX, _MAX_PIXELS = 8192, 4096 * 4096  # a network of it takes gigabytes
 
 
-def _parse(text: str, units: Mapping[str, float], what: str, example: str) -> float:
+def _parse(text: str, units: Mapping[str, float], what: str, example: str, *, bare: bool = False) -> float:
     match = _NUMBER_WITH_UNIT.fullmatch(text)
+    if match is not None and bare and float(match[1]).is_integer() and float(match[1]) >= _MIN_BARE_COUNT:
+        units = {**units, "": 1.0}
     if match is None or match[2] not in units:
         raise InputError(
-            f"{what} '{text}' needs a positive number and a unit ({', '.join(units)}), for example {example}"
+            f"{what} '{text}' needs a positive number and a unit ({', '.join(filter(None, units))}), for example {example}"
         )
     value = float(match[1]) * units[match[2]]
     if value <= 0:
@@ -51,7 +58,7 @@ def _parse(text: str, units: Mapping[str, float], what: str, example: str) -> fl
 
 
 def parse_latency_ms(text: str) -> float:
-    """Milliseconds from text such as `5ms`, `800us` or `0.01s`. Raises InputError where the unit is missing."""
+    """Milliseconds from text such as `5ms`, `800us`, `0.01s`, or `5`, which is in ms. Raises InputError for other text."""
     return _parse(text, _MILLISECONDS, "latency", "5ms")
 
 
@@ -73,7 +80,7 @@ class LatencyBudget:
 
 
 def parse_latency_budget(text: str) -> LatencyBudget:
-    """`5ms`, or `5ms@p90`: nine of ten runs take no longer. Raises InputError for another percentile or no unit."""
+    """`5ms`, or `5ms@p90`: nine of ten runs take no longer. Raises InputError for another percentile."""
     latency, at, percentile = text.partition("@")
     if not at:
         return LatencyBudget(parse_latency_ms(latency))
@@ -101,13 +108,13 @@ def parse_duration_s(text: str) -> float:
 
 
 def parse_count(text: str, what: str = "count") -> float:
-    """A count of FLOPs or parameters from text such as `500M`, `0.3M` or `2G`. Raises InputError without a unit."""
-    return _parse(text, _COUNTS, what, "500M")
+    """A count of FLOPs or parameters from text such as `500M`, `0.3M`, `2G` or `300000`. Raises InputError for other text."""
+    return _parse(text, _COUNTS, what, "500M", bare=True)
 
 
 def parse_bytes(text: str) -> float:
-    """Bytes (decimal: 1 MB = 1e6) from text such as `4MB`. Raises InputError where the unit is missing."""
-    return _parse(text, _BYTES, "memory", "4MB")
+    """Bytes (decimal: 1 MB = 1e6) from text such as `4MB` or `4000000`. Raises InputError for other text."""
+    return _parse(text, _BYTES, "memory", "4MB", bare=True)
 
 
 def significant(value: float, digits: int = 6) -> float:

@@ -3,10 +3,10 @@
 import os
 import signal
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 # Before torch is imported. On cores that others use, waiting for a second thread takes longer than these nets.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -19,8 +19,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # Scripts that tests start import `helpers`, too.
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(Path(__file__).parent), os.environ.get("PYTHONPATH"))))
 # Machines are shared and slow at times, so time is no verdict; and what passes once, passes again.
-settings.register_profile("repeatable", deadline=None, derandomize=True)
-settings.load_profile("repeatable")
+if find_spec("hypothesis") is not None:  # machines that are lent have pytest alone; benchmarks/on_a_gpu.py
+    from hypothesis import settings
+
+    settings.register_profile("repeatable", deadline=None, derandomize=True)
+    settings.load_profile("repeatable")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -72,7 +72,7 @@ def is_quick(words: Words) -> bool:
                 and bool(rest)
             )
         case ("export", "--arch", _, *rest):
-            return not {"openvino", "trt", "tflite"} & set(rest)
+            return not {"openvino", "trt", "tflite", "ncnn", "web"} & set(rest)
         case ("devices", *_) | ("device", "add", *_) | ("report", "table", *_):
             return True
         case _:
@@ -93,7 +93,7 @@ def verb_of(words: Words) -> tuple[Any, list[str]]:
     """The command that a line names, and what follows its name."""
     command: Any = get_command(app)
     rest = list(words)
-    while hasattr(command, "commands") and rest:
+    while hasattr(command, "commands") and rest and not rest[0].startswith("-"):
         assert rest[0] in command.commands, f"there is no verb '{rest[0]}'"
         command = command.commands[rest.pop(0)]
     return command, rest
@@ -124,7 +124,7 @@ def test_the_run_of_the_workflow_is_one_that_a_run_takes() -> None:
 @pytest.mark.parametrize("words", MENTIONS, ids=name_of)
 def test_mentions_name_real_verbs_and_options(words: Words) -> None:
     command, rest = verb_of(words)
-    known = {name for parameter in command.params for name in parameter.opts} | {"--help"}
+    known = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)} | {"--help"}
     assert {word for word in rest if word.startswith("--")} <= known
 
 

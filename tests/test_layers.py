@@ -19,7 +19,7 @@ import facenas
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = (  # the ground first; rooms of one floor do not know each other
     ("errors", "version", "telemetry", "cgroup", "shown", "progress", "arrays"),
-    ("units", "files", "locks", "quiet", "on_device"),
+    ("units", "files", "locks", "quiet", "on_device", "browser"),
     ("typed_json", "line_journal"),
     ("architecture", "operators"),
     ("graph",),
@@ -27,6 +27,7 @@ FLOORS = (  # the ground first; rooms of one floor do not know each other
     ("spaces", "devices"),
     ("pipeline",),
     ("exporters",),
+    ("given",),
     ("runtimes",),
     ("remote",),
     ("latency",),
@@ -179,7 +180,7 @@ def exists(dotted: str) -> bool:
 
 
 def test_modules_that_texts_name_exist() -> None:
-    others = ("facenas.yml", "facenas.runtimes.toy")  # a file of another kind, and what docs/runtimes.md has one write
+    others = ("facenas.yml", "facenas.js", "facenas.runtimes.toy")  # files of other kinds, and docs/runtimes.md's
     named = {(place, name) for place, text in texts().items() for name in _MODULE.findall(text) if name not in others}
     missing = [f"{place}: {name}" for place, name in sorted(named) if not exists(name)]
     assert not missing

@@ -49,7 +49,9 @@ def decode(outputs, least_score):
         score = 1 / (1 + np.exp(-np.clip(channels[:ANCHORS], -80, 80)))
         anchor, row, column = np.nonzero(score >= least_score)
         centre = np.stack([column, row], axis=1) * stride
-        reach = channels[ANCHORS : 5 * ANCHORS].reshape(ANCHORS, 4, *channels.shape[1:])[anchor, :, row, column] * stride
+        reach = (
+            channels[ANCHORS : 5 * ANCHORS].reshape(ANCHORS, 4, *channels.shape[1:])[anchor, :, row, column] * stride
+        )
         boxes.append(np.concatenate([centre - reach[:, :2], centre + reach[:, 2:]], axis=1))
         scores.append(score[anchor, row, column])
         if len(channels) > 5 * ANCHORS:

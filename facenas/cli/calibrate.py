@@ -5,13 +5,14 @@ from typing import Annotated
 
 import typer
 
+from facenas.cli.names import DEVICE, SPACE
 from facenas.spaces import DEFAULT_SPACE
 from facenas.units import DEFAULT_INPUT
 
 
 def calibrate(
-    device: Annotated[list[str] | None, typer.Option(help="target, repeatable (default: cpu)")] = None,
-    space: Annotated[str, typer.Option(help="search space whose operators are measured")] = DEFAULT_SPACE,
+    device: Annotated[list[str] | None, typer.Option(help="target, repeatable (default: cpu)", **DEVICE)] = None,
+    space: Annotated[str, typer.Option(help="search space whose operators are measured", **SPACE)] = DEFAULT_SPACE,
     input: Annotated[str, typer.Option(help="network input, WIDTHxHEIGHT")] = str(DEFAULT_INPUT),
     table: Annotated[
         list[Path] | None,

@@ -4,15 +4,14 @@ from typing import Annotated
 
 import typer
 
-device = typer.Typer(help="Keep or forget a device of your own.", no_args_is_help=True, add_completion=False)
 
-
-@device.command()
 def add(
     name: Annotated[str, typer.Argument(help="name for --device, for example nano")],
     host: Annotated[str, typer.Option(help="where it is: user@host, ssh://user@host:port, adb, adb:SERIAL")],
-    runtime: Annotated[str, typer.Option(help="onnxruntime, openvino or tensorrt")],
-    precision: Annotated[str, typer.Option(help="fp32; OpenVINO also bf16, TensorRT fp16 and int8")] = "fp32",
+    runtime: Annotated[str, typer.Option(help="onnxruntime, openvino, tensorrt, ai-edge-litert or ncnn")],
+    precision: Annotated[
+        str, typer.Option(help="fp32; OpenVINO also bf16, TensorRT fp16 and int8, ncnn fp16; LiteRT int8")
+    ] = "fp32",
     threads: Annotated[int, typer.Option(help="threads of the runtime on the CPU")] = 1,
     python: Annotated[str, typer.Option(help="Python of the device")] = "python3",
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
@@ -28,7 +27,6 @@ def add(
         note(f"{name} is kept in {devices_file()}; measure it: facenas profile --device {name}")
 
 
-@device.command()
 def remove(
     name: Annotated[str, typer.Argument(help="the device to forget")],
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,

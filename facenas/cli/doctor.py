@@ -5,15 +5,18 @@ from typing import Annotated
 
 import typer
 
+from facenas.cli.names import DEVICE
+
 
 def doctor(
-    device: Annotated[str, typer.Option(help="target to ask, for example jetson")],
+    device: Annotated[str, typer.Option(help="target to ask, for example jetson", **DEVICE)],
     host: Annotated[
         str | None,
         typer.Option(help="where it is: user@host, ssh://user@host:port, adb, adb:SERIAL (default: as added)"),
     ] = None,
     python: Annotated[str | None, typer.Option(help="Python of the host (default: python3)")] = None,
     out: Annotated[Path | None, typer.Option(help="file to write it to, too")] = None,
+    json: Annotated[bool, typer.Option("--json", help="print one JSON object, as it does anyway")] = False,
 ) -> None:
     """Build and time one small network on a device, and print what it says of itself as one JSON object.
 

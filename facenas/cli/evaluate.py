@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
+from facenas.cli.names import DEVICE, MODEL
+
 
 def evaluate(
-    model: Annotated[Path, typer.Option(help="exported model, or the name of one that ships")],
+    model: Annotated[Path, typer.Option(help="exported model, run folder, or name of the zoo", **MODEL)],
     data: Annotated[Path, typer.Option(help="labelled photos; WIDER's .mat files beside them give easy, medium, hard")],
     protocol: Annotated[
         str,
@@ -16,8 +18,14 @@ def evaluate(
         ),
     ] = "own",
     device: Annotated[
-        str | None, typer.Option(help="target that runs it (default: the one that the file names)")
+        str | None, typer.Option(help="target that runs it (default: the one that the file names)", **DEVICE)
     ] = None,
+    blind_spots: Annotated[
+        bool,
+        typer.Option(
+            "--blind-spots", help="also recall by size in the frame, roll, darkness and blur, made from the photos"
+        ),
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """Evaluate an exported model by the WIDER FACE protocol."""
@@ -26,6 +34,8 @@ def evaluate(
     from facenas.steps.evaluate import evaluate as run_evaluate
 
     with progress_bar() as progress:
-        evaluation = run_evaluate(model, data, protocol=protocol, device=device, progress=progress)
+        evaluation = run_evaluate(
+            model, data, protocol=protocol, device=device, blind_spots=blind_spots, progress=progress
+        )
     print_result(evaluation, json)
     require_all_read(evaluation.unread)

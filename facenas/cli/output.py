@@ -16,6 +16,7 @@ from facenas.errors import InputError, printable
 if TYPE_CHECKING:
     from facenas.shown import Shown
 
+_LONGEST_CELL = 60
 READER_GONE = 141
 """As a shell tells of a program whose output nobody reads any more: 128 + SIGPIPE."""
 
@@ -51,7 +52,7 @@ def require_all_read(unread: Sequence[str]) -> None:
     if len(unread) > 1:
         for each in unread:
             note(f"left out: {each}")
-        raise InputError(f"{len(unread)} of what was given could not be used, the rest is done; see above")
+        raise InputError(f"{len(unread)} of what was given could not be used, the rest is done; the first: {unread[0]}")
     if unread:
         raise InputError(unread[0])
 
@@ -75,8 +76,24 @@ def print_json(value: Any) -> None:
     _write(json.dumps(value, indent=1, allow_nan=False))
 
 
+def in_full(rows: Iterable[Sequence[str]]) -> tuple[list[list[str]], list[str]]:
+    """The rows with a number in brackets for each word too long for a cell (a block string), and these words: a table would
+    break them, and nobody could copy them."""
+    words: list[str] = []
+
+    def cell(text: str) -> str:
+        if len(text) <= _LONGEST_CELL or " " in text:
+            return text
+        if text not in words:
+            words.append(text)
+        return f"[{words.index(text) + 1}]"
+
+    return [[cell(text) for text in row] for row in rows], words
+
+
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table on stdout; numbers should come as text with their units."""
+    """A table on stdout, below it on lines of their own the words that are too long for its cells; numbers should come as
+    text with their units."""
     import io
 
     from rich.console import Console
@@ -84,7 +101,8 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
     from rich.text import Text
 
     # As `Text`: what stands in brackets in a file's name is no markup.
-    table = Table(title=Text(printable(title)), title_justify="left", show_edge=False)
+    rows, words = in_full(rows)
+    table = Table(show_edge=False)
     for index, column in enumerate(columns):
         table.add_column(Text(printable(column)), overflow="fold", justify="left" if index == 0 else "right")
     for row in rows:
@@ -98,7 +116,8 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
         color_system=here.color_system,  # type: ignore[arg-type]  # the name of what was found
     ).print(table)
     page.seek(0)
-    _write(page.read().removesuffix("\n"))
+    listed = "".join(f"\n[{number}] {printable(word)}" for number, word in enumerate(words, 1))
+    _write(f"{printable(title)}\n{page.read().removesuffix(chr(10))}{listed}")
 
 
 def print_result(result: "Shown", as_json: bool) -> None:

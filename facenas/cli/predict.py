@@ -6,14 +6,22 @@ from typing import Annotated
 import typer
 
 from facenas.cli.calibration_option import CalibrateOption, calibration_asked
-from facenas.units import DEFAULT_INPUT
+from facenas.cli.names import ARCHITECTURE, DEVICE
 
 
 def predict(
-    arch: Annotated[str, typer.Argument(help="block string, file holding one, or published name")],
-    device: Annotated[str, typer.Option(help="target, for example cpu")],
+    arch: Annotated[
+        str,
+        typer.Argument(
+            help="block string, published name, or what holds one: search.json, run folder, checkpoint, model",
+            **ARCHITECTURE,
+        ),
+    ],
+    device: Annotated[str, typer.Option(help="target, for example jetson-orin-nano", **DEVICE)] = "cpu",
     table: Annotated[Path | None, typer.Option(help="latency table (default: the shipped one)")] = None,
-    input: Annotated[str, typer.Option(help="network input, WIDTHxHEIGHT")] = str(DEFAULT_INPUT),
+    input: Annotated[
+        str | None, typer.Option(help="network input, WIDTHxHEIGHT (default: that of the file, else 640x480)")
+    ] = None,
     calibrate: CalibrateOption = None,
     landmarks: Annotated[bool, typer.Option("--landmarks", help="with the outputs for five landmarks")] = False,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,

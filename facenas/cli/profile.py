@@ -5,16 +5,19 @@ from typing import Annotated
 
 import typer
 
+from facenas.cli.names import ARCHITECTURE, DEVICE, SPACE
 from facenas.spaces import DEFAULT_SPACE
 
 
 def profile(
-    device: Annotated[str, typer.Option(help="target to measure, for example cpu")],
+    device: Annotated[str, typer.Option(help="target to measure, for example cpu", **DEVICE)],
     host: Annotated[
         str | None, typer.Option(help="where it is: user@host, ssh://user@host:port, adb, adb:SERIAL (default: here)")
     ] = None,
     python: Annotated[str | None, typer.Option(help="Python of the host (default: python3)")] = None,
-    space: Annotated[str, typer.Option(help="search space whose operators the table shall hold")] = DEFAULT_SPACE,
+    space: Annotated[
+        str, typer.Option(help="search space whose operators the table shall hold", **SPACE)
+    ] = DEFAULT_SPACE,
     input: Annotated[
         str | None,
         typer.Option(
@@ -22,7 +25,8 @@ def profile(
         ),
     ] = None,
     also: Annotated[
-        list[str] | None, typer.Option(help="further architecture whose operators the table shall hold; repeatable")
+        list[str] | None,
+        typer.Option(help="further architecture whose operators the table shall hold; repeatable", **ARCHITECTURE),
     ] = None,
     seconds: Annotated[
         float | None,
@@ -32,6 +36,9 @@ def profile(
     resume: Annotated[bool, typer.Option("--resume", help="continue a profile that was stopped")] = False,
     even_if_busy: Annotated[
         bool, typer.Option("--even-if-busy", help="also keep what was measured beside other work on this machine")
+    ] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="a third of the networks: less sure, for a device that is lent for minutes")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
@@ -48,7 +55,9 @@ def profile(
     from facenas.steps.profile import ProfileSettings
     from facenas.steps.profile import profile as run_profile
 
-    settings = ProfileSettings(host, python, also or (), seconds=seconds, resume=resume, even_if_busy=even_if_busy)
+    settings = ProfileSettings(
+        host, python, also or (), seconds=seconds, resume=resume, even_if_busy=even_if_busy, quick=quick
+    )
     with progress_bar() as progress:
         result = run_profile(device, space=space, input_size=input, out=out, settings=settings, progress=progress)
     print_result(result, json)

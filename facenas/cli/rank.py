@@ -5,12 +5,15 @@ from typing import Annotated
 
 import typer
 
+from facenas.cli.names import ARCHITECTURE
+
 
 def rank(
-    search: Annotated[Path | None, typer.Option(help="search.json, or the folder that holds it")] = None,
+    search: Annotated[Path | None, typer.Option(help="search.json, or the folder that holds it (a run's, too)")] = None,
     top: Annotated[int, typer.Option(help="how many of the search's best")] = 8,
     arch: Annotated[
-        list[str] | None, typer.Option(help="block string, file holding one, or published name; repeatable")
+        list[str] | None,
+        typer.Option(help="block string, published name, or what holds one; repeatable", **ARCHITECTURE),
     ] = None,
     data: Annotated[
         Path | None, typer.Option(help="labelled photos to train on, as for train (default: a synthetic set)")

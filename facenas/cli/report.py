@@ -1,4 +1,4 @@
-"""`facenas report`: pages about what there is already; `report table` draws a latency table."""
+"""`facenas report`: pages about what there is already: of a run, of a latency table."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,15 +7,7 @@ import typer
 
 from facenas.units import DEFAULT_INPUT
 
-report = typer.Typer(help="Write a page about what was measured.", no_args_is_help=True, rich_markup_mode=None)
 
-
-@report.callback()
-def _report() -> None:
-    """Write a page about what was measured."""
-
-
-@report.command("table")
 def report_table(
     table: Annotated[str, typer.Argument(help="device whose table is drawn, for example cpu, or a table file (.json)")],
     input_size: Annotated[str, typer.Option("--input", help="network input of a device's table, WIDTHxHEIGHT")] = str(
@@ -51,3 +43,19 @@ def report_table(
         )
     else:
         tell(str(path))
+
+
+def report_run(
+    run: Annotated[Path, typer.Argument(help="run folder, as `facenas run` wrote it")],
+    out: Annotated[Path | None, typer.Option(help="page to write (default: report.html in the folder)")] = None,
+    json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Write the page of a run again, from the files in its folder."""
+    from facenas.cli.output import print_json, tell
+    from facenas.report.run_page import write_report
+
+    page = write_report(run, out)
+    if json:
+        print_json({"page": str(page), "run_dir": str(run)})
+    else:
+        tell(str(page))

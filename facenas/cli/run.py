@@ -7,12 +7,13 @@ import typer
 
 from facenas.cli.calibration_option import CalibrateOption, calibration_asked
 from facenas.cli.input_option import AspectOption, CameraOption, FacesOption, InputOption, input_asked
+from facenas.cli.names import DEVICE
 from facenas.scoring.ddsar import DEFAULT_ALPHA
 
 
 def run(
     latency: Annotated[str, typer.Option(help="budget, for example 5ms; 5ms@p90 for nine of ten runs")],
-    device: Annotated[str, typer.Option(help="target that the budget is for")] = "cpu",
+    device: Annotated[str, typer.Option(help="target that the budget is for", **DEVICE)] = "cpu",
     data: Annotated[
         Path | None,
         typer.Option(help="labelled photos to train on (default: no training, a slice of the supernet that ships)"),

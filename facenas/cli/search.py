@@ -7,6 +7,7 @@ import typer
 
 from facenas.cli.calibration_option import CalibrateOption, calibration_asked
 from facenas.cli.input_option import AspectOption, CameraOption, FacesOption, InputOption, input_asked
+from facenas.cli.names import DEVICE, SPACE
 from facenas.scoring.ddsar import DEFAULT_ALPHA
 from facenas.spaces import DEFAULT_SPACE
 
@@ -19,7 +20,8 @@ def search(
         ),
     ] = None,
     device: Annotated[
-        list[str] | None, typer.Option(help="target, repeatable (default: cpu); none: search without latencies")
+        list[str] | None,
+        typer.Option(help="target, repeatable (default: cpu); none: search without latencies", **DEVICE),
     ] = None,
     flops: Annotated[str | None, typer.Option(help="budget of multiply-accumulates, for example 500M")] = None,
     params: Annotated[str | None, typer.Option(help="budget of parameters, for example 0.3M")] = None,
@@ -33,7 +35,8 @@ def search(
     space: Annotated[
         str,
         typer.Option(
-            help="facenas-elastic, facenas-edge, facenas-orin, damofd-0.5g, damofd-2.5g, or a space file (.json)"
+            help="facenas-elastic, facenas-edge, facenas-orin, damofd-0.5g, damofd-2.5g, or a space file (.json)",
+            **SPACE,
         ),
     ] = DEFAULT_SPACE,
     kernels: Annotated[

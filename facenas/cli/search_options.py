@@ -5,7 +5,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from facenas.errors import InputError
+from facenas.errors import InputError, meant
 
 if TYPE_CHECKING:
     from facenas.data.face_sizes import FaceSizes
@@ -21,7 +21,7 @@ Choice = TypeVar("Choice", bound=StrEnum)
 def parse_choice(kind: type[Choice], text: str, option: str) -> Choice:
     """One of a few words. Raises InputError that lists them."""
     if text not in list(kind):
-        raise InputError(f"{option} '{text}' is none of {', '.join(kind)}")
+        raise InputError(f"{option} '{text}' is none of {', '.join(kind)}{meant(text, kind)}")
     return kind(text)
 
 

@@ -5,10 +5,14 @@ from typing import Annotated
 
 import typer
 
+from facenas.cli.names import ARCHITECTURE
+
 
 def slice(
     supernet: Annotated[Path, typer.Option(help="checkpoint of a supernet (train --space), or a name of the zoo")],
-    arch: Annotated[str | None, typer.Option(help="block string of the slice, or file holding one")] = None,
+    arch: Annotated[
+        str | None, typer.Option(help="block string of the slice, or what holds one", **ARCHITECTURE)
+    ] = None,
     search: Annotated[
         Path | None, typer.Option(help="search.json, or the folder that holds it, whose best is cut out")
     ] = None,

@@ -6,14 +6,17 @@ from typing import Annotated
 import typer
 
 from facenas.cli.calibration_option import CalibrateOption, calibration_asked
+from facenas.cli.names import DEVICE, MODEL
 
 
 def verify(
-    artefact: Annotated[Path, typer.Argument(help="exported model of any format")],
-    reference: Annotated[Path, typer.Option(help="checkpoint.safetensors, a name of the zoo, or another export")],
+    artefact: Annotated[Path, typer.Argument(help="exported model of any format, or run folder", **MODEL)],
+    reference: Annotated[
+        Path, typer.Option(help="checkpoint, folder of a run or training, name of the zoo, or export", **MODEL)
+    ],
     data: Annotated[Path, typer.Option(help="labelled photos")],
     device: Annotated[
-        str | None, typer.Option(help="target to run it on (default: the one that the file names)")
+        str | None, typer.Option(help="target to run it on (default: the one that the file names)", **DEVICE)
     ] = None,
     latency: Annotated[str | None, typer.Option(help="budget, for example 5ms; 5ms@p90 for nine of ten runs")] = None,
     table: Annotated[Path | None, typer.Option(help="latency table for the prediction (default: shipped)")] = None,
@@ -29,7 +32,10 @@ def verify(
     ] = None,
     require: Annotated[str | None, typer.Option(help="'measured': a gate that was not tried fails")] = None,
     out: Annotated[
-        Path | None, typer.Option(help="file for the result (default: verify.json beside the model)")
+        Path | None,
+        typer.Option(
+            help="file for the result (default: verify.json beside the model; in a run folder MODEL.verify.json)"
+        ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
@@ -42,13 +48,17 @@ def verify(
     from facenas.errors import InputError
     from facenas.evaluation.gates import Tolerances
     from facenas.files import require_no_input, write_json
+    from facenas.given import given_model
+    from facenas.run_folder import place_beside, require_not_the_runs
     from facenas.steps.verify import VerifySettings
     from facenas.steps.verify import verify as run_verify
     from facenas.units import parse_duration_s
 
     if require not in (None, "measured"):
         raise InputError(f"--require '{require}' is unknown; there is: measured")
-    place = out or artefact.parent / "verify.json"
+    artefact = given_model(artefact)
+    place = out or place_beside(artefact)
+    require_not_the_runs(place)
     require_no_input(place, [artefact, reference, *([] if table is None else [table])])
     seconds = 0.0 if sustained is None else parse_duration_s(sustained)
     settings = VerifySettings(Tolerances(ap_drop=ap_drop), calibration_asked(calibrate), seconds, end_to_end)

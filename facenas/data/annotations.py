@@ -18,6 +18,7 @@ from facenas.arrays import BoolArray, FloatArray, IntArray
 from facenas.data.image import photo_size
 from facenas.data.label_doubts import in_other_units, likeliest_order, repeated
 from facenas.data.labels import Labels
+from facenas.data.pieces import in_piece
 from facenas.errors import InputError
 
 
@@ -201,12 +202,11 @@ def _look(images: Path, name: str) -> _FoundPhoto | str:
     # Systems write accents as one character or as two.
     for form in (name, unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name)):
         path = images / form
-        try:
-            status = path.stat()
-        except (OSError, ValueError):
+        identity = identity_of(path)
+        if identity is path and not in_piece(path):  # there is nothing
             continue
         try:
-            return _FoundPhoto(path, photo_size(path), (status.st_dev, status.st_ino))
+            return _FoundPhoto(path, photo_size(path), identity)
         except InputError as error:
             return str(error)
     return f"no photo {images / name}; add it or delete its lines"

@@ -10,15 +10,16 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from facenas.arrays import FloatArray
+from facenas.arrays import Float64Array, FloatArray
 from facenas.data.image import Photo, decode_own_image, encode_jpeg, scale_image
 from facenas.data.labels import Labels
 
 CROP_SCALES = (0.3, 0.45, 0.6, 0.8, 1.0, 1.2, 1.5, 2.0)
 """Default sides of the crop as multiples of the photo's short side."""
+FLIPPED_LANDMARKS = (1, 0, 2, 4, 3)
+"""Which point stands where after a flip: the left eye becomes the right one, and the mouth corners change sides."""
 
 _CROP_TRIES = 20
-_FLIPPED_LANDMARKS = (1, 0, 2, 4, 3)  # the left eye becomes the right one, and the mouth corners change sides
 _RGB_TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
 _YIQ_TO_RGB = np.linalg.inv(_RGB_TO_YIQ)
 
@@ -59,7 +60,7 @@ def flip(sample: Sample) -> Sample:
     labels = sample.labels
     boxes = labels.boxes.copy()
     boxes[:, [0, 2]] = width_px - labels.boxes[:, [2, 0]]
-    landmarks = labels.landmarks[:, _FLIPPED_LANDMARKS, :].copy()
+    landmarks = labels.landmarks[:, FLIPPED_LANDMARKS, :].copy()
     landmarks[:, :, 0] = np.where(landmarks[:, :, 2] > 0, width_px - landmarks[:, :, 0], 0)
     mirrored = cv2.flip(sample.image, 1).astype(np.uint8, copy=False)
     return Sample(mirrored, Labels(boxes, landmarks, labels.ignore))
@@ -138,19 +139,27 @@ def _follow(labels: Labels, crop: _Crop, size_px: int, min_face_px: float) -> La
 
 
 def _distort_colours(image: Photo, rng: np.random.Generator) -> Photo:
-    """Brightness, contrast, saturation and hue in one affine map of the colours, rgb' = M rgb + b.
-
-    M = contrast x (YIQ -> RGB) (rotate the chroma plane by the hue angle, stretch it by the saturation) (RGB -> YIQ).
-    """
+    """Brightness, contrast, saturation and hue in one affine map of the colours, rgb' = M rgb + b."""
     contrast = rng.uniform(0.6, 1.4)
     saturation = 0.0 if rng.random() < 0.05 else rng.uniform(0.5, 1.5)
     angle = np.deg2rad(rng.uniform(-18, 18))
     brightness = rng.uniform(-40, 40) + 128 * (1 - contrast)
-    cosine, sine = saturation * np.cos(angle), saturation * np.sin(angle)
-    chroma = np.array([[1, 0, 0], [0, cosine, -sine], [0, sine, cosine]])
-    matrix = contrast * _YIQ_TO_RGB @ chroma @ _RGB_TO_YIQ
+    matrix = colour_matrix(np.array([contrast]), np.array([saturation]), np.array([angle]))[0]
     affine = np.column_stack([matrix, np.full(3, brightness)])
     return cv2.transform(image, affine.astype(np.float32)).astype(np.uint8, copy=False)
+
+
+def colour_matrix(contrast: Float64Array, saturation: Float64Array, angle: Float64Array) -> Float64Array:
+    """float64 [n, 3, 3], M of rgb' = M rgb for contrasts, saturations and hue angles in radians, float64 [n] each.
+
+    M = contrast x (YIQ -> RGB) (rotate the chroma plane by the hue angle, stretch it by the saturation) (RGB -> YIQ).
+    """
+    cosine, sine = saturation * np.cos(angle), saturation * np.sin(angle)
+    chroma = np.zeros((len(contrast), 3, 3))
+    chroma[:, 0, 0] = 1
+    chroma[:, 1, 1], chroma[:, 1, 2] = cosine, -sine
+    chroma[:, 2, 1], chroma[:, 2, 2] = sine, cosine
+    return np.asarray(contrast[:, None, None] * _YIQ_TO_RGB @ chroma @ _RGB_TO_YIQ)
 
 
 def _damage(image: Photo, rng: np.random.Generator) -> Photo:

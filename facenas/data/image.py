@@ -9,6 +9,7 @@ the rest with grey, so a file that does not end as its format must is decoded a 
 import io
 import struct
 import zlib
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import BmpImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
+from facenas.data.pieces import in_piece, read_in_piece
 from facenas.errors import InputError
 from facenas.files import open_file, read_bytes
 
@@ -36,6 +38,7 @@ _FORMATS = (  # how its files begin, and what reads them
 _BEGINNING = 8
 _ENDINGS = (b"\xff\xd9", b"IEND\xaeB`\x82")  # JPEG end-of-image marker, PNG end chunk
 _LONGEST_ENDING = 8
+_RIFF_HEADER = 12  # RIFF, the length of what follows these eight bytes, WEBP
 _MAX_EXIF_BYTES = 1_000_000
 _ORIENTATION_TAG, _LONG = 0x0112, 4
 _SWAPPED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
@@ -65,17 +68,22 @@ class _Header:
 
 
 def read_image(path: Path) -> Photo:
-    """Decode a photo into uint8 RGB [height, width, 3], turned as its EXIF orientation says.
+    """Decode a photo, a file or one in a piece, into uint8 RGB [height, width, 3], turned as its EXIF orientation says.
 
-    Raises InputError where the file is absent, truncated, too large, or no photo.
+    Raises InputError where it is absent, truncated, too large, or no photo.
     """
-    return decode_image(read_bytes(path, "photo", MAX_FILE_BYTES), path)
+    return decode_image(read_photo_bytes(path), path)
+
+
+def read_photo_bytes(path: Path) -> bytes:
+    """The bytes of a photo's file, or of one in a piece. Raises InputError where it is absent or too large."""
+    return read_in_piece(path) if in_piece(path) else read_bytes(path, "photo", MAX_FILE_BYTES)
 
 
 def decode_image(content: bytes, path: Path) -> Photo:
     """Decode the bytes of an image file; `path` names it in the error. Otherwise as `read_image`."""
     header = _read_header(io.BytesIO(content), path)
-    if not content.endswith(_ENDINGS):
+    if not _is_whole(io.BytesIO(content)):
         _require_whole(io.BytesIO(content), path)
     return _turned(_decode(content, path), header.orientation)
 
@@ -101,17 +109,31 @@ def photo_size(path: Path) -> tuple[int, int]:
 
     Raises InputError where the file is absent, truncated, too large, or no photo.
     """
-    with open_file(path, "photo", MAX_FILE_BYTES) as file:
+    with _opened_bytes(path) as file:
         try:
-            length = file.seek(0, io.SEEK_END)
-            file.seek(max(0, length - _LONGEST_ENDING))
-            whole = file.read().endswith(_ENDINGS)
+            whole = _is_whole(file)
         except OSError as error:
             raise InputError(f"cannot read photo {path}: {error.strerror or error}; check the file") from error
         header = _read_header(file, path)
         if not whole:
             _require_whole(file, path)
     return header.shown_size
+
+
+def _opened_bytes(path: Path) -> AbstractContextManager[IO[bytes]]:
+    return io.BytesIO(read_in_piece(path)) if in_piece(path) else open_file(path, "photo", MAX_FILE_BYTES)
+
+
+def _is_whole(file: IO[bytes]) -> bool:
+    """Whether a photo's file ends where its format says: JPEG and PNG by their last bytes, WebP by the length in its header."""
+    length = file.seek(0, io.SEEK_END)
+    file.seek(max(0, length - _LONGEST_ENDING))
+    if file.read().endswith(_ENDINGS):
+        return True
+    file.seek(0)
+    beginning = file.read(_RIFF_HEADER)
+    is_webp = beginning[:4] == b"RIFF" and beginning[8:] == b"WEBP"
+    return is_webp and length >= int.from_bytes(beginning[4:8], "little") + 8
 
 
 def _read_header(file: IO[bytes], path: Path) -> _Header:
@@ -238,6 +260,14 @@ def scale_image(image: Photo, width_px: int, height_px: int) -> Photo:
 def resize(image: Photo, width_px: int, height_px: int, interpolation: int = cv2.INTER_LINEAR) -> Photo:
     """Scale to the size by one of OpenCV's methods, bilinear where none is given."""
     return cv2.resize(image, (width_px, height_px), interpolation=interpolation).astype(np.uint8, copy=False)
+
+
+def encode_webp(image: Photo, quality: int) -> bytes:
+    """The WebP bytes of a uint8 RGB image at a quality of 1 to 100."""
+    done, content = cv2.imencode(".webp", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_WEBP_QUALITY, quality])
+    if not done:
+        raise InputError(f"cannot encode an image of shape {image.shape} as WebP; WebP sides end at 16,383 pixels")
+    return content.tobytes()
 
 
 def encode_jpeg(image: Photo, quality: int) -> bytes:

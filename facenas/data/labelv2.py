@@ -12,6 +12,7 @@ import numpy as np
 from facenas.arrays import FloatArray
 from facenas.data.annotations import Dataset, RawLabels, check_labels
 from facenas.data.labels import Labels
+from facenas.data.pieces import PIECE_LABELS, labels_text_of
 from facenas.errors import InputError
 from facenas.files import read_text
 
@@ -28,15 +29,29 @@ def read_labelv2(labels: Path, images: Path | None, name: str | None = None) -> 
     return check_labels(parse_labelv2(labels), images, name or labels.parent.name)
 
 
+def read_piece(piece: Path) -> Dataset:
+    """Read a piece (facenas/data/pieces.py) as `read_labelv2` reads a folder."""
+    place = piece / PIECE_LABELS
+    try:
+        text = labels_text_of(piece).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{place} is not UTF-8 text (byte {error.start}); pack again") from error
+    return check_labels(_parse(_lines_of(text), place), piece / "images", piece.stem)
+
+
 def parse_labelv2(labels: Path) -> RawLabels:
     """Parse the text alone. Raises InputError with file, line and text where a line is not of the format."""
+    return _parse(read_lines(labels), labels)
+
+
+def _parse(text: list[str], labels: Path) -> RawLabels:
     names: list[str] = []
     name_lines: list[int] = []
     sizes: list[tuple[int, int]] = []
     faces: list[str] = []
     photo: list[int] = []
     lines: list[int] = []
-    for number, line in enumerate(read_lines(labels), start=1):
+    for number, line in enumerate(text, start=1):
         if line.startswith("#"):
             name, width_px, height_px = _parse_header(line, labels, number)
             names.append(name)
@@ -62,7 +77,11 @@ def parse_labelv2(labels: Path) -> RawLabels:
 
 def read_lines(path: Path) -> list[str]:
     """The lines of a text file, whatever system and editor wrote it. Raises InputError where it is no UTF-8 text."""
-    text = read_text(path, "labels").replace("\r\n", "\n").replace("\r", "\n")
+    return _lines_of(read_text(path, "labels"))
+
+
+def _lines_of(text: str) -> list[str]:
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
     return text.removesuffix("\n").split("\n") if text else []
 
 

@@ -64,6 +64,14 @@ def read_frames(source: Path | int, most: int | None = None) -> Iterator[Photo]:
         )
 
 
+def frame_rate(source: Path | int) -> float | None:
+    """Frames a second that a video, or camera, says it has; None where it says none. Raises InputError as `read_frames`."""
+    capture = _open(source)
+    rate = float(capture.get(cv2.CAP_PROP_FPS))
+    capture.release()
+    return rate if 0 < rate < 1000 else None
+
+
 def is_cut_off(path: Path) -> bool:
     """Whether a video's own boxes reach beyond the end of the file, for MP4, AVI and Matroska."""
     with open_file(path, "video", _MAX_BYTES) as file:

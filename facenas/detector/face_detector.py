@@ -25,6 +25,7 @@ from facenas.devices.target import Target
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.exporters.formats import description_of, format_of
+from facenas.given import given_model
 from facenas.graph import STRIDES, output_channels
 from facenas.pipeline.decoded import BOXES, LANDMARKS, SCORES
 from facenas.pipeline.faces import Faces
@@ -32,7 +33,6 @@ from facenas.pipeline.fit import Letterbox, LongSide
 from facenas.pipeline.pipeline import Pipeline
 from facenas.runtimes.compiled_model import CompiledModel
 from facenas.runtimes.runtime import Load, load_model, runtime_of
-from facenas.zoo import model_path
 
 PhotoLike = Photo | Image.Image
 DEFAULT_MIN_SCORE = 0.3
@@ -40,8 +40,8 @@ LONG_SIDES_PX = (32, 8192)
 
 
 class FaceDetector:
-    """Finds faces with an exported file, or one of the detectors that ship (`FaceDetector("facenas-12ms")`); everything
-    that it needs to know stands in the file.
+    """Finds faces with an exported file, that of a run folder, or one of the detectors that ship
+    (`FaceDetector("facenas-12ms")`); everything that it needs to know stands in the file.
 
     `target` runs it instead of the one that the file names. `long_side_px` replaces the file's own input size: every
     photo is scaled to that long side, in ratio (the `vga` protocol is 640). `load` compiles the file, here or elsewhere.
@@ -57,7 +57,7 @@ class FaceDetector:
         long_side_px: int | None = None,
         load: Load = load_model,
     ) -> None:
-        path = model_path(Path(path))
+        path = given_model(path)
         if long_side_px is not None:
             require_long_side(long_side_px)
         self._made_of = (path.absolute(), target, long_side_px, load)

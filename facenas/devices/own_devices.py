@@ -19,11 +19,17 @@ from typing import Any
 
 from facenas.devices.host import transport_for
 from facenas.devices.target import JETSON, TARGET_NAMES, Target
-from facenas.errors import InputError
+from facenas.errors import InputError, meant
 from facenas.files import read_text, write_atomic
 from facenas.locks import only_one
 
-PRECISIONS = {"onnxruntime": ("fp32", "int8"), "openvino": ("fp32", "bf16"), "tensorrt": ("fp16", "fp32", "int8")}
+PRECISIONS = {
+    "onnxruntime": ("fp32", "int8"),
+    "openvino": ("fp32", "bf16"),
+    "tensorrt": ("fp16", "fp32", "int8"),
+    "ai-edge-litert": ("int8",),
+    "ncnn": ("fp32", "fp16"),
+}
 _MAX_BYTES, _MAX_DOTS = 1_000_000, 50  # a key of very many parts would take gigabytes
 _PATIENCE_S = 60.0
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
@@ -46,7 +52,9 @@ class OwnDevice:
         if not _NAME.fullmatch(self.name) or len(self.name) > 40:
             raise InputError(f"'{self.name}' is no name of a device; use small letters, digits and '-', as in nano-2")
         if self.runtime not in PRECISIONS:
-            raise InputError(f"runtime '{self.runtime}' is none of {', '.join(PRECISIONS)}")
+            raise InputError(
+                f"runtime '{self.runtime}' is none of {', '.join(PRECISIONS)}{meant(self.runtime, PRECISIONS)}"
+            )
         if self.precision not in PRECISIONS[self.runtime]:
             known = ", ".join(PRECISIONS[self.runtime])
             raise InputError(f"precision '{self.precision}' is none of those of {self.runtime}: {known}")
@@ -112,7 +120,9 @@ def remove_device(name: str) -> None:
     with _alone():
         devices = load_devices()
         if name not in devices:
-            raise InputError(f"there is no own device '{name}'; there are {', '.join(devices) or 'none'}")
+            raise InputError(
+                f"there is no own device '{name}'; there are {', '.join(devices) or 'none'}{meant(name, devices)}"
+            )
         _save({kept: device for kept, device in devices.items() if kept != name})
 
 

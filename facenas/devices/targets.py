@@ -9,13 +9,14 @@ from dataclasses import replace
 
 from facenas.devices.own_devices import load_devices
 from facenas.devices.target import NAMED_TARGETS, TARGET_NAMES, Target
-from facenas.errors import InputError
+from facenas.errors import InputError, meant
 
 _THREADS_SUFFIX = re.compile(r"(?P<base>.+)-(?P<threads>[1-9]\d{0,2})threads")
 
 
 def resolve_target(name: str) -> Target:
-    """The target of that name. Raises InputError that lists the names there are."""
+    """The target of that name, in small or capital letters. Raises InputError that lists the names there are."""
+    name = name.lower()
     base, threads = name, 1
     if match := _THREADS_SUFFIX.fullmatch(name):
         base, threads = match["base"], int(match["threads"])
@@ -25,7 +26,8 @@ def resolve_target(name: str) -> Target:
     devices = load_devices()
     if name in devices:
         return devices[name].target
+    known = (*TARGET_NAMES, *devices)
     raise InputError(
-        f"no device '{name}'; there are {', '.join((*TARGET_NAMES, *devices))}, those of the CPU also with a suffix such "
-        "as -2threads"
+        f"no device '{name}'; there are {', '.join(known)}, those of the CPU also with a suffix such as -2threads"
+        f"{meant(name, known)}"
     )

@@ -12,7 +12,7 @@ from facenas.arrays import BoolArray, FloatArray
 from facenas.data.annotations import Dataset
 from facenas.data.folder import walk
 from facenas.data.image import photo_size
-from facenas.data.source import open_dataset
+from facenas.data.source import is_set, open_dataset
 from facenas.errors import InputError
 from facenas.evaluation.official_truth import FACES_FILE, SETTING_FILES, SETTINGS, read_official
 
@@ -26,7 +26,8 @@ class GroundTruth:
     """The true faces of one photo.
 
     name: unique in its set, what detections are keyed by; boxes: float32 [n, 4] x1 y1 x2 y2 in pixels of the photo;
-    counted: per setting a bool [n], true where the face counts; the others neither reward nor punish a detection.
+    counted: per setting a bool [n], true where the face counts; the others neither reward nor punish a detection;
+    landmarks: float32 [n, 5, 3], x, y in pixels and whether the point is known, where the labels have any.
     """
 
     name: str
@@ -34,6 +35,7 @@ class GroundTruth:
     height_px: int
     boxes: FloatArray
     counted: Mapping[str, BoolArray]
+    landmarks: FloatArray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +72,7 @@ def load_evaluation_set(folder: Path, ground_truth: Path | None = None) -> Evalu
 
     Raises InputError where neither is found, or a file cannot be read.
     """
-    if not folder.is_dir():
+    if not is_set(folder):
         raise InputError(f"no folder {folder}; give a folder of labelled photos")
     place, why_not = (ground_truth, "") if ground_truth is not None else _official_files(folder)
     if place is not None:
@@ -106,6 +108,7 @@ def evaluation_set_of(dataset: Dataset, folder: Path) -> EvaluationSet:
             height_px=photo.height_px,
             boxes=photo.labels.boxes,
             counted={"all": ~photo.labels.ignore},
+            landmarks=photo.labels.landmarks,
         )
         for photo in dataset.photos
     )

@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from facenas.arrays import FloatArray
+from facenas.arrays import Float64Array, FloatArray
 from facenas.data.face_sizes import LONG_SIDE_PX
 from facenas.data.image import read_image
 from facenas.detector.face_detector import FaceDetector
 from facenas.devices.target import Target
-from facenas.errors import InputError
+from facenas.errors import InputError, meant
+from facenas.evaluation.landmark_error import face_errors, landmark_error
 from facenas.evaluation.wider import Evaluation, EvaluationSet, evaluate_detections
 from facenas.pipeline.faces import Faces
 from facenas.pipeline.fit import Unscaled
@@ -30,11 +31,16 @@ EVALUATION_MIN_SCORE = 0.02
 Detect = Callable[[npt.NDArray[np.uint8], float], Faces]
 
 
+def require_protocol(protocol: str) -> None:
+    """Raises InputError for a protocol that there is not."""
+    if protocol not in PROTOCOLS:
+        raise InputError(f"no protocol '{protocol}'; there are {', '.join(PROTOCOLS)}{meant(protocol, PROTOCOLS)}")
+
+
 def open_detector(path: Path, protocol: str, target: Target | None = None, load: Load = load_model) -> Detect:
     """The exported file as a protocol runs it, on `target` (default: the one that the file names). Raises InputError for
     another protocol, or a file that is no detector."""
-    if protocol not in PROTOCOLS:
-        raise InputError(f"no protocol '{protocol}'; there are {', '.join(PROTOCOLS)}")
+    require_protocol(protocol)
     if protocol == "own":
         return FaceDetector(path, target, load=load)
     detector = FaceDetector(path, target, LONG_SIDE_PX, load)
@@ -48,6 +54,7 @@ def evaluate(detect: Detect, photos: EvaluationSet, progress: Progress = SILENT)
     """
     detections: dict[str, FloatArray] = {}
     unread = []
+    errors: list[Float64Array] = []
     total = len(photos.photos)
     for index, (path, truth) in enumerate(zip(photos.photos, photos.ground_truth, strict=True)):
         try:
@@ -55,8 +62,14 @@ def evaluate(detect: Detect, photos: EvaluationSet, progress: Progress = SILENT)
         except InputError as error:
             unread.append(str(error))
             continue
-        detections[truth.name] = detect(photo, EVALUATION_MIN_SCORE).rows
+        faces = detect(photo, EVALUATION_MIN_SCORE)
+        detections[truth.name] = faces.rows
+        if truth.landmarks is not None:
+            counted = truth.counted[photos.settings[-1]]
+            size = truth.width_px, truth.height_px
+            errors.append(face_errors(faces, truth.boxes[counted], truth.landmarks[counted], size))
         progress(index + 1, total, "evaluating")
     if unread and not detections:
         raise InputError(f"none of the {total} photos of {photos.name} can be read, first: {unread[0]}")
-    return replace(evaluate_detections(detections, photos.of(detections)), unread=tuple(unread))
+    result = evaluate_detections(detections, photos.of(detections))
+    return replace(result, unread=tuple(unread), landmarks=landmark_error(errors))

@@ -13,7 +13,7 @@ without any face box are passed over in the official settings; in the setting `a
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -22,7 +22,10 @@ import numpy as np
 from facenas.arrays import BoolArray, Float64Array, FloatArray, IntArray
 from facenas.data.face_sizes import OCTAVE_EDGES_PX, OCTAVE_NAMES, face_sizes_px
 from facenas.errors import InputError
+from facenas.evaluation.blind_spots import BlindSpots
 from facenas.evaluation.evaluation_set import EvaluationSet, GroundTruth, load_evaluation_set
+from facenas.evaluation.landmark_error import LandmarkError
+from facenas.evaluation.operating_points import OperatingPoint, operating_points, suggested
 from facenas.shown import Rows, Shown, figures
 
 __all__ = ["Evaluation", "EvaluationSet", "GroundTruth", "evaluate_detections", "load_evaluation_set"]
@@ -40,6 +43,9 @@ class Evaluation(Shown):
     by_size: AP per octave bin of face size (sqrt(area) in pixels at a long side of 640), of the faces that count in the
     widest setting; faces of other sizes, and unmatched detections of other sizes, are left out of the reckoning.
     input: what photos are scaled to, where the protocol is one of ours.
+    landmarks: how far landmarks are off, where the detector and the labels have any.
+    blind_spots: recalls under conditions that are made from the photos, where they were asked for.
+    points: precision and recall by least score, in the widest setting.
     """
 
     protocol: str
@@ -53,6 +59,9 @@ class Evaluation(Shown):
     curves: Mapping[str, Float64Array]
     unread: tuple[str, ...] = ()
     input: str = ""
+    landmarks: LandmarkError | None = None
+    blind_spots: BlindSpots | None = None
+    points: tuple[OperatingPoint, ...] = ()
 
     @property
     def average_precisions(self) -> dict[str, float | None]:
@@ -72,12 +81,38 @@ class Evaluation(Shown):
         """All figures."""
         values = self.to_json()
         sizes = values.pop("by_size")
+        for more in ("blind_spots", "landmarks", "min_scores", "suggested_min_score"):
+            values.pop(more, None)
         rows = [(name, str(value)) for name, value in values.items() if value is not None]
         rows += [(f"AP of faces {name}", f"{value:.3f}") for name, value in sizes.items() if value is not None]
-        return (figures("average precision", tuple(rows)),)
+        if self.landmarks is not None:
+            errors = {"": self.landmarks.mean, **{f" {name}": value for name, value in self.landmarks.by_size.items()}}
+            rows += [
+                (f"landmark error of faces{name}", f"{value:.1%} of their size")
+                for name, value in errors.items()
+                if value is not None
+            ]
+        spots = () if self.blind_spots is None else self.blind_spots.shown()
+        return (figures("average precision", tuple(rows)), *self._points_table(), *spots)
+
+    def _points_table(self) -> tuple[Rows, ...]:
+        """What a least score keeps, where anything is found."""
+        best = suggested(self.points)
+        if best is None:
+            return ()
+        points = [
+            (
+                f"{point.min_score:g}{' (suggested)' if point == best else ''}",
+                *(f"{value:.3f}" for value in (point.precision, point.recall, point.f1)),
+            )
+            for point in self.points
+        ]
+        columns = ("--min-score", "right of those found", "found of all", "F1")
+        return (Rows("what a least score keeps", columns, tuple(points)),)
 
     def to_json(self) -> dict[str, Any]:
         """The fields of the command line's contract."""
+        best = suggested(self.points)
         return {
             "protocol": self.protocol,
             **({"input": self.input} if self.input else {}),
@@ -85,6 +120,10 @@ class Evaluation(Shown):
             "images": self.images,
             "faces": self.faces,
             "by_size": dict(self.by_size),
+            **({"landmarks": self.landmarks.to_json()} if self.landmarks is not None else {}),
+            **({"blind_spots": self.blind_spots.to_json()} if self.blind_spots is not None else {}),
+            "min_scores": [asdict(point) for point in self.points],
+            "suggested_min_score": None if best is None else best.min_score,
         }
 
 
@@ -92,14 +131,16 @@ class Evaluation(Shown):
 class _Matches:
     """All detections of all photos, each photo's in falling order of score.
 
-    score: float64 [d] in [0, 1]; face: int64 [d], the face it overlaps by IOU or more, as index over all photos' faces,
-    else -1; size_px: float64 [d], and face_size_px: float64 [f], at a long side of 640.
+    score: float64 [d] in [0, 1], stretched from `least` and `spread`; face: int64 [d], the face it overlaps by IOU or more,
+    as index over all photos' faces, else -1; size_px: float64 [d], and face_size_px: float64 [f], at a long side of 640.
     """
 
     score: Float64Array
     face: IntArray
     size_px: Float64Array
     face_size_px: Float64Array
+    least: float
+    spread: float
 
 
 def evaluate_detections(detections: Mapping[str, FloatArray], evaluation_set: EvaluationSet) -> Evaluation:
@@ -129,6 +170,7 @@ def evaluate_detections(detections: Mapping[str, FloatArray], evaluation_set: Ev
         all=precision.get("all"),
         by_size=_by_size(matches, widest),
         curves=curves,
+        points=operating_points(curves[evaluation_set.settings[-1]], matches.least, matches.spread),
     )
 
 
@@ -161,7 +203,8 @@ def _match(detections: Mapping[str, FloatArray], evaluation_set: EvaluationSet) 
         size.append(face_sizes_px(rows[:, :4], truth.width_px, truth.height_px))
         face.append(_best_face(rows[:, :4], truth.boxes, first_face))
         first_face += len(truth.boxes)
-    return _Matches(np.concatenate(score), np.concatenate(face), np.concatenate(size), np.concatenate(face_size))
+    joined = (np.concatenate(score), np.concatenate(face), np.concatenate(size), np.concatenate(face_size))
+    return _Matches(*joined, float(least), float(spread))
 
 
 def _best_face(boxes: FloatArray, faces: FloatArray, first_face: int) -> IntArray:

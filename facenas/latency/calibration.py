@@ -57,15 +57,25 @@ def held_out_predictions(sums_ns: FloatVector, latencies_ns: FloatVector, folds:
 def calibration_of(sums_ns: FloatVector, samples_ns: Sequence[Samples], drift: float, note: str) -> Calibration:
     """The calibration from sums of operators and each network's samples in the order in which they were taken.
 
-    A latency is a low quantile of samples. The interval is to hold what somebody else will measure at another time, so
-    it is that of the latencies of the earlier and of the later two thirds of the samples, as two measurements of each
-    network, and wider by `drift`, that of whole sessions. Raises TableError for fewer than 3 networks.
+    A latency is a low quantile of samples. Raises TableError for fewer than 3 networks.
     """
     if len(sums_ns) < MIN_NETWORKS:
         raise TableError(f"only {len(sums_ns)} networks could be measured, {MIN_NETWORKS} are needed to calibrate")
     latencies_ns = np.array([low_quantile(samples) for samples in samples_ns])
-    scale, offset_ns = fit(sums_ns, latencies_ns)
     predictions_ns = held_out_predictions(sums_ns, latencies_ns)
+    return calibration_by(predictions_ns, samples_ns, fit(sums_ns, latencies_ns), drift, note)
+
+
+def calibration_by(
+    predictions_ns: FloatVector, samples_ns: Sequence[Samples], fitted: tuple[float, float], drift: float, note: str
+) -> Calibration:
+    """The calibration whose scale and offset are `fitted`, with its error from what networks were predicted to take by others.
+
+    The interval is to hold what somebody else will measure at another time, so it is that of the latencies of the earlier and
+    of the later two thirds of the samples, as two measurements of each network, and wider by `drift`, that of whole sessions.
+    """
+    latencies_ns = np.array([low_quantile(samples) for samples in samples_ns])
+    scale, offset_ns = fitted
     thirds = [len(samples) // 3 for samples in samples_ns]
     parts = (
         (samples[: len(samples) - third], samples[third:]) for samples, third in zip(samples_ns, thirds, strict=True)
@@ -82,7 +92,7 @@ def calibration_of(sums_ns: FloatVector, samples_ns: Sequence[Samples], drift: f
         high_ratio=float(high) + drift,
         error_percent=float(errors_percent.mean()),
         worst_percent=float(errors_percent.max()),
-        networks=len(sums_ns),
+        networks=len(predictions_ns),
         note=note,
         drift=drift,
         pairs_ms=tuple((float(predicted), float(measured)) for predicted, measured in pairs_ms),

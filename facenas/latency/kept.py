@@ -23,11 +23,18 @@ _PATIENCE_S = 600.0
 
 def kept_path(target_name: str, here: Fingerprint, space: Space, input_size: Size, prior: LatencyTable | None) -> Path:
     """Where the short profile of these is kept; any other machine, runtime version, space or prior is another file."""
-    from platformdirs import user_cache_path
-
     parts = (json.dumps(here.to_json()), repr(space), str(input_size), "" if prior is None else table_text(prior))
     digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
-    return user_cache_path("facenas", appauthor=False) / "calibrations" / f"{target_name}-{input_size}-{digest}.json"
+    return _cache_folder() / "calibrations" / f"{target_name}-{input_size}-{digest}.json"
+
+
+def _cache_folder() -> Path:
+    """The user's; a relative path, in which nothing is kept, where what knows it is not installed."""
+    try:
+        from platformdirs import user_cache_path
+    except ModuleNotFoundError:
+        return Path("facenas")
+    return user_cache_path("facenas", appauthor=False)
 
 
 def load_kept(path: Path, here: Fingerprint, note: Callable[[str], None]) -> LatencyTable | None:

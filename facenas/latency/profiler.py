@@ -18,7 +18,7 @@ from facenas.architecture import Architecture
 from facenas.devices.fingerprint import Fingerprint
 from facenas.devices.target import Target
 from facenas.errors import BusyMachineError, DeviceError, TableError
-from facenas.latency.calibration import calibration_of
+from facenas.latency.calibration import calibration_by, calibration_of
 from facenas.latency.carriers import (
     carriers_elsewhere,
     landmark_carriers,
@@ -30,32 +30,30 @@ from facenas.latency.input_sizes import Inputs, timed_inputs
 from facenas.latency.journal import Journal, Visit
 from facenas.latency.operator_fit import beside
 from facenas.latency.operator_times import (
-    UNSTABLE_PERCENT,
     Network,
     Samples,
     end_to_end_samples,
-    is_stable,
     measured_times,
     network_to_visit,
     operator_time,
-    samples_by_network,
     samples_by_operator,
     sum_ns,
     undisturbed_visit,
 )
-from facenas.latency.table import Calibration, LatencyTable, OperatorTime, save_table
+from facenas.latency.second_looks import REPEAT_ROUND, doubtful_networks, unstable_networks
+from facenas.latency.table import WHOLE_NETWORKS, Calibration, LatencyTable, OperatorTime, save_table
+from facenas.latency.timed_networks import recover_operators
 from facenas.locks import only_one
 from facenas.operators import Operator
 from facenas.quiet import Patience
 from facenas.remote.remote_agent import RemoteAgent
 from facenas.runtimes.local_agent import LocalAgent
 from facenas.runtimes.runtime import read_fingerprint, require_available, runtime_of
-from facenas.runtimes.timing import halves_differ_percent
 from facenas.spaces.space import Space
 from facenas.units import Size
 
 _CALIBRATION_SEED = 1
-_REPEAT_ROUND = 1_000_000
+_DOUBTFUL_ROUNDS = 3
 _MAX_FAULTS = 5
 """So many visits in a row that failed of something passing: waiting for its end here is vain."""
 _SECONDS_OF_ALL = 240.0  # of a profile at several inputs
@@ -69,7 +67,8 @@ class Plan:
 
     A round visits every other carrier and all calibration networks. The table holds the operators of the space, those of
     the published detectors where `published`, and those of the detectors in `also`. `other_inputs`: where some carriers are
-    counted, too (facenas/latency/input_sizes.py).
+    counted, too (facenas/latency/input_sizes.py). Without `counters` all networks are timed end to end, and the operators'
+    times are solved for (facenas/latency/whole_networks.py).
     """
 
     carriers_per_operator: int = 2
@@ -80,6 +79,7 @@ class Plan:
     published: bool = True
     also: tuple[Architecture, ...] = ()
     other_inputs: tuple[Size, ...] = ()
+    counters: bool = True
 
 
 # A compiler's estimate is the same each time, so each carrier is visited once (two rounds) and there can be more of them:
@@ -87,11 +87,16 @@ class Plan:
 ESTIMATES = Plan(carriers_per_operator=6, seconds=0.0, least_rounds=2, runs_per_visit=1)
 
 
+# One carrier an operator and fewer networks to calibrate by: less sure, in a third of the time.
+QUICK = Plan(carriers_per_operator=1, calibration_networks=16, seconds=30.0, least_rounds=4, published=False)
+
+
 def default_plan(target: Target, other_inputs: tuple[Size, ...] = ()) -> Plan:
     """How much to measure on a target where nobody says otherwise."""
     if runtime_of(target).estimates:
         return replace(ESTIMATES, other_inputs=other_inputs)
-    return replace(Plan(), other_inputs=other_inputs, seconds=_SECONDS_OF_ALL if other_inputs else Plan.seconds)
+    seconds = _SECONDS_OF_ALL if other_inputs else Plan.seconds
+    return replace(Plan(), other_inputs=other_inputs, seconds=seconds, counters=runtime_of(target).tells_layers)
 
 
 def networks_to_visit(space: Space, input_size: Size, plan: Plan) -> list[Network]:
@@ -103,13 +108,15 @@ def networks_to_visit(space: Space, input_size: Size, plan: Plan) -> list[Networ
         *plan.also,
     ]
     calibration = random_networks(space, plan.calibration_networks, seed=_CALIBRATION_SEED)
-    visited = [(detector, input_size, True) for detector in dict.fromkeys(carriers)]
-    visited += [
-        (detector, size, True) for size in plan.other_inputs for detector in carriers_elsewhere(carriers, input_size)
-    ]
     sizes = timed_inputs(Inputs(input_size, plan.other_inputs), len(calibration))
-    visited += [(detector, size, False) for detector, size in zip(calibration, sizes, strict=True)]
-    return [network_to_visit(detector, size, layers=layers) for detector, size, layers in visited]
+    timed = list(zip(calibration, sizes, strict=True))
+    visited = [(detector, input_size) for detector in dict.fromkeys(carriers)]
+    visited += [(detector, size) for size in plan.other_inputs for detector in carriers_elsewhere(carriers, input_size)]
+    if not plan.counters:
+        visited = [each for each in visited if each not in timed]
+    return [network_to_visit(detector, size, layers=plan.counters) for detector, size in visited] + [
+        network_to_visit(detector, size, layers=False) for detector, size in timed
+    ]
 
 
 def profile(
@@ -158,7 +165,8 @@ def profile(
                 raise BusyMachineError(f"{error}, with --resume") from error
             journal.remove()
             raise
-        table = _table_of(journal.visits, networks, agent, fingerprint, space.name, inputs)
+        table_of = _table_by_counters if plan.counters else _table_by_whole_networks
+        table = table_of(journal.visits, networks, agent, fingerprint, space.name, inputs)
         if here:
             try:
                 patience.check(table.calibration.error_percent, f"the profile of {target}")
@@ -170,7 +178,7 @@ def profile(
     return table
 
 
-def _table_of(
+def _table_by_counters(
     visits: Sequence[Visit],
     networks: Sequence[Network],
     agent: LocalAgent | RemoteAgent,
@@ -181,23 +189,63 @@ def _table_of(
     """The table of what was measured. Raises TableError where that is nothing or too little."""
     target, places = agent.target, samples_by_operator(visits, networks, inputs, inputs.home)
     if not places:
-        failures = _failures(visits) or ("no network was measured",)
-        raise TableError(f"nothing could be measured on {target.name}: {failures[0]}")
+        raise _nothing_measured(visits, target)
     operators = _with_other_inputs(
         {operator: operator_time(samples) for operator, samples in places.items()},
         [samples_by_operator(visits, networks, inputs, other) for other in inputs.others],
     )
-    runtime = runtime_of(target)
+    drift = runtime_of(target).session_drift[target.precision]
+    calibration = _calibration(visits, networks, operators, inputs, (drift, agent.as_graph))
+    return _table(visits, target, fingerprint, space, inputs, (operators, calibration))
+
+
+def _table_by_whole_networks(
+    visits: Sequence[Visit],
+    networks: Sequence[Network],
+    agent: LocalAgent | RemoteAgent,
+    fingerprint: Fingerprint,
+    space: str,
+    inputs: Inputs,
+) -> LatencyTable:
+    """The table of networks that were timed end to end; its error is that of each predicted by others. Raises TableError where
+    that is nothing or too little."""
+    target, timed = agent.target, end_to_end_samples(visits, networks)
+    if not timed:
+        raise _nothing_measured(visits, target)
+    found = recover_operators(timed, inputs)
+    calibration = calibration_by(
+        found.held_out_ns[found.judged],
+        found.judged_samples,
+        (1.0, found.offset_ns),
+        runtime_of(target).session_drift[target.precision],
+        "the operators were solved for from whole networks; each of these was predicted by the others",
+    )
+    table = _table(visits, target, fingerprint, space, inputs, (found.times, calibration))
+    return replace(table, method=WHOLE_NETWORKS)
+
+
+def _nothing_measured(visits: Sequence[Visit], target: Target) -> TableError:
+    failures = _failures(visits) or ("no network was measured",)
+    return TableError(f"nothing could be measured on {target.name}: {failures[0]}")
+
+
+def _table(
+    visits: Sequence[Visit],
+    target: Target,
+    fingerprint: Fingerprint,
+    space: str,
+    inputs: Inputs,
+    found: tuple[Mapping[Operator, OperatorTime], Calibration],
+) -> LatencyTable:
+    operators, calibration = found
     return LatencyTable(
         target=target.name,
-        provenance="vendor-estimated" if runtime.estimates else "measured",
+        provenance="vendor-estimated" if runtime_of(target).estimates else "measured",
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         space=space,
         input_size=inputs.home,
         fingerprint=fingerprint,
-        calibration=_calibration(
-            visits, networks, operators, inputs, (runtime.session_drift[target.precision], agent.as_graph)
-        ),
+        calibration=calibration,
         operators=operators,
         seconds=sum(visit.seconds for visit in visits),
         failures=_failures(visits),
@@ -260,7 +308,11 @@ def _measure(
             # By themselves: a network runs 1 % slower after a visit that read counters than after a plain one.
             one_round(number, calibration)
             number += 1
-        one_round(_REPEAT_ROUND, _unstable_networks(journal.visits, networks, inputs))
+        one_round(REPEAT_ROUND, unstable_networks(journal.visits, networks, inputs))
+        if not plan.counters:
+            doubtful = doubtful_networks(journal.visits, networks, inputs)
+            for number in range(REPEAT_ROUND + 1, REPEAT_ROUND + 1 + _DOUBTFUL_ROUNDS):
+                one_round(number, doubtful)
 
 
 def _another_round_fits(visits: Sequence[Visit], rounds: int, seconds: float) -> bool:
@@ -319,26 +371,3 @@ def _calibration(
         how = "launched as one CUDA graph" if as_graph else "launched kernel by kernel"
         note += f", {how}; {_unattributed_share(visits):.1%} of the layers' time belongs to no layer"
     return calibration_of(np.array(sums_ns, np.float64), samples_ns, drift, note)
-
-
-def _unstable_networks(visits: Sequence[Visit], networks: Sequence[Network], inputs: Inputs) -> list[Network]:
-    """Networks to visit again: the first carrier of each operator that is unstable at home, and those unstable end to end.
-
-    Visits of the repeating round itself are not looked at, so that a resumed profile chooses the same.
-    """
-    earlier = [visit for visit in visits if visit.round != _REPEAT_ROUND]
-    by_network = samples_by_network(earlier)
-    places = samples_by_operator(earlier, networks, inputs, inputs.home)
-    unstable = {operator for operator, samples in places.items() if not is_stable(samples)}
-    chosen: list[Network] = []
-    for network in networks:
-        if network.layers:
-            found = unstable & set(network.graph.operators) if network.input_size == inputs.home else set()
-            unstable -= found
-            if found:
-                chosen.append(network)
-        elif samples := by_network.get(network.key):
-            end_to_end = np.concatenate([sample.end_to_end_ns for sample in samples])
-            if halves_differ_percent(end_to_end) > UNSTABLE_PERCENT:
-                chosen.append(network)
-    return chosen

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from facenas.devices.fingerprint import Fingerprint, differences
-from facenas.latency.table import LatencyTable, ShortProfile
+from facenas.latency.table import COUNTERS, LatencyTable, ShortProfile
 from facenas.quiet import MAX_ERROR_PERCENT
 
 MAX_UNSTABLE_SHARE = 0.2
@@ -91,6 +91,8 @@ def facts_of(table: LatencyTable, here: Fingerprint | None) -> TableFacts:
     else:
         where = "on this machine" if table.short_profile else "on this kind of machine"
     short = table.short_profile or ShortProfile()
+    if table.method != COUNTERS:
+        where += f", by {table.method}"
     return TableFacts(
         table.target,
         table.provenance,

@@ -7,7 +7,8 @@ predicting each network that was timed end to end by all that is known without i
 
     interval = latency * (1 -+ t * rms error),   t: 95th percentile of Student's distribution for so many networks,
 
-and the ratios of its 50th and 90th percentile to the 20th are those of the runs of all these networks.
+and the ratios of its 50th and 90th percentile to the 20th are those of the runs of all these networks. Where the runtime
+tells no times of layers the same networks are all timed end to end (facenas/latency/whole_networks.py).
 """
 
 import time
@@ -27,10 +28,8 @@ from facenas.latency.input_sizes import Inputs, timed_inputs
 from facenas.latency.journal import Visit
 from facenas.latency.operator_fit import (
     CONTEXT_DOUBT,
-    Fit,
     FloatVector,
     Time,
-    WholeNetworks,
     beside,
     fit_networks,
     held_out_ns,
@@ -46,16 +45,27 @@ from facenas.latency.operator_times import (
     samples_by_operator,
     undisturbed_visit,
 )
-from facenas.latency.table import Calibration, LatencyTable, OperatorTime, ShortProfile
+from facenas.latency.table import (
+    COUNTERS,
+    WHOLE_NETWORKS,
+    Calibration,
+    LatencyTable,
+    OperatorTime,
+    ShortProfile,
+)
+from facenas.latency.timed_networks import TimedNetworks, recover_operators, timed_networks
 from facenas.operators import Operator
 from facenas.quiet import Patience
 from facenas.runtimes.local_agent import LocalAgent
-from facenas.runtimes.runtime import read_fingerprint, require_available
+from facenas.runtimes.runtime import read_fingerprint, require_available, runtime_of
 from facenas.runtimes.timing import low_quantile
 from facenas.spaces.space import Space
 from facenas.units import Size, significant
 
 _SEED = 3
+_WITHOUT_COUNTERS = 60
+"""Networks to time end to end where that is all there is; they are at the other inputs, too."""
+
 _MAX_TIMES_AS_LONG = 5.0  # where other tenants keep the machine busy
 _MIN_VISITS = 10  # before it is known how quiet the machine can be
 
@@ -93,22 +103,18 @@ def short_profile(
     """
     require_available(target)
     inputs = Inputs(input_size, plan.other_inputs)
-    networks = _networks(space, inputs, plan)
+    counters = runtime_of(target).tells_layers
+    if not counters:
+        plan = replace(plan, end_to_end_networks=_WITHOUT_COUNTERS, end_to_end_runs=plan.counted_runs)
+    networks = _networks(space, inputs, plan, counters=counters)
     patience = patience or Patience()
     visits = _measure(networks, agent or LocalAgent(target), plan, patience, progress)
-    places = samples_by_operator(visits, networks, inputs, input_size)
     timed = end_to_end_samples(visits, networks)
     failures = tuple(f"{visit.network}: {visit.failure}" for visit in visits if visit.sample is None)
-    if len(timed) < MIN_NETWORKS or not places:
+    if len(timed) < MIN_NETWORKS or (counters and not any(visit.sample and visit.sample.layers_ns for visit in visits)):
         raise TableError(f"too little could be measured on {target}: {(*failures, 'no network ran')[0]}")
-    at_home = _operator_times(places, prior)
-    there_ns = {operator: time.time_ns for operator, time in at_home.items()}
-    elsewhere = [
-        beside(there_ns, measured_times(samples_by_operator(visits, networks, inputs, other)))
-        for other in inputs.others
-    ]
-    corrected_ns, calibration = _calibrated([at_home, *elsewhere], inputs, timed)
-    doubts = [time.doubt for operator, time in at_home.items() if operator not in places]
+    solve = _by_counters if counters else _by_whole_networks
+    found = solve(visits, networks, inputs, prior)
     table = LatencyTable(
         target=target.name,
         provenance="measured",
@@ -116,35 +122,74 @@ def short_profile(
         space=space.name,
         input_size=input_size,
         fingerprint=read_fingerprint(target),
-        calibration=calibration,
-        operators={
-            operator: _rounded(operator_time(places[operator]) if operator in places else None, times_ns)
-            for operator, times_ns in zip(at_home, corrected_ns.T, strict=True)
-        },
+        calibration=found.calibration,
+        operators=found.operators,
         seconds=sum(visit.seconds for visit in visits),
         failures=failures,
         short_profile=ShortProfile(
             "" if prior is None else prior.date,
             "" if prior is None else prior.fingerprint.cpu,
-            len(doubts),
-            significant(max(doubts, default=0.0)),
+            len(found.carried_over),
+            significant(max(found.carried_over, default=0.0)),
         ),
         other_inputs=inputs.others,
+        method=COUNTERS if counters else WHOLE_NETWORKS,
     )
-    patience.check(calibration.error_percent, f"the short profile of {target}")
+    patience.check(found.calibration.error_percent, f"the short profile of {target}")
     return table
 
 
-def _networks(space: Space, inputs: Inputs, plan: ShortPlan) -> list[Network]:
+@dataclass(frozen=True)
+class _Found:
+    """The operators' times, the calibration that goes with them, and the doubt of each operator that was not measured."""
+
+    operators: Mapping[Operator, OperatorTime]
+    calibration: Calibration
+    carried_over: Sequence[float]
+
+
+def _by_counters(
+    visits: Sequence[Visit], networks: Sequence[Network], inputs: Inputs, prior: LatencyTable | None
+) -> _Found:
+    places = samples_by_operator(visits, networks, inputs, inputs.home)
+    at_home = _operator_times(places, prior)
+    there_ns = {operator: time.time_ns for operator, time in at_home.items()}
+    elsewhere = [
+        beside(there_ns, measured_times(samples_by_operator(visits, networks, inputs, other)))
+        for other in inputs.others
+    ]
+    timed = timed_networks(end_to_end_samples(visits, networks), inputs, list(at_home))
+    corrected_ns, calibration = _calibrated([at_home, *elsewhere], timed)
+    operators = {
+        operator: _rounded(operator_time(places[operator]) if operator in places else None, times_ns)
+        for operator, times_ns in zip(at_home, corrected_ns.T, strict=True)
+    }
+    return _Found(operators, calibration, [time.doubt for operator, time in at_home.items() if operator not in places])
+
+
+def _by_whole_networks(
+    visits: Sequence[Visit], networks: Sequence[Network], inputs: Inputs, prior: LatencyTable | None
+) -> _Found:
+    found = recover_operators(end_to_end_samples(visits, networks), inputs, prior)
+    calibration = _calibration(1.0, found.offset_ns, found.held_out_ns[found.judged], found.judged_samples)
+    carried_over = [found.doubts[operator] for operator, time in found.times.items() if not time.samples]
+    return _Found(found.times, calibration, carried_over)
+
+
+def _networks(space: Space, inputs: Inputs, plan: ShortPlan, *, counters: bool) -> list[Network]:
     """Carriers that hold every operator of the space, some of them at the other inputs, too, and networks from its cheapest
-    to its dearest to time end to end."""
+    to its dearest to time end to end; where there are no `counters`, all are."""
     carriers = space_carriers(space, inputs.home, carriers_per_operator=1)
     counted = [(detector, inputs.home) for detector in carriers]
-    counted += [(detector, size) for size in inputs.others for detector in carriers_elsewhere(carriers, inputs.home)]
+    if counters:
+        counted += [
+            (detector, size) for size in inputs.others for detector in carriers_elsewhere(carriers, inputs.home)
+        ]
     sizes = timed_inputs(inputs, plan.end_to_end_networks)
     timed = spread_networks(space, inputs.home, sizes, seed=_SEED)
-    return [network_to_visit(detector, size, layers=True) for detector, size in counted] + [
-        network_to_visit(detector, size, layers=False) for detector, size in dict.fromkeys(timed)
+    further = [each for each in dict.fromkeys(timed) if counters or each not in counted]
+    return [network_to_visit(detector, size, layers=counters) for detector, size in counted] + [
+        network_to_visit(detector, size, layers=False) for detector, size in further
     ]
 
 
@@ -210,43 +255,30 @@ def _operator_times(places: Mapping[Operator, Sequence[Samples]], prior: Latency
     return beside({operator: float(time.low_ns) for operator, time in prior.operators.items()}, measured)
 
 
-def _calibrated(
-    times: Sequence[Mapping[Operator, Time]], inputs: Inputs, timed: Sequence[tuple[Network, Samples]]
-) -> tuple[FloatVector, Calibration]:
+def _calibrated(times: Sequence[Mapping[Operator, Time]], timed: TimedNetworks) -> tuple[FloatVector, Calibration]:
     """`times`: of the same operators at each of the inputs. [inputs, operators] nanoseconds, corrected by the networks that
     were timed end to end, and the calibration by these."""
-    columns = {operator: index for index, operator in enumerate(times[0])}
-    counts, known = [], []
-    for network, samples in timed:
-        places = [columns.get(inputs.at_home(each, network.input_size)) for each in network.graph.operators]
-        if None not in places:
-            held = np.bincount(np.array(places, np.intp), minlength=len(columns))
-            counts.append(np.outer(inputs.shares(network.input_size), held).ravel())
-            known.append(samples)
-    if len(known) < MIN_NETWORKS:
-        raise TableError(f"only {len(known)} networks could be measured, {MIN_NETWORKS} are needed to calibrate")
-    networks = WholeNetworks(np.array(counts), np.array([low_quantile(samples) for samples in known]))
-    ordered = [each[operator] for each in times for operator in columns]
+    ordered = [each[operator] for each in times for operator in timed.operators]
     times_ns = np.array([time.time_ns for time in ordered])
     doubts = np.hypot([time.doubt for time in ordered], CONTEXT_DOUBT)
-    result = fit_networks(times_ns, doubts, networks)
-    left_out_ns = held_out_ns(times_ns, doubts, networks)
-    ratios = np.concatenate([samples / low_quantile(samples) for samples in known])
-    corrected_ns = result.times_ns.reshape(len(times), len(columns))
-    return corrected_ns, _calibration(result, left_out_ns, networks.latencies_ns, ratios)
+    result = fit_networks(times_ns, doubts, timed.whole)
+    left_out_ns = held_out_ns(times_ns, doubts, timed.whole)
+    corrected_ns = result.times_ns.reshape(len(times), len(timed.operators))
+    return corrected_ns, _calibration(result.scale, result.offset_ns, left_out_ns, timed.samples)
 
 
-def _calibration(fit: Fit, left_out_ns: FloatVector, latencies_ns: FloatVector, ratios: FloatVector) -> Calibration:
-    """`ratios`: every run of every network over its network's latency."""
+def _calibration(scale: float, offset_ns: float, left_out_ns: FloatVector, taken: Sequence[Samples]) -> Calibration:
+    """`left_out_ns`: every network's latency as the others have it."""
     from scipy.stats import t
 
-    count = len(latencies_ns)
+    latencies_ns, count = np.array([low_quantile(samples) for samples in taken]), len(left_out_ns)
+    ratios = np.concatenate([samples / low_quantile(samples) for samples in taken])
     errors = left_out_ns / latencies_ns - 1
     half_width = float(t.ppf(0.95, count - 1) * np.sqrt(np.mean(errors**2)))
     pairs_ms = np.column_stack([left_out_ns, latencies_ns]).round(-2) / 1e6
     return Calibration(
-        scale=fit.scale,
-        offset_ns=fit.offset_ns,
+        scale=scale,
+        offset_ns=offset_ns,
         low_ratio=max(0.0, 1 - half_width),
         high_ratio=1 + half_width,
         error_percent=float(100 * np.abs(errors).mean()),

@@ -23,11 +23,12 @@ from facenas.files import is_file, read_json, write_atomic
 from facenas.latency.input_sizes import Inputs
 from facenas.latency.shipped import shipped_table_path, table_file_name
 from facenas.operators import Operator
-from facenas.runtimes.runtime import runtime_of
 from facenas.units import DEFAULT_INPUT, Size, parse_size, significant
 
 SCHEMA = 1
 PROVENANCES = ("measured", "vendor-estimated", "modelled")
+COUNTERS, WHOLE_NETWORKS = METHODS = ("counters", "whole networks")
+"""The runtime's own counters of layers, or networks timed end to end (facenas/latency/whole_networks.py)."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,8 @@ class ShortProfile:
 @dataclass(frozen=True, repr=False)
 class LatencyTable:
     """The operators' times of one target on one machine, named as they are at `input_size` and measured there and at
-    `other_inputs` (facenas/latency/input_sizes.py). `failures`: carriers that were kept out."""
+    `other_inputs` (facenas/latency/input_sizes.py). `failures`: carriers that were kept out. `method`: what the operators'
+    times were read from, one of METHODS."""
 
     target: str
     provenance: str
@@ -113,6 +115,7 @@ class LatencyTable:
     failures: tuple[str, ...] = ()
     short_profile: ShortProfile | None = None
     other_inputs: tuple[Size, ...] = ()
+    method: str = COUNTERS
 
     def __repr__(self) -> str:
         return f"<LatencyTable: {len(self.operators)} operators of {self.target} at {self.inputs}, {self.origin}>"
@@ -168,12 +171,7 @@ def find_table(target: Target, input_size: Size, path: Path | None = None) -> La
     if path is None:
         path = _table_path(target, input_size)
         if path is None:
-            cure = (
-                f"make one: {command}"
-                if runtime_of(target).tells_layers
-                else "its runtime tells no times of layers to make one of"
-            )
-            raise TableError(f"no latency table for device {target.name} at {input_size}; {cure}")
+            raise TableError(f"no latency table for device {target.name} at {input_size}; make one: {command}")
     table = load_table(path)
     if table.target != target.name:
         raise TableError(f"{path} is a table for {table.target}, not for {target.name}; make one: {command}")
@@ -209,6 +207,7 @@ def table_text(table: LatencyTable) -> str:
         "schema": SCHEMA,
         "target": table.target,
         "provenance": table.provenance,
+        **({"method": table.method} if table.method != COUNTERS else {}),
         "date": table.date,
         "space": table.space,
         "input_size": str(table.input_size),
@@ -266,6 +265,8 @@ def _table_from_json(value: Any) -> LatencyTable:
         raise TableError(f"latency table lacks {', '.join(sorted(needed))}; profile the device again")
     if value["provenance"] not in PROVENANCES:
         raise TableError(f"provenance {value['provenance']!r} is none of {', '.join(PROVENANCES)}; profile again")
+    if value.get("method", COUNTERS) not in METHODS:
+        raise TableError(f"method {value['method']!r} is none of {', '.join(METHODS)}; profile again")
     rows = value["operators"]
     if not isinstance(rows, list) or not rows:
         raise TableError("latency table holds no operators; profile the device again")
@@ -289,6 +290,7 @@ def _table_from_json(value: Any) -> LatencyTable:
         failures=tuple(map(str, failures)),
         short_profile=_short_profile(value.get("short_profile")),
         other_inputs=other_inputs,
+        method=value.get("method", COUNTERS),
     )
 
 

@@ -81,7 +81,7 @@ def space_of_supernet(checkpoint: Checkpoint, path: Path, space: ElasticSpace | 
             f"{path} is of the single detector '{checkpoint.detector}', no supernet; give a checkpoint of"
             " `facenas train --space`"
         )
-    space = space or elastic_space(checkpoint.space.name)
+    space = space or elastic_space(checkpoint.space.name, landmarks=checkpoint.detector.landmarks)
     if checkpoint.space.digest != space.digest or checkpoint.detector != space.largest:
         raise InputError(
             f"{path} is a supernet of a space '{checkpoint.space.name}' with other choices than '{space.name}' has now;"

@@ -22,7 +22,8 @@ from collections.abc import Callable
 from typing import Any, BinaryIO, NoReturn
 
 from facenas.on_device.device_facts import facts, forget_peak, memory_is_short, peak_bytes, resident_bytes, state
-from facenas.on_device.device_runtimes import RUNTIMES, Refusal, image_of, pin
+from facenas.on_device.device_runtime import Refusal, image_of
+from facenas.on_device.device_runtimes import RUNTIMES, pin
 from facenas.on_device.frames import GREETING, VERSION, FrameError, Message, pack_frame, read_frame
 
 MAX_RUNS = 1000

@@ -13,60 +13,17 @@ import os
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from facenas.on_device.device_runtime import TIME_WARM_UP, OnCpu, Refusal, example_image, timed
 from facenas.on_device.frames import Message
+from facenas.on_device.uncounted_runtimes import LiteRt, Ncnn
 
 _MIN_FREE_GPU_BYTES = 1 << 30
-TIME_WARM_UP = 1
 LAYERS_WARM_UP = 2
-
-
-class Refusal(Exception):  # noqa: N818 - an answer, not a fault of this program
-    """What was asked cannot be done. `kind` is for the host's program, the message for its user."""
-
-    def __init__(self, kind: str, text: str) -> None:
-        super().__init__(text)
-        self.kind = kind
-
-
-def _example_image(shape: list[int]) -> Any:
-    import numpy as np
-
-    return np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
-
-
-def image_of(data: bytes, shape: list[int], pixels: Any) -> Any:
-    """The image of a message, float32 of `shape`: its own values, or made from 8-bit pixels as `pixels` says.
-
-    The arithmetic is that of `facenas.pipeline.preprocess`, so the numbers are equal to the last bit.
-    """
-    import numpy as np
-
-    _, channels, height, width = shape
-    values = channels * height * width
-    if len(data) != values * (4 if pixels is None else 1):
-        raise Refusal("request", f"{len(data)} bytes are no image of {width}x{height}")
-    if pixels is None:
-        return np.frombuffer(data, "<f4").reshape(shape).astype(np.float32)
-    try:
-        means = np.array([float(mean) for mean in pixels["mean"]], np.float32)
-        scale = np.float32(1 / float(pixels["standard_deviation"]))
-        backwards = {"RGB": False, "BGR": True}[pixels["order"]]
-        if len(means) != channels:
-            raise ValueError("a mean for each colour")
-    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
-        raise Refusal("request", f"pixels cannot be used ({error!r})") from None
-    picture = np.frombuffer(data, np.uint8).reshape(height, width, channels)
-    planes = np.empty(shape, np.float32)
-    for index in range(channels):
-        np.subtract(picture[:, :, channels - 1 - index if backwards else index], means[index], out=planes[0, index])
-        planes[0, index] *= scale
-    return planes
 
 
 def pin(threads: int) -> set[int]:
@@ -77,20 +34,6 @@ def pin(threads: int) -> set[int]:
     # The last cores, because systems serve interrupts on the first.
     os.sched_setaffinity(0, sorted(allowed)[-threads:])
     return allowed
-
-
-class OnCpu:
-    """What all runtimes on the CPU have in common: they compute on the cores that they are pinned to."""
-
-    pins = True
-
-    def memory_is_short(self) -> bool:
-        """Of a memory of its own; it has none."""
-        return False
-
-    def timings_so_far(self) -> bytes | None:
-        """What a compilation under way has learnt; it never learns anything."""
-        return None
 
 
 class OnnxRuntime(OnCpu):
@@ -120,11 +63,11 @@ class OnnxRuntime(OnCpu):
     def compile(self, model: bytes) -> Any:
         session = self.session(model, self.module.SessionOptions())
         entry = session.get_inputs()[0]
-        return model, session, {entry.name: _example_image(entry.shape)}
+        return model, session, {entry.name: example_image(entry.shape)}
 
     def load(self, model: bytes, form: str, weights_at: int, shape: list[int]) -> Any:
         session = self.session(model, self.module.SessionOptions())
-        return model, session, {session.get_inputs()[0].name: _example_image(shape)}
+        return model, session, {session.get_inputs()[0].name: example_image(shape)}
 
     def run(self, compiled: Any, image: Any) -> dict[str, Any]:
         _, session, feed = compiled
@@ -133,7 +76,7 @@ class OnnxRuntime(OnCpu):
 
     def time(self, compiled: Any, runs: int) -> dict[str, Any]:
         _, session, feed = compiled
-        return {"times_ns": _timed(lambda: session.run(None, feed), runs)}
+        return {"times_ns": timed(lambda: session.run(None, feed), runs)}
 
     def layers(self, compiled: Any, runs: int, want_graph: bool) -> Message:
         model, _, feed = compiled
@@ -193,12 +136,12 @@ class OpenVino(OnCpu):
         network = self.core.compile_model(self.core.read_model(model), "CPU", dict(self.options, PERF_COUNT=False))
         exported = network.export_model()
         exported = exported.getvalue() if hasattr(exported, "getvalue") else exported
-        return bytes(exported), network.create_infer_request(), {0: _example_image(list(network.inputs[0].shape))}
+        return bytes(exported), network.create_infer_request(), {0: example_image(list(network.inputs[0].shape))}
 
     def load(self, model: bytes, form: str, weights_at: int, shape: list[int]) -> Any:
         parts = (model,) if form == "onnx" else (model[:weights_at], model[weights_at:])
         network = self.core.compile_model(self.core.read_model(*parts), "CPU", dict(self.options, PERF_COUNT=False))
-        return b"", network.create_infer_request(), {0: _example_image(shape)}
+        return b"", network.create_infer_request(), {0: example_image(shape)}
 
     def run(self, compiled: Any, image: Any) -> dict[str, Any]:
         _, request, _ = compiled
@@ -207,7 +150,7 @@ class OpenVino(OnCpu):
 
     def time(self, compiled: Any, runs: int) -> dict[str, Any]:
         _, request, feed = compiled
-        return {"times_ns": _timed(lambda: request.infer(feed, share_inputs=True), runs)}
+        return {"times_ns": timed(lambda: request.infer(feed, share_inputs=True), runs)}
 
     def layers(self, compiled: Any, runs: int, want_graph: bool) -> Message:
         exported, _, feed = compiled
@@ -257,12 +200,12 @@ class TensorRt:
         kept = self.folder / f"{hashlib.sha256(model).hexdigest()}.plan"
         plan = kept.read_bytes() if kept.is_file() else self._build(model, kept)
         engine = self.engines.Engine(self.package, plan, self.cuda)
-        return engine, _example_image(list(engine.input_shape))
+        return engine, example_image(list(engine.input_shape))
 
     def load(self, model: bytes, form: str, weights_at: int, shape: list[int]) -> Any:
         plan = model if form == "trt" else self.engine_of(model)
         engine = self.engines.Engine(self.package, plan, self.cuda)
-        return engine, _example_image(list(engine.input_shape))
+        return engine, example_image(list(engine.input_shape))
 
     def run(self, compiled: Any, image: Any) -> dict[str, Any]:
         outputs: dict[str, Any] = compiled[0].run(image)
@@ -327,20 +270,11 @@ def _pinned(threads: int) -> Iterator[None]:
             os.sched_setaffinity(0, allowed)
 
 
-def _timed(run: Any, runs: int) -> list[int]:
-    for _ in range(TIME_WARM_UP):
-        run()
-    times = []
-    for _ in range(runs):
-        start = time.perf_counter_ns()
-        run()
-        times.append(time.perf_counter_ns() - start)
-    return times
-
-
 # By name, the class, and how its package is installed on a device. `facenas.devices.own_devices` has their precisions.
 RUNTIMES: dict[str, tuple[Any, str]] = {
     "onnxruntime": (OnnxRuntime, "python3 -m pip install onnxruntime"),
     "openvino": (OpenVino, "python3 -m pip install openvino"),
+    "ai-edge-litert": (LiteRt, "python3 -m pip install ai-edge-litert"),
+    "ncnn": (Ncnn, "python3 -m pip install ncnn"),
     "tensorrt": (TensorRt, "sudo apt install nvidia-jetpack (or, off a Jetson, python3 -m pip install tensorrt)"),
 }

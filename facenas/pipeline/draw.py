@@ -7,6 +7,8 @@ from facenas.data.image import Photo
 
 FOUND = (40, 200, 80)
 MISSED = (230, 60, 60)
+_WIDENED = 0.1  # of a side, at each end: hair and chin say who it is, too
+_STONES = 6
 
 
 def draw_faces(
@@ -27,6 +29,24 @@ def draw_faces(
         if landmarks is not None:
             for x, y in landmarks[index]:
                 cv2.circle(picture, (round(float(x)), round(float(y))), thickness, (250, 220, 60), -1, cv2.LINE_AA)
+    return picture
+
+
+def blur_faces(photo: Photo, boxes: FloatArray) -> Photo:
+    """A copy of a photo (uint8 RGB) in which nobody is recognised: each box [n, 4], a little widened, holds 6 mosaic stones a
+    side, smoothed."""
+    picture = photo.copy()
+    height, width = photo.shape[:2]
+    for box in boxes:
+        x1, y1, x2, y2 = (float(value) for value in box)
+        across, down = _WIDENED * (x2 - x1), _WIDENED * (y2 - y1)
+        left, top = max(0, round(x1 - across)), max(0, round(y1 - down))
+        right, bottom = min(width, round(x2 + across)), min(height, round(y2 + down))
+        if right <= left or bottom <= top:
+            continue
+        face = picture[top:bottom, left:right]
+        stones = cv2.resize(face, (_STONES, _STONES), interpolation=cv2.INTER_AREA)
+        picture[top:bottom, left:right] = cv2.resize(stones, face.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     return picture
 
 

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from facenas.architecture import parse_architecture, resolve_architecture
+from facenas.architecture import parse_architecture
 from facenas.errors import InputError
+from facenas.given import SEARCH, given_architecture
 from facenas.scoring.ddsar import ScoreSettings, ddsar_score, sar_scores
 from facenas.searching.result import SearchResult
 from facenas.typed_json import read_file
@@ -40,7 +41,7 @@ def gather_contenders(search: Path | None, top: int, architectures: Sequence[str
     settings, input_size = ScoreSettings(), None
     provenance: Mapping[str, str] = {}
     if search is not None:
-        path = search / "search.json" if search.is_dir() else search
+        path = search / SEARCH if search.is_dir() else search
         try:
             found = read_file(SearchResult, path, "search result")
         except InputError as error:
@@ -51,7 +52,7 @@ def gather_contenders(search: Path | None, top: int, architectures: Sequence[str
             raise InputError(f"{path} lists {len(entries)} candidates, not {top}; search again with --top {top}")
         entries = entries[:top]
     for text in architectures:
-        detector = resolve_architecture(text)
+        detector = given_architecture(text).architecture
         ddsar = round(ddsar_score(sar_scores(detector.backbone, settings), settings.stage_weights), 9)
         entries.append(Contender(str(detector), ddsar))
     first_of = {entry.architecture: entry for entry in reversed(entries)}

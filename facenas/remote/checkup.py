@@ -66,6 +66,8 @@ def _ask(session: Session, target: Target, told: dict[str, Any]) -> None:
     reply, _ = session.request({"operation": "time", "model": key, "runs": _RUNS}, b"", _TIMEOUT_S)
     told["time"] = reply
     _require(reply)
+    if not runtime_of(target).tells_layers:
+        return
     reply, nodes = session.request({"operation": "layers", "model": key, "runs": 2, "graph": True}, b"", _TIMEOUT_S)
     told["layers"] = reply
     if runtime_of(target).on_gpu and nodes:
@@ -82,8 +84,7 @@ def _model(target: Target, version: str) -> tuple[str, bytes]:
     elsewhere = runtime_of(target).elsewhere
     assert elsewhere is not None
     graph = build_graph(parse_architecture(_ARCHITECTURE), _SIZE)
-    model = elsewhere.stand_in(build_onnx(graph, random_weights(graph)), target.precision, version)
-    content = bytes(model.SerializeToString())
+    content = elsewhere.stand_in(build_onnx(graph, random_weights(graph)), target.precision, version)
     return hashlib.sha256(content).hexdigest(), content
 
 

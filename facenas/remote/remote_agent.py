@@ -278,17 +278,18 @@ class RemoteAgent:
         return found
 
     def _onnx(self, graph: Graph) -> bytes:
-        """The network with random weights, in the precision of the target."""
+        """The network with random weights, as the target's runtime is sent it."""
         from facenas.exporters.onnx_graph import build_onnx, random_weights
 
         version = self.fingerprint.runtime_version
-        model = self._elsewhere.stand_in(build_onnx(graph, random_weights(graph)), self.target.precision, version)
-        return bytes(model.SerializeToString())
+        return self._elsewhere.stand_in(build_onnx(graph, random_weights(graph)), self.target.precision, version)
 
     def _layer_times(self, network: _Network, reply: dict[str, Any], data: bytes, runs: int) -> LayerTimes:
         """The runtime's rows as layers of the graph, by the code that reads a local runtime's."""
         if data:
             self._layers_of_nodes[network.key] = self._elsewhere.layers_of_nodes(data, tuple(network.works))
+        if self._elsewhere.layer_times is None:
+            raise InputError(f"{self.target.runtime} tells no times of layers; it is timed by whole networks")
         return self._elsewhere.layer_times(reply, network.works, self._layers_of_nodes.get(network.key, {}), runs)
 
     def connect(self) -> Session:

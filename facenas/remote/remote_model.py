@@ -37,7 +37,7 @@ from facenas.units import DEFAULT_INPUT, Size
 
 CLOCK_RUNS, CLOCK_TRIES = 16, 5
 MIN_OF_CLOCK = 0.7
-"""Of what passes here during further runs, the least share that the device must report; launches and waking up take the rest."""
+"""Of what passes here during further runs, the least share that the device must report; launches and waking take the rest."""
 _CLOCK_SLACK_NS = 2_000_000 + CLOCK_RUNS * 500_000
 
 

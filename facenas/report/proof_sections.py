@@ -169,7 +169,11 @@ def gate_section(folder: RunFolder) -> Html:
     ]
     boxes = verification.boxes
     faces = "Faces were not compared."
-    if boxes is not None:
+    if boxes is not None and not boxes.reference_faces:
+        faces = (
+            f"The reference finds no face on {verification.photos} photos of {verification.data}: nothing to compare."
+        )
+    elif boxes is not None:
         faces = (
             f"Faces: {in_percent(boxes.matched)} of the reference's {boxes.reference_faces} have a partner in the "
             f"exported file; scores of partners differ by at most {boxes.max_score_difference:.2e}. "

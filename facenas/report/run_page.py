@@ -20,18 +20,18 @@ from facenas.report.proof_sections import (
 from facenas.report.search_sections import detector_section, frontier_section, milliseconds_section
 from facenas.report.training_sections import steps_section, training_section
 from facenas.report.verdict import budget_text, verdict, verdict_header
-from facenas.run_folder import RunFolder, read_run_folder
+from facenas.run_folder import REPORT, RunFolder, read_run_folder
 from facenas.units import in_ms, in_percent
 from facenas.version import __version__
 
 
-def write_report(run_dir: Path) -> Path:
-    """Write `run_dir`/report.html from what the run folder holds, and return its path; equal folders give equal bytes.
+def write_report(run_dir: Path, out: Path | None = None) -> Path:
+    """Write the page of a run folder (default: its report.html), and return its path; equal folders give equal bytes.
 
     A piece that is missing or damaged is named on the page. Raises InputError where there is no such folder, neither
     search.json nor verify.json can be used, or the page cannot be written.
     """
-    path = run_dir / "report.html"
+    path = out or run_dir / REPORT
     write_atomic(path, _page(read_run_folder(run_dir)))
     return path
 
@@ -51,7 +51,9 @@ def _page(folder: RunFolder) -> str:
         _provenance_section(folder),
         steps_section(folder),
     )
-    footer = element("footer", f"Written by facenas {__version__} from the run folder {folder.path.name}.")
+    about = folder.run.about if folder.run is not None else {}
+    made = f" Run: {', '.join(f'{name} {value}' for name, value in about.items())}." if about else ""
+    footer = element("footer", f"Written by facenas {__version__} from the run folder {folder.path.name}.{made}")
     return page(title, verdict_header(folder), main, footer)
 
 

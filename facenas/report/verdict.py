@@ -25,6 +25,8 @@ def verdict(folder: RunFolder) -> tuple[str, Html]:
     verification = folder.verification
     if verification is None:
         words, kind = "Not verified", "unmeasured"
+    elif all(gate.passed is None for gate in verification.gates):
+        words, kind = "Nothing was measured", "unmeasured"
     elif not verification.passed or any(gate.passed is False for gate in verification.gates):
         words, kind = "Failed", "failed"
     elif untried := sum(gate.passed is None for gate in verification.gates):

@@ -38,9 +38,10 @@ class CompiledModel(ABC):
     def run(self, image: FloatArray) -> dict[str, FloatArray]:
         """The outputs by name for one image, float32 [1, 3, height, width]. Raises InputError for another shape."""
 
-    @abstractmethod
     def layer_times(self, runs: int, warm_up: int = 2) -> LayerTimes:
-        """The times of all layers in `runs` runs that follow `warm_up` runs that are not counted."""
+        """The times of all layers in `runs` runs that follow `warm_up` runs that are not counted. Raises InputError where
+        the runtime tells none."""
+        raise InputError(f"{type(self).__name__} tells no times of layers; it is timed by whole networks")
 
     def time(self, runs: int, warm_up: int = 1, input_size: Size | None = None) -> IntArray:
         """Nanoseconds of each of `runs` runs, end to end, int64 [runs]; `input_size` for a file that leaves it open."""

@@ -12,6 +12,11 @@ from facenas.devices.target import Target
 
 def of_this_cpu(target: Target) -> Fingerprint:
     """The fingerprint of this machine's CPU."""
+    return of_this_cpu_with(target, importlib.metadata.version(target.runtime))
+
+
+def of_this_cpu_with(target: Target, runtime_version: str) -> Fingerprint:
+    """As `of_this_cpu`, where the runtime is no Python package."""
     return Fingerprint(
         cpu=cpu_model(),
         instruction_sets=tuple(sorted(cpu_flags() | tolerances_of(os.environ))),
@@ -19,7 +24,7 @@ def of_this_cpu(target: Target) -> Fingerprint:
         governor=governor(),
         operating_system=f"{platform.system()} {platform.machine()}",
         runtime=target.runtime,
-        runtime_version=importlib.metadata.version(target.runtime),
+        runtime_version=runtime_version,
         precision=target.precision,
         threads=target.threads,
     )

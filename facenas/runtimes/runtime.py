@@ -44,19 +44,22 @@ class Elsewhere:
 
     layer_times(reply, works, layers_of_nodes, runs): the rows of its reply as times of layers, which `works` names in the
     graph's order with their work (`tensorrt_layers.work_of`); layers_of_nodes(graph, layers): what the graph that it made
-    says of its nodes, where it sends one; stand_in(model, precision, version): an fp32 ONNX model as one of that
-    precision for a version of the runtime, for timing only.
+    says of its nodes, where it sends one; stand_in(model, precision, version): an fp32 ONNX model as what a
+    version of the runtime is sent in that precision, for timing only. Without `layer_times` it is timed by whole networks.
     """
 
-    layer_times: Callable[[Reply, Works, LayersOfNodes, int], LayerTimes]
+    layer_times: Callable[[Reply, Works, LayersOfNodes, int], LayerTimes] | None = None
     layers_of_nodes: Callable[[bytes, Sequence[str]], LayersOfNodes] = lambda graph, layers: {}
-    stand_in: Callable[["onnx.ModelProto", str, str], "onnx.ModelProto"] = lambda model, precision, version: model
+    stand_in: Callable[["onnx.ModelProto", str, str], bytes] = lambda model, precision, version: (
+        model.SerializeToString()
+    )
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """`name`: the package, as targets, tables and fingerprints write it; `modules`: any of them is imported; `install`:
-    what to type where none is there; `formats`: by precision, the exporters' format whose files it runs.
+    """`name`: the package, as targets, tables and fingerprints write it; `modules`: any of them is imported, none where it
+    is no Python package and `why_not` looks for it; `install`: what to type where none is there; `formats`: by precision, the
+    exporters' format whose files it runs.
 
     load(model, target, timing_only) compiles; why_not(target) says in words why this machine cannot, its package apart;
     `reentrant`: threads may run one model at once; `estimates`: its times are a vendor's estimates, nothing is measured;
@@ -90,16 +93,15 @@ def _onnxruntime_layers(reply: Reply, _: Works, layers_of_nodes: LayersOfNodes, 
     return layer_times_of_events(reply["events"], layers_of_nodes, reply["warm_up"])
 
 
-def _onnxruntime_stand_in(model: "onnx.ModelProto", precision: str, version: str) -> "onnx.ModelProto":
-    import onnx
-
+def _onnxruntime_stand_in(model: "onnx.ModelProto", precision: str, version: str) -> bytes:
     from facenas.runtimes.onnxruntime_cpu import as_int8
 
+    content = bytes(model.SerializeToString())
     if precision != "int8":
-        return model
-    content = as_int8(model.SerializeToString(), timing_only=True)
-    assert isinstance(content, bytes)
-    return onnx.load_from_string(content)
+        return content
+    stand_in = as_int8(content, timing_only=True)
+    assert isinstance(stand_in, bytes)
+    return stand_in
 
 
 def _onnxruntime_nodes(graph: bytes, layers: Sequence[str]) -> LayersOfNodes:
@@ -125,7 +127,31 @@ def _openvino_layers(reply: Reply, works: Works, _: LayersOfNodes, runs: int) ->
 def _load_litert(model: Path | bytes, target: Target, timing_only: bool) -> CompiledModel:
     from facenas.runtimes.litert_cpu import LiteRtModel
 
-    return LiteRtModel(model, target)
+    return LiteRtModel(model, target, timing_only=timing_only)
+
+
+def _load_ncnn(model: Path | bytes, target: Target, timing_only: bool) -> CompiledModel:
+    from facenas.runtimes.ncnn_cpu import NcnnModel
+
+    return NcnnModel(model, target)
+
+
+def _load_web(model: Path | bytes, target: Target, timing_only: bool) -> CompiledModel:
+    from facenas.runtimes.onnxruntime_web import OnnxRuntimeWebModel
+
+    return OnnxRuntimeWebModel(model, target)
+
+
+def _web_fingerprint(target: Target) -> Fingerprint:
+    from facenas.runtimes.onnxruntime_web import fingerprint_of
+
+    return fingerprint_of(target)
+
+
+def _why_no_browser(target: Target) -> str | None:
+    from facenas.runtimes.onnxruntime_web import why_not_here
+
+    return why_not_here(target)
 
 
 def _load_vela(model: Path | bytes, target: Target, timing_only: bool) -> CompiledModel:
@@ -150,10 +176,22 @@ def _tensorrt_nodes(told: bytes, _: Sequence[str]) -> LayersOfNodes:
     return {str(name): str(nodes) for name, nodes in json.loads(told).items()}
 
 
-def _tensorrt_stand_in(model: "onnx.ModelProto", precision: str, version: str) -> "onnx.ModelProto":
+def _tensorrt_stand_in(model: "onnx.ModelProto", precision: str, version: str) -> bytes:
     from facenas.runtimes.tensorrt_gpu import stand_in
 
-    return stand_in(model, precision, version)
+    return bytes(stand_in(model, precision, version).SerializeToString())
+
+
+def _litert_stand_in(model: "onnx.ModelProto", precision: str, version: str) -> bytes:
+    from facenas.exporters.tflite_graph import timing_stand_in
+
+    return timing_stand_in(model.SerializeToString())[0]
+
+
+def _ncnn_stand_in(model: "onnx.ModelProto", precision: str, version: str) -> bytes:
+    from facenas.exporters.ncnn import packed
+
+    return packed(model, precision)
 
 
 def _load_torch(model: Path | bytes, target: Target, timing_only: bool) -> CompiledModel:
@@ -225,8 +263,31 @@ RUNTIMES: Mapping[str, Runtime] = {
             modules=("ai_edge_litert",),
             install="pip install 'facenas[npu]'",
             load=_load_litert,
-            session_drift={},
+            session_drift={"int8": 0.012},
             formats={"int8": "tflite"},
+            tells_layers=False,
+            elsewhere=Elsewhere(stand_in=_litert_stand_in),
+        ),
+        Runtime(
+            name="ncnn",
+            modules=("ncnn",),
+            install="pip install 'facenas[ncnn]'",
+            load=_load_ncnn,
+            session_drift={"fp32": 0.012, "fp16": 0.012},
+            formats={"fp32": "ncnn", "fp16": "ncnn"},
+            tells_layers=False,
+            reentrant=True,
+            elsewhere=Elsewhere(stand_in=_ncnn_stand_in),
+        ),
+        Runtime(
+            name="onnxruntime-web",
+            modules=(),
+            install="npm install onnxruntime-web",
+            load=_load_web,
+            session_drift={"fp32": 0.035},
+            formats={"fp32": "web"},
+            fingerprint=_web_fingerprint,
+            why_not=_why_no_browser,
             tells_layers=False,
         ),
         Runtime(
@@ -327,7 +388,7 @@ def _unavailable(target: Target) -> _Unavailable | None:
             "a board that is modelled, not measured, and not here; it predicts and searches, but runs nothing"
         )
     runtime = runtime_of(target)
-    if not any(importlib.util.find_spec(module) for module in runtime.modules):
+    if runtime.modules and not any(importlib.util.find_spec(module) for module in runtime.modules):
         words = f"the package '{runtime.name}' is not installed; install it with: {runtime.install}"
         return _Unavailable(words, missing_package=True)
     if reason := runtime.why_not(target):

@@ -56,6 +56,8 @@ def halves_differ_percent(samples_ns: IntArray) -> float:
     if half == 0:
         return 0.0
     early, late = low_quantile(samples_ns[:half]), low_quantile(samples_ns[-half:])
+    if not min(early, late):
+        return 0.0
     return 100 * abs(late - early) / min(early, late)
 
 

@@ -26,7 +26,6 @@ from facenas.runtimes.compiled_model import CompiledModel, LayerTimes
 from facenas.units import Size
 
 _CUSTOM_OPERATOR = "ethos-u"
-_MADE_UP_RANGE = (-4.0, 4.0)
 
 
 @dataclass(frozen=True)
@@ -140,17 +139,10 @@ class VelaModel(CompiledModel):
 
 def _as_tflite(content: bytes, target: Target, *, timing_only: bool) -> tuple[bytes, Size | None]:
     """The int8 model and, where it is from ONNX, its input size."""
-    from facenas.exporters.int8_ranges import Range, quantized_tensors
-    from facenas.exporters.tflite_graph import FILE_IDENTIFIER, build_tflite
+    from facenas.exporters.tflite_graph import FILE_IDENTIFIER, timing_stand_in
 
     if content[4:8] == FILE_IDENTIFIER:
         return content, None
     if not timing_only:
         raise InputError(f"device '{target}' takes int8 .tflite files; export one: --format tflite --precision int8")
-    import onnx
-
-    model = onnx.load_from_string(content)
-    height, width = (side.dim_value for side in model.graph.input[0].type.tensor_type.shape.dim[2:])
-    size = Size(width, height)
-    ranges = dict.fromkeys(quantized_tensors(model), Range(*_MADE_UP_RANGE))
-    return build_tflite(model, size, ranges), size
+    return timing_stand_in(content)

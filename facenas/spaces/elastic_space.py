@@ -69,7 +69,9 @@ def _fit(in_channels: int, width: int, inner_width: int) -> bool:
 class ElasticSpace:
     """Choices of the five stages, the neck's and the head's widths and the head's depth, each tuple ascending.
 
-    The last of each makes the largest member and the first the smallest. Raises InputError where one of them is none.
+    The last of each makes the largest member and the first the smallest. With `landmarks` the largest has their outputs, which
+    come after the others: a member may have them, or be the slice that ends before. Raises InputError where one of the three
+    is no member.
     """
 
     name: str
@@ -77,6 +79,7 @@ class ElasticSpace:
     neck_channels: tuple[int, ...]
     head_channels: tuple[int, ...]
     head_convs: tuple[int, ...]
+    landmarks: bool = False
 
     def __post_init__(self) -> None:
         if len(self.stages) != STAGE_COUNT:
@@ -158,8 +161,9 @@ class ElasticSpace:
         self._require_choice(detector, "a neck of width", end.neck_channels, self.neck_channels)
         self._require_choice(detector, "a head of width", end.head_channels, self.head_channels)
         self._require_choice(detector, "a head of depth", end.head_convs, self.head_convs)
-        if not end.depthwise or detector.landmarks:
-            what = "landmarks" if detector.landmarks else "a head of plain convolutions"
+        landmarks = detector.landmarks and not self.landmarks
+        if not end.depthwise or landmarks:
+            what = "landmarks" if landmarks else "a head of plain convolutions"
             raise InputError(f"no member of space '{self.name}' has {what}, as '{detector}' does")
 
     def _require_choice(self, detector: Architecture, what: str, value: int, values: Sequence[int]) -> None:
@@ -175,15 +179,16 @@ class ElasticSpace:
             stages.append(choices.stage(channels, width, inner_width, pick(choices.depths)))
             channels = width
         neck, head, convs = (pick(values) for values in (self.neck_channels, self.head_channels, self.head_convs))
-        return Architecture(Backbone(tuple(stages)), NeckAndHead(neck, head, convs, depthwise=True))
+        end = NeckAndHead(neck, head, convs, depthwise=True)
+        return Architecture(Backbone(tuple(stages)), end, landmarks=self.landmarks)
 
 
 def _fits(stage: Stage) -> bool:
     return _fit(stage.in_channels, stage.out_channels, stage.bottleneck_channels or stage.out_channels)
 
 
-def elastic_space(name: str) -> ElasticSpace:
-    """The elastic space of that name. Raises InputError that lists the names."""
+def elastic_space(name: str, *, landmarks: bool = False) -> ElasticSpace:
+    """The elastic space of that name, of a supernet with landmarks or without. Raises InputError that lists the names."""
     if name != "facenas-elastic":
         raise InputError(
             f"no elastic space '{name}' that a supernet is trained on; there is {', '.join(ELASTIC_NAMES)}"
@@ -201,4 +206,5 @@ def elastic_space(name: str) -> ElasticSpace:
         neck_channels=(16, 32, 48),
         head_channels=(32, 48, 64),
         head_convs=(1, 2, 3),
+        landmarks=landmarks,
     )

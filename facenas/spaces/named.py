@@ -15,7 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from facenas.architecture import IMAGE_CHANNELS, Family, NeckAndHead, Stage, round_to_multiple_of_8
-from facenas.errors import InputError
+from facenas.errors import InputError, meant
 from facenas.spaces import DEFAULT_SPACE
 from facenas.spaces.elastic_space import ELASTIC_NAMES, elastic_space
 from facenas.spaces.file import read_space
@@ -195,4 +195,7 @@ def load_space(name: str) -> Space:
         case _ if name.endswith(".json"):
             return read_space(Path(name))
         case _:
-            raise InputError(f"no search space '{name}'; there are {', '.join(SPACE_NAMES)}, and files ending in .json")
+            known = ", ".join(SPACE_NAMES)
+            raise InputError(
+                f"no search space '{name}'; there are {known}, and files ending in .json{meant(name, SPACE_NAMES)}"
+            )

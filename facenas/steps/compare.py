@@ -19,6 +19,7 @@ from facenas.evaluation.gates import Tolerances
 from facenas.exporters.artefact import PRECISIONS, Artefact
 from facenas.exporters.formats import FORMATS
 from facenas.files import write_json
+from facenas.given import given_checkpoint
 from facenas.latency.this_machine import Calibrate
 from facenas.progress import SILENT, Progress
 from facenas.report.format_page import write_formats
@@ -27,7 +28,6 @@ from facenas.runtimes.timing import measure_latency
 from facenas.steps.export import ExportSettings, export
 from facenas.steps.verify import VerifySettings, verify
 from facenas.units import LatencyBudget, as_latency_budget
-from facenas.zoo import checkpoint_path
 
 _ROUNDS = 20
 
@@ -58,7 +58,7 @@ def compare(
 
     The files stay in the folder `out`, beside `compare.json` and `compare.html`. Raises InputError for unusable words.
     """
-    checkpoint, out = checkpoint_path(Path(checkpoint)), Path(out)
+    checkpoint, out = given_checkpoint(checkpoint), Path(out)
     budget = None if latency is None else as_latency_budget(latency)
     targets = _targets(devices, precisions)
     photos = data if isinstance(data, EvaluationSet) else load_evaluation_set(Path(data))

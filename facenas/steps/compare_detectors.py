@@ -17,11 +17,12 @@ from facenas.evaluation.comparison import SCHEMA, DetectorComparison, DetectorRe
 from facenas.evaluation.evaluation_set import load_evaluation_set
 from facenas.evaluation.protocols import Detect, evaluate
 from facenas.exporters.formats import description_of
+from facenas.given import given_model
 from facenas.progress import SILENT, Called, Progress
 from facenas.runtimes.runtime import load_model
 from facenas.runtimes.timing import measure_latency
 from facenas.units import DEFAULT_INPUT
-from facenas.zoo import ZOO_NAMES, model_path, zoo_model
+from facenas.zoo import ZOO_NAMES, zoo_model
 
 _ROUNDS = 30
 
@@ -38,7 +39,7 @@ def compare_detectors(
         raise InputError(f"{data} has no easy, medium and hard faces; give WIDER FACE val with its .mat files")
     detectors: list[tuple[str, bool, str, Detect]] = []
     networks = []
-    for path in (*map(zoo_model, ZOO_NAMES), *map(model_path, own)):
+    for path in (*map(zoo_model, ZOO_NAMES), *map(given_model, own)):
         size = description_of(path).input_size
         detectors.append((path.stem, True, f"{size}", FaceDetector(path)))
         networks.append(load_model(path, resolve_target("cpu")))

@@ -14,38 +14,34 @@ from typing import Any
 
 import numpy as np
 
-from facenas.data.image import Photo, encode_jpeg
+from facenas.data.image import Photo
 from facenas.detector.face_detector import DEFAULT_MIN_SCORE, FaceDetector, require_long_side, require_min_score
 from facenas.detector.many_photos import detect_files
 from facenas.detector.sources import distinct_stems, is_moving, list_sources, read_pictures
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.exporters.formats import description_of
-from facenas.files import open_file, write_atomic
+from facenas.given import given_model
 from facenas.pipeline.faces import Faces
 from facenas.progress import SILENT, Progress
+from facenas.steps.copies import Copies
 from facenas.steps.fitting_input import fitting_input
 from facenas.steps.place import place_of
-from facenas.units import LatencyBudget, as_latency_budget
-from facenas.zoo import model_path, zoo_model
-
-_JPEG_QUALITY = 92
-_DRAWN = b"\xff\xfe\x00\x12drawn by facenas"  # a JPEG comment, right after the start of the image
-_START = b"\xff\xd8"
-_MAX_BYTES = 1 << 40
+from facenas.units import LatencyBudget, Size, as_latency_budget
+from facenas.zoo import zoo_model
 
 
 @dataclass(frozen=True)
 class DetectSettings:
     """`min_score`: the least score of a face; `long_side_px`: photos are scaled to it instead of the model's input;
     `latency`: to the largest input at which the model is predicted to take no longer here (`3ms`, `3ms@p90` or
-    milliseconds); `frames`: at most so many of a video or camera; `out`: folder for copies with boxes drawn; `device`:
-    the target that runs the model (default: the one that its file names)."""
+    milliseconds); `frames`: at most so many of a video or camera; `copies`: what is kept of each picture; `device`: the
+    target that runs the model (default: the one that its file names)."""
 
     min_score: float = DEFAULT_MIN_SCORE
     long_side_px: int | None = None
     frames: int | None = None
-    out: Path | None = None
+    copies: Copies = Copies()
     latency: str | float | LatencyBudget | None = None
     device: str | None = None
 
@@ -64,12 +60,20 @@ class DetectSettings:
 @dataclass(frozen=True, eq=False)
 class Found:
     """The faces of a photo or a frame (`moving`), and what it is called; `problem`: why there are none, of what could not be
-    read (to its end)."""
+    read (to its end); `size` of the picture; `frame`: its number in the video, from 0."""
 
     image: str
     faces: Faces
     moving: bool
     problem: str = ""
+    size: Size | None = None
+    frame: int | None = None
+
+    def to_line(self) -> dict[str, Any]:
+        """For a line of a .jsonl file: as `to_json`, and the picture's size in pixels and its number in the video."""
+        size = {} if self.size is None else {"width": self.size.width_px, "height": self.size.height_px}
+        frame = {} if self.frame is None else {"frame": self.frame}
+        return {**self.to_json(), **size, **frame}
 
     def to_json(self) -> dict[str, Any]:
         """Box, score and landmarks of each face, in pixels of the photo; or the problem."""
@@ -100,13 +104,12 @@ def detect(
     """
     sources = list_sources(images)
     stems = distinct_stems(sources.found)
-    if settings.out is not None:
-        _require_free(settings.out, sources.found, stems)
+    settings.copies.require_free(sources.found, stems)
     for line in sources.notes:
         progress.note(line)
     for problem in sources.problems:
         yield _unread("", problem, moving=False)
-    path, long_side_px = zoo_model() if model is None else model_path(Path(model)), settings.long_side_px
+    path, long_side_px = zoo_model() if model is None else given_model(model), settings.long_side_px
     target = resolve_target(settings.device or description_of(path).target)
     if settings.latency is not None:
         long_side_px = fitting_input(path, target, as_latency_budget(settings.latency), progress).long_side_px
@@ -131,13 +134,14 @@ def _all_found(
                 progress(done, len(sources), "detecting")
             continue
         photos = [(source, stem) for source, stem in group if isinstance(source, Path)]
-        paths, names = [path for path, _ in photos], [f"{stem}.jpg" for _, stem in photos]
-        use = partial(_draw_one, settings.out, names)
-        for path, faces in detect_files(detector, paths, settings.min_score, use):
+        paths = [path for path, _ in photos]
+        sizes: dict[int, Size] = {}
+        use = partial(_keep_one, settings.copies, [stem for _, stem in photos], sizes)
+        for index, (path, faces) in enumerate(detect_files(detector, paths, settings.min_score, use)):
             if isinstance(faces, InputError):
                 yield _unread(str(path), str(faces), moving=False)
             else:
-                yield Found(str(path), faces, moving=False)
+                yield Found(str(path), faces, moving=False, size=sizes[index])
             done += 1
             progress(done, len(sources), "detecting")
 
@@ -146,53 +150,41 @@ def _unread(image: str, problem: str, *, moving: bool) -> Found:
     return Found(image, Faces(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), None), moving, problem)
 
 
+def _keep_one(
+    copies: Copies, stems: Sequence[str], sizes: dict[int, Size], index: int, photo: Photo, faces: Faces
+) -> None:
+    sizes[index] = _size_of(photo)
+    copies.keep(stems[index], photo, faces)
+
+
+def _size_of(photo: Photo) -> Size:
+    return Size(photo.shape[1], photo.shape[0])
+
+
 def _frames(detector: FaceDetector, source: Path | int, stem: str, settings: DetectSettings) -> Iterator[Found]:
-    pictures = read_pictures(source, settings.frames)
-    while True:
-        try:
-            picture = next(pictures, None)
-        except InputError as error:
-            yield _unread(str(source), str(error), moving=True)
-            return
-        except KeyboardInterrupt:
-            if isinstance(source, int):
-                return  # a camera is stopped like that
-            raise
-        if picture is None:
-            return
-        faces = detector(picture.photo, settings.min_score)
-        _draw(settings.out, f"{stem}-{picture.number:06d}.jpg", picture.photo, faces)
-        yield Found(picture.image, faces, moving=True)
-
-
-def _require_free(out: Path, sources: Sequence[Path | int], stems: Sequence[str]) -> None:
-    """Raises InputError where a copy would be drawn over a file that this did not draw."""
-    for source, stem in zip(sources, stems, strict=True):
-        try:
-            there = list(out.glob(f"{_literal(stem)}-*.jpg")) if is_moving(source) else [out / f"{stem}.jpg"]
-            taken = next((path for path in there if path.exists() and not _is_drawn(path)), None)
-        except OSError as error:
-            raise InputError(f"cannot draw into {out}: {error.strerror}; choose another --out") from error
-        if taken is not None:
-            raise InputError(f"{taken} would be overwritten, and it is no drawing of facenas; choose another --out")
-
-
-def _literal(name: str) -> str:
-    """A name as a pattern that only matches itself."""
-    return "".join(f"[{each}]" if each in "*?[" else each for each in name)
-
-
-def _is_drawn(path: Path) -> bool:
-    with open_file(path, "drawing", _MAX_BYTES) as file:
-        return file.read(len(_START + _DRAWN)) == _START + _DRAWN
-
-
-def _draw_one(out: Path | None, names: Sequence[str], index: int, photo: Photo, faces: Faces) -> None:
-    _draw(out, names[index], photo, faces)
-
-
-def _draw(out: Path | None, name: str, photo: Photo, faces: Faces) -> None:
-    """A copy of the photo, or frame, with boxes, called `name`."""
-    if out is not None:
-        content = encode_jpeg(faces.draw(photo), _JPEG_QUALITY)
-        write_atomic(out / name, _START + _DRAWN + content.removeprefix(_START))
+    pictures, copies = read_pictures(source, settings.frames), settings.copies
+    film = copies.film(source, stem)
+    try:
+        while True:
+            try:
+                picture = next(pictures, None)
+            except InputError as error:
+                yield _unread(str(source), str(error), moving=True)
+                return
+            except KeyboardInterrupt:
+                if isinstance(source, int):
+                    return  # a camera is stopped like that
+                raise
+            if picture is None:
+                return
+            faces = detector(picture.photo, settings.min_score)
+            name = f"{stem}-{picture.number:06d}"
+            if film is None:
+                copies.keep(name, picture.photo, faces)
+            else:
+                film.add(picture.photo, faces)
+                copies.keep_crops(name, picture.photo, faces)
+            yield Found(picture.image, faces, moving=True, size=_size_of(picture.photo), frame=picture.number)
+    finally:
+        if film is not None:
+            film.close()

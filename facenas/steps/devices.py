@@ -12,7 +12,7 @@ from facenas.devices.targets import resolve_target
 from facenas.errors import FacenasError, TableError
 from facenas.latency.table import find_table
 from facenas.remote.remote_agent import RemoteAgent
-from facenas.runtimes.runtime import runtime_of, why_unavailable
+from facenas.runtimes.runtime import why_unavailable
 from facenas.units import DEFAULT_INPUT
 
 
@@ -39,9 +39,7 @@ class Device:
     @property
     def cure(self) -> str:
         """How to make the table that is missing."""
-        if runtime_of(resolve_target(self.target)).tells_layers:
-            return f"make one: facenas profile --device {self.target}"
-        return "its runtime tells no times of layers, so its files are run and timed, but not predicted"
+        return f"make one: facenas profile --device {self.target}"
 
 
 def list_devices() -> tuple[Device, ...]:

@@ -12,13 +12,14 @@ from facenas.devices.targets import resolve_target
 from facenas.errors import BudgetError, InputError
 from facenas.evaluation.end_to_end import STAGES, EndToEnd, measure_end_to_end
 from facenas.evaluation.evaluation_set import load_evaluation_set
+from facenas.given import given_model
 from facenas.pipeline.fit import Letterbox
 from facenas.progress import SILENT, Progress
 from facenas.runtimes.runtime import why_unavailable
 from facenas.searching.budgets import Budgets
 from facenas.shown import Rows, Shown
 from facenas.units import Size, in_ms
-from facenas.zoo import ZOO_NAMES, model_path, zoo_model
+from facenas.zoo import ZOO_NAMES, zoo_model
 
 _MOST_PHOTOS = 32
 _DRAWN_PHOTOS = 6
@@ -53,7 +54,7 @@ def end_to_end(models: Sequence[Path | str], data: Path, progress: Progress = SI
     photos = load_evaluation_set(data)
     some = some_photos(photos.photos)
     times = {}
-    for path in (*map(zoo_model, ZOO_NAMES), *(model_path(Path(model)) for model in models)):
+    for path in (*map(zoo_model, ZOO_NAMES), *map(given_model, models)):
         times[path.stem] = measure_end_to_end(FaceDetector(path).pipeline, some, progress=progress)
     return EndToEndTable(photos.name, times)
 

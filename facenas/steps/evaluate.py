@@ -6,12 +6,13 @@ from pathlib import Path
 from facenas.data.face_sizes import LONG_SIDE_PX
 from facenas.devices.targets import resolve_target
 from facenas.evaluation import protocols
+from facenas.evaluation.blind_spots import find_blind_spots
 from facenas.evaluation.evaluation_set import load_evaluation_set, told_problems
 from facenas.evaluation.wider import Evaluation
 from facenas.exporters.formats import description_of
+from facenas.given import given_model
 from facenas.progress import SILENT, Progress
 from facenas.steps.place import place_of
-from facenas.zoo import model_path
 
 
 def evaluate(
@@ -20,15 +21,18 @@ def evaluate(
     *,
     protocol: str = "own",
     device: str | None = None,
+    blind_spots: bool = False,
     progress: Progress = SILENT,
 ) -> Evaluation:
     """Judge `model`, an exported file or a name of the zoo, on the labelled photos of `data`.
 
     `protocol`: `own` (letterboxed into the model's input: the file as it is used), `vga` (long side 640, whatever the
-    file's input) or `original` (unscaled); `device`: the target that runs it (default: the one that the file names).
-    Raises InputError for another, and for unusable files.
+    file's input) or `original` (unscaled); `device`: the target that runs it (default: the one that the file names);
+    `blind_spots`: also where faces are small, large, turned, dark or blurred (facenas/evaluation/blind_spots.py), which takes
+    25 times as long. Raises InputError for another, and for unusable files.
     """
-    path = model_path(Path(model))
+    protocols.require_protocol(protocol)
+    path = given_model(model)
     target = resolve_target(device or description_of(path).target)
     photos = load_evaluation_set(Path(data))
     for line in told_problems(photos.problems):
@@ -36,4 +40,6 @@ def evaluate(
     inputs = {"own": str(description_of(path).input_size), "vga": f"long side {LONG_SIDE_PX}", "original": "unscaled"}
     with place_of(target, progress) as place:
         detector = protocols.open_detector(path, protocol, target, place.load)
-        return replace(protocols.evaluate(detector, photos, progress), protocol=protocol, input=inputs[protocol])
+        result = replace(protocols.evaluate(detector, photos, progress), protocol=protocol, input=inputs[protocol])
+        spots = find_blind_spots(detector, photos, progress=progress) if blind_spots else None
+    return replace(result, blind_spots=spots)

@@ -17,10 +17,11 @@ from facenas.evaluation.protocols import EVALUATION_MIN_SCORE
 from facenas.exporters import formats
 from facenas.exporters.artefact import Artefact
 from facenas.exporters.calibration_photos import DEFAULT_COUNT, CalibrationPhotos, choose_calibration
-from facenas.exporters.formats import FORMATS, export_model, in_precision
+from facenas.exporters.formats import FORMATS, export_model, format_named, in_precision
 from facenas.exporters.onnx import IN_MEMORY, onnx_of_checkpoint, onnx_untrained, read_description
 from facenas.exporters.openvino import AccuracyControl
 from facenas.files import require_no_input
+from facenas.given import given_checkpoint
 from facenas.latency.this_machine import Calibrate
 from facenas.pipeline.decoded import Decoding
 from facenas.progress import SILENT, Progress
@@ -28,7 +29,6 @@ from facenas.runtimes.runtime import load_model, runtime_of
 from facenas.steps.boards import board_of, build_there
 from facenas.steps.repair import repair
 from facenas.units import DEFAULT_INPUT, Size, as_size
-from facenas.zoo import checkpoint_path
 
 _FEW_PHOTOS = 32  # as many as the gates compare
 _FLAT = 4.0  # standard deviation of the pixels, of 255
@@ -42,7 +42,8 @@ class ExportSettings:
     with `seed`; `labelled`: photos by which OpenVINO keeps the average precision; `dialect`: the runtime that int8 ONNX
     is for, onnxruntime, tensorrt or (before version 10) tensorrt-8; `device`: the target that an engine is for, by default
     this machine's TensorRT; `decode`: the file answers with faces instead of raw maps; `repair`: where the int8 file fails the
-    gates on the photos `labelled`, layers stay in float32, by tables that are made this machine's first as `calibrate` says.
+    gates on the photos `labelled`, layers stay in float32, by tables that are made this machine's first as `calibrate` says;
+    `runtime_folder`: web: of the npm package onnxruntime-web.
     """
 
     input_size: str | Size | None = None
@@ -56,6 +57,7 @@ class ExportSettings:
     decode: bool = False
     repair: bool = False
     calibrate: Calibrate = Calibrate.ONCE
+    runtime_folder: Path | str | None = None
 
 
 def export(
@@ -67,15 +69,15 @@ def export(
     out: Path | str | None = None,
     progress: Progress = SILENT,
 ) -> Artefact:
-    """Export `model`: a checkpoint, a name of the zoo, or a `Architecture` (untrained, for latency only).
+    """Export `model`: a checkpoint, the folder of a run or training, a name of the zoo, or an `Architecture` (untrained, for
+    latency only).
 
-    `format`: onnx, openvino, trt or tflite; `precision`: by default the device's, else fp32; `out`: the file, by default
-    `model` with the format's suffix. An engine is built on the GPU that runs it, also on a board elsewhere; of one that
-    does not answer the ONNX file is written instead, and `progress` is told what to type there. Raises InputError for a
-    format, precision or device that there is not, an unusable checkpoint, or too few photos.
+    `format`: onnx, openvino, trt, tflite, ncnn or web, which writes a folder; `precision`: by default the device's, else
+    fp32; `out`: the file, by default `model` with the format's suffix. An engine is built on the GPU that runs it, also on a
+    board elsewhere; of one that does not answer the ONNX file is written instead, and `progress` is told what to type there.
+    Raises InputError for a format, precision or device that there is not, an unusable checkpoint, or too few photos.
     """
-    if format not in FORMATS:
-        raise InputError(f"no format '{format}'; there are {', '.join(FORMATS)}")
+    format = format_named(format).name
     if settings.decode and FORMATS[format].undecoded is None:
         can = " and ".join(each.name for each in FORMATS.values() if each.undecoded is not None)
         raise InputError(f"--decode: a file of format {format} cannot suppress boxes itself; {can} can")
@@ -89,7 +91,7 @@ def export(
             format = format if board.answers else "onnx"
     precision = precision or "fp32"
     _require_judged(settings, FORMATS[format], precision)
-    path = Path(out or FORMATS[format].file_name)
+    path = FORMATS[format].path_at(None if out is None else Path(out))
     if board is not None:
         path = path.with_suffix(FORMATS[format].suffix)
     if path.suffix.lower() != FORMATS[format].suffix:
@@ -97,7 +99,7 @@ def export(
             f"--out {path}: a file of format {format} ends in {FORMATS[format].suffix}, or no command reads it"
         )
     if not isinstance(model, Architecture):
-        require_no_input(path, [Path(model)])
+        require_no_input(path, [given_checkpoint(model)])
     network = _as_onnx(model, settings)
     photos = None
     if precision == "int8":
@@ -129,7 +131,8 @@ def _options(
     elif labelled is not None:
         accuracy = accuracy_control(labelled, replace(read_description(network, IN_MEMORY), decoding=decoding))
     runtime = "tensorrt" if settings.device is None else resolve_target(settings.device).runtime
-    return formats.ExportOptions(precision, photos, settings.dialect, accuracy, runtime, decoding, kept)
+    folder = None if settings.runtime_folder is None else Path(settings.runtime_folder)
+    return formats.ExportOptions(precision, photos, settings.dialect, accuracy, runtime, decoding, kept, folder)
 
 
 def _require_judged(settings: ExportSettings, file_format: formats.Format, precision: str) -> None:
@@ -201,5 +204,5 @@ def _as_onnx(model: Path | str | Architecture, settings: ExportSettings) -> onnx
     size = None if settings.input_size is None else as_size(settings.input_size)
     if isinstance(model, Architecture):
         return onnx_untrained(model, input_size=size or DEFAULT_INPUT, dynamic=settings.dynamic)
-    checkpoint = load_weights(checkpoint_path(Path(model)))
+    checkpoint = load_weights(given_checkpoint(model))
     return onnx_of_checkpoint(checkpoint, input_size=size, dynamic=settings.dynamic)

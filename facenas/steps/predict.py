@@ -3,7 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-from facenas.architecture import Architecture, resolve_architecture
+from facenas.architecture import Architecture
+from facenas.given import given_architecture
 from facenas.latency import predictor
 from facenas.latency.predictor import Prediction, Source
 from facenas.latency.table import LatencyTable
@@ -14,25 +15,27 @@ from facenas.units import DEFAULT_INPUT, Size, as_size
 
 
 def predict(
-    architecture: str | Architecture,
+    architecture: str | Path | Architecture,
     device: str = "cpu",
     *,
-    input_size: str | Size = DEFAULT_INPUT,
+    input_size: str | Size | None = None,
     table: Path | str | LatencyTable | None = None,
     landmarks: bool = False,
     calibrate: Calibrate = Calibrate.ONCE,
     progress: Progress = SILENT,
 ) -> Prediction:
-    """The latency of `architecture` (a block string, a file holding one, or a published name) on `device`.
+    """The latency of `architecture` (a block string, a published name, or a file or folder that holds one) on `device`, at
+    `input_size` (default: that of the file, else 640x480).
 
     `table`: one to use as it is, or a file (default: the one that ships); files are made this machine's first, as
     `calibrate` says. Raises InputError for unusable words, TableError where the table cannot tell, BusyMachineError where
     the machine is too busy to measure on.
     """
-    detector, size = resolve_architecture(architecture), as_size(input_size)
-    detector = replace(detector, landmarks=detector.landmarks or landmarks)
-    given = [] if table is None else [table]
-    opened = open_tables([device], given, [size], detector, calibrate=calibrate, progress=progress)[device]
+    device, given = device.lower(), given_architecture(architecture)
+    size = as_size(input_size or given.input_size or DEFAULT_INPUT)
+    detector = replace(given.architecture, landmarks=given.architecture.landmarks or landmarks)
+    tables = [] if table is None else [table]
+    opened = open_tables([device], tables, [size], detector, calibrate=calibrate, progress=progress)[device]
     prediction = predictor.predict(detector, opened, size)
     interpolated = sum(cost.source is Source.INTERPOLATED for cost in prediction.operators)
     if interpolated:

@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from facenas.architecture import Architecture, resolve_architecture
+from facenas.architecture import Architecture
 from facenas.devices.host import transport_for
 from facenas.devices.own_devices import load_devices
 from facenas.devices.target import MODELLED_NAMES, Target
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
+from facenas.given import given_architecture
 from facenas.latency import profiler
 from facenas.latency.input_sizes import ALL_INPUTS
 from facenas.latency.roofline import modelled_table
@@ -34,7 +35,8 @@ class ProfileSettings:
     """`host` and `python`: where a device elsewhere is (user@host, ssh://user@host:port, adb, adb:SERIAL) and its Python,
     by default as it was added; `also`: further architectures whose operators the table shall hold; `seconds`: how long to
     measure, beyond a least number of rounds (default: 150); `resume`: go on with a profile that was stopped;
-    `even_if_busy`: also keep what was measured beside other work."""
+    `even_if_busy`: also keep what was measured beside other work; `quick`: a third of the networks, for a device that is lent
+    for minutes."""
 
     host: str | None = None
     python: str | None = None
@@ -42,6 +44,7 @@ class ProfileSettings:
     seconds: float | None = None
     resume: bool = False
     even_if_busy: bool = False
+    quick: bool = False
 
 
 @dataclass(frozen=True, repr=False)
@@ -109,7 +112,7 @@ def profile(
         raise InputError(
             f"--out {path} is a folder, and the table is one file; give {path / table_file_name(target, size)}"
         )
-    further = tuple(resolve_architecture(text) for text in settings.also)
+    further = tuple(given_architecture(text).architecture for text in settings.also)
     remote = _remote_agent(target, settings, progress)
     watch = StateWatch("this machine", progress.note)
     on_gpu_here = remote is None and runtime_of(target).on_gpu
@@ -125,14 +128,14 @@ def profile(
         )
         save_table(table, path)
     else:
-        plan = replace(profiler.default_plan(target, ALL_INPUTS.others if every else ()), also=further)
+        plan = _plan(target, ALL_INPUTS.others if every else (), further, settings)
         with remote or LocalAgent(target) as agent:
             table = profiler.profile(
                 agent,
                 load_space(space),
                 size,
                 path,
-                plan=plan if settings.seconds is None else replace(plan, seconds=settings.seconds),
+                plan=plan,
                 resume=settings.resume,
                 progress=report,
                 patience=Patience(progress.note, judges=not settings.even_if_busy),
@@ -143,6 +146,14 @@ def profile(
         unstable = f"{table.unstable_operators} of {len(table.operators)} operators"
         progress.note(f"{unstable} are flagged unstable: the machine is busy")
     return Profile(table, path, watch.warnings if remote is None else tuple(remote.warnings))
+
+
+def _plan(
+    target: Target, others: tuple[Size, ...], further: tuple[Architecture, ...], settings: ProfileSettings
+) -> profiler.Plan:
+    """How much to measure, as the settings say."""
+    plan = replace(profiler.QUICK, other_inputs=others) if settings.quick else profiler.default_plan(target, others)
+    return replace(plan, also=further, seconds=plan.seconds if settings.seconds is None else settings.seconds)
 
 
 def table_path(device: str, input_size: str | Size = DEFAULT_INPUT) -> Path:

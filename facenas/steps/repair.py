@@ -185,8 +185,7 @@ def noise_by_layer(calibrated: Calibrated, images: list[FloatArray], progress: P
 
 def _sees_face(output: FloatArray) -> BoolArray:
     """Where some anchor of a map [1, channels, rows, columns] has a score that evaluations look at."""
-    seen: BoolArray = (output[0, SCORE_CHANNELS] >= _FACE_LOGIT).any(axis=0)
-    return seen
+    return np.asarray((output[0, SCORE_CHANNELS] >= _FACE_LOGIT).any(axis=0), np.bool_)
 
 
 def conversion_us_by_value(target: Target) -> float:

@@ -40,6 +40,7 @@ from facenas.run_folder import (
     WEIGHTS,
     RunRecord,
     Step,
+    about_now,
     files_of_step,
 )
 from facenas.runtimes.runtime import load_model, require_available, runtime_of
@@ -146,8 +147,7 @@ class _Run:
         recipe_of(asked.data, self.settings.epochs, self.settings.seed)  # refused now, not after the search
         self.format = FORMATS[formats[self.target.precision]]
         self.model = folder / self.format.file_name
-        self.steps: list[Step] = []
-        self.sha256: dict[str, str] = {}
+        self.steps, self.about, self.sha256 = list[Step](), dict[str, str](), dict[str, str]()
         self._open()
 
     def _require_place(self) -> None:
@@ -163,12 +163,11 @@ class _Run:
             return
         record = read_file(RunRecord, path, "run")
         if record.settings != self.asked.to_json():
-            before = record.settings
-            changed = sorted(key for key, value in self.asked.to_json().items() if before.get(key) != value)
+            changed = sorted(key for key, value in self.asked.to_json().items() if record.settings.get(key) != value)
             raise InputError(f"{self.folder} holds a run with another {', '.join(changed)}; choose another --out")
         # What failed because the machine was slow is tried again.
         again = {"verify"} if any(g.name.startswith("latency") and g.passed is False for g in self.gates) else set()
-        self.sha256 = dict(record.sha256)
+        self.sha256, self.about = dict(record.sha256), dict(record.about)
         for step in record.steps:
             if changed := [name for name in self._made_by(step.name) if not self._is_as_made(name)]:
                 self.progress.note(f"{step.name}: {', '.join(changed)} was changed or is gone since; again from here")
@@ -204,7 +203,7 @@ class _Run:
         if any(done.name == name for done in self.steps):
             self.progress.note(f"{name}: already done")
             return
-        started = time.monotonic()
+        started, self.about = time.monotonic(), about_now()
         summary = step()
         self.steps.append(Step(name, round(time.monotonic() - started, 1), summary))
         self.sha256 |= {made: sha256_of(self.folder / made) for made in self._made_by(name)}
@@ -224,6 +223,7 @@ class _Run:
             steps=tuple(self.steps),
             percentile=asked.budget.percentile,
             supernet="" if self.supernet is None else self.supernet.stem,
+            about=self.about,
             sha256=self.sha256,
         )
         write_json(self.folder / RUN, asdict(record))

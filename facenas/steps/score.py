@@ -1,10 +1,12 @@
 """Score: what can be said of an architecture without training or measuring it."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from facenas.architecture import Architecture, resolve_architecture
+from facenas.architecture import Architecture
 from facenas.cost import Costs, detector_costs
+from facenas.given import given_architecture
 from facenas.scoring.ddsar import ScoreSettings, ddsar_score, sar_scores
 from facenas.shown import Rows, Shown, figures
 from facenas.units import DEFAULT_INPUT, Size, as_size
@@ -47,13 +49,15 @@ class Score(Shown):
 
 
 def score(
-    architecture: str | Architecture,
+    architecture: str | Path | Architecture,
     *,
-    input_size: str | Size = DEFAULT_INPUT,
+    input_size: str | Size | None = None,
     settings: ScoreSettings = ScoreSettings(),  # frozen
 ) -> Score:
-    """Score `architecture`: a block string, a file holding one, or a published name. Raises InputError for other words."""
-    detector, size = resolve_architecture(architecture), as_size(input_size)
+    """Score `architecture`: a block string, a published name, or a file or folder that holds one; at `input_size` (default:
+    that of the file, else 640x480). Raises InputError for other words."""
+    given = given_architecture(architecture)
+    detector, size = given.architecture, as_size(input_size or given.input_size or DEFAULT_INPUT)
     sar = sar_scores(detector.backbone, settings)
     return Score(
         str(architecture),

@@ -107,7 +107,7 @@ def search(
     Raises BudgetError where nothing meets the budgets, InputError for unusable words, TableError where a device has no
     table, BusyMachineError where the machine is too busy to measure on.
     """
-    devices = [device] if isinstance(device, str) else list(device)
+    devices = [name.lower() for name in ([device] if isinstance(device, str) else device)]
     budgets = _with_latency(budgets or Budgets({}), latency, devices)
     if settings.rerank is not None:
         require_torch()

@@ -18,6 +18,7 @@ from facenas.evaluation.verification import Verification, require_same_architect
 from facenas.exporters.artefact import Description
 from facenas.exporters.formats import description_of, format_of
 from facenas.files import sha256_of
+from facenas.given import given_checkpoint, given_model
 from facenas.latency.table import LatencyTable
 from facenas.latency.this_machine import Calibrate
 from facenas.progress import SILENT, Progress
@@ -26,7 +27,6 @@ from facenas.steps.end_to_end import some_photos
 from facenas.steps.place import is_reached, place_of
 from facenas.steps.tables import open_tables
 from facenas.units import LOW_PERCENTILE, LatencyBudget, as_latency_budget
-from facenas.zoo import checkpoint_path
 
 
 @dataclass(frozen=True)
@@ -56,13 +56,13 @@ def verify(
     settings: VerifySettings = VerifySettings(),
     progress: Progress = SILENT,
 ) -> Verification:
-    """Put an exported file through all gates, against `reference` (a checkpoint, a name of the zoo, or another export) on
-    labelled photos.
+    """Put an exported file, or that of a run folder, through all gates, against `reference` (a checkpoint, a folder with one, a
+    name of the zoo, or another export) on labelled photos.
 
     `device` runs it (default: the target that the file names); `latency`: its budget, `5ms`, `5ms@p90` or milliseconds;
     `table` predicts its latency (default: the shipped one). Raises InputError for unusable files or words.
     """
-    artefact, reference = Path(artefact), checkpoint_path(Path(reference))
+    artefact, reference = given_model(artefact), given_checkpoint(reference)
     budget = whole = None if latency is None else as_latency_budget(latency)
     if settings.end_to_end:
         budget = None  # of the network alone there is none

@@ -1,7 +1,13 @@
-"""The curve of a training, `training.jsonl`: a line every few steps with the losses, a line a validation."""
+"""The curve of a training, `training.jsonl`: a line every few steps with the losses, a line a validation; and the same as a
+table for spreadsheets, `training.csv`, a row a step."""
 
+import csv
+import io
 import json
-from collections.abc import Mapping
+import math
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +36,47 @@ class Curve:
             lines = content.decode(errors="replace").splitlines()
             write_atomic(self._path, "".join(line + "\n" for line in lines if _step_of(line) <= step))
 
+    def write_csv(self) -> None:
+        """Write the curve as it is now as a table beside it: a column a figure, empty where a step has none."""
+        if not self._path.exists():
+            return
+        text = read_bytes(self._path, "training curve", MAX_TEXT_BYTES).decode(errors="replace")
+        rows: dict[float, dict[str, Any]] = {}
+        for line in text.splitlines():
+            if (step := _step_of(line)) < math.inf:
+                rows.setdefault(step, {}).update(parse_json(line, "a line"))
+        columns = list(dict.fromkeys(name for row in rows.values() for name in row))
+        table = io.StringIO()
+        writer = csv.DictWriter(table, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows.values())
+        write_atomic(self._path.with_suffix(".csv"), table.getvalue())
+
+
+class Speed:
+    """How fast a training is since it was last asked, pauses aside."""
+
+    def __init__(self, step: int, batch_size: int) -> None:
+        self._step, self._batch_size, self._since = step, batch_size, time.monotonic()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """What takes time and is no training."""
+        began = time.monotonic()
+        yield
+        self._since += time.monotonic() - began
+
+    def crops_per_s(self, step: int) -> float:
+        """Crops a second of the steps up to `step` that came after those of the last call."""
+        now = time.monotonic()
+        rate = (step - self._step) * self._batch_size / max(now - self._since, 1e-9)
+        self._step, self._since = step, now
+        return rate
+
 
 def _step_of(line: str) -> float:
     """The step of a line, infinity where it is not whole."""
     try:
         return float(parse_json(line, "a line")["step"])
     except (InputError, ValueError, KeyError, TypeError):
-        return float("inf")
+        return math.inf

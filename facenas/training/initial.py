@@ -2,7 +2,8 @@
 
 The architecture may be another: a layer is taken where all its tensors (weights and norm) have the shapes of the layer
 of the same name; the others start at random. So a network with more landmarks, another head or a wider last stage
-still starts from what its lower stages know.
+still starts from what its lower stages know. Of the outputs, which are one convolution, a detector with landmarks takes the
+scores and boxes of one without, and the other way round: landmarks are added or dropped without losing the boxes.
 
 Of a supernet's checkpoint a member takes its slice, which is all of its layers; their norms have no moments there, so these
 have to be estimated (`Initial.moments`).
@@ -24,23 +25,32 @@ from facenas.networks.slices import space_of_supernet
 from facenas.spaces.elastic_space import ElasticSpace
 from facenas.training.optimization import floats_of
 
+OUTPUT = "head.output."
+
 
 @dataclass(frozen=True)
 class Initial:
     """What was taken: `taken` of `layers` layers of the file, which is named with its SHA-256; `moments`: whether the
-    moments of norms were among it."""
+    moments of norms were among it; `landmarks_added`: whether outputs for landmarks start at random beside it."""
 
     file: str
     sha256: str
     taken: int
     layers: int
     moments: bool = True
+    landmarks_added: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether the network already is the detector of the file."""
+        return self.taken == self.layers and self.moments
 
     @property
     def summary(self) -> str:
         """A line for the person."""
         rest = "" if self.taken == self.layers else f"; the other {self.layers - self.taken} start at random"
-        return f"{self.taken} of {self.layers} layers start from {self.file}{rest}"
+        landmarks = "; landmarks are new" if self.landmarks_added else ""
+        return f"{self.taken} of {self.layers} layers start from {self.file}{rest}{landmarks}"
 
 
 def initialise(network: DetectorNetwork, path: Path, space: ElasticSpace | None = None) -> Initial:
@@ -61,16 +71,31 @@ def initialise(network: DetectorNetwork, path: Path, space: ElasticSpace | None 
     taken = 0
     with torch.no_grad():
         for names in layers.values():
-            if all(name in tensors and tensors[name].shape == targets[name].shape for name in names):
+            if all(name in tensors and _fits(name, tensors[name], targets[name]) for name in names):
                 taken += 1
                 for name in names:
-                    targets[name].copy_(tensors[name])
+                    _copy(tensors[name], targets[name])
     if not taken:
         raise InputError(
             f"no layer of '{checkpoint.detector}' in {path} has the shape of its namesake in this architecture;"
             " start from a checkpoint of a similar one, or without --init"
         )
-    return Initial(path.name, sha256_of(path), taken, len(layers), moments=not is_slice)
+    added = network.detector.landmarks and not checkpoint.detector.landmarks
+    return Initial(path.name, sha256_of(path), taken, len(layers), moments=not is_slice, landmarks_added=added)
+
+
+def _fits(name: str, source: Tensor, target: Tensor) -> bool:
+    """Whether the shapes are one; those of the outputs but for their channels, of which landmarks are the last."""
+    is_output = name.startswith(OUTPUT)
+    return source.shape[is_output:] == target.shape[is_output:]
+
+
+def _copy(source: Tensor, target: Tensor) -> None:
+    """Of outputs with and without landmarks the channels that both have."""
+    if source.shape != target.shape:
+        channels = min(len(source), len(target))
+        source, target = source[:channels], target[:channels]
+    target.copy_(source)
 
 
 def _slice(

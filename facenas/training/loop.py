@@ -9,7 +9,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from facenas.architecture import Architecture, Family
-from facenas.checkpoint import Checkpoint, TrainedSpace, save_checkpoint
+from facenas.checkpoint import Checkpoint, TrainedSpace, load_checkpoint, save_checkpoint
 from facenas.data.annotations import Dataset
 from facenas.devices.cpu import BFLOAT16_FLAGS, compute_threads, cores, cpu_flags, free_memory_bytes
 from facenas.errors import InputError, TrainingError
@@ -26,17 +26,18 @@ from facenas.networks.elastic_network import ElasticNetwork
 from facenas.networks.network import DetectorNetwork, preprocessed
 from facenas.networks.norms import estimate_norms
 from facenas.progress import SILENT, Progress
-from facenas.shown import Rows, Shown, figures
 from facenas.spaces.elastic_space import ElasticSpace
-from facenas.training.curve import Curve
+from facenas.training.curve import Curve, Speed
+from facenas.training.device_batches import DeviceBatch, DevicePhotos, on_device
 from facenas.training.distributed import Processes, SynchronisedBatchNorm
 from facenas.training.initial import Initial, initialise
 from facenas.training.losses import ALONE, Losses, batch_losses
 from facenas.training.optimization import create_optimizer, floats_of, rate_factor, update_average
 from facenas.training.recipe import Pace, Recipe
+from facenas.training.result import TrainingResult
 from facenas.training.samples import Batch, PhotoCache, batches
 from facenas.training.sandwich import sandwich_backward
-from facenas.training.state import Reached, load_state, restore_arrays, save_state, state_arrays
+from facenas.training.state import Reached, begin_from, load_state, restore_arrays, save_state, state_arrays
 from facenas.training.stopping import Stopping
 from facenas.training.teacher import Teacher
 from facenas.units import Size
@@ -46,50 +47,6 @@ _PHOTOS_NAMED = 3
 _LOSSES = ("score", "box", "landmark")
 
 Validate = Callable[[Checkpoint], Mapping[str, float | None]]
-
-
-@dataclass(frozen=True, repr=False)
-class TrainingResult(Shown):
-    """`checkpoint`: the file with the best validated weights (the last ones where nothing was validated).
-
-    `step` of `steps` were made; fewer than all where the time was up (`finished` False, and then the file may not be
-    there yet). `photos`: how many there are; `problems`: photos that turned out not to be readable, one line each.
-    """
-
-    checkpoint: Path
-    epochs: int
-    best: dict[str, float | None]
-    step: int
-    steps: int
-    photos: int
-    problems: tuple[str, ...] = ()
-
-    @property
-    def finished(self) -> bool:
-        """Whether the recipe's last step was made."""
-        return self.step >= self.steps
-
-    def line(self) -> str:
-        """How far it is, and how good."""
-        best = "  ".join(f"{name} {value:.3f}" for name, value in self.best.items() if value is not None)
-        return f"step {self.step:,} of {self.steps:,}, best AP {best or 'not validated yet'}"
-
-    def shown(self) -> tuple[Rows, ...]:
-        """All figures."""
-        best = "  ".join(f"{name} {value:.3f}" for name, value in self.best.items() if value is not None)
-        rows = (
-            ("checkpoint", str(self.checkpoint) if self.checkpoint.exists() else "none yet"),
-            ("epochs", str(self.epochs)),
-            ("steps", f"{self.step:,} of {self.steps:,}{'' if self.finished else '; go on with --resume'}"),
-            ("best AP", best or "not validated yet"),
-        )
-        return (figures("trained", rows),)
-
-    def to_json(self) -> dict[str, Any]:
-        """The fields of the command line's contract."""
-        checkpoint = str(self.checkpoint) if self.checkpoint.exists() else None
-        progress = {"finished": self.finished, "step": self.step, "steps": self.steps}
-        return {"checkpoint": checkpoint, "epochs": self.epochs, "best": self.best, **progress}
 
 
 class Trainer:
@@ -119,6 +76,7 @@ class Trainer:
         self.out, self.input_size, self.data_name = out, input_size, data_name
         self.processes, self.teacher = processes, teacher
         self.device = torch.device("cuda", processes.local_rank) if torch.cuda.is_available() else torch.device("cpu")
+        torch.backends.cudnn.benchmark = True  # every batch has one shape
         norm = nn.BatchNorm2d if processes.count == 1 else SynchronisedBatchNorm
         self.network = _network_of(subject, norm).to(self.device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -132,6 +90,7 @@ class Trainer:
         self.step = 0
         self.saved_step: int | None = None
         self.best: dict[str, float | None] = {}
+        self.logged: dict[str, float] = {}
         self.parallel: nn.Module = self.network
         if processes.count > 1 and self.space is None:
             self.parallel = nn.parallel.DistributedDataParallel(self.network, broadcast_buffers=False)
@@ -159,40 +118,63 @@ class Trainer:
         cannot be decoded (else the next one takes its place, and the result lists it).
         """
         self._require_photos(dataset, progress)
-        total = self.recipe.steps(len(dataset.photos))
+        cycle = self.recipe.steps_of_cycle(len(dataset.photos))
+        total = self.step if self.reached.settled else cycle * self.recipe.cycles
         end = total if pace.until_step is None else min(pace.until_step, total)
         validate_steps = max(1, pace.validate_epochs * len(dataset.photos) // self.recipe.batch_size)
-        cache = PhotoCache(memory_for_photos() if cache_bytes is None else cache_bytes)
-        threads = max(2, cores() - 2 if self.device.type == "cuda" else 2)
-        coming = batches(
-            dataset, self.recipe, self.step, end, cache, threads=threads, processes=self.processes, teacher=self.teacher
-        )
-        saved, started, first = time.monotonic(), time.monotonic(), self.step
+        coming, problems = self._batches(dataset, end, cache_bytes, progress)
+        if pace.compiled:
+            self._compile()
+        saved = started = time.monotonic()
+        speed = Speed(self.step, self.recipe.batch_size)
         with Stopping() as stopping, self._kept_when_stopped(stopping, total, progress):
             for batch in coming:
-                if strict and cache.problems:
-                    raise InputError(next(iter(cache.problems.values())))
+                if strict and problems:
+                    raise InputError(next(iter(problems.values())))
                 with stopping.held():
-                    losses = self._train_step(batch, total, dataset)
+                    losses = self._train_step(batch, cycle, dataset)
                     self.step += 1
                 if self.step % pace.log_steps == 0 or self.step == end:
-                    crops_per_s = (self.step - first) * self.recipe.batch_size / (time.monotonic() - started)
-                    self._log(losses, total, crops_per_s)
+                    self._log(losses, total, speed.crops_per_s(self.step))
                 progress(self.step, end, "training")
-                if validate is not None and (self.step % validate_steps == 0 or self.step == end):
-                    self._validate(validate)
+                turns = self.step % cycle == 0
+                if validate is not None and (self.step % validate_steps == 0 or turns or self.step == end):
+                    with speed.paused():
+                        self._validate(validate, progress)
+                if turns and self.step < total and not self._begin_cycle(self.step // cycle, progress):
+                    total = end = self.step
                 late = pace.max_seconds is not None and self._agreed(time.monotonic() - started > pace.max_seconds)
-                if late or time.monotonic() - saved > pace.save_seconds or self.step == end:
+                # After a turn at once: going on from before it would start from a best that came after.
+                if late or turns or time.monotonic() - saved > pace.save_seconds or self.step == end:
                     with stopping.held():
                         self._save_state()
                     saved = time.monotonic()
-                if late:
+                if late or self.step == end:
                     break
+        self._keep_unvalidated()
         best = self.out / "best.safetensors"
-        if self.step >= total and self.processes.main and not best.exists():
-            save_checkpoint(best, self.average_checkpoint())
-        problems = tuple(cache.problems.values())
-        return TrainingResult(best, self.recipe.epochs, self.best, self.step, total, len(dataset.photos), problems)
+        unread = tuple(problems.values())
+        return TrainingResult(best, self.recipe.epochs, self.best, self.step, total, len(dataset.photos), unread)
+
+    def _batches(
+        self, dataset: Dataset, end: int, cache_bytes: int | None, progress: Progress
+    ) -> tuple[Iterator[Batch | DeviceBatch], Mapping[int, str]]:
+        """The batches up to step `end`, and why photos could not be decoded, which grows as they are."""
+        if self.recipe.photos_on_device:
+            photos = DevicePhotos(dataset, self.recipe, self.device, progress)
+            made = photos.batches(self.step, end, processes=self.processes, teacher=self.teacher)
+            return made, photos.problems
+        cache = PhotoCache(memory_for_photos() if cache_bytes is None else cache_bytes)
+        threads = max(2, cores() - 2 if self.device.type == "cuda" else 2)
+        return batches(
+            dataset, self.recipe, self.step, end, cache, threads=threads, processes=self.processes, teacher=self.teacher
+        ), cache.problems
+
+    def _compile(self) -> None:
+        """Let torch make kernels of its own for the network; its first steps then take a minute or more."""
+        if self.space is not None:
+            raise InputError("a supernet runs other networks every step, so it cannot be compiled; leave out --compile")
+        self.parallel = torch.compile(self.parallel)  # type: ignore[assignment]
 
     @contextmanager
     def _kept_when_stopped(self, stopping: Stopping, total: int, progress: Progress) -> Iterator[None]:
@@ -205,6 +187,7 @@ class Trainer:
                 with stopping.held():
                     if self.step and self.step != self.saved_step:
                         self._save_state()
+                    self._keep_unvalidated()
                 kept = f"step {self.step:,} of {total:,} is kept in {last}; go on with --resume"
                 progress.note(f"stopped: {kept if self.step else 'no step was made, so there is nothing to keep'}")
             raise
@@ -228,13 +211,28 @@ class Trainer:
             return wish
         return bool(self.processes.average(torch.tensor(float(wish), device=self.device)) > 0)
 
-    def _train_step(self, batch: Batch, total: int, dataset: Dataset) -> dict[str, Losses]:
-        rate = self.recipe.learning_rate * rate_factor(self.step, total, self.recipe)
+    def _begin_cycle(self, cycle: int, progress: Progress) -> bool:
+        """Start anew from the best weights so far; False, and the training is settled, where the cycle before brought none."""
+        before = self.reached.cycle_began
+        # Only the first process validates.
+        if self._agreed(cycle > 1 and bool(self.best) and before is not None and goodness(self.best) <= before):
+            progress.note(f"cycle {cycle} of {self.recipe.cycles} brought nothing better, so the training ends here")
+            self.reached = replace(self.reached, settled=True)
+            return False
+        if self._agreed(bool(self.best)):
+            best = load_checkpoint(self.out / "best.safetensors", supernet=True)
+            begin_from(best, self.network, self.average, self.optimizer)
+        self.reached = replace(self.reached, cycle_began=goodness(self.best))
+        return True
+
+    def _train_step(self, given: Batch | DeviceBatch, cycle: int, dataset: Dataset) -> dict[str, Losses]:
+        batch, step = on_device(given, self.device), self.step % cycle
+        rate = self.recipe.learning_rate * rate_factor(step, cycle, self.recipe)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.network.train()
         self.optimizer.zero_grad(set_to_none=True)
-        losses = self._backward(preprocessed(torch.from_numpy(batch.images).to(self.device)), batch)
+        losses = self._backward(preprocessed(batch.images), batch)
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.gradient_norm)
         # The weights still are those of the step before: nothing that is not finite ever reaches them.
         total_loss = torch.stack([each.total.detach() for each in losses.values()]).sum()
@@ -242,10 +240,10 @@ class Trainer:
             worst = max(losses.values(), key=lambda each: not torch.isfinite(each.total))
             raise self._not_finite(worst, norm, batch, dataset)
         self.optimizer.step()
-        update_average(self.average, self.network, self.step, self.recipe.average_decay)
+        update_average(self.average, self.network, step, self.recipe.average_decay)
         return losses
 
-    def _backward(self, images: Tensor, batch: Batch) -> dict[str, Losses]:
+    def _backward(self, images: Tensor, batch: DeviceBatch) -> dict[str, Losses]:
         """Make the gradients of one step; a supernet's losses by member, the largest's first; a detector's as ""."""
         precision = partial(torch.autocast, self.device.type, torch.bfloat16, enabled=self.half_precision)
         if isinstance(self.network, ElasticNetwork):
@@ -256,7 +254,7 @@ class Trainer:
         losses.total.backward()  # type: ignore[no-untyped-call]
         return {"": losses}
 
-    def _not_finite(self, losses: Losses, norm: Tensor, batch: Batch, dataset: Dataset) -> TrainingError:
+    def _not_finite(self, losses: Losses, norm: Tensor, batch: DeviceBatch, dataset: Dataset) -> TrainingError:
         what = "gradient" if torch.isfinite(losses.total) else "loss"
         names = [dataset.photos[index].path.name for index in batch.photos]
         more = f" and {len(names) - _PHOTOS_NAMED} more" if len(names) > _PHOTOS_NAMED else ""
@@ -277,21 +275,43 @@ class Trainer:
             named = self.processes.average(torch.stack([each.score, each.box, each.landmark]).detach()).tolist()
             before = f"{member} " if values else ""
             values |= {before + name: round(value, 5) for name, value in zip(_LOSSES, named, strict=True)}
-        self._append({"step": self.step, "steps": total, **values, "crops_per_s": round(crops_per_s, 1)})
+        self.logged = {**values, "crops_per_s": round(crops_per_s, 1)}
+        self._append({"step": self.step, "steps": total, **self.logged})
 
     def _append(self, line: Mapping[str, Any]) -> None:
         if self.processes.main:
             self.curve.append(line)
 
-    def _validate(self, validate: Validate) -> None:
+    def _validate(self, validate: Validate, progress: Progress) -> None:
         if not self.processes.main:
             return
         checkpoint = self.average_checkpoint()
         figures = dict(validate(checkpoint))
         self._append({"step": self.step, **{name: value for name, value in figures.items() if value is not None}})
+        progress.note(self._told(figures))
         if goodness(figures) > goodness(self.best):
             self.best = figures
             save_checkpoint(self.out / "best.safetensors", checkpoint)
+
+    def _keep_unvalidated(self) -> None:
+        """However early a training ends there is a checkpoint to export: the weights so far where none were validated."""
+        path = self.out / "best.safetensors"
+        if self.processes.main and self.step and not (self.best and path.exists()):
+            save_checkpoint(path, self.average_checkpoint())
+
+    def judge_start(self, validate: Validate, progress: Progress) -> None:
+        """Where the training starts from a whole detector, that is what its weights are to beat."""
+        if self.init is not None and self.init.whole and self.step == 0:
+            self._validate(validate, progress)
+
+    def _told(self, figures: Mapping[str, float | None]) -> str:
+        """How the training stands, in a line."""
+        parts = [f"AP {name} {value:.3f}" for name, value in figures.items() if value is not None]
+        logged = {name: self.logged[name] for name in ("score", "box", "crops_per_s") if name in self.logged}
+        if len(logged) == 3:
+            parts.insert(0, f"loss {logged['score'] + logged['box']:.3f}")
+            parts.append(f"{logged['crops_per_s']:,.0f} crops a second")
+        return f"step {self.step:,}: {', '.join(parts)}"
 
     def average_checkpoint(self) -> Checkpoint:
         """The weights to use so far: their running average."""
@@ -307,6 +327,7 @@ class Trainer:
             arrays = state_arrays(self.network, self.average, self.optimizer)
             of = Checkpoint(self.network.detector, self.input_size, arrays, {}, self.space)
             save_state(self.out / "last.safetensors", of, self.recipe, self.data_name, self.reached)
+            self.curve.write_csv()
         self.saved_step = self.step
 
     def estimate_norms(self, batches: Iterable[Tensor]) -> None:

@@ -12,18 +12,15 @@ Sources: Generalized Focal Loss (NeurIPS 2020), Distance-IoU Loss (AAAI 2020), w
 
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from facenas.graph import ANCHORS_PER_CELL, BOX_CHANNELS, LANDMARK_CHANNELS, LANDMARK_COUNT, SCORE_CHANNELS
-from facenas.training.anchor_targets import AnchorTargets, strides_of_cells
-from facenas.training.assigner import anchor_centres
+from facenas.training.batch_targets import TargetTensors, cells_on
+from facenas.training.device_batches import DeviceBatch
 from facenas.training.distributed import Processes
 from facenas.training.recipe import Recipe
-from facenas.training.samples import Batch
 
 QUALITY_BETA = 2.0
 BOX_WEIGHT = 2.0
@@ -82,28 +79,23 @@ class Predicted:
     landmarks: Tensor | None = None
 
 
-def detection_losses(predicted: Predicted, targets: AnchorTargets, processes: Processes = ALONE) -> Losses:
+def detection_losses(predicted: Predicted, targets: TargetTensors, processes: Processes = ALONE) -> Losses:
     """Losses of one batch, or of the share of it that one of several `processes` has: their mean is the whole batch's."""
     logits, boxes = predicted.logits, predicted.boxes
-
-    def on_device(array: npt.NDArray[np.generic]) -> Tensor:
-        return torch.from_numpy(array).to(logits.device).flatten(1, 2)
-
-    least = 1 / processes.count
-    chosen = on_device(targets.positive).nonzero(as_tuple=True)
-    count = processes.average(logits.new_tensor(float(len(chosen[0])))).clamp(min=least)
-    iou, diou = box_iou_and_diou_loss(boxes[chosen], on_device(targets.boxes)[chosen])
+    least, chosen = 1 / processes.count, targets.chosen
+    count = processes.average(logits.new_full((), float(len(chosen[0])))).clamp(min=least)
+    iou, diou = box_iou_and_diou_loss(boxes[chosen], targets.boxes)
     quality = torch.zeros_like(logits)
     quality[chosen] = iou.detach().clamp(0, 1).to(quality.dtype)
     confidence = logits[chosen].detach().sigmoid()  # boxes that are believed matter most
     box_loss = BOX_WEIGHT * (diou * confidence).sum() / processes.average(confidence.sum()).clamp(min=1e-6)
     landmark_loss = box_loss * 0
     if predicted.landmarks is not None:
-        offsets, wanted = predicted.landmarks[chosen], on_device(targets.landmarks)[chosen]
-        mask = on_device(targets.known)[chosen][..., None].to(offsets.dtype)
+        offsets, wanted = predicted.landmarks[chosen], targets.landmarks
+        mask = targets.known[..., None].to(offsets.dtype)
         difference = functional.smooth_l1_loss(offsets * mask, wanted * mask, beta=LANDMARK_BETA, reduction="sum")
         landmark_loss = LANDMARK_WEIGHT * difference / processes.average(mask.sum()).clamp(min=least) / 2
-    score_loss = (quality_focal_loss(logits, quality) * on_device(targets.counted)).sum() / count
+    score_loss = (quality_focal_loss(logits, quality) * targets.counted).sum() / count
     return Losses(score_loss, box_loss, landmark_loss)
 
 
@@ -124,20 +116,15 @@ def distillation_losses(
     return Losses(score_loss, BOX_WEIGHT * (diou * weight).sum() / total, score_loss * 0)
 
 
-def batch_losses(outputs: tuple[Tensor, ...], batch: Batch, recipe: Recipe, processes: Processes) -> Losses:
+def batch_losses(outputs: tuple[Tensor, ...], batch: DeviceBatch, recipe: Recipe, processes: Processes) -> Losses:
     """The losses by the labels, and with a teacher the recipe's share of those by its answers.
 
     `outputs`: of every level float [n, channels, height, width], finest first, for crops of the recipe's size.
     """
     device = outputs[0].device
-
-    def on_device(array: npt.NDArray[np.generic]) -> Tensor:
-        return torch.from_numpy(array).to(device)
-
     flat = torch.cat([output.float().flatten(2) for output in outputs], dim=2)
     n, channels, cells = flat.shape
-    centres = on_device(anchor_centres(recipe.size_px))
-    strides = on_device(strides_of_cells(recipe.size_px))
+    centres, strides = cells_on(recipe.size_px, device)
     distances = flat[:, BOX_CHANNELS].reshape(n, ANCHORS_PER_CELL, 4, cells).transpose(2, 3) * strides[:, None]
     boxes = torch.cat([centres - distances[..., :2], centres + distances[..., 2:]], dim=-1).flatten(1, 2)
     logits = flat[:, SCORE_CHANNELS].flatten(1)
@@ -148,8 +135,6 @@ def batch_losses(outputs: tuple[Tensor, ...], batch: Batch, recipe: Recipe, proc
     losses = detection_losses(Predicted(logits, boxes, landmarks), batch.targets, processes)
     if batch.lesson is None:
         return losses
-    taught_scores, taught_boxes = (
-        on_device(array).flatten(1, 2) for array in (batch.lesson.scores, batch.lesson.boxes)
-    )
+    taught_scores, taught_boxes = (values.flatten(1, 2) for values in batch.lesson)
     taught = distillation_losses(logits, boxes, taught_scores, taught_boxes, processes)
     return losses.blended(taught, recipe.teacher_share)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from facenas.data.annotations import Dataset, split_dataset
 from facenas.data.image import MAX_FILE_BYTES
+from facenas.data.pieces import in_piece, read_in_piece
 from facenas.data.source import open_dataset
 from facenas.errors import InputError
 from facenas.evaluation.evaluation_set import EvaluationSet, evaluation_set_of, load_evaluation_set, told_problems
@@ -69,13 +70,15 @@ def _in_both(dataset: Dataset, validation: EvaluationSet) -> str | None:
 def _look(path: Path) -> int:
     """What copies have in common and can be read quickly: the length."""
     try:
-        return path.stat().st_size
-    except OSError:
+        return len(read_in_piece(path)) if in_piece(path) else path.stat().st_size
+    except (OSError, InputError):
         return -1
 
 
 def _beginning(path: Path) -> bytes:
     try:
+        if in_piece(path):
+            return hashlib.sha256(read_in_piece(path)[:_COMPARED_BYTES]).digest()
         with open_file(path, "photo", MAX_FILE_BYTES) as file:
             return hashlib.sha256(file.read(_COMPARED_BYTES)).digest()
     except InputError:

@@ -6,17 +6,19 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from facenas.data.augment import CROP_SCALES
-from facenas.errors import InputError
+from facenas.errors import InputError, meant
 
 OPTIMIZERS = ("adamw", "sgd")
 SCHEDULES = ("cosine", "steps")
 SGD_LEARNING_RATE = 0.02
 SGD_WEIGHT_DECAY = 5e-4
+FINE_TUNING_SHARE = 0.15  # of the rates from random weights: a detector that is trained already is adapted, not undone
 SUPERNET_GRADIENT_NORM = 20.0  # a step sums the losses of three networks
 
 # What each number may be: more is a slip that costs the machine its memory, or never ends.
 _WHOLE = {
     "epochs": (1, 1_000_000),
+    "cycles": (1, 1_000),
     "size_px": (0, 2048),
     "batch_size": (1, 65_536),
     "seed": (0, 2**63 - 1),
@@ -46,6 +48,9 @@ class Recipe:
     `batch_size` is that of all processes together. `mosaic_share` of the samples are four half-sized ones side by side;
     `pasted_faces`: up to so many small faces of another photo are put into a sample. `teacher`: name and hash of the
     detector that is learnt from (empty: none); of the losses `teacher_share` is then by its answers, the rest by labels.
+    `photos_on_device`: crops are made by torch of photos in the memory of the device; drawn from the same distributions,
+    they are others than those that the host makes. `cycles`: the whole schedule is gone through so often, each time from the
+    best weights so far.
     """
 
     epochs: int = 12
@@ -67,6 +72,8 @@ class Recipe:
     pasted_faces: int = 0
     teacher: str = ""
     teacher_share: float = 0.5
+    photos_on_device: bool = False
+    cycles: int = 1
 
     def __post_init__(self) -> None:
         for name, (least, most) in _WHOLE.items():
@@ -93,11 +100,16 @@ class Recipe:
             raise InputError("recipe: crop_scales are none; give at least one")
         for name, choices in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
             if getattr(self, name) not in choices:
-                raise InputError(f"recipe: no {name} '{getattr(self, name)}'; there are {', '.join(choices)}")
+                given = getattr(self, name)
+                raise InputError(f"recipe: no {name} '{given}'; there are {', '.join(choices)}{meant(given, choices)}")
+
+    def steps_of_cycle(self, photos: int) -> int:
+        """Optimiser steps of once through the schedule on a set of that many photos."""
+        return max(1, self.epochs * photos // self.batch_size)
 
     def steps(self, photos: int) -> int:
-        """Optimiser steps of the whole training on a set of that many photos."""
-        return max(1, self.epochs * photos // self.batch_size)
+        """Optimiser steps of the whole training, where no cycle ends it early."""
+        return self.cycles * self.steps_of_cycle(photos)
 
     def differences(self, stored: Mapping[str, Any]) -> list[str]:
         """Names of the numbers that differ in a stored recipe; one that it lacks is newer and had its default."""
@@ -110,27 +122,35 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
-def default_rate_and_decay(optimizer: str) -> tuple[float, float]:
-    """Learning rate and weight decay that suit an optimiser. Raises InputError for one that there is not."""
+def default_rate_and_decay(optimizer: str, *, fine_tuning: bool = False) -> tuple[float, float]:
+    """Learning rate and weight decay that suit an optimiser, from random weights or from a detector that is trained already.
+    Raises InputError for an optimiser that there is not.
+    """
     if optimizer not in OPTIMIZERS:
-        raise InputError(f"no optimizer '{optimizer}'; there are {', '.join(OPTIMIZERS)}")
-    recipe = Recipe()
+        raise InputError(f"no optimizer '{optimizer}'; there are {', '.join(OPTIMIZERS)}{meant(optimizer, OPTIMIZERS)}")
+    share = FINE_TUNING_SHARE if fine_tuning else 1.0
     if optimizer == "sgd":
-        return SGD_LEARNING_RATE, SGD_WEIGHT_DECAY
-    return recipe.learning_rate, recipe.weight_decay
+        return share * SGD_LEARNING_RATE, SGD_WEIGHT_DECAY
+    return share * Recipe.learning_rate, Recipe.weight_decay
+
+
+def fine_tuning_recipe() -> Recipe:
+    """The default recipe at the low rate for a detector that is trained already."""
+    return Recipe(learning_rate=default_rate_and_decay("adamw", fine_tuning=True)[0])
 
 
 @dataclass(frozen=True)
 class Pace:
     """What a training does when, none of which changes its samples or steps: validate every so many epochs, write its
     state after `save_seconds` and a line of its curve every `log_steps`; and where it stops before its last step: after
-    `max_seconds`, or at `until_step`."""
+    `max_seconds`, or at `until_step`. `compiled`: torch makes kernels for the network, which takes minutes once."""
 
     validate_epochs: int = 1
     save_seconds: float = 60.0
     log_steps: int = 20
     max_seconds: float | None = None
     until_step: int | None = None
+    compiled: bool = False
 
     def __post_init__(self) -> None:
         if self.max_seconds is not None and not 0 <= self.max_seconds < math.inf:

@@ -8,11 +8,13 @@ OpenCV and numpy release the interpreter lock where they work long, so threads s
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
 
+from facenas.arrays import IndexArray
 from facenas.data.annotations import Dataset, LabelledPhoto
 from facenas.data.augment import Sample, augment
 from facenas.data.combine import mosaic, paste_faces
@@ -125,9 +127,7 @@ def _crop_of(
 
 def _photo_at(dataset: Dataset, recipe: Recipe, number: int, cache: PhotoCache) -> tuple[int, npt.NDArray[np.uint8]]:
     """The photo whose turn it is at sample `number`, or the first after it in its epoch that can be decoded."""
-    epoch, position = divmod(number, len(dataset.photos))
-    order = np.random.default_rng((recipe.seed, 0, epoch)).permutation(len(dataset.photos))
-    for index in np.roll(order, -position).tolist():
+    for index in photos_from(number, recipe.seed, len(dataset.photos)):
         if index in cache.problems:
             continue
         try:
@@ -135,6 +135,19 @@ def _photo_at(dataset: Dataset, recipe: Recipe, number: int, cache: PhotoCache) 
         except InputError as error:
             cache.problems[index] = str(error)
     raise InputError(f"none of the {len(dataset.photos)} photos of {dataset.name} can be decoded; check the files")
+
+
+def photos_from(number: int, seed: int, count: int) -> Iterator[int]:
+    """The index of the photo whose turn it is at sample `number`, of `count`, then those after it in its epoch."""
+    epoch, position = divmod(number, count)
+    order = _order_of(epoch, seed, count)
+    for place in range(count):
+        yield int(order[(position + place) % count])
+
+
+@lru_cache(maxsize=4)  # the epochs that are under way
+def _order_of(epoch: int, seed: int, count: int) -> IndexArray:
+    return np.random.default_rng((seed, 0, epoch)).permutation(count)
 
 
 def batches(

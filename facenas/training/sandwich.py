@@ -24,11 +24,12 @@ from facenas.networks.elastic_network import ElasticNetwork
 from facenas.networks.network import preprocessed
 from facenas.networks.norms import network_of_slice
 from facenas.spaces.elastic_space import ElasticSpace
+from facenas.training.device_batches import DeviceBatch
 from facenas.training.distributed import Processes, average_gradients
 from facenas.training.losses import Losses, batch_losses
 from facenas.training.optimization import floats_of
 from facenas.training.recipe import Recipe
-from facenas.training.samples import Batch, PhotoCache, make_sample
+from facenas.training.samples import PhotoCache, make_sample
 
 NORM_CROPS = 64
 _NORM_BATCH = 16
@@ -43,7 +44,7 @@ def members_of_step(space: ElasticSpace, seed: int, step: int) -> dict[str, Arch
 def sandwich_backward(
     network: ElasticNetwork,
     images: Tensor,
-    batch: Batch,
+    batch: DeviceBatch,
     recipe: Recipe,
     step: int,
     processes: Processes,

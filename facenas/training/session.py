@@ -9,6 +9,7 @@ from facenas.architecture import Architecture
 from facenas.checkpoint import Checkpoint
 from facenas.data.face_sizes import LONG_SIDE_PX
 from facenas.detector.face_detector import FaceDetector
+from facenas.errors import InputError
 from facenas.evaluation.evaluation_set import EvaluationSet
 from facenas.evaluation.protocols import evaluate
 from facenas.exporters.onnx import export_checkpoint
@@ -17,9 +18,10 @@ from facenas.locks import only_one
 from facenas.progress import SILENT, Progress
 from facenas.spaces.elastic_space import ElasticSpace
 from facenas.training.distributed import is_main_process, joined_processes
-from facenas.training.loop import Trainer, TrainingResult, Validate
+from facenas.training.loop import Trainer, Validate
 from facenas.training.photos import TrainingPhotos
 from facenas.training.recipe import Pace, Recipe
+from facenas.training.result import TrainingResult
 from facenas.training.sandwich import SliceValidation, norm_batches
 from facenas.training.teacher import Teacher
 from facenas.units import Size
@@ -31,13 +33,21 @@ SUPERNET_VALIDATIONS = 20
 @dataclass(frozen=True)
 class SessionSettings:
     """`init`: a checkpoint to start from; `teacher`: a detector to learn from beside the labels; `max_seconds`: then it
-    stops, to go on later; `strict`: a photo that cannot be decoded is refused; `resume`: there should be one to go on from."""
+    stops, to go on later; `strict`: a photo that cannot be decoded is refused; `resume`: there should be one to go on from;
+    `compiled`: torch makes kernels for the network first; `validations`: how often it is judged (default: 6 times, a
+    supernet, of which three networks are judged each time, 20 times)."""
 
     init: Path | None = None
     teacher: Teacher | None = None
     max_seconds: float | None = None
     strict: bool = False
     resume: bool = False
+    compiled: bool = False
+    validations: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.validations is not None and self.validations < 1:
+            raise InputError(f"{self.validations} validations choose no best weights; ask for 1 or more")
 
 
 def train_detector(
@@ -75,14 +85,16 @@ def train_detector(
             if not trainer.init.moments:
                 trainer.estimate_norms(norm_batches(photos.train, recipe))
         judge: Validate = partial(validate, photos.validation, out)
-        every = max(1, recipe.epochs // VALIDATIONS)
+        validations = settings.validations or VALIDATIONS
         if isinstance(subject, ElasticSpace):
             judge = SliceValidation(subject, photos.train, recipe, judge)
-            every = max(1, recipe.epochs // SUPERNET_VALIDATIONS)
+            validations = settings.validations or SUPERNET_VALIDATIONS
+        every = max(1, recipe.epochs // validations)
+        trainer.judge_start(judge, progress)
         return trainer.run(
             photos.train,
             validate=judge,
-            pace=Pace(validate_epochs=every, max_seconds=settings.max_seconds),
+            pace=Pace(validate_epochs=every, max_seconds=settings.max_seconds, compiled=settings.compiled),
             progress=progress,
             strict=settings.strict,
         )

@@ -1,6 +1,6 @@
 """All that a training needs to go on, `last.safetensors`: weights, their running average, the optimiser's moments, the step."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,13 +23,16 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 @dataclass(frozen=True)
 class Reached:
     """How far a training is. `photos`: how many it trains on, `labels`: the SHA-256 of their labels (None before it began);
-    `init`: where its weights began."""
+    `init`: where its weights began; `cycle_began`: how good the best weights were when the cycle began that is under way,
+    `settled`: whether a cycle that brought nothing has ended it."""
 
     step: int
     photos: int | None
     best: Mapping[str, float | None]
     init: Mapping[str, Any] | None
     labels: str | None = None
+    cycle_began: float | None = None
+    settled: bool = False
 
 
 def state_arrays(
@@ -66,6 +69,18 @@ def restore_arrays(
         optimizer.state[parameter] = moments
 
 
+def begin_from(
+    best: Checkpoint, network: nn.Module, average: Mapping[str, Tensor], optimizer: torch.optim.Optimizer
+) -> None:
+    """Put the weights of a checkpoint of the same network in place, as weights and as their average; the optimiser forgets."""
+    with torch.no_grad():
+        for name, tensor in floats_of(network).items():
+            value = torch.from_numpy(np.array(best.tensors[name]))
+            tensor.copy_(value)
+            average[name].copy_(value)
+    optimizer.state.clear()
+
+
 def save_state(path: Path, state: Checkpoint, recipe: Recipe, data_name: str, reached: Reached) -> None:
     """Write the state atomically: a checkpoint of all arrays, without an origin yet."""
     origin = {**asdict(reached), "recipe": asdict(recipe), "data": data_name}
@@ -91,8 +106,18 @@ def load_state(
     except KeyError as error:
         raise InputError(f"{path} holds no state of a training; remove it or choose another --out") from error
     if changed:
-        raise InputError(f"{path} was trained with another {', '.join(changed)}; choose another --out or the same")
+        raise InputError(f"{path} was trained with another {', '.join(changed)}; {_instead(changed, path)}")
     return reached, state.tensors
+
+
+def _instead(changed: Sequence[str], path: Path) -> str:
+    """What to do where a training is to go on in another way than it began."""
+    if "epochs" in changed:  # its learning rate has fallen, or will, by the end of those that it began with
+        return (
+            "its learning rate falls to the end of those that it began with: let it end, then train on from its best with"
+            f" --init {path.parent} --epochs N --out ANOTHER"
+        )
+    return "choose another --out or the same"
 
 
 def _digest(space: TrainedSpace | None) -> str:

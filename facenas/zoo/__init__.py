@@ -9,7 +9,7 @@ SPACE.accuracy.json, its accuracy table.
 import importlib.resources
 from pathlib import Path
 
-from facenas.errors import InputError
+from facenas.errors import InputError, meant
 
 ZOO_NAMES = ("facenas-12ms", "facenas-7ms")
 SUPERNET_NAMES = ("facenas-elastic",)
@@ -60,6 +60,12 @@ def checkpoint_path(given: Path) -> Path:
     return supernet or (zoo_checkpoint(str(given)) if _is_name(given) else given)
 
 
+def weights_path(given: Path) -> Path:
+    """As `checkpoint_path`; for a detector that shares another's weights, the other's checkpoint."""
+    name = str(given)
+    return checkpoint_path(Path(_WEIGHTS_OF[name][0]) if name in _WEIGHTS_OF and _is_name(given) else given)
+
+
 def _is_name(given: Path) -> bool:
     """A file of the user's own that has the name goes first."""
     return str(given) in ZOO_NAMES and not given.exists()
@@ -67,7 +73,8 @@ def _is_name(given: Path) -> bool:
 
 def _file_of(name: str, suffix: str) -> Path:
     if name not in ZOO_NAMES:
-        raise InputError(f"no detector '{name}' ships with facenas; there are {', '.join(ZOO_NAMES)}")
+        known = ", ".join(ZOO_NAMES)
+        raise InputError(f"no detector '{name}' ships with facenas; there are {known}{meant(name, ZOO_NAMES)}")
     path = Path(str(importlib.resources.files(__name__))) / f"{name}{suffix}"
     if not path.is_file():
         raise InputError(f"this installation lacks {path.name}; install facenas again, or give a file of your own")

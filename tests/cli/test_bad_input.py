@@ -29,7 +29,7 @@ def assert_one_line(outcome: Outcome, code: int, *words: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (("search", "--latency", "5"), 2, ("'5'", "5ms")),
+        (("search", "--latency", "5min"), 2, ("'5min'", "5ms")),
         (("search", "--latency", "5 parsecs"), 2, ("5 parsecs", "5ms")),
         (("search", "--latency", "-5ms"), 2, ("-5ms",)),
         (("search", "--latency", "5ms", "--device", "toaster"), 2, ("toaster", "cpu")),
@@ -50,7 +50,7 @@ def assert_one_line(outcome: Outcome, code: int, *words: str) -> None:
         (("export", "--out", "x.onnx"), 2, ("--checkpoint", "--arch")),
         (("export", "--arch", "damofd-0.5g", "--format", "coreml"), 2, ("coreml", "onnx")),
         (("detect", "missing.jpg"), 2, ("missing.jpg",)),
-        (("run", "--latency", "5"), 2, ("'5'", "5ms")),
+        (("run", "--latency", "5min"), 2, ("'5min'", "5ms")),
         (("run", "--latency", "5ms", "--device", "toaster"), 2, ("toaster", "cpu")),
         (("train", "--arch", "damofd-0.5g", "--data", "missing-folder"), 2, ("missing-folder",)),
         (("train", "--data", "."), 2, ("--arch", "--space", "neither")),

@@ -14,6 +14,7 @@ from facenas.data.source import open_dataset
 from facenas.training import loop
 from facenas.training.distributed import joined_processes
 from facenas.training.recipe import Pace, Recipe
+from facenas.training.result import TrainingResult
 from facenas.units import Size
 from helpers.tiny_elastic import TINY_SPACE
 from helpers.told import Told
@@ -23,7 +24,7 @@ PLAIN_RECIPE = Recipe(epochs=4, size_px=64, batch_size=4, optimizer="sgd", learn
 EVERY_STEP = Pace(save_seconds=0.0, log_steps=1)
 
 
-def train(data: Path, out: Path, recipe: Recipe = RECIPE, pace: Pace = EVERY_STEP) -> loop.TrainingResult:
+def train(data: Path, out: Path, recipe: Recipe = RECIPE, pace: Pace = EVERY_STEP) -> TrainingResult:
     """Train, or go on, and return the result."""
     out.mkdir(exist_ok=True)
     with joined_processes() as processes:

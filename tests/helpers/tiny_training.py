@@ -13,6 +13,7 @@ from facenas.architecture import parse_architecture
 from facenas.data.source import open_dataset
 from facenas.training import loop
 from facenas.training.recipe import Pace, Recipe
+from facenas.training.result import TrainingResult
 from facenas.units import Size
 from helpers.told import Told
 
@@ -29,7 +30,7 @@ class _Printed(Told):
         print(line, flush=True)
 
 
-def train(data: Path, out: Path, recipe: Recipe = RECIPE, save_seconds: float = 0.0) -> loop.TrainingResult:
+def train(data: Path, out: Path, recipe: Recipe = RECIPE, save_seconds: float = 0.0) -> TrainingResult:
     """Train, or go on, and return the result."""
     out.mkdir(exist_ok=True)
     trainer = loop.Trainer(DETECTOR, SIZE, recipe, out, "tiny")

@@ -21,6 +21,8 @@ from facenas.latency.profiler import Plan, profile
 from facenas.latency.table import load_table
 from facenas.quiet import PAUSES_S, Patience
 from facenas.runtimes.local_agent import LocalAgent, Measurement
+from facenas.spaces import DEFAULT_SPACE
+from facenas.spaces.named import load_space
 from facenas.units import Size
 
 CPU = resolve_target("cpu")
@@ -235,3 +237,11 @@ def test_a_machine_that_was_busy_from_the_start_leaves_nothing_behind(
     with pytest.raises(BusyMachineError, match=r"then give the same command again$"):
         profile(fake_agent(CPU), tiny_space(), TINY_INPUT, tmp_path / "t.json", plan=QUICK, patience=patience)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_quick_profile_holds_every_operator_of_the_space(tmp_path: Path, fake_agent: type[FakeAgent]) -> None:
+    space, size = load_space(DEFAULT_SPACE), Size(640, 480)
+    table = profile(fake_agent(CPU), space, size, tmp_path / "t.json", plan=replace(profiler.QUICK, seconds=0.0))
+    assert space.operators(size) <= set(table.operators)
+    whole = profiler.networks_to_visit(space, size, profiler.default_plan(CPU))
+    assert 2 * len(profiler.networks_to_visit(space, size, profiler.QUICK)) < len(whole)

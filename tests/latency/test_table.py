@@ -192,5 +192,5 @@ def test_every_shipped_table_is_sound_and_covers_its_space() -> None:
 
 
 def test_a_target_that_cannot_be_profiled_is_not_told_to_be() -> None:
-    with pytest.raises(TableError, match="cpu-litert at 640x480; its runtime tells no times of layers"):
+    with pytest.raises(TableError, match="cpu-litert at 640x480; make one: facenas profile --device cpu-litert"):
         find_table(resolve_target("cpu-litert"), Size(640, 480))

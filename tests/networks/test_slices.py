@@ -161,3 +161,19 @@ def test_too_few_photos_or_crops_are_refused(tmp_path: Path) -> None:
         choose_norm_photos(None, 4)
     with pytest.raises(InputError, match="no folder"):
         choose_norm_photos(tmp_path / "absent")
+
+
+def test_a_supernet_with_landmarks_has_slices_with_and_without(tmp_path: Path, crops: list[torch.Tensor]) -> None:
+    """The landmarks' outputs come last, so the slice that ends before them answers the same scores and boxes."""
+    space = replace(TINY_SPACE, landmarks=True)
+    supernet = open_supernet(write_supernet(tmp_path / "supernet.safetensors", space), space)
+    member = space.middle
+    assert member.landmarks
+    whole, without = (supernet.slice(replace(member, landmarks=kept), crops, {}) for kept in (True, False))
+    image = random_image(SIZE)
+    answers, fewer = (TorchReference(each).run(image) for each in (whole, without))
+    for name, expected in fewer.items():
+        assert answers[name].shape[1] > expected.shape[1]
+        np.testing.assert_allclose(answers[name][:, : expected.shape[1]], expected, atol=1e-5)
+    with pytest.raises(InputError, match="other choices"):
+        open_supernet(tmp_path / "supernet.safetensors", TINY_SPACE)

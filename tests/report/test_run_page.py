@@ -142,6 +142,28 @@ def test_a_gate_that_failed_or_was_not_measured_is_never_shown_as_passed(
     assert text_of(headline[1]) == ("Failed" if passed is False else "Not failed, but 1 gate not measured")
 
 
+def test_where_nothing_was_measured_nothing_is_passed(run_dir: Path) -> None:
+    def untried(value: dict[str, Any]) -> None:
+        for gate in value["gates"]:
+            gate.update(passed=None, value=None)
+        value["boxes"].update(reference_faces=0)
+
+    change(run_dir, "verify.json", untried)
+    page = page_of(run_dir)
+    headline = re.search(r"<h1>(.*?)</h1>", page)
+    assert headline is not None
+    assert text_of(headline[1]) == "Nothing was measured"
+    assert "100.0 % of the reference's 0" not in text_of(page)
+    assert "The reference finds no face on 32 photos of val" in text_of(page)
+
+
+def test_the_page_names_machine_versions_and_date(run_dir: Path) -> None:
+    about = {"date": "2026-11-27 18:00 UTC", "facenas": "0.1.0", "Python": "3.11.7", "machine": "AMD EPYC, 2 cores"}
+    change(run_dir, "run.json", lambda value: value.update(about=about))
+    text = text_of(page_of(run_dir))
+    assert all(f"{name} {value}" in text for name, value in about.items())
+
+
 def test_a_latency_that_was_not_measured_is_said_to_be_so(run_dir: Path) -> None:
     change(run_dir, "verify.json", lambda value: value["latency"].update(measured_ms=None, within_percent=None))
     text = text_of(page_of(run_dir))

@@ -12,6 +12,7 @@ from helpers.tiny_elastic import TINY_SPACE
 from facenas.architecture import parse_architecture, published_detector
 from facenas.checkpoint import Checkpoint, save_checkpoint
 from facenas.errors import InputError
+from facenas.graph import BOX_CHANNELS
 from facenas.networks.network import DetectorNetwork
 from facenas.networks.slices import open_supernet
 from facenas.training.initial import initialise
@@ -66,8 +67,22 @@ def test_the_layers_of_another_architecture_that_fit(checkpoint: Path) -> None:
     left = set(floats_of(network)) - taken(network)
     assert {".".join(name.split(".")[:3]) for name in left} == {"backbone.stage5.0", "neck.lateral.32"}
     assert "the other 2 start at random" in initial.summary
-    landmarks = DetectorNetwork(with_landmarks(TINY))
-    assert initialise(landmarks, checkpoint).layers - initialise(landmarks, checkpoint).taken == 1
+
+
+def test_landmarks_are_added_and_dropped_without_losing_the_boxes(checkpoint: Path, tmp_path: Path) -> None:
+    plain, richer = random_network(TINY), DetectorNetwork(with_landmarks(TINY))
+    initial = initialise(richer, checkpoint)
+    assert (initial.taken, initial.landmarks_added) == (initial.layers, True)
+    assert "landmarks are new" in initial.summary
+    photo = torch.rand(1, 3, 64, 64)
+    for network in (plain, richer):
+        network.eval()
+    for scores_and_boxes, all_outputs in zip(plain(photo), richer(photo), strict=True):
+        torch.testing.assert_close(all_outputs[:, : BOX_CHANNELS.stop], scores_and_boxes)
+    save_checkpoint(tmp_path / "richer.safetensors", checkpoint_of(richer, Size(64, 64)))
+    back = DetectorNetwork(TINY)
+    assert initialise(back, tmp_path / "richer.safetensors").whole
+    assert taken(back) == set(floats_of(back))
 
 
 def test_the_average_of_a_state(tmp_path: Path) -> None:

@@ -254,7 +254,7 @@ def test_in_slices_of_time_it_ends_as_in_one_go(tmp_path: Path, dataset: Dataset
         result = trainer.run(dataset, pace=Pace(max_seconds=0.0))
         steps.append(result.step)
         assert result.finished == (result.step == STEPS)
-        assert result.checkpoint.exists() == result.finished
+        assert result.checkpoint.exists()  # what there is can be exported at any time
     assert steps == list(range(1, STEPS + 1))
     assert_equal_weights(load_checkpoint(result.checkpoint).tensors, undisturbed)
 

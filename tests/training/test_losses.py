@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facenas.training.anchor_targets import AnchorTargets
+from facenas.training.batch_targets import TargetTensors, tensors_of
 from facenas.training.losses import Predicted, box_iou_and_diou_loss, detection_losses, quality_focal_loss
 
 COORDINATES = st.floats(-100, 200, width=32)
@@ -66,11 +67,12 @@ def targets(
     counted: torch.Tensor,
     landmarks: torch.Tensor | None = None,
     known: torch.Tensor | None = None,
-) -> AnchorTargets:
+) -> TargetTensors:
     """Of [n, c] anchors as tensors, one a cell."""
     landmarks = torch.zeros(*positive.shape, 5, 2) if landmarks is None else landmarks
     known = torch.zeros(*positive.shape, 5, dtype=torch.bool) if known is None else known
-    return AnchorTargets(*(each.unsqueeze(1).numpy() for each in (boxes, positive, counted, landmarks, known)))
+    arrays = AnchorTargets(*(each.unsqueeze(1).numpy() for each in (boxes, positive, counted, landmarks, known)))
+    return tensors_of(arrays, torch.device("cpu"))
 
 
 def test_the_losses_of_a_batch_by_hand() -> None:

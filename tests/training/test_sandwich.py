@@ -22,6 +22,7 @@ from facenas.data.synthetic import write_synthetic_set
 from facenas.errors import InputError
 from facenas.networks.elastic_network import ElasticNetwork
 from facenas.training import loop
+from facenas.training.initial import initialise
 from facenas.training.photos import training_photos
 from facenas.training.recipe import Pace, Recipe
 from facenas.training.sandwich import SliceValidation, members_of_step
@@ -100,7 +101,8 @@ def test_it_trains_validates_three_slices_and_leaves_only_its_own_files(tmp_path
     photos, out = training_photos(tmp_path / "data", None), tmp_path / "out"
     recipe = Recipe(epochs=2, size_px=64, batch_size=3)
     result = train_detector(TINY_SPACE, Size(96, 96), recipe, photos, out)
-    assert sorted(path.name for path in out.iterdir()) == ["best.safetensors", "last.safetensors", "training.jsonl"]
+    kept = ["best.safetensors", "last.safetensors", "training.csv", "training.jsonl"]
+    assert sorted(path.name for path in out.iterdir()) == kept
     settings = ("easy", "medium", "hard", "all")
     assert list(result.best) == [f"{which} {name}" for which in ("largest", "middle", "smallest") for name in settings]
     assert [line["step"] for line in curve(out) if "middle all" in line] == [3, 6]
@@ -163,3 +165,17 @@ def test_without_a_space_the_header_of_a_checkpoint_is_as_before(tmp_path: Path)
     save_checkpoint(tmp_path / "x.safetensors", Checkpoint(TINY, Size(64, 64), {"a": np.zeros(1, np.float32)}, {}))
     assert b"space" not in (tmp_path / "x.safetensors").read_bytes()
     assert load_checkpoint(tmp_path / "x.safetensors").space is None
+
+
+def test_a_supernet_learns_landmarks_and_its_members_start_with_them(data: Path, tmp_path: Path) -> None:
+    space = replace(TINY_SPACE, landmarks=True)
+    photos = training_photos(data, data)
+    train_detector(space, Size(64, 64), tiny_supernet.RECIPE, photos, tmp_path / "supernet")
+    losses = [line for line in curve(tmp_path / "supernet") if "landmark" in line]
+    assert losses
+    assert all(line["landmark"] > 0 and line["smallest landmark"] > 0 for line in losses)
+    best = tmp_path / "supernet" / "best.safetensors"
+    assert load_checkpoint(best, supernet=True).detector.landmarks
+    member = loop.Trainer(space.smallest, Size(64, 64), tiny_supernet.RECIPE, tmp_path, "data")
+    initial = initialise(member.network, best, space)
+    assert initial.taken == initial.layers

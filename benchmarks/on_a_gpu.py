@@ -1,0 +1,404 @@
+"""Everything that wants a GPU, in stages that a short loan of one can hold: tests, profiles, speed, training, results.
+
+    python benchmarks/on_a_gpu.py all --photos PIECES --val VALIDATION_PHOTOS --max-minutes 9
+    python benchmarks/on_a_gpu.py train --photos PIECES --val VALIDATION_PHOTOS --max-minutes 9     # goes on where it was
+
+Needs Python 3.11 or later, torch with CUDA, numpy, opencv, pillow, scipy, onnx, onnxruntime, safetensors, typer, rich and
+pytest: no network, and a checkout that need not be installed. `--photos`: pieces of `facenas pack`, as many as there are.
+What a stage has reached lies in `--state`, and the same command goes on from there; results and weights are copied to
+`--out` (default: the folder that $OUT names) after every stage. docs/gpu.md has the whole of it.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+STAGES = ("check", "profile", "speed", "train", "results")
+GPU_TESTS = ("tests/runtimes/test_torch_cuda.py", "tests/training/test_device_batches.py")
+SPEED_ARCH = (  # facenas-12ms
+    "SuperConvK3BNRELU(3,16,2,1)SuperConvK3BNRELU(16,32,2,1)SuperConvK3BNRELU(32,64,2,1)"
+    "SuperResK3K3(64,96,2,48,1)SuperResK3K3(96,128,2,128,1)PAFPN(32)HeadDW(64,2)"
+)
+_STEM = "SuperConvK3BNRELU(3,16,2,1)SuperConvK3BNRELU(16,32,2,1)"
+CHOICES = {  # by milliseconds on one core, of benchmarks/results/inputs_frontier.json
+    "1ms": (
+        "256x192",
+        f"{_STEM}SuperResK3K3(32,32,2,32,1)SuperResK3K3(32,64,2,16,1)SuperResK3K3(64,64,2,32,1)PAFPN(16)HeadDW(48,1)",
+    ),
+    "2.5ms": (
+        "384x288",
+        f"{_STEM}SuperResK3K3(32,48,2,48,1)SuperResK3K3(48,48,2,32,2)SuperResK3K3(48,64,2,32,2)PAFPN(16)HeadDW(32,1)",
+    ),
+    "5ms": (
+        "512x384",
+        f"{_STEM}SuperResK3K3(32,32,2,48,2)SuperResK3K3(32,48,2,32,2)SuperResK3K3(48,96,2,48,2)PAFPN(16)HeadDW(48,1)",
+    ),
+    "10ms": (
+        "512x384",
+        f"{_STEM}SuperResK3K3(32,48,2,48,2)SuperResK3K3(48,80,2,80,2)SuperResK3K3(80,96,2,112,2)PAFPN(32)HeadDW(64,2)",
+    ),
+}
+SPACE = "facenas-elastic"
+WAYS = ("detector", "supernet", "cores", "compiled")
+_START_S = 45.0  # a training loads torch and decodes all photos before its clock runs, and judges once after
+_COMPILE_S = 150.0
+_MACHINE = """
+import json, os, sys, torch
+there = torch.cuda.is_available()
+print(json.dumps({"python": sys.version.split()[0], "torch": torch.__version__, "cores": len(os.sched_getaffinity(0)),
+    "gpu": torch.cuda.get_device_name() if there else None, "cuda": torch.version.cuda,
+    "memory_gb": round(torch.cuda.mem_get_info()[1] / 1e9, 1) if there else None}))
+"""
+_COUNT = """
+import json, sys
+from pathlib import Path
+from facenas.data.source import open_dataset
+print(json.dumps(len(open_dataset(Path(sys.argv[1])).photos)))
+"""
+
+
+class StoppedError(Exception):
+    """What cannot go on, in words."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training: its folder's name, what is trained in the words of `facenas train`, and the minutes that it is given."""
+
+    name: str
+    words: tuple[str, ...]
+    minutes: float
+    learning_rate: float
+
+
+class Run:
+    """The stages, their state, and the time that is left."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options, self.state, self.out = options, options.state.resolve(), options.out.resolve()
+        self.deadline: float = time.monotonic() + 60 * options.max_minutes
+        self.state.mkdir(parents=True, exist_ok=True)
+        places = [str(_package(self.state / "code")), *filter(None, [os.environ.get("PYTHONPATH")])]
+        self.environment = {**os.environ, "PYTHONPATH": os.pathsep.join(places), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+        self.results: dict[str, Any] = _read(self.state / "results.json")
+
+    @property
+    def seconds_left(self) -> float:
+        """Until --max-minutes are over."""
+        return self.deadline - time.monotonic()
+
+    def note(self, stage: str, value: object) -> None:
+        """Keep a stage's result."""
+        self.results[stage] = value
+        (self.state / "results.json").write_text(json.dumps(self.results, indent=1) + "\n")
+
+    def call(
+        self, words: Sequence[str | Path], most_s: float, cwd: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """A Python command, told to stop (Ctrl-C) where it takes longer; its progress is not shown."""
+        command = [sys.executable, *map(str, words)]
+        with subprocess.Popen(
+            command,
+            cwd=cwd or self.state,
+            env=self.environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as process:
+            try:
+                out, err = process.communicate(timeout=max(1.0, most_s))
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGINT)
+                try:
+                    out, err = process.communicate(timeout=30)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    out, err = process.communicate()
+        return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+    def facenas(self, *words: str | Path, most_s: float | None = None) -> Any:
+        """The JSON that a verb of facenas prints. Raises StoppedError with its last line where it fails."""
+        left = self.seconds_left if most_s is None else min(most_s, self.seconds_left)
+        done = self.call(["-P", "-m", "facenas.cli.main", *words, "--json"], left)
+        if done.returncode or not done.stdout.strip():
+            raise StoppedError(_last_line(done))
+        return json.loads(done.stdout)
+
+    def ask(self, code: str, *words: Path) -> Any:
+        """What a few lines of Python print as JSON."""
+        done = self.call(["-P", "-c", code, *words], self.seconds_left)
+        if done.returncode:
+            raise StoppedError(_last_line(done))
+        return json.loads(done.stdout)
+
+    # The stages
+
+    def check(self) -> None:
+        """The machine, and the tests that need a GPU."""
+        machine = self.ask(_MACHINE)
+        self.note("machine", machine)
+        print(f"machine: {machine['gpu'] or 'no GPU'}, torch {machine['torch']}, {machine['cores']} cores")
+        # Neither the plugins nor the warnings of the developers' environment are asked for.
+        quiet = ["-o", "addopts=--import-mode=importlib", "-o", "filterwarnings=default", "-p", "no:cacheprovider"]
+        done = self.call(["-P", "-m", "pytest", "-q", "-rs", *quiet, *GPU_TESTS], self.seconds_left, ROOT)
+        lines = done.stdout.strip().splitlines()
+        self.note("tests", {"passed": done.returncode == 0, "summary": lines[-1] if lines else _last_line(done)})
+        print(f"tests: {self.results['tests']['summary']}")
+        if done.returncode:
+            print("\n".join(lines[-40:]) or done.stderr[-2000:])
+
+    def profile(self) -> None:
+        """Latency tables of the targets, each in the seconds that --profile-seconds says and what building takes."""
+        told = {}
+        for target in self.options.targets:
+            words = ["profile", "--device", target, "--input", "640x480", "--out", self.state / f"{target}.json"]
+            seconds = ["--seconds", str(self.options.profile_seconds), "--resume", "--even-if-busy", "--quick"]
+            try:
+                told[target] = self.facenas(*words, *seconds, most_s=60 * self.options.profile_minutes)
+                print(
+                    f"profile {target}: {told[target]['operators']} operators, {told[target]['seconds']} s, mean error"
+                    f" {told[target]['calibration_error_percent']} %"
+                )
+            except StoppedError as stop:
+                told[target] = {"not measured": str(stop)}
+                print(f"profile {target}: not measured: {stop}")
+        self.note("profile", told)
+
+    def speed(self) -> None:
+        """Crops a second of a training: a detector, the supernet, a detector whose crops the cores make, a compiled one."""
+        detector = ("--arch", SPEED_ARCH)
+        ways = {
+            "detector": (*detector, "--photos-on-device"),
+            "compiled": (*detector, "--photos-on-device", "--compile"),
+            "cores": detector,
+            "supernet": ("--space", SPACE, "--photos-on-device"),
+        }
+        told: dict[str, float | None] = {}
+        for way in self.options.ways:
+            folder = self.state / "speed"
+            shutil.rmtree(folder, ignore_errors=True)
+            seconds = self.options.speed_seconds
+            words = [*self._common(self.options.epochs or 100_000, 0.001), *ways[way], "--out", folder]
+            try:
+                limit = seconds + _START_S + (_COMPILE_S if way == "compiled" else 0)
+                self.facenas("train", *words, "--max-minutes", str(seconds / 60), most_s=limit)
+            except StoppedError as stop:
+                print(f"speed, {way}: {stop}")
+            told[way] = crops_per_s(folder)
+            print(f"speed, {way}: {told[way] or 'not measured'} crops a second")
+            self.note("speed", told)
+
+    def train(self) -> None:
+        """The supernet, then each choice from its slice of it; goes on with whatever is not finished."""
+        jobs = self._jobs()
+        plan = self._plan(jobs)
+        told = dict(self.results.get("training", {}))
+        for job in jobs:
+            if told.get(job.name, {}).get("finished"):
+                continue
+            minutes = (self.seconds_left - _START_S) / 60
+            if minutes <= 0 and not self.options.epochs:
+                print(f"train: no time left for {job.name}; the same command goes on")
+                break
+            folder = self.state / job.name
+            words = [
+                *self._common(plan[job.name], job.learning_rate),
+                *job.words,
+                "--photos-on-device",
+                *self._init(job),
+                *([] if self.options.no_landmarks else ["--landmarks"]),
+            ]
+            result = self.facenas("train", *words, "--out", folder, "--resume", "--max-minutes", str(max(0.1, minutes)))
+            told[job.name] = {**result, "crops_per_s": crops_per_s(folder)}
+            self.note("training", told)
+            print(
+                f"train {job.name}: step {result['step']:,} of {result['steps']:,}, {told[job.name]['crops_per_s']} crops a"
+                f" second, best {result['best']}"
+            )
+            self.collect()
+
+    def _common(self, epochs: int, rate: float) -> list[str | Path]:
+        options = self.options
+        given: list[str | Path] = ["--data", options.photos, "--val", options.val]
+        given += ["--crop", str(options.crop), "--batch", str(options.batch)]
+        return [*given, "--epochs", str(epochs), "--learning-rate", f"{rate:g}", "--validations", "3"]
+
+    def _jobs(self) -> list[Job]:
+        options = self.options
+        jobs = []
+        if options.supernet is None and options.supernet_minutes > 0:
+            jobs.append(Job("supernet", ("--space", SPACE), options.supernet_minutes, options.learning_rate))
+        choices = CHOICES if options.choices is None else _read(options.choices)
+        for name, (size, arch) in choices.items():
+            words = ("--arch", arch, "--input", size)
+            jobs.append(Job(name, words, options.choice_minutes, options.choice_learning_rate))
+        return jobs
+
+    def _init(self, job: Job) -> list[str | Path]:
+        """The supernet to start from, for a choice."""
+        supernet = self.options.supernet or self.state / "supernet" / "best.safetensors"
+        return ["--init", supernet.resolve()] if job.name != "supernet" and supernet.exists() else []
+
+    def _plan(self, jobs: Sequence[Job]) -> Mapping[str, int]:
+        """Epochs of each training, kept: a recipe must not change while it goes on."""
+        path = self.state / "plan.json"
+        plan: dict[str, int] = _read(path)
+        if not set(plan) >= {job.name for job in jobs}:
+            photos = self.ask(_COUNT, self.options.photos)
+            if not self.options.epochs and not self.results.get("speed", {}).get("detector"):
+                self.speed()
+            for job in jobs:
+                plan.setdefault(job.name, self.options.epochs or self._epochs(job, photos))
+            path.write_text(json.dumps(plan) + "\n")
+        print(f"plan: {', '.join(f'{name} {epochs} epochs' for name, epochs in plan.items())}")
+        return plan
+
+    def _epochs(self, job: Job, photos: int) -> int:
+        speed = self.results["speed"].get("supernet" if job.name == "supernet" else "detector")
+        if not speed:
+            raise StoppedError(
+                "speed could not be measured, so no number of epochs follows from the minutes; give --epochs"
+            )
+        return max(1, int(0.9 * speed * 60 * job.minutes / photos))
+
+    def results_of(self) -> None:
+        """Every choice exported and judged."""
+        told = {}
+        for job in self._jobs():
+            best = self.state / job.name / "best.safetensors"
+            if job.name == "supernet" or not best.exists():
+                continue
+            model = self.state / f"{job.name}.onnx"
+            self.facenas("export", "--checkpoint", best, "--format", "onnx", "--out", model)
+            told[job.name] = {
+                protocol: self.facenas("evaluate", "--model", model, "--data", self.options.val, "--protocol", protocol)
+                for protocol in ("own", "vga")
+            }
+            self.note("accuracy", told)
+            own = told[job.name]["own"]
+            figures = {name: own[name] for name in ("easy", "medium", "hard", "all") if own.get(name) is not None}
+            print(f"{job.name}: at its own input {figures}")
+
+    def collect(self) -> None:
+        """Copy what is worth keeping to --out: figures, curves, weights, tables; with --keep-state all that goes on."""
+        self.out.mkdir(parents=True, exist_ok=True)
+        files = [*self.state.glob("*.json"), *self.state.glob("*.onnx")]
+        for path in files:
+            shutil.copy2(path, self.out / path.name)
+        wanted = ["best.safetensors", "training.jsonl", *(["last.safetensors"] if self.options.keep_state else [])]
+        for job in self._jobs():
+            for name in wanted:
+                if (path := self.state / job.name / name).exists():
+                    (self.out / job.name).mkdir(exist_ok=True)
+                    shutil.copy2(path, self.out / job.name / name)
+
+
+def _package(folder: Path) -> Path:
+    """The package as an installation lays it out, by links, for a checkout that is not installed."""
+    package = folder / "facenas"
+    shutil.rmtree(folder, ignore_errors=True)
+    package.mkdir(parents=True)
+    for path in (*(ROOT / "facenas").iterdir(), ROOT / "exporters", ROOT / "latency_tables"):
+        (package / path.name).symlink_to(path)
+    return folder
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def _last_line(done: subprocess.CompletedProcess[str]) -> str:
+    lines = [line for line in done.stderr.replace("\r", "\n").splitlines() if line.strip()]
+    return lines[-1].strip() if lines else f"ended with code {done.returncode}"
+
+
+def crops_per_s(folder: Path) -> float | None:
+    """The median over the later half of a training's curve, None where it has none yet."""
+    path = folder / "training.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    rates = [line["crops_per_s"] for line in lines if "crops_per_s" in line]
+    return round(median(rates[len(rates) // 2 :]), 1) if rates else None
+
+
+def parse_options(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("stage", choices=("all", *STAGES))
+    parser.add_argument("--photos", type=Path, required=True, help="pieces to train on (a folder, or one of them)")
+    parser.add_argument("--val", type=Path, required=True, help="photos to judge on")
+    parser.add_argument(
+        "--state", type=Path, default=Path("runs/gpu"), help="folder that the next command goes on from"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path(os.environ.get("OUT", "runs/gpu-results")), help="folder for results"
+    )
+    parser.add_argument("--max-minutes", type=float, default=9.0, help="stop after so many minutes, to go on later")
+    parser.add_argument("--targets", nargs="+", default=["cuda", "cuda-fp16"], help="what is profiled")
+    parser.add_argument(
+        "--profile-seconds", type=float, default=30.0, help="of measuring a target, and four rounds at least"
+    )
+    parser.add_argument("--profile-minutes", type=float, default=1.5, help="of a target with all that building takes")
+    parser.add_argument("--speed-seconds", type=float, default=15.0, help="of each way to train")
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS[:2], help="what the speed is measured of")
+    parser.add_argument("--batch", type=int, default=256)
+    parser.add_argument("--crop", type=int, default=256)
+    parser.add_argument("--learning-rate", type=float, default=0.004, help="of the supernet")
+    parser.add_argument("--choice-learning-rate", type=float, default=0.002, help="of the choices, which start from it")
+    parser.add_argument("--supernet", type=Path, help="a supernet to start from, instead of training one")
+    parser.add_argument("--supernet-minutes", type=float, default=3.5, help="of its training; 0: none")
+    parser.add_argument("--choice-minutes", type=float, default=0.75)
+    parser.add_argument(
+        "--choices", type=Path, help="JSON file: name -> [input, block string] (default: four of the frontier)"
+    )
+    parser.add_argument("--epochs", type=int, help="of every training (default: as many as the minutes hold)")
+    parser.add_argument("--no-landmarks", action="store_true", help="learn boxes alone")
+    parser.add_argument(
+        "--keep-state", action="store_true", help="also copy the states to --out that trainings go on from"
+    )
+    options = parser.parse_args(words)
+    for given in (options.supernet, options.choices):
+        if given is not None and not given.is_file():
+            parser.error(f"no file {given}")
+    options.photos, options.val = options.photos.resolve(), options.val.resolve()
+    return options
+
+
+def main() -> int:
+    """Run the stages; 0 where each did what it could, 1 where one was stopped."""
+    options = parse_options()
+    run = Run(options)
+    stages = {
+        "check": run.check,
+        "profile": run.profile,
+        "speed": run.speed,
+        "train": run.train,
+        "results": run.results_of,
+    }
+    done = {"check": "tests", "profile": "profile", "speed": "speed"}
+    code = 0
+    for stage in STAGES if options.stage == "all" else (options.stage,):
+        if options.stage == "all" and done.get(stage) in run.results:
+            continue
+        try:
+            stages[stage]()
+        except StoppedError as stop:
+            print(f"{stage}: {stop}", file=sys.stderr)
+            code = 1
+        run.collect()
+    print(f"results in {run.out}, {run.seconds_left / 60:.1f} of {options.max_minutes:g} minutes left")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,208 @@
+"""The tables of README and docs whose figures come from benchmarks/results: written by this, typed by nobody.
+
+    python benchmarks/tables_of_results.py      # writes them anew, after a benchmark has written its results
+
+A table stands between `<!-- table: NAME -->` and `<!-- end -->`. A test fails where a page and the results differ.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Annotated, Any
+
+import typer
+from script import run_script
+
+from facenas.errors import InputError
+from facenas.files import read_json, read_text, write_atomic
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks/results"
+PAGES = (ROOT / "README.md", ROOT / "docs/results.md")
+_TABLE = re.compile(r"<!-- table: (?P<name>[\w-]+) -->\n(?P<rows>.*?)<!-- end -->", re.DOTALL)
+_MAX_BYTES = 1_000_000
+_SETTINGS = ("easy", "medium", "hard")
+_NAMES = {
+    "yunet_n": "YuNet-n",
+    "yunet_s": "YuNet-s",
+    "scrfd_500m": "SCRFD-500M",
+    "scrfd_2.5g": "SCRFD-2.5G",
+    "ultra-RFB-320": "Ultra-Light RFB-320",
+    "ultra-RFB-640": "Ultra-Light RFB-640",
+    "retinaface_mnet0.25": "RetinaFace MobileNet-0.25",
+}
+_ORDERED_BY = {
+    "DDSAR, paper, alpha 0.25": "DDSAR, the paper's weights, alpha 0.25",
+    "DDSAR, paper, alpha 0.005": "DDSAR, the paper's weights, alpha 0.005",
+    "NASWOT, 40 slices": "NASWOT (40 slices)",
+    "Zen, 40 slices": "Zen-score (40 slices)",
+    "DDSAR, learnt (left out)": "DDSAR, weights learnt from other slices",
+    "additive model (left out)": "additive model of all choices, learnt from other slices",
+}
+_TARGETS = ("cpu", "cpu-openvino", "cpu-openvino-bf16", "cpu-openvino-int8")
+_FRONT_POINTS = 10
+_NEIGHBOURS_MS = 15.0
+
+
+def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of Markdown."""
+    lines = (columns, ["---"] * len(columns), *rows)
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def result(name: str) -> Any:
+    """What a benchmark wrote."""
+    return read_json(RESULTS / f"{name}.json", "benchmark's")
+
+
+def detectors() -> str:
+    """Detectors side by side, by latency."""
+    return _detectors(float("inf"))
+
+
+def fast_detectors() -> str:
+    """Those that are neighbours of ours."""
+    return _detectors(_NEIGHBOURS_MS)
+
+
+def _detectors(limit_ms: float) -> str:
+    found = sorted(result("detectors-wider_dev100")["detectors"], key=lambda each: each["latency_ms"])
+    rows = [
+        (
+            f"**{each['name']}**" if each["ours"] else _NAMES[each["name"]],
+            each["input"],
+            *(f"{each[name]:.3f}" for name in _SETTINGS),
+            f"{each['latency_ms']:.1f} ms",
+        )
+        for each in found
+        if each["latency_ms"] <= limit_ms
+    ]
+    return markdown(("detector", "input", *(f"AP {name}" for name in _SETTINGS), "latency, one core"), rows)
+
+
+def latency_prediction() -> str:
+    """How well tables predict networks that took no part."""
+
+    def row(target: str) -> tuple[str, ...]:
+        found = result(f"latency_prediction-{target}")
+        shipped, calibrated = found["table"], found["calibrated_table"]
+
+        def both(key: str, digits: int) -> str:
+            return ", ".join(f"{each[key]:.{digits}f} %" for each in (shipped, calibrated))
+
+        return (
+            f"`{target}`",
+            both("within_5_percent", 0),
+            both("mean_error_percent", 1),
+            f"{shipped['kendall_tau']:.3f}",
+            both("interval_holds_percent", 0),
+            f"{found['second_table_median_difference_percent']:.1f} %",
+            f"{found['isolated_sum']['mean_error_percent']:.0f} %",
+        )
+
+    columns = ("target", "within 5 %, calibrated", "mean error, calibrated", "Kendall tau")
+    more = ("90 % interval holds, calibrated", "two profiles differ by", "operators timed alone and summed: mean error")
+    return markdown((*columns, *more), map(row, _TARGETS))
+
+
+def orders() -> str:
+    """What orders slices as their mean AP does."""
+
+    def cell(tau: Mapping[str, float]) -> str:
+        return f"{tau['tau']:.2f} ({tau['low']:.2f} to {tau['high']:.2f})"
+
+    taus = result("score_against_accuracy")["taus"]["facenas-elastic"]["mean"]
+    rows = [(_ORDERED_BY.get(name, name), cell(tau["all"]), cell(tau["equal latency"])) for name, tau in taus.items()]
+    return markdown(("ordered by", "all pairs", "equal latency"), rows)
+
+
+def inputs_front() -> str:
+    """Points along the front of AP against latency, the input free; beside each the best at 640x480 that is as fast."""
+    found = result("inputs_frontier")
+    free, alone = found["free"], found["alone"]
+    steps = {round(index * (len(free) - 1) / (_FRONT_POINTS - 1)) for index in range(_FRONT_POINTS)}
+
+    def row(point: Mapping[str, Any]) -> tuple[str, ...]:
+        slower = [each["ap"] for each in alone if each["latency_ms"] <= point["latency_ms"]]
+        return (
+            f"{point['latency_ms']:.2f} ms",
+            point["input"],
+            f"{point['ap']:.3f} ± {point['error_90']:.3f}",
+            f"{point['judged_ap']:.3f}",
+            f"{max(slower):.3f}" if slower else "none",
+        )
+
+    columns = ("latency", "input", "AP predicted", "judged", "predicted at 640x480 alone")
+    return markdown(columns, (row(free[index]) for index in sorted(steps)))
+
+
+def trained_alone() -> str:
+    """Networks of equal latency that were trained alike, each alone."""
+    networks = result("score_against_training")["networks"]
+    random = [each for each in networks if each["what"] == "drawn at random"]
+
+    def cells(networks: Sequence[Mapping[str, Any]]) -> list[str]:
+        def middle(name: str) -> str:
+            values = sorted((each["ap"][0][name] for each in networks), reverse=True)
+            spread = (values[0], median(values), values[-1]) if len(values) > 1 else values
+            return ", ".join(f"{value:.3f}" for value in spread)
+
+        scores = sorted(each["ddsar"] for each in networks)
+        ends = dict.fromkeys(f"{score:.2f}" for score in (scores[0], scores[-1]))
+        return [" to ".join(ends), *map(middle, _SETTINGS)]
+
+    rows = [(each["what"], *cells([each])) for each in networks if each["what"] != "drawn at random"]
+    rows.append((f"{len(random)} drawn at random: best, median, worst of each", *cells(random)))
+    return markdown(("network", "DDSAR", *(f"AP {name}" for name in _SETTINGS)), rows)
+
+
+def orders_of_trained() -> str:
+    """What orders these networks as their AP does."""
+    taus = result("score_against_training")["kendall_tau"]
+    names = {"ddsar": "DDSAR", "flops": "FLOPs", "params": "parameters", "naswot": "NASWOT", "zen": "Zen-score"}
+    rows = [(f"tau with AP {name}", *(f"{taus[key][name]:.2f}" for key in names)) for name in ("hard", "easy")]
+    return markdown(("ordered by", *names.values()), rows)
+
+
+TABLES: Mapping[str, Callable[[], str]] = {
+    "detectors": detectors,
+    "fast-detectors": fast_detectors,
+    "latency-prediction": latency_prediction,
+    "orders": orders,
+    "inputs-front": inputs_front,
+    "trained-alone": trained_alone,
+    "orders-of-trained": orders_of_trained,
+}
+
+
+def with_tables(page: str) -> str:
+    """The page with each of its tables as the results have it. Raises InputError for a name that is none."""
+
+    def table(match: re.Match[str]) -> str:
+        if match["name"] not in TABLES:
+            raise InputError(f"no table '{match['name']}'; there are {', '.join(TABLES)}")
+        return f"<!-- table: {match['name']} -->\n{TABLES[match['name']]()}<!-- end -->"
+
+    return _TABLE.sub(table, page)
+
+
+def main(
+    pages: Annotated[list[Path] | None, typer.Argument(help="pages (default: README and docs/results.md)")] = None,
+    check: Annotated[bool, typer.Option("--check", help="write nothing; exit code 1 where a page differs")] = False,
+) -> None:
+    """Write the tables of the pages anew."""
+    differ = False
+    for path in pages or PAGES:
+        text = read_text(path, "page", _MAX_BYTES)
+        if (written := with_tables(text)) != text:
+            differ = True
+            print(f"{path}: {'differs from benchmarks/results' if check else 'written anew'}")
+            if not check:
+                write_atomic(path, written)
+    if check and differ:
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    run_script(main)
