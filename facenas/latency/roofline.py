@@ -43,7 +43,7 @@ _TENSOR_MACS_PER_CYCLE = 1024
 _CUDA_MACS_PER_CYCLE = 256
 _START = (0.5, 0.5, 20_000.0)
 _LANDMARK_CARRIERS = 1_000_000  # all there are
-_ALSO_COVERED = "facenas-orin"
+_ALSO_COVERED = ("facenas-edge", "facenas-orin")
 
 
 @dataclass(frozen=True)
@@ -196,8 +196,8 @@ def modelled_table(
     other_inputs: tuple[Size, ...] = (),
     published: Published | None = None,
 ) -> LatencyTable:
-    """The modelled table of a target that is a board of the published figures: all operators of the space, of the one for
-    GPUs, of the published detectors and of `also`. Equal arguments give equal operators. Raises InputError for another target.
+    """The modelled table of a target that is a board of the published figures: all operators of the space, of
+    `_ALSO_COVERED`, of the published detectors and of `also`. Equal arguments give equal operators. Raises InputError for another target.
     """
     published = published or read_published()
     if target.name not in published.boards:
@@ -206,7 +206,8 @@ def modelled_table(
     roofline = fit(published, (figure for figure in published.figures if figure.fitted))
     detectors = [*published_carriers(), *landmark_carriers(space, _LANDMARK_CARRIERS), *also]
     operators = space.operators(input_size).union(
-        load_space(_ALSO_COVERED).operators(input_size), *(inventory(detector, input_size) for detector in detectors)
+        *(load_space(name).operators(input_size) for name in _ALSO_COVERED),
+        *(inventory(detector, input_size) for detector in detectors),
     )
     times = {}
     for operator in operators:
