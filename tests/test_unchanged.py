@@ -34,6 +34,7 @@ from facenas.zoo import zoo_model
 GOLDEN = Path(__file__).with_name("unchanged.json")
 TABLES = sorted((Path(__file__).parents[1] / "latency_tables").glob("*.json"))
 SMALL = "SuperConvK3BNRELU(3,8,2,1)" + "SuperResK3K3(8,16,2,16,1)" + "SuperResK3K3(16,16,2,16,1)" * 3
+EDGE = ("--space", "facenas-edge")
 SEARCHES = {
     "latency": ("--latency", "9ms", "--top", "3"),
     "costs": ("--device", "none", "--flops", "150M", "--params", "0.25M", "--memory", "3MB", "--input", "320x256"),
@@ -67,7 +68,7 @@ def sha256(content: bytes) -> str:
 def searched(folder: Path) -> dict[str, str]:
     """The hash of search.json of each search."""
     for name, words in SEARCHES.items():
-        run("search", *words, "--out", folder / name)
+        run("search", *EDGE, *words, "--out", folder / name)
     return {name: sha256(_without_tables(folder / name / "search.json")) for name in SEARCHES}
 
 
@@ -146,7 +147,7 @@ def printed_keys(folder: Path) -> dict[str, list[str]]:
         "devices": ("devices",),
         "score": ("score", "damofd-0.5g"),
         "predict": ("predict", "damofd-0.5g", "--device", "cpu"),
-        "search": ("search", "--device", "none", "--flops", "150M", "--input", "320x256"),
+        "search": ("search", *EDGE, "--device", "none", "--flops", "150M", "--input", "320x256"),
         "train": (
             *("train", "--arch", SMALL, "--data", photos, "--val", photos),
             *("--epochs", 1, "--crop", 64, "--out", trained),

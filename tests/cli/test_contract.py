@@ -53,7 +53,7 @@ def test_predict(facenas: Run) -> None:
 
 
 def test_search_meets_its_budgets_and_certifies(facenas: Run, tmp_path: Path) -> None:
-    arguments = ("search", "--latency", "9ms", "--params", "0.4M", "--top", "3", "--json")
+    arguments = ("search", "--space", "facenas-edge", "--latency", "9ms", "--params", "0.4M", "--top", "3", "--json")
     result = value_of(facenas(*arguments, "--out", tmp_path / "a"))
     assert result["latency_ms"]["cpu"] <= 9
     assert result["params"] <= 400_000

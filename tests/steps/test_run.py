@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 from facenas.exporters.formats import description_of
+from helpers.elastic_tables import elastic_table
 from helpers.random_supernet import write_photos, write_supernet
 from helpers.told import Told
 
 from facenas.data.synthetic import write_synthetic_set
 from facenas.errors import InputError
 from facenas.files import read_json, sha256_of, write_json
-from facenas.latency.table import load_table, save_table
 from facenas.latency.this_machine import Calibrate
 from facenas.spaces import DEFAULT_SPACE
 from facenas.spaces.elastic_space import elastic_space
@@ -181,26 +181,13 @@ def test_what_a_supernet_needs_is_said_before_anything_is_measured(tmp_path: Pat
         run("12ms", settings=RunSettings(epochs=3), out=tmp_path / "run")
 
 
-def elastic_table(path: Path) -> Path:
-    """A table that reaches the elastic space: a nanosecond for each thousand multiply-accumulates."""
-    size = Size(320, 256)
-    shipped = load_table(ROOT / "latency_tables" / "cpu.json")
-    time = next(iter(shipped.operators.values()))
-    operators = {
-        operator: replace(time, low_ns=1000 + operator.macs // 1000)
-        for operator in elastic_space(DEFAULT_SPACE).space.operators(size)
-    }
-    save_table(replace(shipped, operators=operators, space=DEFAULT_SPACE, input_size=size), path)
-    return path
-
-
 def test_without_photos_it_takes_a_slice_of_the_supernet(tmp_path: Path) -> None:
     settings = RunSettings(
         space=DEFAULT_SPACE,
         supernet=write_supernet(tmp_path / "elastic.safetensors", elastic_space(DEFAULT_SPACE)),
         photos=write_photos(tmp_path / "photos", 16),
         input_size=Size(320, 256),
-        table=elastic_table(tmp_path / "table.json"),
+        table=elastic_table(tmp_path / "table.json", Size(320, 256)),
         calibrate=Calibrate.NEVER,
     )
     told = Told()
