@@ -197,7 +197,8 @@ def modelled_table(
     published: Published | None = None,
 ) -> LatencyTable:
     """The modelled table of a target that is a board of the published figures: all operators of the space, of
-    `_ALSO_COVERED`, of the published detectors and of `also`. Equal arguments give equal operators. Raises InputError for another target.
+    `_ALSO_COVERED`, of the published detectors and of `also`. Equal arguments give equal operators. Raises InputError for
+    another target.
     """
     published = published or read_published()
     if target.name not in published.boards:

@@ -26,8 +26,9 @@ def open_at(
     except TableError as error:
         if asked or len(sizes) == 1:
             raise
+        table = opened((DEFAULT_INPUT,))
         progress.note(f"only {DEFAULT_INPUT} is searched: {error}")
-        return opened((DEFAULT_INPUT,)), (DEFAULT_INPUT,)
+        return table, (DEFAULT_INPUT,)
 
 
 def open_tables(

@@ -56,6 +56,6 @@ def test_detect_scales_photos_to_it(facenas: Run, table: Path, tmp_path: Path) -
     done = facenas("detect", tmp_path / "photo.jpg", "--latency", "8ms", "--json")
     assert done.code == 0, done.err
     assert "within 8ms" in done.err
-    assert facenas("detect", tmp_path / "photo.jpg", "--latency", "8").code == 2
+    assert facenas("detect", tmp_path / "photo.jpg", "--latency", "eight").code == 2
     with pytest.raises(InputError, match="both set the input; keep one"):
         DetectSettings(long_side_px=320, latency="3ms")

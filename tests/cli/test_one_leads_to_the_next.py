@@ -39,7 +39,7 @@ def trained(facenas: Run, photos: Path, tmp_path: Path) -> Path:
 
 def test_a_search_is_scored_and_predicted_by_its_folder(facenas: Run, tmp_path: Path) -> None:
     folder, small = tmp_path / "search", tmp_path / "small"
-    found = json.loads(facenas("search", "--latency", "9ms", "--out", folder, "--json").out)
+    found = json.loads(facenas("search", "--space", "facenas-edge", "--latency", "9ms", "--out", folder, "--json").out)
     words = ("--device", "none", "--flops", "150M", "--input", "320x256", "--out", small, "--json")
     at_its_input = json.loads(facenas("search", *words).out)
     for given in (folder, folder / "search.json"):

@@ -57,7 +57,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("score", "damofd-0.5g", "--json"),
         ("devices", "--json"),
         ("predict", "damofd-0.5g", "--device", "cpu", "--json"),
-        ("search", "--latency", "10ms", "--json"),
+        ("search", "--space", "facenas-edge", "--latency", "10ms", "--json"),
         ("evaluate", "--model", "{folder}/model.onnx", "--data", "{folder}", "--json"),
         ("detect", "{folder}/images", "--model", "{folder}/model.onnx", "--json"),
     ],

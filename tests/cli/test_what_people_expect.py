@@ -19,6 +19,7 @@ from facenas.version import __version__
 
 Run = Callable[..., Outcome]
 NETWORK = "SuperConvK3BNRELU(3,16,2,1)" + "SuperResK3K3(16,16,2,16,1)" * 4
+EDGE = ("--space", "facenas-edge")  # whose operators are in the table that ships
 
 
 def verbs(command: Any = None, name: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -103,7 +104,7 @@ def test_devices_in_capital_letters(facenas: Run) -> None:
     )
     assert small.code == 0, small.err
     assert json.loads(capital.out) == json.loads(small.out)
-    found = json.loads(facenas("search", "--latency", "9", "--device", "CPU", "--json").out)
+    found = json.loads(facenas("search", *EDGE, "--latency", "9", "--device", "CPU", "--json").out)
     assert list(found["latency_ms"]) == ["cpu"]
     assert found["budgets"] == {"latency cpu": 9.0}  # a latency without a unit is in ms
 
@@ -125,12 +126,12 @@ def test_device_list_is_devices(facenas: Run, monkeypatch: pytest.MonkeyPatch, t
 
 
 def test_quiet_leaves_the_result_and_errors(facenas: Run) -> None:
-    words = ("search", "--latency", "9ms", "--json")
+    words = ("search", *EDGE, "--latency", "9ms", "--json")
     loud, hushed, before = facenas(*words), facenas(*words, "-q"), facenas("-q", *words)
     assert loud.err
     assert (hushed.err, before.err) == ("", "")
     assert hushed.out == before.out == loud.out
-    assert facenas("search", "--latency", "1us", "-q").err.startswith("facenas: ")
+    assert facenas("search", *EDGE, "--latency", "1us", "-q").err.startswith("facenas: ")
     assert "--latncy" in facenas("-q", "search", "--latncy", "1us").err
 
 
@@ -142,7 +143,7 @@ def test_verbose_names_versions_and_the_place_of_an_error(facenas: Run) -> None:
 
 
 def test_block_strings_stand_on_a_line_of_their_own_in_full(facenas: Run) -> None:
-    out = facenas("search", "--latency", "9ms", "--top", "2").out.splitlines()
+    out = facenas("search", *EDGE, "--latency", "9ms", "--top", "2").out.splitlines()
     found = [line.removeprefix(f"[{number}] ") for number in (1, 2) for line in out if line.startswith(f"[{number}] ")]
     assert len(found) == 2
     assert facenas("score", found[0]).code == 0

@@ -41,7 +41,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def settings(photos: Path) -> RunSettings:
-    return RunSettings(photos / "val", epochs=2, calibrate=Calibrate.NEVER)
+    return RunSettings(photos / "val", epochs=2, space="facenas-edge", calibrate=Calibrate.NEVER)
 
 
 def small_run(photos: Path, settings: RunSettings, folder: Path, notes: Told | None = None) -> RunResult:
@@ -152,7 +152,19 @@ def test_other_settings_are_refused(run_folder: Path, photos: Path, settings: Ru
 
 def test_a_killed_run_goes_on(run_folder: Path, photos: Path, settings: RunSettings, tmp_path: Path) -> None:
     folder = tmp_path / "killed"
-    arguments = ["run", "--latency", "12ms", "--data", photos / "train", "--val", photos / "val", "--epochs", "2"]
+    arguments = [
+        "run",
+        "--latency",
+        "12ms",
+        "--data",
+        photos / "train",
+        "--val",
+        photos / "val",
+        "--epochs",
+        "2",
+        "--space",
+        "facenas-edge",
+    ]
     command = [sys.executable, "-m", "facenas.cli.main", *map(str, arguments), "--out", str(folder)]
     # The same table, so that the search cannot choose otherwise when the machine is busier.
     command += ["--table", str(run_folder / "table.json")]
