@@ -24,7 +24,7 @@ def test_a_device_is_kept_named_and_forgotten() -> None:
     assert load_devices() == {"jetson": replace(NANO, name="jetson"), "nano": NANO}
     target = resolve_target("nano")
     assert (target.runtime, target.precision, target.elsewhere) == ("tensorrt", "fp16", True)
-    assert "nothing else runs there" in str(why_unavailable(target))
+    assert "facenas device add nano --host" in str(why_unavailable(target))
     with pytest.raises(InputError, match="device remove nano"):
         add_device(NANO)
     remove_device("nano")

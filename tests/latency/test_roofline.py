@@ -16,6 +16,7 @@ from facenas.latency.roofline import Published, Roofline, fit, held_out_ratios, 
 from facenas.latency.shipped import shipped_table_path
 from facenas.latency.table import LatencyTable, load_table, save_table
 from facenas.operators import Operator
+from facenas.spaces import DEFAULT_SPACE
 from facenas.spaces.named import load_space
 from facenas.units import Size
 
@@ -119,7 +120,7 @@ def _shipped(name: str) -> LatencyTable:
 @pytest.mark.parametrize("name", sorted(MODELLED_NAMES))
 def test_the_shipped_table_is_the_one_that_the_command_makes(name: str) -> None:
     """To what a fit gives on any processor: its seventh digit is the processor's own."""
-    made = modelled_table(resolve_target(name), load_space("facenas-edge"), SIZE, other_inputs=ALL_INPUTS.others)
+    made = modelled_table(resolve_target(name), load_space(DEFAULT_SPACE), SIZE, other_inputs=ALL_INPUTS.others)
     shipped = _shipped(name)
     for number, value in vars(made.calibration).items():
         close = pytest.approx(value, rel=1e-4) if isinstance(value, float) else value

@@ -20,7 +20,6 @@ from facenas.latency.short_profile import ShortPlan
 from facenas.latency.table import Calibration, LatencyTable, ShortProfile, load_table, save_table
 from facenas.latency.this_machine import Calibrate, TableRequest, facts_of_table, table_as_known, table_of_this_machine
 from facenas.runtimes.runtime import read_fingerprint
-from facenas.spaces.elastic_space import elastic_space
 from facenas.units import Size
 
 CPU = resolve_target("cpu")
@@ -93,13 +92,13 @@ def test_what_a_table_of_this_kind_of_machine_does_not_reach_is_measured(
 ) -> None:
     path = tmp_path / "own.json"
     save_table(replace(tiny_table(), fingerprint=HERE), path)
-    elastic = elastic_space("facenas-elastic")
-    asked = request_of(path, subject=elastic.smallest)
+    edge = load_space("facenas-edge")
+    asked = request_of(path, subject=next(edge.random_detectors(np.random.default_rng(0))))
     for _ in range(2):  # the second time it is kept
-        table_of_this_machine(request_of(path, subject=elastic.space), measure=measuring)
+        table_of_this_machine(request_of(path, subject=edge), measure=measuring)
         table_of_this_machine(asked, measure=measuring)
         assert measuring.times == 1
-        assert measuring.space == elastic.space
+        assert measuring.space == edge
     reached = next(tiny_space().random_detectors(np.random.default_rng(0)))
     in_no_space = parse_architecture("SuperConvK5BNRELU(3,8,2,1)" + "SuperConvK5BNRELU(8,8,2,1)" * 4)
     for detector in (reached, in_no_space):

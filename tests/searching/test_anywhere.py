@@ -29,7 +29,8 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 def search_json(out: Path, environment: dict[str, str]) -> bytes:
-    command = [sys.executable, "-m", "facenas.cli.main", "search", "--latency", "9ms", "--top", "5", "--out", str(out)]
+    words = ("search", "--space", "facenas-edge", "--latency", "9ms", "--top", "5", "--out", str(out))
+    command = [sys.executable, "-m", "facenas.cli.main", *words]
     subprocess.run(command, capture_output=True, check=True, env={**os.environ, **environment})
     return (out / "search.json").read_bytes()
 
