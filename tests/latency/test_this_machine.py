@@ -20,6 +20,7 @@ from facenas.latency.short_profile import ShortPlan
 from facenas.latency.table import Calibration, LatencyTable, ShortProfile, load_table, save_table
 from facenas.latency.this_machine import Calibrate, TableRequest, facts_of_table, table_as_known, table_of_this_machine
 from facenas.runtimes.runtime import read_fingerprint
+from facenas.spaces.named import load_space
 from facenas.units import Size
 
 CPU = resolve_target("cpu")
