@@ -30,6 +30,9 @@ from facenas.steps.place import place_of
 from facenas.units import LatencyBudget, Size, as_latency_budget
 from facenas.zoo import zoo_model
 
+_SHRUNK = 8  # photos of 12 megapixels in an input of 640 are made 6 times smaller
+_SMALLEST_PX = 8  # of a face in the input, to be found
+
 
 @dataclass(frozen=True)
 class DetectSettings:
@@ -115,7 +118,15 @@ def detect(
         long_side_px = fitting_input(path, target, as_latency_budget(settings.latency), progress).long_side_px
     with place_of(target, progress) as place:
         detector = FaceDetector(path, target, long_side_px, place.load)
-        yield from _all_found(detector, sources.found, stems, settings, progress)
+        shrunk, side_px = 0, long_side_px or detector.description.input_size.long_side_px
+        for found in _all_found(detector, sources.found, stems, settings, progress):
+            shrunk += found.size is not None and found.size.long_side_px > _SHRUNK * side_px
+            yield found
+    if shrunk:
+        progress.note(
+            f"{shrunk} of these are made more than {_SHRUNK} times smaller, to {side_px} px, so that faces of less than about "
+            f"{_SHRUNK * _SMALLEST_PX} px in them are lost; --long-side finds more"
+        )
 
 
 def _all_found(

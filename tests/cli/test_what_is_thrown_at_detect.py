@@ -24,6 +24,14 @@ def photo(path: Path) -> Path:
     return path
 
 
+def test_a_panorama_that_is_made_much_smaller_is_told(facenas: Run, tmp_path: Path) -> None:
+    panorama = np.random.default_rng(0).integers(0, 255, (64, 6000, 3), dtype=np.uint8)
+    (tmp_path / "wide.jpg").write_bytes(encode_jpeg(panorama, 90))
+    told = facenas("detect", tmp_path / "wide.jpg", photo(tmp_path / "a.jpg"))
+    assert "1 of these are made more than 8 times smaller, to 640 px" in told.err
+    assert "made more than" not in facenas("detect", tmp_path / "wide.jpg", "--long-side", 4096).err
+
+
 @pytest.mark.parametrize("link", [False, True])
 def test_no_photo_is_drawn_over(facenas: Run, tmp_path: Path, link: bool) -> None:
     own = photo(tmp_path / "own" / "a.jpg").parent
