@@ -3,9 +3,9 @@
     python benchmarks/search.py [--seeds 10] [--out F]
 
 The space facenas-edge, whose table ships, under budgets on latency, FLOPs and parameters, as a whole command from a cold
-start; its frontier alone; and the release's own search (65 MFLOPs at 224 and 14 layers, alpha 0.25) by the exact search and by evolution of
-96,000 candidates for several seeds. One core; seconds are of CPU time, which other work disturbs less than the clock.
-Exit code 1 where a bar is missed.
+start; its frontier alone; and the release's own search (65 MFLOPs at 224 and 14 layers, alpha 0.25) by the exact search
+and by evolution of 96,000 candidates for several seeds. One core; seconds are of CPU time, which other work disturbs less
+than the clock. Exit code 1 where a bar is missed.
 """
 
 import json as json_format
