@@ -56,6 +56,7 @@ class OnCpu:
     """What all runtimes on the CPU have in common: they compute on the cores that they are pinned to."""
 
     pins = True
+    forms: tuple[str, ...] = ()  # of exported files that it loads; without any it is only profiled
 
     def memory_is_short(self) -> bool:
         """Of a memory of its own; it has none."""

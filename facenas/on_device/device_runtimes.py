@@ -39,7 +39,8 @@ def pin(threads: int) -> set[int]:
 class OnnxRuntime(OnCpu):
     """ONNX Runtime on the CPU."""
 
-    graph_wanted, forms = True, ("onnx",)
+    graph_wanted = True
+    forms = ("onnx",)
 
     def __init__(self, precision: str, threads: int) -> None:
         os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # or it asks its maker's host from the device
@@ -114,7 +115,8 @@ class OnnxRuntime(OnCpu):
 class OpenVino(OnCpu):
     """OpenVINO on the CPU."""
 
-    graph_wanted, forms = False, ("onnx", "openvino")
+    graph_wanted = False
+    forms = ("onnx", "openvino")
     errors = (RuntimeError,)
 
     def __init__(self, precision: str, threads: int) -> None:

@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -71,9 +72,9 @@ class FileThere:
     shape: tuple[int, int, int, int]
     weights_at: int = 0
 
-    @property
+    @cached_property
     def key(self) -> str:
-        """Its SHA-256."""
+        """Its SHA-256, which goes with each image."""
         return hashlib.sha256(self.content).hexdigest()
 
 

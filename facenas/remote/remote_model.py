@@ -144,13 +144,17 @@ class RemoteModel(CompiledModel):
 
 @contextmanager
 def kept_agent(target: Target, progress: Progress = SILENT) -> Iterator[RemoteAgent]:
-    """The agent on the device of that name, connected. Raises InputError for one that was not added, DeviceError for one
-    that cannot be reached."""
+    """The agent on the device of that name, connected, to run files there. Raises InputError for one that was not added or is
+    only profiled, DeviceError for one that cannot be reached."""
     kept = load_devices().get(target.name)
     if kept is None:
         raise InputError(
             f"where '{target}' is, is not known; say it for good: facenas device add {target} --host user@host --runtime "
             f"{target.runtime} --precision {target.precision}"
+        )
+    if not RUNTIMES[target.runtime][0].forms:
+        raise InputError(
+            f"device '{target}' is only profiled: no exported file of {target.runtime} is run elsewhere yet"
         )
     with RemoteAgent(target, transport_for(kept.host), python=kept.python, note=progress.note) as agent:
         agent.connect()

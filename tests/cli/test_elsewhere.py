@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from facenas.exporters.onnx import export_checkpoint
 from helpers.command_line import Outcome
@@ -12,6 +13,7 @@ from helpers.far_devices import remote, wait_until_empty
 from helpers.random_networks import TINY, confident_checkpoint
 from helpers.ssh_server import SshServer, ssh_server
 
+from facenas.data.image import encode_jpeg
 from facenas.data.synthetic import write_synthetic_set
 from facenas.devices.own_devices import OwnDevice, add_device
 from facenas.errors import InputError
@@ -66,6 +68,19 @@ def test_verify_detect_and_evaluate_run_there(
     )
     assert judged_there == judged_here
     assert wait_until_empty(server.device_folder) == []
+
+
+@pytest.mark.parametrize("words", [("detect", "photo.jpg"), ("run", "--latency", "5ms", "--out", "run")])
+def test_a_device_that_is_only_profiled_says_so_before_anything_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, facenas: Facenas, words: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    add_device(OwnDevice("phone", "local", "ncnn", "fp16", python=sys.executable))
+    (tmp_path / "photo.jpg").write_bytes(encode_jpeg(np.zeros((64, 64, 3), np.uint8), 90))
+    refused = facenas(*words, "--device", "phone")
+    assert refused.code == 2
+    assert "device 'phone' is only profiled: no exported file of ncnn is run elsewhere yet" in refused.err
 
 
 def test_an_int8_file_for_a_float_device_is_refused(tmp_path: Path, facenas: Facenas) -> None:
