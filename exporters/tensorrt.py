@@ -177,9 +177,16 @@ def why_elsewhere(built_with: Mapping[str, str], package: Package, gpu: Gpu) -> 
         "compute_capability": gpu.compute_capability,
         "driver": gpu.driver,
     }
+    return stamp_differences(built_with, here, "here")
+
+
+def stamp_differences(built_with: Mapping[str, str], runs_it: Mapping[str, str], where: str) -> str | None:
+    """In words, in what an engine's stamp differs from what is to run it `where` (here, there); None where it belongs there."""
     fields = (*_ALWAYS_FIELDS, *(name for name in _GPU_FIELDS if name in built_with))
-    differing = [name for name in fields if built_with.get(name) != here[name]]
-    words = (f"{name.replace('_', ' ')} {built_with.get(name, 'unknown')}, here {here[name]}" for name in differing)
+    differing = [name for name in fields if built_with.get(name) != runs_it[name]]
+    words = (
+        f"{name.replace('_', ' ')} {built_with.get(name, 'unknown')}, {where} {runs_it[name]}" for name in differing
+    )
     return "; ".join(words) or None
 
 

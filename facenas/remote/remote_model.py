@@ -25,6 +25,7 @@ from facenas.devices.target import Target
 from facenas.errors import DeviceError, InputError
 from facenas.exporters.artefact import Description
 from facenas.exporters.formats import description_of, format_of
+from facenas.exporters.tensorrt import stamp_differences
 from facenas.on_device.device_agent import MAX_SIDE_PX
 from facenas.on_device.device_runtimes import RUNTIMES
 from facenas.on_device.frames import MAX_BODY_BYTES
@@ -174,7 +175,7 @@ def _file_there(path: Path, description: Description, agent: RemoteAgent) -> Fil
     if (weights := file_format.weights_of(path)) is not None:
         weights_at = len(content)
         content += weights.read_bytes()
-    if description.built_with and (reason := why_of_another_board(description.built_with, agent.facts)):
+    if description.built_with and (reason := stamp_differences(description.built_with, _board(agent.facts), "there")):
         raise InputError(
             f"{path} was built elsewhere ({reason}); engines are not portable, export it for this one: facenas export "
             f"--format {form} --device {target}"
@@ -191,15 +192,6 @@ def _file_there(path: Path, description: Description, agent: RemoteAgent) -> Fil
 def stamp_of(facts: Mapping[str, Any], model: bytes) -> dict[str, str]:
     """What an engine that a device built of an ONNX model only works with."""
     return {**_board(facts), "onnx_sha256": hashlib.sha256(model).hexdigest()}
-
-
-def why_of_another_board(built_with: Mapping[str, str], facts: Mapping[str, Any]) -> str:
-    """In words, what differs between the stamp of an engine and a device; empty where it belongs there."""
-    there = _board(facts)
-    differing = [name for name, value in there.items() if built_with.get(name) != value]
-    return "; ".join(
-        f"{name.replace('_', ' ')} {built_with.get(name, 'unknown')}, there {there[name]}" for name in differing
-    )
 
 
 def _board(facts: Mapping[str, Any]) -> dict[str, str]:
