@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.board import HOST, VERSIONS, board, gpu_here
+from helpers.board import HOST, VERSIONS, Board, board, gpu_here
 from helpers.command_line import Outcome
 from helpers.tiny_tables import TINY_INPUT, tiny_space, write_tiny_space
 from PIL import Image
@@ -61,14 +61,20 @@ QUICK = ("fp16", "10.3.0")
 MATRIX = tuple((precision, version) for precision in PRECISIONS["tensorrt"] for version in VERSIONS)
 
 
+def kept_board(facenas: Facenas, jetson: Board, precision: str) -> str:
+    """The name under which a board is kept now."""
+    name = "jetson" if precision == "fp16" else f"orin-{precision}"
+    kept = ("--host", HOST, "--python", jetson.python, "--runtime", "tensorrt", "--precision", precision)
+    done(facenas("device", "add", name, *kept, "--json"))
+    return name
+
+
 @pytest.mark.parametrize(("precision", "version"), few(MATRIX, QUICK))
 def test_a_board_from_the_first_command_to_the_files_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, facenas: Facenas, precision: str, version: str
 ) -> None:
     jetson = board(tmp_path, monkeypatch, version)
-    name = "jetson" if precision == "fp16" else f"orin-{precision}"
-    kept = ("--host", HOST, "--python", jetson.python, "--runtime", "tensorrt", "--precision", precision)
-    done(facenas("device", "add", name, *kept, "--json"))
+    name = kept_board(facenas, jetson, precision)
     space = ("--device", name, "--space", write_tiny_space(tmp_path), "--input", TINY_INPUT, "--json")
     if (precision, version) == QUICK:
         told = done(facenas("profile", *space, "--seconds", 0))
@@ -109,9 +115,7 @@ def test_for_a_board_that_is_off_the_onnx_file_is_written_and_what_to_type_there
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, facenas: Facenas, precision: str, version: str
 ) -> None:
     jetson = board(tmp_path, monkeypatch, version)
-    name = "jetson" if precision == "fp16" else f"orin-{precision}"
-    kept = ("--host", HOST, "--python", jetson.python, "--runtime", "tensorrt", "--precision", precision)
-    done(facenas("device", "add", name, *kept, "--json"))
+    name = kept_board(facenas, jetson, precision)
     small_table(RemoteAgent(resolve_target(name), transport_for(HOST), python=jetson.python))
     (tmp_path / "board-bin" / "ssh").write_text("#!/bin/sh\necho 'No route to host' >&2\nexit 255\n")
     asked = ("--arch", ARCHITECTURE, "--format", "trt", "--device", name, "--input", TINY_INPUT)
