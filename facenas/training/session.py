@@ -80,10 +80,7 @@ def train_detector(
         )
         if not trainer.resume() and settings.resume:
             progress.note(f"{out} holds no training to go on from; this one starts at step 0")
-        if trainer.init is not None and trainer.step == 0:
-            progress.note(trainer.init.summary)
-            if not trainer.init.moments:
-                trainer.estimate_norms(norm_batches(photos.train, recipe))
+        begin(trainer, photos, progress)
         judge: Validate = partial(validate, photos.validation, out)
         validations = settings.validations or VALIDATIONS
         if isinstance(subject, ElasticSpace):
@@ -98,6 +95,15 @@ def train_detector(
             progress=progress,
             strict=settings.strict,
         )
+
+
+def begin(trainer: Trainer, photos: TrainingPhotos, progress: Progress) -> None:
+    """Before the first step of a training that starts from other weights: say so, and give a slice its norms."""
+    if trainer.init is None or trainer.step:
+        return
+    progress.note(trainer.init.summary)
+    if not trainer.init.moments:
+        trainer.estimate_norms(norm_batches(photos.train, trainer.recipe))
 
 
 def validate(photos: EvaluationSet, out: Path, checkpoint: Checkpoint) -> dict[str, float | None]:

@@ -70,6 +70,19 @@ def test_every_latency_has_its_provenance_beside_it(run_dir: Path) -> None:
     assert "provenance not recorded" in text_of(page_of(run_dir))
 
 
+def test_a_choice_by_short_trainings_is_called_that(run_dir: Path) -> None:
+    def rank(value: dict[str, Any]) -> None:
+        value["certificate"]["optimal"] = False
+        for entry in value["top"]:
+            entry["reranked"] = {"AP, 3 epochs": 0.4321}
+
+    change(run_dir, "search.json", rank)
+    text = text_of(page_of(run_dir))
+    assert "Chosen among the 2 best by AP, 3 epochs; none of the 7,654,321 networks" in text
+    assert "Certified" not in text
+    assert "0.432" in text
+
+
 FACTS = {
     "target": "cpu",
     "provenance": "measured",
