@@ -91,7 +91,11 @@ EXPECTATIONS = (
         "`python examples/own_runtime.py model.onnx photo.jpg`",
         (EXAMPLES, "test_another_runtime_finds_the_same_faces"),
     ),
-    Expectation("TensorBoard", "the losses and AP are lines of `training.jsonl`, and curves of the run's page", None),
+    Expectation(
+        "TensorBoard",
+        "`facenas train --tensorboard`",
+        ("cli/test_watching_a_training.py", "test_tensorboard_and_the_table_show_the_curve"),
+    ),
     Expectation("a web address as a source", "facenas reads files and cameras; download it first", None),
     Expectation("a documentation site", "the pages in `docs/`", None),
 )
