@@ -13,7 +13,7 @@ Point = tuple[float, float]
 _Taken = tuple[float, float, float, float, int]  # x1 y1 x2 y2 of what a label had better not cover, and how much so
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 16, 28, 44
 _LINE_PX = 16
-_LABEL_PX = 7.0
+_LABEL_PX, _QUIET_LABEL_PX = 7.0, 6.4
 _BAR_ROW_PX, _BAR_PX = 42, 12
 
 
@@ -217,14 +217,21 @@ def _mark_label(
     mark: Mark, across: float, height: float, right: float, bottom: float, taken: list[_Taken]
 ) -> list[Html]:
     """The lines of a label beside a point: above and left of it, where a frontier leaves room, else where they cover
-    least of what is there: rather lines than other labels and points."""
-    wide, tall = max(map(len, mark.label)) * _LABEL_PX, _LINE_PX * len(mark.label)
+    least of what is there: rather lines than other labels and points. One that does not touch its point gets a line to it."""
+    wide, tall = max(map(len, mark.label)) * (_QUIET_LABEL_PX if mark.quiet else _LABEL_PX), _LINE_PX * len(mark.label)
     corners: list[tuple[int, int, tuple[float, float, float, float]]] = []
-    for rise in (-8 - tall, 8, -tall / 2, -26 - tall, 26, -44 - tall, 44):
-        for left in (across - 10 - wide, across + 10):
+    beside = (across - 10 - wide, across + 10)
+    centred = (across - wide / 2, _LEFT + 4, right + _RIGHT - wide)
+    for rise, lefts in (
+        *((rise, beside) for rise in (-8 - tall, 8, -tall / 2)),
+        *((rise, centred) for rise in (-9 - tall, 9)),
+        *((rise, (*beside, *centred)) for rise in (-26 - tall, 26, -44 - tall, 44)),
+    ):
+        for left in lefts:
             box = (left, height + rise, left + wide, height + rise + tall)
             inside = box[0] > _LEFT and box[2] <= right + _RIGHT and box[1] > 0 and box[3] < bottom
-            cost = 0 if inside else 9
+            reached = box[0] - 12 <= across <= box[2] + 12
+            cost = (0 if inside else 9) + (0 if reached else 4)
             for x1, y1, x2, y2, weight in taken:
                 if box[0] < x2 and x1 < box[2] and box[1] < y2 and y1 < box[3]:
                     cost += weight
@@ -232,8 +239,15 @@ def _mark_label(
     box = min(corners)[2]
     taken.append((*box, 3))
     kind = "mark-label quiet" if mark.quiet else "mark-label"
-    anchor, x = ("end", box[2]) if box[0] < across - 5 else ("start", box[0])
-    return [_label(x, box[1] + 12 + i * _LINE_PX, line, anchor, kind) for i, line in enumerate(mark.label)]
+    anchor, x = ("end", box[2]) if box[2] < across else ("start", box[0])
+    if box[0] <= across <= box[2]:
+        anchor, x = "middle", (box[0] + box[2]) / 2
+    lines = [_label(x, box[1] + 12 + i * _LINE_PX, line, anchor, kind) for i, line in enumerate(mark.label)]
+    gap = max(box[1] - height, height - box[3])
+    if gap <= _LINE_PX:
+        return lines
+    end, foot = min(max(across, box[0]), box[2]), box[1] if box[1] > height else box[3]
+    return [element("line", x1=across, y1=height, x2=end, y2=foot, class_="leader"), *lines]
 
 
 def _centred(across: float, height: float, text: str, right: float, kind: str) -> Html:
