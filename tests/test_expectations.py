@@ -97,7 +97,9 @@ EXPECTATIONS = (
         ("cli/test_watching_a_training.py", "test_tensorboard_and_the_table_show_the_curve"),
     ),
     Expectation("a web address as a source", "facenas reads files and cameras; download it first", None),
-    Expectation("a documentation site", "the pages in `docs/`", None),
+    Expectation(
+        "a documentation site", "`make docs`", ("test_site.py", "test_the_site_builds_and_no_link_of_it_is_dead")
+    ),
 )
 
 

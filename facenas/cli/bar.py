@@ -19,9 +19,11 @@ class _Lines:
 
     def __init__(self) -> None:
         self._tenths: dict[str, int] = {}
-        self._standing = ""
+        self._what, self._standing = "", ""
 
     def __call__(self, done: int, total: int, what: str) -> None:
+        if what != self._what:
+            self._what, self._standing = what, ""
         tenth = 10 * done // max(1, total)
         before = self._tenths.get(what, 0)
         self._tenths[what] = tenth
