@@ -82,7 +82,9 @@ class RunResult(Shown):
 
     def line(self) -> str:
         """The verdict, and the page that shows why."""
-        return f"{'passed' if self.passed else 'FAILED'}: {self.folder / 'report.html'}"
+        failed = any(gate.passed is False for gate in self.gates)
+        verdict = "passed" if self.passed else "FAILED" if failed else "NOT PROVED, for not all gates could be decided"
+        return f"{verdict}: {self.folder / 'report.html'}"
 
     def shown(self) -> tuple[Rows, ...]:
         """The gates."""
