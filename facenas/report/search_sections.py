@@ -33,7 +33,7 @@ def detector_section(folder: RunFolder) -> Html:
     elif certificate.optimal:
         proof = f"Certified: none of {space} has a {search.quantity} above {certificate.bound:.4f} within the budgets"
     elif search.best.reranked:
-        by = ", ".join(search.best.reranked)
+        by = " and ".join(search.best.reranked)
         more = f"none of {space} can have a {search.quantity} above {certificate.bound:.4f}"
         proof = f"Chosen among the {len(search.top)} best by {by}; {more}"
     else:

@@ -144,6 +144,8 @@ class _Run:
         self.model = folder / self.format.file_name
         self.steps, self.about, self.sha256 = list[Step](), dict[str, str](), dict[str, str]()
         self._open()
+        if asked.data is not None and not self.steps:
+            training_photos(*self._data)  # as above
 
     def _require_place(self) -> None:
         """Raises InputError, MissingPackageError or DeviceError where nothing runs the files of the target."""

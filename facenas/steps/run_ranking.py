@@ -74,7 +74,7 @@ def _in_order(found: SearchResult, ranking: Ranking) -> SearchResult:
     The certificate calls the choice optimal only where it is still the one that was certified.
     """
     known: Mapping[str, Candidate] = {candidate.architecture: candidate for candidate in found.top}
-    names = [f"AP, {epochs} epochs" for _, epochs in ranking.rungs]
+    names = [f"AP after {epochs} epochs" for _, epochs in ranking.rungs]
     top = tuple(
         replace(
             known[each.contender.architecture],

@@ -66,7 +66,7 @@ def test_the_best_few_are_trained_briefly_first(facenas: Run, photos: Path, tmp_
     assert len(ranked) == 3
     found = found_in(out)
     assert [candidate.architecture for candidate in found.top] == ranked
-    assert list(found.best.reranked) == [f"AP, {rung['epochs']} epochs" for rung in ranking["rungs"]]
+    assert list(found.best.reranked) == [f"AP after {rung['epochs']} epochs" for rung in ranking["rungs"]]
     assert load_checkpoint(out / "training" / "best.safetensors").detector == parse_architecture(ranked[0])
     assert json.loads(facenas("predict", out, "--no-calibrate", "--json").out)["latency_ms"] == pytest.approx(
         json.loads((out / "prediction.json").read_text())["latency_ms"]
@@ -103,14 +103,17 @@ def test_a_training_starts_from_what_is_given_and_stops_in_time(facenas: Run, ph
         (("--data", ".", "--init", "facenas-12sm"), "'facenas-12ms'"),
         (("--data", ".", "--init", "absent.safetensors"), "absent.safetensors"),
         (("--data", ".", "--teacher", "absent.onnx"), "no teacher at absent.onnx"),
+        (("--data", "."), "no labels in"),
+        (("--data", "absent"), "absent"),
         (("--params", "lots"), "'lots'"),
         (("--memory", "4"), "4"),
     ],
     ids=lambda words: " ".join(map(str, words)) if isinstance(words, tuple) else "",
 )
 def test_what_cannot_be_is_refused_before_anything_is_measured(
-    facenas: Run, words: tuple[object, ...], told: str, tmp_path: Path
+    facenas: Run, words: tuple[object, ...], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     outcome = facenas("run", "--latency", "9ms", *words, "--out", tmp_path / "run")
     assert outcome.code == 2
     assert told in outcome.err

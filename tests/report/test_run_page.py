@@ -74,11 +74,11 @@ def test_a_choice_by_short_trainings_is_called_that(run_dir: Path) -> None:
     def rank(value: dict[str, Any]) -> None:
         value["certificate"]["optimal"] = False
         for entry in value["top"]:
-            entry["reranked"] = {"AP, 3 epochs": 0.4321}
+            entry["reranked"] = {"AP after 3 epochs": 0.4321}
 
     change(run_dir, "search.json", rank)
     text = text_of(page_of(run_dir))
-    assert "Chosen among the 2 best by AP, 3 epochs; none of the 7,654,321 networks" in text
+    assert "Chosen among the 2 best by AP after 3 epochs; none of the 7,654,321 networks" in text
     assert "Certified" not in text
     assert "0.432" in text
 
