@@ -67,7 +67,7 @@ test-package: package
 	rm -rf $(EMPTY) && mkdir -p $(EMPTY)
 	$(PYTHON) -m venv $(EMPTY)/.venv
 	$(EMPTY)/.venv/bin/python -m pip install --quiet "$$(grep '^torch==' constraints.txt)" --constraint constraints.txt
-	$(EMPTY)/.venv/bin/python -m pip install --quiet --constraint constraints.txt "$$(echo dist/*.whl)[int8]" \
+	$(EMPTY)/.venv/bin/python -m pip install --quiet --constraint constraints.txt "$$(echo dist/*.whl)[int8,train]" \
 		pytest pytest-timeout hypothesis
 	cp -r tests pyproject.toml $(EMPTY)
 	cd $(EMPTY) && .venv/bin/python -m pytest --ignore tests/test_docs.py --ignore tests/test_site.py --ignore tests/test_layers.py \

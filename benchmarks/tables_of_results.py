@@ -165,7 +165,15 @@ def orders_of_trained() -> str:
     return markdown(("ordered by", *names.values()), rows)
 
 
+def install() -> str:
+    """What installing takes."""
+    found = result("install")
+    rows = [(f"`{each['name']}`", f"{each['megabytes']:,} MB", f"{each['seconds']} s") for each in found["installs"]]
+    return markdown(("installed", "on the disk", "time"), rows)
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
+    "install": install,
     "detectors": detectors,
     "fast-detectors": fast_detectors,
     "latency-prediction": latency_prediction,

@@ -49,7 +49,9 @@ def require_torch() -> None:
     from importlib.util import find_spec
 
     if find_spec("torch") is None:
-        raise MissingPackageError("--rerank builds the networks in torch, which is not installed: pip install torch")
+        raise MissingPackageError(
+            "--rerank builds the networks in torch, which is not installed: pip install 'facenas[train]'"
+        )
 
 
 def naswot_score(detector: Architecture, side_px: int, seed: int) -> float:

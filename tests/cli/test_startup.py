@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from facenas.data.image import encode_jpeg
+from facenas.zoo import zoo_model
 
 WITHOUT_TORCH = """
 import sys
@@ -67,6 +68,25 @@ def test_runs_without_torch(folder: Path, arguments: tuple[str, ...]) -> None:
     result = without_torch(*(argument.format(folder=folder) for argument in arguments))
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith(("{", "["))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run", "--latency", "10ms", "--out", "{folder}/run"),
+        ("train", "--arch", "damofd-0.5g", "--data", "{folder}", "--out", "{folder}/trained"),
+        ("rank", "--arch", "damofd-0.5g", "--arch", "damofd-2.5g", "--out", "{folder}/ranked"),
+        ("slice", "--supernet", "facenas-elastic", "--arch", "damofd-0.5g", "--out", "{folder}/slice.safetensors"),
+        ("verify", str(zoo_model()), "--reference", "facenas-12ms", "--data", "{folder}"),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_what_needs_torch_says_how_to_get_it(folder: Path, arguments: tuple[str, ...]) -> None:
+    result = without_torch(*(argument.format(folder=folder) for argument in arguments))
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1].startswith("facenas: ")
+    assert "pip install 'facenas[train]'" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_profile_runs_without_torch() -> None:
