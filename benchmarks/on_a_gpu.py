@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -50,7 +51,7 @@ CHOICES = {  # by milliseconds on one core, of benchmarks/results/inputs_frontie
     ),
 }
 SPACE = "facenas-elastic"
-WAYS = ("detector", "supernet", "cores", "compiled")
+WAYS = ("detector", "supernet", "cores", "compiled", "at_once")
 _START_S = 45.0  # a training loads torch and decodes all photos before its clock runs, and judges once after
 _COMPILE_S = 150.0
 _MACHINE = """
@@ -60,6 +61,7 @@ print(json.dumps({"python": sys.version.split()[0], "torch": torch.__version__, 
     "gpu": torch.cuda.get_device_name() if there else None, "cuda": torch.version.cuda,
     "memory_gb": round(torch.cuda.mem_get_info()[1] / 1e9, 1) if there else None}))
 """
+_FACENAS = ("-P", "-m", "facenas.cli.main")
 _COUNT = """
 import json, sys
 from pathlib import Path
@@ -107,33 +109,32 @@ class Run:
         self, words: Sequence[str | Path], most_s: float, cwd: Path | None = None
     ) -> subprocess.CompletedProcess[str]:
         """A Python command, told to stop (Ctrl-C) where it takes longer; its progress is not shown."""
+        return _finish(self._begin(words, cwd), most_s)
+
+    def _begin(self, words: Sequence[str | Path], cwd: Path | None = None) -> "subprocess.Popen[str]":
         command = [sys.executable, *map(str, words)]
-        with subprocess.Popen(
-            command,
-            cwd=cwd or self.state,
-            env=self.environment,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        ) as process:
-            try:
-                out, err = process.communicate(timeout=max(1.0, most_s))
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGINT)
-                try:
-                    out, err = process.communicate(timeout=30)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    out, err = process.communicate()
-        return subprocess.CompletedProcess(command, process.returncode, out, err)
+        pipe = subprocess.PIPE
+        return subprocess.Popen(
+            command, cwd=cwd or self.state, env=self.environment, text=True, stdout=pipe, stderr=pipe
+        )
 
     def facenas(self, *words: str | Path, most_s: float | None = None) -> Any:
         """The JSON that a verb of facenas prints. Raises StoppedError with its last line where it fails."""
         left = self.seconds_left if most_s is None else min(most_s, self.seconds_left)
-        done = self.call(["-P", "-m", "facenas.cli.main", *words, "--json"], left)
-        if done.returncode or not done.stdout.strip():
-            raise StoppedError(_last_line(done))
-        return json.loads(done.stdout)
+        return _told_by(self.call([*_FACENAS, *words, "--json"], left))
+
+    def facenas_at_once(self, each: Mapping[str, Sequence[str | Path]]) -> dict[str, Any]:
+        """The JSON that each of some verbs prints, all running at the same time; StoppedError for one that fails."""
+        begun = {name: self._begin([*_FACENAS, *words, "--json"]) for name, words in each.items()}
+        with ThreadPoolExecutor(len(begun)) as pool:
+            done = dict(zip(begun, pool.map(lambda one: _finish(one, self.seconds_left), begun.values()), strict=True))
+        told = {}
+        for name, one in done.items():
+            try:
+                told[name] = _told_by(one)
+            except StoppedError as stop:
+                told[name] = stop
+        return told
 
     def ask(self, code: str, *words: Path) -> Any:
         """What a few lines of Python print as JSON."""
@@ -176,7 +177,8 @@ class Run:
         self.note("profile", told)
 
     def speed(self) -> None:
-        """Crops a second of a training: a detector, the supernet, a detector whose crops the cores make, a compiled one."""
+        """Crops a second of a training: a detector, the supernet, a detector whose crops the cores make, a compiled one; and
+        of all trainings at the same time."""
         detector = ("--arch", SPEED_ARCH)
         ways = {
             "detector": (*detector, "--photos-on-device"),
@@ -184,60 +186,87 @@ class Run:
             "cores": detector,
             "supernet": ("--space", SPACE, "--photos-on-device"),
         }
-        told: dict[str, float | None] = {}
+        told: dict[str, Any] = dict(self.results.get("speed", {}))
         for way in self.options.ways:
-            folder = self.state / "speed"
-            shutil.rmtree(folder, ignore_errors=True)
-            seconds = self.options.speed_seconds
-            words = [*self._common(self.options.epochs or 100_000, 0.001), *ways[way], "--out", folder]
-            try:
-                limit = seconds + _START_S + (_COMPILE_S if way == "compiled" else 0)
-                self.facenas("train", *words, "--max-minutes", str(seconds / 60), most_s=limit)
-            except StoppedError as stop:
-                print(f"speed, {way}: {stop}")
-            told[way] = crops_per_s(folder)
+            if way == "at_once":
+                told[way] = self._speed_at_once()
+            else:
+                told[way] = self._speed_of(way, ways[way])
             print(f"speed, {way}: {told[way] or 'not measured'} crops a second")
             self.note("speed", told)
 
+    def _speed_of(self, way: str, what: Sequence[str]) -> float | None:
+        folder = self.state / "speed"
+        shutil.rmtree(folder, ignore_errors=True)
+        seconds = self.options.speed_seconds
+        words = [*self._common(self.options.epochs or 100_000, 0.001), *what, "--out", folder]
+        try:
+            limit = seconds + _START_S + (_COMPILE_S if way == "compiled" else 0)
+            self.facenas("train", *words, "--max-minutes", str(seconds / 60), most_s=limit)
+        except StoppedError as stop:
+            print(f"speed, {way}: {stop}")
+        return crops_per_s(folder)
+
+    def _speed_at_once(self) -> dict[str, float | None]:
+        folder = self.state / "speed"
+        shutil.rmtree(folder, ignore_errors=True)
+        epochs = self.options.epochs or 100_000
+        minutes = self.options.speed_seconds / 60
+        each = {job.name: self._words(job, epochs, folder / job.name, minutes) for job in self._jobs()}
+        for name, result in self.facenas_at_once(each).items():
+            if isinstance(result, StoppedError):
+                print(f"speed, {name}: {result}")
+        return {name: crops_per_s(folder / name) for name in each}
+
     def train(self) -> None:
-        """The supernet, then each choice from its slice of it; goes on with whatever is not finished."""
+        """The supernet, then each choice from its slice of it, or all at the same time; goes on with what is not finished."""
         jobs = self._jobs()
         plan = self._plan(jobs)
         told = dict(self.results.get("training", {}))
-        for job in jobs:
-            if told.get(job.name, {}).get("finished"):
-                continue
+        open_ = [job for job in jobs if not told.get(job.name, {}).get("finished")]
+        for group in [open_] if self.options.at_once and open_ else [[job] for job in open_]:
             minutes = (self.seconds_left - _START_S) / 60
             if minutes <= 0 and not self.options.epochs:
-                print(f"train: no time left for {job.name}; the same command goes on")
+                print(f"train: no time left for {', '.join(job.name for job in group)}; the same command goes on")
                 break
-            folder = self.state / job.name
-            words = [
-                *self._common(plan[job.name], job.learning_rate),
-                *job.words,
-                "--photos-on-device",
-                *self._init(job),
-                *([] if self.options.no_landmarks else ["--landmarks"]),
-            ]
-            result = self.facenas("train", *words, "--out", folder, "--resume", "--max-minutes", str(max(0.1, minutes)))
-            told[job.name] = {**result, "crops_per_s": crops_per_s(folder)}
-            self.note("training", told)
-            print(
-                f"train {job.name}: step {result['step']:,} of {result['steps']:,}, {told[job.name]['crops_per_s']} crops a"
-                f" second, best {result['best']}"
-            )
+            each = {
+                job.name: self._words(job, plan[job.name], self.state / job.name, max(0.1, minutes)) for job in group
+            }
+            for name, result in self.facenas_at_once(each).items():
+                if isinstance(result, StoppedError):
+                    raise result
+                told[name] = {**result, "crops_per_s": crops_per_s(self.state / name)}
+                self.note("training", told)
+                print(
+                    f"train {name}: step {result['step']:,} of {result['steps']:,}, {told[name]['crops_per_s']} crops a"
+                    f" second, best {result['best']}"
+                )
             self.collect()
+
+    def _words(self, job: Job, epochs: int, out: Path, minutes: float) -> list[str | Path]:
+        """The command that trains, or goes on with, a job."""
+        return [
+            "train",
+            *self._common(epochs, job.learning_rate),
+            *job.words,
+            "--photos-on-device",
+            *self._init(job),
+            *([] if self.options.no_landmarks else ["--landmarks"]),
+            *(["--compile"] if self.options.compile and job.name != "supernet" else []),
+            *("--out", out, "--resume", "--max-minutes", str(minutes)),
+        ]
 
     def _common(self, epochs: int, rate: float) -> list[str | Path]:
         options = self.options
         given: list[str | Path] = ["--data", options.photos, "--val", options.val]
         given += ["--crop", str(options.crop), "--batch", str(options.batch)]
-        return [*given, "--epochs", str(epochs), "--learning-rate", f"{rate:g}", "--validations", "3"]
+        given += ["--validations", str(options.validations)]
+        return [*given, "--epochs", str(epochs), "--learning-rate", f"{rate:g}"]
 
     def _jobs(self) -> list[Job]:
         options = self.options
         jobs = []
-        if options.supernet is None and options.supernet_minutes > 0:
+        if options.supernet_minutes > 0:
             jobs.append(Job("supernet", ("--space", SPACE), options.supernet_minutes, options.learning_rate))
         choices = CHOICES if options.choices is None else _read(options.choices)
         for name, (size, arch) in choices.items():
@@ -246,9 +275,11 @@ class Run:
         return jobs
 
     def _init(self, job: Job) -> list[str | Path]:
-        """The supernet to start from, for a choice."""
-        supernet = self.options.supernet or self.state / "supernet" / "best.safetensors"
-        return ["--init", supernet.resolve()] if job.name != "supernet" and supernet.exists() else []
+        """The supernet to start from: the one that is given, or for a choice the one that was trained."""
+        if self.options.supernet is not None:
+            return ["--init", self.options.supernet.resolve()]
+        supernet = self.state / "supernet" / "best.safetensors"
+        return ["--init", supernet] if job.name != "supernet" and supernet.exists() else []
 
     def _plan(self, jobs: Sequence[Job]) -> Mapping[str, int]:
         """Epochs of each training, kept: a recipe must not change while it goes on."""
@@ -256,7 +287,8 @@ class Run:
         plan: dict[str, int] = _read(path)
         if not set(plan) >= {job.name for job in jobs}:
             photos = self.ask(_COUNT, self.options.photos)
-            if not self.options.epochs and not self.results.get("speed", {}).get("detector"):
+            measured = self.results.get("speed", {}).get("at_once" if self.options.at_once else "detector")
+            if not self.options.epochs and not measured:
                 self.speed()
             for job in jobs:
                 plan.setdefault(job.name, self.options.epochs or self._epochs(job, photos))
@@ -265,12 +297,16 @@ class Run:
         return plan
 
     def _epochs(self, job: Job, photos: int) -> int:
-        speed = self.results["speed"].get("supernet" if job.name == "supernet" else "detector")
+        speeds = self.results["speed"]
+        if self.options.at_once:
+            speed, minutes = speeds["at_once"].get(job.name), (self.seconds_left - _START_S) / 60
+        else:
+            speed, minutes = speeds.get("supernet" if job.name == "supernet" else "detector"), job.minutes
         if not speed:
             raise StoppedError(
                 "speed could not be measured, so no number of epochs follows from the minutes; give --epochs"
             )
-        return max(1, int(0.9 * speed * 60 * job.minutes / photos))
+        return max(1, int(0.9 * speed * 60 * minutes / photos))
 
     def results_of(self) -> None:
         """Every choice exported and judged."""
@@ -314,6 +350,28 @@ def _package(folder: Path) -> Path:
     return folder
 
 
+def _finish(process: "subprocess.Popen[str]", most_s: float) -> subprocess.CompletedProcess[str]:
+    """What a process that was begun told, stopped by Ctrl-C where it takes longer."""
+    with process:
+        try:
+            out, err = process.communicate(timeout=max(1.0, most_s))
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGINT)
+            try:
+                out, err = process.communicate(timeout=30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                out, err = process.communicate()
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def _told_by(done: subprocess.CompletedProcess[str]) -> Any:
+    """The JSON that a verb printed. Raises StoppedError with its last line where it failed."""
+    if done.returncode or not done.stdout.strip():
+        raise StoppedError(_last_line(done))
+    return json.loads(done.stdout)
+
+
 def _read(path: Path) -> Any:
     return json.loads(path.read_text()) if path.exists() else {}
 
@@ -350,13 +408,22 @@ def parse_options(words: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--profile-minutes", type=float, default=1.5, help="of a target with all that building takes")
     parser.add_argument("--speed-seconds", type=float, default=15.0, help="of each way to train")
-    parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS[:2], help="what the speed is measured of")
+    parser.add_argument(
+        "--ways", nargs="+", choices=WAYS, help="what the speed is measured of (default: what train needs)"
+    )
+    parser.add_argument(
+        "--at-once",
+        action="store_true",
+        help="train all at the same time, for as long as there is: keeps a large GPU busy",
+    )
+    parser.add_argument("--compile", action="store_true", help="let torch make kernels for the choices first")
+    parser.add_argument("--validations", type=int, default=3, help="of each training")
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--crop", type=int, default=256)
     parser.add_argument("--learning-rate", type=float, default=0.004, help="of the supernet")
     parser.add_argument("--choice-learning-rate", type=float, default=0.002, help="of the choices, which start from it")
-    parser.add_argument("--supernet", type=Path, help="a supernet to start from, instead of training one")
-    parser.add_argument("--supernet-minutes", type=float, default=3.5, help="of its training; 0: none")
+    parser.add_argument("--supernet", type=Path, help="a supernet to start from (default: random weights)")
+    parser.add_argument("--supernet-minutes", type=float, default=3.5, help="of its training; 0: none is trained")
     parser.add_argument("--choice-minutes", type=float, default=0.75)
     parser.add_argument(
         "--choices", type=Path, help="JSON file: name -> [input, block string] (default: four of the frontier)"
@@ -370,6 +437,7 @@ def parse_options(words: Sequence[str] | None = None) -> argparse.Namespace:
     for given in (options.supernet, options.choices):
         if given is not None and not given.is_file():
             parser.error(f"no file {given}")
+    options.ways = options.ways or (["at_once"] if options.at_once else list(WAYS[:2]))
     options.photos, options.val = options.photos.resolve(), options.val.resolve()
     return options
 

@@ -64,8 +64,8 @@ def restore_arrays(
     for name, parameter in network.named_parameters():
         prefix = f"optimizer/{name}/"
         moments = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
-        if "step" in moments:
-            moments["step"] = moments["step"].cpu()
+        if "step" in moments and not optimizer.defaults.get("fused"):
+            moments["step"] = moments["step"].cpu()  # only a fused optimiser counts on the device
         optimizer.state[parameter] = moments
 
 
