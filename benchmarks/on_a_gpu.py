@@ -13,7 +13,6 @@ import argparse
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -23,6 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+from processes import StoppedError, begin, finish, last_line, package_of, told_by
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = ("check", "profile", "speed", "train", "results")
@@ -52,7 +53,7 @@ CHOICES = {  # by milliseconds on one core, of benchmarks/results/inputs_frontie
 }
 SPACE = "facenas-elastic"
 WAYS = ("detector", "supernet", "cores", "compiled", "at_once")
-_START_S = 45.0  # a training loads torch and decodes all photos before its clock runs, and judges once after
+_START_S = 60.0  # a training loads torch and decodes all photos before its clock runs, and judges once after
 _COMPILE_S = 150.0
 _MACHINE = """
 import json, os, sys, torch
@@ -68,10 +69,6 @@ from pathlib import Path
 from facenas.data.source import open_dataset
 print(json.dumps(len(open_dataset(Path(sys.argv[1])).photos)))
 """
-
-
-class StoppedError(Exception):
-    """What cannot go on, in words."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +88,7 @@ class Run:
         self.options, self.state, self.out = options, options.state.resolve(), options.out.resolve()
         self.deadline: float = time.monotonic() + 60 * options.max_minutes
         self.state.mkdir(parents=True, exist_ok=True)
-        places = [str(_package(self.state / "code")), *filter(None, [os.environ.get("PYTHONPATH")])]
+        places = [str(package_of(ROOT, self.state / "code")), *filter(None, [os.environ.get("PYTHONPATH")])]
         self.environment = {**os.environ, "PYTHONPATH": os.pathsep.join(places), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
         self.results: dict[str, Any] = _read(self.state / "results.json")
 
@@ -109,29 +106,22 @@ class Run:
         self, words: Sequence[str | Path], most_s: float, cwd: Path | None = None
     ) -> subprocess.CompletedProcess[str]:
         """A Python command, told to stop (Ctrl-C) where it takes longer; its progress is not shown."""
-        return _finish(self._begin(words, cwd), most_s)
-
-    def _begin(self, words: Sequence[str | Path], cwd: Path | None = None) -> "subprocess.Popen[str]":
-        command = [sys.executable, *map(str, words)]
-        pipe = subprocess.PIPE
-        return subprocess.Popen(
-            command, cwd=cwd or self.state, env=self.environment, text=True, stdout=pipe, stderr=pipe
-        )
+        return finish(begin(words, cwd or self.state, self.environment), most_s)
 
     def facenas(self, *words: str | Path, most_s: float | None = None) -> Any:
         """The JSON that a verb of facenas prints. Raises StoppedError with its last line where it fails."""
         left = self.seconds_left if most_s is None else min(most_s, self.seconds_left)
-        return _told_by(self.call([*_FACENAS, *words, "--json"], left))
+        return told_by(self.call([*_FACENAS, *words, "--json"], left))
 
     def facenas_at_once(self, each: Mapping[str, Sequence[str | Path]]) -> dict[str, Any]:
         """The JSON that each of some verbs prints, all running at the same time; StoppedError for one that fails."""
-        begun = {name: self._begin([*_FACENAS, *words, "--json"]) for name, words in each.items()}
+        begun = [begin([*_FACENAS, *words, "--json"], self.state, self.environment) for words in each.values()]
         with ThreadPoolExecutor(len(begun)) as pool:
-            done = dict(zip(begun, pool.map(lambda one: _finish(one, self.seconds_left), begun.values()), strict=True))
+            done = list(pool.map(lambda process: finish(process, self.seconds_left), begun))
         told = {}
-        for name, one in done.items():
+        for name, one in zip(each, done, strict=True):
             try:
-                told[name] = _told_by(one)
+                told[name] = told_by(one)
             except StoppedError as stop:
                 told[name] = stop
         return told
@@ -140,7 +130,7 @@ class Run:
         """What a few lines of Python print as JSON."""
         done = self.call(["-P", "-c", code, *words], self.seconds_left)
         if done.returncode:
-            raise StoppedError(_last_line(done))
+            raise StoppedError(last_line(done))
         return json.loads(done.stdout)
 
     # The stages
@@ -154,7 +144,7 @@ class Run:
         quiet = ["-o", "addopts=--import-mode=importlib", "-o", "filterwarnings=default", "-p", "no:cacheprovider"]
         done = self.call(["-P", "-m", "pytest", "-q", "-rs", *quiet, *GPU_TESTS], self.seconds_left, ROOT)
         lines = done.stdout.strip().splitlines()
-        self.note("tests", {"passed": done.returncode == 0, "summary": lines[-1] if lines else _last_line(done)})
+        self.note("tests", {"passed": done.returncode == 0, "summary": lines[-1] if lines else last_line(done)})
         print(f"tests: {self.results['tests']['summary']}")
         if done.returncode:
             print("\n".join(lines[-40:]) or done.stderr[-2000:])
@@ -287,8 +277,7 @@ class Run:
         plan: dict[str, int] = _read(path)
         if not set(plan) >= {job.name for job in jobs}:
             photos = self.ask(_COUNT, self.options.photos)
-            measured = self.results.get("speed", {}).get("at_once" if self.options.at_once else "detector")
-            if not self.options.epochs and not measured:
+            if not self.options.epochs and not self._speeds(jobs):
                 self.speed()
             for job in jobs:
                 plan.setdefault(job.name, self.options.epochs or self._epochs(job, photos))
@@ -296,12 +285,18 @@ class Run:
         print(f"plan: {', '.join(f'{name} {epochs} epochs' for name, epochs in plan.items())}")
         return plan
 
-    def _epochs(self, job: Job, photos: int) -> int:
-        speeds = self.results["speed"]
+    def _speeds(self, jobs: Sequence[Job]) -> dict[str, float]:
+        """Crops a second of each of some trainings as they will run; none where one of them was not measured."""
+        told = self.results.get("speed", {})
         if self.options.at_once:
-            speed, minutes = speeds["at_once"].get(job.name), (self.seconds_left - _START_S) / 60
+            speeds = {job.name: told.get("at_once", {}).get(job.name) for job in jobs}
         else:
-            speed, minutes = speeds.get("supernet" if job.name == "supernet" else "detector"), job.minutes
+            speeds = {job.name: told.get("supernet" if job.name == "supernet" else "detector") for job in jobs}
+        return speeds if all(speeds.values()) else {}
+
+    def _epochs(self, job: Job, photos: int) -> int:
+        speed = self._speeds([job]).get(job.name)
+        minutes = (self.seconds_left - _START_S) / 60 if self.options.at_once else job.minutes
         if not speed:
             raise StoppedError(
                 "speed could not be measured, so no number of epochs follows from the minutes; give --epochs"
@@ -340,45 +335,8 @@ class Run:
                     shutil.copy2(path, self.out / job.name / name)
 
 
-def _package(folder: Path) -> Path:
-    """The package as an installation lays it out, by links, for a checkout that is not installed."""
-    package = folder / "facenas"
-    shutil.rmtree(folder, ignore_errors=True)
-    package.mkdir(parents=True)
-    for path in (*(ROOT / "facenas").iterdir(), ROOT / "exporters", ROOT / "latency_tables"):
-        (package / path.name).symlink_to(path)
-    return folder
-
-
-def _finish(process: "subprocess.Popen[str]", most_s: float) -> subprocess.CompletedProcess[str]:
-    """What a process that was begun told, stopped by Ctrl-C where it takes longer."""
-    with process:
-        try:
-            out, err = process.communicate(timeout=max(1.0, most_s))
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGINT)
-            try:
-                out, err = process.communicate(timeout=30)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                out, err = process.communicate()
-    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
-
-
-def _told_by(done: subprocess.CompletedProcess[str]) -> Any:
-    """The JSON that a verb printed. Raises StoppedError with its last line where it failed."""
-    if done.returncode or not done.stdout.strip():
-        raise StoppedError(_last_line(done))
-    return json.loads(done.stdout)
-
-
 def _read(path: Path) -> Any:
     return json.loads(path.read_text()) if path.exists() else {}
-
-
-def _last_line(done: subprocess.CompletedProcess[str]) -> str:
-    lines = [line for line in done.stderr.replace("\r", "\n").splitlines() if line.strip()]
-    return lines[-1].strip() if lines else f"ended with code {done.returncode}"
 
 
 def crops_per_s(folder: Path) -> float | None:
