@@ -18,7 +18,7 @@ from facenas.cost import latency_cost
 from facenas.detector.face_detector import FaceDetector
 from facenas.devices.targets import resolve_target
 from facenas.errors import DeviceError, InputError, TableError
-from facenas.evaluation.gates import Gate, gate_rows, proved
+from facenas.evaluation.gates import Gate, gate_rows, proved, undecided
 from facenas.evaluation.pictures import write_evaluation, write_pictures
 from facenas.evaluation.verification import Verification
 from facenas.exporters.calibration_photos import DEFAULT_COUNT
@@ -89,7 +89,10 @@ class RunResult(Shown):
 
     def line(self) -> str:
         """The verdict, and the page that shows why."""
-        return f"{'passed' if self.passed else 'FAILED'}: {self.folder / 'report.html'}"
+        failed = any(gate.passed is False for gate in self.gates)
+        open_ones = "" if failed else ", ".join(undecided(self.gates))
+        verdict = "passed" if self.passed else f"NOT PASSED, not measured: {open_ones}" if open_ones else "FAILED"
+        return f"{verdict}: {self.folder / 'report.html'}"
 
     def shown(self) -> tuple[Rows, ...]:
         """The gates."""
@@ -395,4 +398,6 @@ class _Run:
             write_pictures(self.folder / "photos", detector, photos, _DRAWN_PHOTOS)
         write_json(self.folder / VERIFICATION, verification.to_json())
         failed = [gate.name for gate in verification.gates if gate.passed is False]
-        return f"failed: {', '.join(failed)}" if failed else "all gates passed" if self.passed else verification.line()
+        if failed:
+            return f"failed: {', '.join(failed)}"
+        return "all gates passed" if self.passed else f"not measured: {', '.join(undecided(verification.gates))}"
