@@ -12,6 +12,7 @@ import numpy as np
 
 from facenas.arrays import BoolArray, Float64Array, FloatArray, IntArray
 
+Numbers = IntArray | FloatArray | Float64Array
 THRESHOLDS = 1000
 _BLOCK = 256  # photos whose counts are held at once, 1 MB a block
 
@@ -56,7 +57,7 @@ class PhotoCounts:
             yield slice(first, first + count), counts.astype(np.float32)
 
 
-def _curves(judged: Float64Array | IntArray, recalled: Float64Array | IntArray, faces: IntArray) -> Float64Array:
+def _curves(judged: Numbers, recalled: Numbers, faces: Numbers) -> Float64Array:
     proposals, found = judged.cumsum(axis=1), recalled.cumsum(axis=1)
     return np.stack([found / np.maximum(proposals, 1), found / np.maximum(faces, 1)[:, None]], axis=2, dtype=np.float64)
 

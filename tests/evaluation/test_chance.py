@@ -44,7 +44,8 @@ def quantised(found: list[FloatArray], seed: int) -> list[FloatArray]:
     """The same with scores a little off, as int8 leaves them."""
     random = np.random.default_rng(seed)
     return [
-        rows + np.float32([0, 0, 0, 0, 1]) * random.normal(0, 0.05, (len(rows), 1)).astype(np.float32) for rows in found
+        rows + np.array([0, 0, 0, 0, 1], np.float32) * random.normal(0, 0.05, (len(rows), 1)).astype(np.float32)
+        for rows in found
     ]
 
 
