@@ -149,6 +149,14 @@ def undecided(gates: Sequence[Gate]) -> list[str]:
     return [gate.name for gate in gates if gate.passed is None and gate.name in PARITY_GATES]
 
 
+def outcome(gates: Sequence[Gate]) -> str:
+    """In a line: what failed, else what of the file itself was not decided, else that all is well."""
+    failed = [gate.name for gate in gates if gate.passed is False]
+    if failed or not proved(gates):
+        return f"failed: {', '.join(failed)}" if failed else f"not measured: {', '.join(undecided(gates))}"
+    return "all gates passed"
+
+
 def gate_rows(gates: Sequence[Gate]) -> Rows:
     """One line a gate."""
     rows = [

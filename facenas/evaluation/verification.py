@@ -30,6 +30,7 @@ from facenas.evaluation.departure import (
 )
 from facenas.evaluation.end_to_end import EndToEnd
 from facenas.evaluation.evaluation_set import EvaluationSet
+from facenas.evaluation.fallbacks import fallback_gates
 from facenas.evaluation.gates import (
     FP32_MAX_ABS,
     RELATIVE,
@@ -191,6 +192,7 @@ def verify(
 
     gates = _parity_gates(tensors, boxes, precision, computed, tolerances)
     gates = (*gates, *_decoder_gates(description, found_pipeline, raw_pipeline, compared))
+    gates = (*gates, *fallback_gates(artefact, description, detector.model, target))
     departure = None
     if any(gate.passed is False for gate in gates):
         worst = read_image(compared[_worst_photo(expected.outputs, found.outputs)])

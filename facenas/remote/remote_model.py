@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+from google.protobuf.message import DecodeError
 
 from facenas.arrays import FloatArray, IntArray
 from facenas.devices.host import transport_for
@@ -24,6 +25,7 @@ from facenas.devices.own_devices import load_devices
 from facenas.devices.target import Target
 from facenas.errors import DeviceError, InputError
 from facenas.exporters.artefact import Description
+from facenas.exporters.executed import layers_by_onnxruntime
 from facenas.exporters.formats import description_of, format_of
 from facenas.exporters.tensorrt import stamp_differences
 from facenas.on_device.device_agent import MAX_SIDE_PX
@@ -137,6 +139,17 @@ class RemoteModel(CompiledModel):
         """What memory the file took on the device when it was loaded and run; None where it does not tell, or was not."""
         told = self._agent.peak_bytes.get(self._file.key)
         return told if isinstance(told, int) and not isinstance(told, bool) and told > 0 else None
+
+    def computed_in(self) -> dict[str, str] | None:
+        """By layer, the precision of its convolution in the graph that ONNX Runtime made there; other runtimes do not tell."""
+        if self._agent.target.runtime != "onnxruntime":
+            return None
+        with self._turn:
+            _, graph, _ = self._agent.ask(self._file, {"operation": "layers", "runs": 1, "graph": True})
+        try:
+            return layers_by_onnxruntime(onnx.load_from_string(graph))
+        except DecodeError as error:
+            raise DeviceError(f"{self._agent.target} answered with what is no graph; try it again") from error
 
     def layer_times(self, runs: int, warm_up: int = 2) -> LayerTimes:
         """Of an exported file no device elsewhere tells them. Raises InputError."""

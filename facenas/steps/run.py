@@ -18,7 +18,7 @@ from facenas.cost import latency_cost
 from facenas.detector.face_detector import FaceDetector
 from facenas.devices.targets import resolve_target
 from facenas.errors import DeviceError, InputError, TableError
-from facenas.evaluation.gates import Gate, gate_rows, proved, undecided
+from facenas.evaluation.gates import Gate, gate_rows, outcome, proved
 from facenas.evaluation.pictures import write_evaluation, write_pictures
 from facenas.evaluation.verification import Verification
 from facenas.exporters.calibration_photos import DEFAULT_COUNT
@@ -89,9 +89,7 @@ class RunResult(Shown):
 
     def line(self) -> str:
         """The verdict, and the page that shows why."""
-        failed = any(gate.passed is False for gate in self.gates)
-        open_ones = "" if failed else ", ".join(undecided(self.gates))
-        verdict = "passed" if self.passed else f"NOT PASSED, not measured: {open_ones}" if open_ones else "FAILED"
+        verdict = "passed" if self.passed else "FAILED" if any(g.passed is False for g in self.gates) else "NOT PASSED"
         return f"{verdict}: {self.folder / 'report.html'}"
 
     def shown(self) -> tuple[Rows, ...]:
@@ -397,7 +395,4 @@ class _Run:
             detector = FaceDetector(self.model, runs_it, load=load)
             write_pictures(self.folder / "photos", detector, photos, _DRAWN_PHOTOS)
         write_json(self.folder / VERIFICATION, verification.to_json())
-        failed = [gate.name for gate in verification.gates if gate.passed is False]
-        if failed:
-            return f"failed: {', '.join(failed)}"
-        return "all gates passed" if self.passed else f"not measured: {', '.join(undecided(verification.gates))}"
+        return outcome(verification.gates)

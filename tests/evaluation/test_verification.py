@@ -101,6 +101,7 @@ def test_a_good_export_passes(folder: Path, photos: EvaluationSet, reference: st
         "tensors",
         "boxes",
         "average precision",
+        "fallbacks",
         "latency as predicted",
         "latency within budget",
     ]
