@@ -22,7 +22,7 @@ from google.protobuf.message import DecodeError
 from facenas.arrays import FloatArray, IntArray
 from facenas.devices.host import transport_for
 from facenas.devices.own_devices import load_devices
-from facenas.devices.target import Target
+from facenas.devices.target import NAMED_TARGETS, Target
 from facenas.errors import DeviceError, InputError
 from facenas.exporters.artefact import Description
 from facenas.exporters.executed import layers_by_onnxruntime
@@ -168,11 +168,18 @@ def kept_agent(target: Target, progress: Progress = SILENT) -> Iterator[RemoteAg
         )
     if not RUNTIMES[target.runtime][0].forms:
         raise InputError(
-            f"device '{target}' is only profiled: no exported file of {target.runtime} is run elsewhere yet"
+            f"device '{target}' is only profiled: no exported file of {target.runtime} is run elsewhere yet; search and "
+            f"predict for it, and prove the file here with --device {_stand_in_here(target)}"
         )
     with RemoteAgent(target, transport_for(kept.host), python=kept.python, note=progress.note) as agent:
         agent.connect()
         yield agent
+
+
+def _stand_in_here(target: Target) -> str:
+    """The target of this machine that runs the same files."""
+    same = (each.name for each in NAMED_TARGETS if (each.runtime, each.precision) == (target.runtime, target.precision))
+    return next(same, "cpu")
 
 
 def _file_there(path: Path, description: Description, agent: RemoteAgent) -> FileThere:
