@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from facenas.cli.names import DEVICE
+
 if TYPE_CHECKING:
     from facenas.bench.gate import BenchResult
     from facenas.bench.record import Record
@@ -34,6 +36,9 @@ def bench(
         typer.Option(help="with --report, --end-to-end: exported model beside the shipped ones (repeatable)"),
     ] = None,
     data: Annotated[Path | None, typer.Option(help="with --report, --end-to-end: labelled photos")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="with --report: target to run them on, of fp32 or bf16 (default: cpu)", **DEVICE)
+    ] = None,
     benchmarks: Annotated[
         Path | None, typer.Option(help="folder of benchmarks (default: benchmarks/ here, or of this checkout)")
     ] = None,
@@ -50,13 +55,17 @@ def bench(
     from facenas.files import write_atomic
 
     if report:
-        write_detectors(models, model or [], data, out or Path("runs/bench/comparison.html"), json)
+        write_detectors(models, model or [], data, device or "cpu", out or Path("runs/bench/comparison.html"), json)
         return
+    if end_to_end and device:
+        raise InputError(
+            "--end-to-end times this machine; leave --device out, or give it to facenas verify --end-to-end"
+        )
     if end_to_end:
         time_end_to_end(model or [], data, json)
         return
-    if models or model or data:
-        raise InputError("--models, --model and --data belong to --report; add it, or leave them out")
+    if models or model or data or device:
+        raise InputError("--models, --model, --data and --device belong to --report; add it, or leave them out")
     folder = benchmarks_folder(benchmarks)
     if out is not None:
         require_new(out)
@@ -121,7 +130,9 @@ def time_end_to_end(models: list[Path], data: Path | None, json: bool) -> None:
     print_result(table, json)
 
 
-def write_detectors(models: Path | None, own: list[Path], data: Path | None, out: Path, json: bool) -> None:
+def write_detectors(
+    models: Path | None, own: list[Path], data: Path | None, device: str, out: Path, json: bool
+) -> None:
     """The comparison page at `out`, and its figures beside it as JSON."""
     from facenas.cli.bar import progress_bar
     from facenas.cli.output import note, print_json, print_table, tell
@@ -134,7 +145,7 @@ def write_detectors(models: Path | None, own: list[Path], data: Path | None, out
     if data is None:
         raise InputError("--report needs --data, photos of WIDER FACE val to judge on")
     with progress_bar() as progress:
-        comparison = compare_detectors(own, models, data, progress)
+        comparison = compare_detectors(own, models, data, device, progress)
     write_comparison(comparison, out)
     write_json(out.with_suffix(".json"), comparison.to_json())
     nearest = nearest_of_ours(comparison.detectors, "hard")

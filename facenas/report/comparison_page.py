@@ -23,7 +23,7 @@ def write_comparison(comparison: DetectorComparison, path: Path) -> None:
         element("h1", _headline(nearest["hard"])),
         paragraph(
             f"{ours} of ours and {len(comparison.detectors) - ours} published, judged on the same {where} and timed "
-            "in turns on this machine.",
+            f"in turns on {comparison.device}.",
             kind="lead",
         ),
         element("div", *(_tile(setting, nearest[setting]) for setting in SETTINGS[::-1]), class_="tiles"),
@@ -109,8 +109,8 @@ def _provenance(comparison: DetectorComparison) -> list[Html]:
             "640x480 where their shapes allow it, whatever size they were written for."
         ),
         paragraph(
-            "Latency is measured: the network alone, ONNX Runtime, one thread, all networks in turns, 20th percentile of "
-            f"at least {samples} runs; spread is the 75th minus the 25th percentile."
+            f"Latency is measured: the network alone, {comparison.runtime}, one thread, all networks in turns, 20th percentile "
+            f"of at least {samples} runs; spread is the 75th minus the 25th percentile."
         ),
         paragraph(f"{comparison.date}, commit {comparison.commit}, on {comparison.cpu}; {versions}.", kind="note"),
     ]
