@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facenas.errors import InputError, meant
+from facenas.operators import Kind
 
 if TYPE_CHECKING:
     import onnx
@@ -38,8 +39,8 @@ class ExportOptions:
 @dataclass(frozen=True)
 class Format:
     """`file_name`: the usual name of its file, whose suffix is the format's, with its folder where it is one of several;
-    write(model, out, options) writes a described fp32 model; describe(path): what a file says of itself; computes(path): the
-    precision of most of its weights, whatever it says.
+    write(model, out, options) writes a described fp32 model; describe(path): what a file says of itself; precisions(path):
+    by layer that of its weights, whatever the file says.
 
     opened(path, folder): the model with any input size, as bytes or as a file in `folder`; with_layers(path, names, folder):
     the model with these layers' outputs beside its own; undecoded(path, folder): one that decodes, with its raw maps for
@@ -51,7 +52,7 @@ class Format:
     file_name: str
     write: Callable[["onnx.ModelProto", Path, ExportOptions], "Artefact"]
     describe: Callable[[Path], "Description"]
-    computes: Callable[[Path], str]
+    precisions: Callable[[Path], Mapping[str, str]]
     opened: Callable[[Path, Path], Path | bytes] | None = None
     with_layers: Callable[[Path, Sequence[str], Path], Path | bytes] | None = None
     undecoded: Callable[[Path, Path], Path | bytes] | None = None
@@ -62,6 +63,12 @@ class Format:
     def weights_of(self, path: Path) -> Path | None:
         """The file beside `path` that holds its weights, None where they are inside."""
         return path.with_suffix(self.weights_suffix) if self.weights_suffix else None
+
+    def computes(self, path: Path) -> str:
+        """The precision of most layers of a file."""
+        from facenas.exporters.executed import most
+
+        return most(self.precisions(path))
 
     @property
     def suffix(self) -> str:
@@ -95,24 +102,29 @@ def _describe_onnx(path: Path) -> "Description":
     return read_description(load_onnx(path), path)
 
 
-def _onnx_computes(path: Path) -> str:
-    from facenas.exporters.executed import computed_by_onnx
+def _onnx_layers(path: Path) -> dict[str, str]:
+    from facenas.exporters.executed import weights_by_onnx
     from facenas.exporters.onnx import load_onnx
 
-    return computed_by_onnx(load_onnx(path))
+    return weights_by_onnx(load_onnx(path))
 
 
-def _openvino_computes(path: Path) -> str:
+def _openvino_layers(path: Path) -> dict[str, str]:
     """Its float32 weights are computed in bfloat16 where it is compiled for that."""
-    from facenas.exporters.openvino import computed_precision
+    from facenas.exporters.openvino import weight_precisions
 
-    computed, says = computed_precision(path), description_of(path).precision
-    return says if (computed, says) == ("fp32", "bf16") else computed
+    half = description_of(path).precision == "bf16"
+    layers = weight_precisions(path)
+    return {layer: "bf16" if half and kind == "fp32" else kind for layer, kind in layers.items()}
 
 
-def _says(path: Path) -> str:
+def _all_as_said(path: Path) -> dict[str, str]:
     """Of a format that its writer alone gives one precision, or that keeps its weights inside: what it says."""
-    return description_of(path).precision
+    from facenas.graph import build_graph
+
+    description = description_of(path)
+    graph = build_graph(description.detector, description.input_size)
+    return {layer.name: description.precision for layer in graph.layers if layer.operator.kind is not Kind.UPSAMPLE}
 
 
 def _open_onnx(path: Path, _: Path) -> bytes:
@@ -221,7 +233,7 @@ FORMATS: Mapping[str, Format] = {
                 "model.onnx",
                 _write_onnx,
                 _describe_onnx,
-                _onnx_computes,
+                _onnx_layers,
                 _open_onnx,
                 _onnx_with_layers,
                 _undecoded_onnx,
@@ -234,7 +246,7 @@ FORMATS: Mapping[str, Format] = {
                 "model.xml",
                 _write_openvino,
                 _describe_openvino,
-                _openvino_computes,
+                _openvino_layers,
                 _open_openvino,
                 _openvino_with_layers,
             ),
@@ -242,11 +254,11 @@ FORMATS: Mapping[str, Format] = {
             judged=("int8",),
             weights_suffix=".bin",
         ),
-        Format("trt", "model.engine", _write_tensorrt, _describe_tensorrt, _says),
-        Format("tflite", "model.tflite", _write_tflite, _describe_tflite, _says),
-        Format("web", "web/model.onnx", _write_web, _describe_onnx, _onnx_computes, _open_onnx, _onnx_with_layers),
+        Format("trt", "model.engine", _write_tensorrt, _describe_tensorrt, _all_as_said),
+        Format("tflite", "model.tflite", _write_tflite, _describe_tflite, _all_as_said),
+        Format("web", "web/model.onnx", _write_web, _describe_onnx, _onnx_layers, _open_onnx, _onnx_with_layers),
         Format(
-            *("ncnn", "model.ncnn.param", _write_ncnn, _describe_ncnn, _says, _open_ncnn),
+            *("ncnn", "model.ncnn.param", _write_ncnn, _describe_ncnn, _all_as_said, _open_ncnn),
             weights_suffix=".bin",
         ),
     )

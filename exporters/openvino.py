@@ -26,7 +26,7 @@ from facenas.exporters.artefact import (
 )
 from facenas.exporters.calibration_photos import CalibrationPhotos
 from facenas.exporters.decode import PREFIX
-from facenas.exporters.executed import computed_by_openvino, executed_by_openvino
+from facenas.exporters.executed import executed_by_openvino, weights_by_openvino
 from facenas.exporters.onnx import read_description as read_onnx_description
 
 from facenas.arrays import FloatArray
@@ -234,11 +234,11 @@ def write_with_layers(path: Path, names: Sequence[str], folder: Path) -> Path:
     return copy
 
 
-def computed_precision(path: Path) -> str:
-    """What most of the file's convolutions compute in, from their weights."""
+def weight_precisions(path: Path) -> dict[str, str]:
+    """By layer, what the file's convolutions compute in, from their weights."""
     import openvino
 
-    return computed_by_openvino(openvino.Core().read_model(str(path)))
+    return weights_by_openvino(openvino.Core().read_model(str(path)))
 
 
 def write_undecoded(path: Path, folder: Path) -> Path:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from facenas.arrays import FloatArray
 from facenas.detector.published_decoders import Decoder, decode_retinaface, decode_scrfd, decode_ultra, decode_yunet
+from facenas.devices.target import Target
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.exporters.onnx import load_onnx
@@ -25,7 +26,7 @@ from facenas.pipeline.fit import Letterbox, Stretched
 from facenas.pipeline.pipeline import Pipeline
 from facenas.pipeline.preprocess import Preprocessing
 from facenas.runtimes.compiled_model import CompiledModel
-from facenas.runtimes.runtime import load_model
+from facenas.runtimes.runtime import Load, load_model
 from facenas.units import Size
 
 _SIZES_AND_VERSIONS = re.compile("_640_640|-version|_FaceDetector")
@@ -52,14 +53,17 @@ CONVENTIONS = {"scrfd": _SCRFD, "yunet": _YUNET, "retinaface": _RETINAFACE, "ult
 class Baseline:
     """A published detector; answers like a `FaceDetector`. `model` is the compiled network, `input_size` what it runs at."""
 
-    def __init__(self, path: Path, input_size: Size | None = None) -> None:
-        """Raises InputError for a file of another name, or one that cannot be loaded, or not at that size."""
+    def __init__(
+        self, path: Path, input_size: Size | None = None, target: Target | None = None, load: Load = load_model
+    ) -> None:
+        """On `target` (default: this CPU), as `load` compiles it. Raises InputError for a file of another name, or one that
+        cannot be loaded, or not at that size."""
         family = next((family for family in CONVENTIONS if path.name.lower().startswith(family)), None)
         if family is None:
             raise InputError(f"{path.name} is of no family known here ({', '.join(CONVENTIONS)}); name it by its own")
         self.name = _SIZES_AND_VERSIONS.sub("", path.stem)
         convention = CONVENTIONS[family]
-        self.model: CompiledModel = load_model(_ready(path, input_size), resolve_target("cpu"))
+        self.model: CompiledModel = load(_ready(path, input_size), target or resolve_target("cpu"))
         self.input_size = self.model.timed_size()
         decode = partial(_decode, convention.decoder, self.input_size)
         self.pipeline = Pipeline(self.model, convention.fit(self.input_size), convention.preprocessing, decode=decode)

@@ -32,7 +32,8 @@ class DetectorResult:
 
 @dataclass(frozen=True)
 class DetectorComparison:
-    """`photos`: how many, `data`: the name of their set; `cpu`: the machine; `commit` as in a benchmark record."""
+    """`photos`: how many, `data`: the name of their set; `cpu`: the machine; `commit` as in a benchmark record; `device`: the
+    target that all ran on, and its `runtime`."""
 
     schema: int
     date: str
@@ -42,6 +43,8 @@ class DetectorComparison:
     data: str
     photos: int
     detectors: tuple[DetectorResult, ...]
+    device: str = "cpu"
+    runtime: str = "onnxruntime"
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""

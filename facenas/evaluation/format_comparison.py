@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from facenas.evaluation.gates import VERDICTS, Gate, LatencyCheck, Precision
+from facenas.evaluation.gates import VERDICTS, Gate, LatencyCheck, Precision, proved, undecided
 from facenas.shown import Rows, Shown
 from facenas.units import in_ms
 
@@ -35,9 +35,8 @@ class FormatResult:
 
     @property
     def passed(self) -> bool:
-        """Some gate was tried and none failed."""
-        verdicts = [gate.passed for gate in self.gates]
-        return True in verdicts and False not in verdicts
+        """No gate failed, and those of the file were all decided."""
+        return proved(self.gates)
 
     @property
     def computes(self) -> str:
@@ -46,9 +45,11 @@ class FormatResult:
 
     @property
     def verdict(self) -> str:
-        """What failed, or else what passed."""
+        """What failed or could not be decided, or else that it passed."""
         failed = [gate.name for gate in self.gates if gate.passed is False]
-        return self.problem or (f"FAILED: {', '.join(failed)}" if failed else VERDICTS[self.passed or None])
+        if self.problem or failed:
+            return self.problem or f"FAILED: {', '.join(failed)}"
+        return VERDICTS[True] if self.passed else f"{VERDICTS[None]} {', '.join(undecided(self.gates))}".strip()
 
     @property
     def time(self) -> str:
@@ -110,6 +111,6 @@ def _row(each: FormatResult) -> tuple[str, ...]:
     size = f"{each.size_bytes / 1e6:.2f} MB" if each.size_bytes else ""
     figures = {} if each.ap is None else each.ap.artefact
     ap = " ".join(f"{figure:.3f}" for figure in figures.values() if figure is not None)
-    drop = "" if each.ap is None or each.ap.drop is None else f"{each.ap.drop:.4f}"
+    drop = "" if each.ap is None else each.ap.drop_words
     computed = each.computes if each.file else ""
     return each.name, each.target, size, computed, each.verdict, ap, drop, each.time

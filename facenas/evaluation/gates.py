@@ -1,5 +1,6 @@
 """The gates of a verification: what each compares with which limit, and why the limits are what they are."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,9 @@ FP32_MAX_ABS = 1e-4
 RELATIVE = {"fp16": 0.006, "bf16": 0.04, "int8": 0.15}
 # A box edge that moves by a twentieth of the box's side costs a partner at IoU 0.9; int8 moves some that far.
 BOXES_MATCHED = {"fp32": 0.99, "fp16": 0.99, "bf16": 0.98, "int8": 0.9}
+# A photo that is drawn again tells little of photos that were not: of fewer than ten the error comes out too small.
+MIN_PHOTOS = 10
+ENOUGH_PHOTOS = 100
 AP_DROPS = {"fp32": 0.005, "fp16": 0.005, "bf16": 0.005, "int8": 0.005}
 
 
@@ -102,11 +106,19 @@ class LatencyCheck:
 @dataclass(frozen=True)
 class Precision:
     """Average precision by setting, of the reference and of the artefact; None where a setting has no faces. `drop`: the
-    largest."""
+    largest; `drop_error`: how far chance moves it on so many `photos` (`facenas.evaluation.chance`), None where unknown."""
 
     reference: Mapping[str, float | None]
     artefact: Mapping[str, float | None]
     drop: float | None
+    drop_error: float | None = None
+    photos: int = 0
+
+    @property
+    def drop_words(self) -> str:
+        """The drop with its error, as far as they are known."""
+        error = "" if self.drop_error is None else f" +- {self.drop_error:.4f}"
+        return "" if self.drop is None else f"{self.drop:.4f}{error}"
 
 
 PARITY_GATES = ("loads", "tensors", "boxes", "average precision")
@@ -127,9 +139,22 @@ class Gate:
 
 
 def proved(gates: Sequence[Gate]) -> bool:
-    """Whether there are gates, none failed, and those of the file itself were decided."""
-    decided = all(gate.passed for gate in gates if gate.name in PARITY_GATES)
-    return bool(gates) and decided and all(gate.passed is not False for gate in gates)
+    """Whether some gate passed, none failed, and those of the file itself were decided."""
+    verdicts = [gate.passed for gate in gates]
+    return True in verdicts and False not in verdicts and not undecided(gates)
+
+
+def undecided(gates: Sequence[Gate]) -> list[str]:
+    """The gates of the file itself that were not decided."""
+    return [gate.name for gate in gates if gate.passed is None and gate.name in PARITY_GATES]
+
+
+def outcome(gates: Sequence[Gate]) -> str:
+    """In a line: what failed, else what of the file itself was not decided, else that all is well."""
+    failed = [gate.name for gate in gates if gate.passed is False]
+    if failed or not proved(gates):
+        return f"failed: {', '.join(failed)}" if failed else f"not measured: {', '.join(undecided(gates))}"
+    return "all gates passed"
 
 
 def gate_rows(gates: Sequence[Gate]) -> Rows:
@@ -175,12 +200,33 @@ def boxes_gate(boxes: BoxParity, least_matched: float) -> Gate:
     return Gate("boxes", boxes.matched >= least_matched, boxes.matched, least_matched, note)
 
 
-def precision_gate(ap: Precision, most_drop: float) -> Gate:
-    """Where there is no face to find, or the reference finds none of them, nothing can drop."""
+def precision_gate(ap: Precision, most_drop: float, precision: str) -> Gate:
+    """Where there is no face to find, or the reference finds none of them, nothing can drop; nor can few photos tell.
+
+    A rounded network fails where its drop exceeds the limit by more than its error, and passes where the drop keeps to the
+    limit on photos whose error does; else it is not decided. float32 is the same sums in another order: no chance is in it.
+    """
     if ap.drop is None or not any(ap.reference.values()):
         why = "no face counts in these photos" if ap.drop is None else "the reference finds none of the faces"
         return Gate("average precision", None, None, most_drop, f"not measured: {why}")
-    return Gate("average precision", ap.drop <= most_drop, ap.drop, most_drop, "largest drop")
+    passed, found = ap.drop <= most_drop, "largest drop"
+    if precision not in RELATIVE or not ap.photos:
+        return Gate("average precision", passed, ap.drop, most_drop, found)
+    found = f"drop {ap.drop_words} of {ap.photos} photos"
+    may_err = most_drop if passed else ap.drop - most_drop
+    if ap.drop_error is None or ap.photos < MIN_PHOTOS or ap.drop_error > may_err:
+        note = f"not measured: {found}: too few to tell; give {_photos_that_tell(ap, most_drop)} photos or more"
+        return Gate("average precision", None, ap.drop, most_drop, note)
+    return Gate("average precision", passed, ap.drop, most_drop, found)
+
+
+def _photos_that_tell(ap: Precision, most_drop: float) -> int:
+    """Of how many photos like these the error, which falls with the square root of their number, is small enough; where the
+    drop is at the limit, small beside the limit."""
+    drop, error = ap.drop or 0.0, ap.drop_error or 0.0
+    enough = most_drop if drop <= most_drop else max(drop - most_drop, most_drop / 4)
+    needed = ap.photos * (error / enough) ** 2 if enough > 0 else 0.0
+    return max(ENOUGH_PHOTOS, 50 * math.ceil(max(needed, ap.photos + 1) / 50))
 
 
 def latency_gates(latency: LatencyCheck, tolerances: Tolerances) -> tuple[Gate, Gate]:

@@ -18,6 +18,7 @@ from facenas.devices.fingerprint import Fingerprint
 from facenas.devices.target import Target
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
+from facenas.evaluation.chance import drop_error
 from facenas.evaluation.decoder_check import check_decoder, decoder_gate, open_raw
 from facenas.evaluation.departure import (
     Departure,
@@ -29,6 +30,7 @@ from facenas.evaluation.departure import (
 )
 from facenas.evaluation.end_to_end import EndToEnd
 from facenas.evaluation.evaluation_set import EvaluationSet
+from facenas.evaluation.fallbacks import fallback_gates
 from facenas.evaluation.gates import (
     FP32_MAX_ABS,
     RELATIVE,
@@ -184,13 +186,13 @@ def verify(
     tensors = compare_tensors(*_comparable(expected.outputs, found.outputs, computed))
     boxes = compare_faces(expected.faces, found.faces)
 
-    reference_ap = evaluate(expected_pipeline, photos, progress).average_precisions
+    expected_evaluation = evaluate(expected_pipeline, photos, progress)
     evaluation = evaluate(found_pipeline, photos, progress)
-    artefact_ap = evaluation.average_precisions
-    precision = Precision(reference_ap, artefact_ap, largest_drop(reference_ap, artefact_ap))
+    precision = _precision(expected_evaluation, evaluation)
 
     gates = _parity_gates(tensors, boxes, precision, computed, tolerances)
     gates = (*gates, *_decoder_gates(description, found_pipeline, raw_pipeline, compared))
+    gates = (*gates, *fallback_gates(artefact, description, detector.model, target))
     departure = None
     if any(gate.passed is False for gate in gates):
         worst = read_image(compared[_worst_photo(expected.outputs, found.outputs)])
@@ -262,6 +264,13 @@ def _answers(
     return compared, expected, found
 
 
+def _precision(reference: Evaluation, artefact: Evaluation) -> Precision:
+    """Of both on the same photos."""
+    before, after = reference.average_precisions, artefact.average_precisions
+    error = drop_error(reference.by_photo, artefact.by_photo)
+    return Precision(before, after, largest_drop(before, after), error, artefact.images)
+
+
 def largest_drop(reference_ap: Mapping[str, float | None], artefact_ap: Mapping[str, float | None]) -> float | None:
     """Of the average precisions that the reference has, by how much the artefact's are lower at most."""
     drops = [before - (artefact_ap[name] or 0.0) for name, before in reference_ap.items() if before is not None]
@@ -272,7 +281,7 @@ def _parity_gates(
     tensors: Mapping[str, TensorParity], boxes: BoxParity, ap: Precision, precision: str, tolerances: Tolerances
 ) -> tuple[Gate, ...]:
     least_matched, most_drop = tolerances_of(precision, tolerances)
-    return tensor_gate(tensors, precision), boxes_gate(boxes, least_matched), precision_gate(ap, most_drop)
+    return tensor_gate(tensors, precision), boxes_gate(boxes, least_matched), precision_gate(ap, most_drop, precision)
 
 
 def _comparable(

@@ -13,7 +13,7 @@ without any face box are passed over in the official settings; in the setting `a
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -26,12 +26,12 @@ from facenas.evaluation.blind_spots import BlindSpots
 from facenas.evaluation.evaluation_set import EvaluationSet, GroundTruth, load_evaluation_set
 from facenas.evaluation.landmark_error import LandmarkError
 from facenas.evaluation.operating_points import OperatingPoint, operating_points, suggested
+from facenas.evaluation.photo_counts import THRESHOLDS, PhotoCounts
 from facenas.shown import Rows, Shown, figures
 
 __all__ = ["Evaluation", "EvaluationSet", "GroundTruth", "evaluate_detections", "load_evaluation_set"]
 
 IOU = 0.5
-THRESHOLDS = 1000
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -46,6 +46,7 @@ class Evaluation(Shown):
     landmarks: how far landmarks are off, where the detector and the labels have any.
     blind_spots: recalls under conditions that are made from the photos, where they were asked for.
     points: precision and recall by least score, in the widest setting.
+    by_photo: per setting, what its curve is made of.
     """
 
     protocol: str
@@ -62,6 +63,7 @@ class Evaluation(Shown):
     landmarks: LandmarkError | None = None
     blind_spots: BlindSpots | None = None
     points: tuple[OperatingPoint, ...] = ()
+    by_photo: Mapping[str, PhotoCounts] = field(default_factory=dict)
 
     @property
     def average_precisions(self) -> dict[str, float | None]:
@@ -132,7 +134,8 @@ class _Matches:
     """All detections of all photos, each photo's in falling order of score.
 
     score: float64 [d] in [0, 1], stretched from `least` and `spread`; face: int64 [d], the face it overlaps by IOU or more,
-    as index over all photos' faces, else -1; size_px: float64 [d], and face_size_px: float64 [f], at a long side of 640.
+    as index over all photos' faces, else -1; size_px: float64 [d], and face_size_px: float64 [f], at a long side of 640;
+    photo, int64 [d], and face_photo, int64 [f]: the index of the photo of each, of so many `photos`.
     """
 
     score: Float64Array
@@ -141,6 +144,9 @@ class _Matches:
     face_size_px: Float64Array
     least: float
     spread: float
+    photo: IntArray
+    face_photo: IntArray
+    photos: int
 
 
 def evaluate_detections(detections: Mapping[str, FloatArray], evaluation_set: EvaluationSet) -> Evaluation:
@@ -156,9 +162,10 @@ def evaluate_detections(detections: Mapping[str, FloatArray], evaluation_set: Ev
         setting: np.concatenate([np.zeros(0, bool), *(truth.counted[setting] for truth in truths)])
         for setting in evaluation_set.settings
     }
+    by_photo = {setting: _count(matches, mask) for setting, mask in counted.items()}
     curves, precision = {}, {}
-    for setting, mask in counted.items():
-        curves[setting], precision[setting] = _average_precision(matches, mask)
+    for setting, counts in by_photo.items():
+        curves[setting], precision[setting] = counts.curve()
     widest = counted[evaluation_set.settings[-1]]
     return Evaluation(
         protocol="WIDER FACE easy, medium, hard" if evaluation_set.official else "all faces, matched as in WIDER FACE",
@@ -171,6 +178,7 @@ def evaluate_detections(detections: Mapping[str, FloatArray], evaluation_set: Ev
         by_size=_by_size(matches, widest),
         curves=curves,
         points=operating_points(curves[evaluation_set.settings[-1]], matches.least, matches.spread),
+        by_photo=by_photo,
     )
 
 
@@ -191,8 +199,8 @@ def _match(detections: Mapping[str, FloatArray], evaluation_set: EvaluationSet) 
     scores = np.concatenate([np.zeros(0), *(detections[truth.name][:, 4] for truth in truths)])
     least, spread = (scores.min(), np.ptp(scores)) if scores.size else (0.0, 0.0)
     score, face, size, face_size = [np.zeros(0)], [np.zeros(0, np.int64)], [np.zeros(0)], [np.zeros(0)]
-    first_face = 0
-    for truth in truths:
+    photo, first_face = [np.zeros(0, np.int64)], 0
+    for index, truth in enumerate(truths):
         face_size.append(face_sizes_px(truth.boxes, truth.width_px, truth.height_px))
         rows = detections[truth.name]
         if not len(truth.boxes) and evaluation_set.official:
@@ -202,9 +210,11 @@ def _match(detections: Mapping[str, FloatArray], evaluation_set: EvaluationSet) 
         score.append((rows[:, 4].astype(np.float64) - least) / spread if spread else np.ones(len(rows)))
         size.append(face_sizes_px(rows[:, :4], truth.width_px, truth.height_px))
         face.append(_best_face(rows[:, :4], truth.boxes, first_face))
+        photo.append(np.full(len(rows), index, np.int64))
         first_face += len(truth.boxes)
     joined = (np.concatenate(score), np.concatenate(face), np.concatenate(size), np.concatenate(face_size))
-    return _Matches(*joined, float(least), float(spread))
+    face_photo = np.repeat(np.arange(len(truths)), [len(truth.boxes) for truth in truths])
+    return _Matches(*joined, float(least), float(spread), np.concatenate(photo), face_photo, len(truths))
 
 
 def _best_face(boxes: FloatArray, faces: FloatArray, first_face: int) -> IntArray:
@@ -220,10 +230,8 @@ def _best_face(boxes: FloatArray, faces: FloatArray, first_face: int) -> IntArra
     return np.where(overlap[np.arange(len(boxes)), best] >= IOU, best + first_face, -1)
 
 
-def _average_precision(
-    matches: _Matches, counted: BoolArray, left_out: BoolArray | None = None
-) -> tuple[Float64Array, float | None]:
-    """The curve [1000, 2] and its AP for the faces `counted` [f], without the detections `left_out` [d]."""
+def _count(matches: _Matches, counted: BoolArray, left_out: BoolArray | None = None) -> PhotoCounts:
+    """The counts for the faces `counted` [f], without the detections `left_out` [d]."""
     matched = matches.face >= 0
     hits = np.zeros(len(matched), dtype=bool)
     hits[matched] = counted[matches.face[matched]]
@@ -233,21 +241,10 @@ def _average_precision(
     recalled = np.zeros(len(matched), dtype=bool)
     hit_at = np.flatnonzero(hits)
     recalled[hit_at[np.unique(matches.face[hit_at], return_index=True)[1]]] = True
-
-    # Above a threshold lie, in each photo, its first detections; so over all photos one sort does for all thresholds.
-    order = np.argsort(-matches.score, kind="stable")
     thresholds = 1 - np.arange(1, THRESHOLDS + 1) / THRESHOLDS
-    above = np.searchsorted(-matches.score[order], -thresholds, side="right")
-    proposals = np.concatenate([[0], np.cumsum(judged[order])])[above]
-    found = np.concatenate([[0], np.cumsum(recalled[order])])[above]
-    faces = int(counted.sum())
-    curve = np.stack([found / np.maximum(proposals, 1), found / max(faces, 1)], axis=1)
-    return curve, _area_under_envelope(curve) if faces else None
-
-
-def _area_under_envelope(curve: Float64Array) -> float:
-    envelope = np.maximum.accumulate(curve[::-1, 0])[::-1]
-    return float(np.sum(np.diff(curve[:, 1], prepend=0.0) * envelope))
+    reached = np.searchsorted(-thresholds, -matches.score)
+    faces = np.bincount(matches.face_photo[counted], minlength=matches.photos)
+    return PhotoCounts(matches.photo, reached, judged, recalled, faces)
 
 
 def _by_size(matches: _Matches, counted: BoolArray) -> dict[str, float | None]:
@@ -255,5 +252,5 @@ def _by_size(matches: _Matches, counted: BoolArray) -> dict[str, float | None]:
     for name, (low, high) in zip(OCTAVE_NAMES, pairwise(OCTAVE_EDGES_PX), strict=True):
         in_bin = counted & (matches.face_size_px >= low) & (matches.face_size_px < high)
         other_size = (matches.face < 0) & ((matches.size_px < low) | (matches.size_px >= high))
-        figures[name] = _average_precision(matches, in_bin, other_size)[1]
+        figures[name] = _count(matches, in_bin, other_size).curve()[1]
     return figures

@@ -12,6 +12,7 @@ import io
 import re
 import shlex
 import signal
+import time
 import zipfile
 from functools import cache
 from typing import Any
@@ -25,8 +26,8 @@ START_TIMEOUT_S = 90.0
 PATIENCE_S = 15.0
 _GREETING = b"facenas-agent "
 _LARGEST_BANNER_LINES = 1000
-_FOLDER = re.compile(rb"facenas-folder (/[A-Za-z0-9_./+-]*/facenas-[A-Za-z0-9]{8})\n")
-_EXIT = re.compile(r"facenas-agent-exit (\d+)$", re.MULTILINE)
+_FOLDER = re.compile(rb"facenas-folder (?!.*/\.\.)(/[A-Za-z0-9_./+-]*/facenas-[A-Za-z0-9]{8})\n")
+_EXIT = re.compile(r"facenas-agent-exit (\d{1,3})$", re.MULTILINE)
 _RECEIVE = """
 import hashlib, os, sys
 if sys.version_info < (3, 8):
@@ -67,18 +68,23 @@ class Session:
     """A running agent on a device. Every method raises ConnectionLostError, or DeviceError where trying again is vain."""
 
     def __init__(
-        self, transport: Transport, python: str, leftovers: tuple[str, ...] = (), patience_s: float = PATIENCE_S
+        self,
+        transport: Transport,
+        python: str,
+        leftovers: tuple[str, ...] = (),
+        patience_s: float = PATIENCE_S,
+        start_s: float = START_TIMEOUT_S,
     ) -> None:
-        """Copies the agent there and starts it; `leftovers` are folders of earlier sessions to remove; `patience_s`: so much
-        later than the agent itself this side gives up on a reply."""
+        """Copies the agent there and starts it, within `start_s` each; `leftovers` are folders of earlier sessions to remove;
+        `patience_s`: so much later than the agent itself this side gives up on a reply."""
         self._host, self._python, self._patience_s = transport.host, python, patience_s
         agent = agent_file()
         self._pipe = Pipe(transport, _command(transport, python, agent, leftovers))
         self._errors: str | None = None
         self._folder = ""
         try:
-            self._pipe.send(agent, START_TIMEOUT_S)
-            self._expect_greeting()
+            self._pipe.send(agent, start_s)
+            self._expect_greeting(start_s)
         except ConnectionLostError as error:
             raise self._start_failure(error) from error
 
@@ -103,6 +109,8 @@ class Session:
 
     def close(self) -> None:
         """Ask the agent to end, and wait for it: its folder is then removed."""
+        if self._errors is not None:  # it has ended
+            return
         try:
             self._pipe.send(pack_frame({"operation": "close", "seconds": 10}), 5)
         except ConnectionLostError:
@@ -121,9 +129,10 @@ class Session:
         """The folder that may still be there, once the session has ended without word of its removal."""
         return self._folder if self._folder and not _EXIT.search(self.end()) else None
 
-    def _expect_greeting(self) -> None:
+    def _expect_greeting(self, start_s: float) -> None:
+        deadline = time.monotonic() + start_s
         for _ in range(_LARGEST_BANNER_LINES):
-            line = self._pipe.receive_line(START_TIMEOUT_S)
+            line = self._pipe.receive_line(deadline - time.monotonic())
             if folder := _FOLDER.fullmatch(line):
                 self._folder = folder[1].decode()
             if line.startswith(_GREETING):

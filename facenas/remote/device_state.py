@@ -22,6 +22,7 @@ HOT_C = 95.0
 """Orins lower their clocks from 99 °C on; the fan of some begins at 85 °C, which is nothing to warn of."""
 
 _LOW_CLOCK = 0.9
+_LONGEST_TOLD, _LONGEST_FACT, _LONGEST_NS, _LARGEST = 200, 20_000, 10**15, 10**15  # of what a device tells
 # What the two clocks may differ by, and the resolution of counters.
 _SLACK, _SLACK_NS = 1.05, 50_000_000
 
@@ -37,7 +38,7 @@ def fingerprint_of_facts(facts: Any, target: Target, host: str) -> Fingerprint:
         power = power_words(facts if on_gpu else {**facts, "clocks_fixed": None})  # a GPU's clocks
         l4t = re.match(r"# R(\d+) \(release\), REVISION: ([\d.]+)", str(facts["l4t"]))
         driver = f", CUDA driver {facts['cuda_driver']}" if "cuda_driver" in facts else ""
-        return Fingerprint(
+        fingerprint = Fingerprint(
             cpu=hardware if on_gpu and hardware else describe_cpu(cpuinfo, fallback),
             instruction_sets=tuple(sorted(kernel_flags(cpuinfo) | tolerances_of(facts.get("environment", {})))),
             cores=int(facts["cores"]),
@@ -48,7 +49,10 @@ def fingerprint_of_facts(facts: Any, target: Target, host: str) -> Fingerprint:
             precision=target.precision,
             threads=target.threads,
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        if (length := max(len(str(value)) for value in fingerprint.to_json().values())) > _LONGEST_FACT:
+            raise ValueError(f"a fact of {length} characters")
+        return fingerprint
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise DeviceError(f"{host} does not say what it is ({error!r}); profile it again") from error
 
 
@@ -87,7 +91,8 @@ class StateWatch:
             capped = f"{limit_hz / 1e6:.0f} of {first_limit_hz / 1e6:.0f} MHz"
             self._warn("capped", f"allowed its GPU only {capped} after a while: too hot; cool it, profile again")
         if reasons := state.get("throttle_reasons"):
-            self._warn("slowed", f"slowed its GPU down ({', '.join(map(str, reasons))}); mend that, profile again")
+            told = ", ".join(map(str, reasons)) if isinstance(reasons, list) else str(reasons)
+            self._warn("slowed", f"slowed its GPU down ({told[:_LONGEST_TOLD]}); mend that, profile again")
         if clock_hz and limit_hz and clock_hz < _LOW_CLOCK * limit_hz:
             clocks = f"{clock_hz / 1e6:.0f} of {limit_hz / 1e6:.0f} MHz"
             cure = "sudo nvidia-smi -lgc, then -lmc" if "throttle_reasons" in state else "sudo jetson_clocks"
@@ -103,11 +108,11 @@ class StateWatch:
 
         Each takes more than nothing, and all of them together no more than `elapsed_ns`, what passed here meanwhile.
         """
-        times = tuple(times_ns)
+        times = tuple(times_ns) if isinstance(times_ns, list | tuple) else ()
         if len(times) != runs or any(isinstance(time, bool) or not isinstance(time, int) for time in times):
             raise DeviceError(f"{self._host} answered with {len(times)} times for {runs} runs; profile it again")
-        if min(times) <= 0:
-            self._refuse(f"a run of {min(times)} ns")
+        if min(times) <= 0 or max(times) > _LONGEST_NS:
+            self._refuse(f"a run of {min(times) if min(times) <= 0 else max(times)} ns")
         self._refuse_if_longer(sum(times), elapsed_ns)
         return times
 
@@ -136,4 +141,6 @@ class StateWatch:
 
 def _number(state: dict[str, Any], name: str) -> float | None:
     value = state.get(name)
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > _LARGEST:
+        return None
+    return float(value)

@@ -17,13 +17,15 @@ from typing import Any
 
 import numpy as np
 import onnx
+from google.protobuf.message import DecodeError
 
 from facenas.arrays import FloatArray, IntArray
 from facenas.devices.host import transport_for
 from facenas.devices.own_devices import load_devices
-from facenas.devices.target import Target
+from facenas.devices.target import NAMED_TARGETS, Target
 from facenas.errors import DeviceError, InputError
 from facenas.exporters.artefact import Description
+from facenas.exporters.executed import layers_by_onnxruntime
 from facenas.exporters.formats import description_of, format_of
 from facenas.exporters.tensorrt import stamp_differences
 from facenas.on_device.device_agent import MAX_SIDE_PX
@@ -138,6 +140,17 @@ class RemoteModel(CompiledModel):
         told = self._agent.peak_bytes.get(self._file.key)
         return told if isinstance(told, int) and not isinstance(told, bool) and told > 0 else None
 
+    def computed_in(self) -> dict[str, str] | None:
+        """By layer, the precision of its convolution in the graph that ONNX Runtime made there; other runtimes do not tell."""
+        if self._agent.target.runtime != "onnxruntime":
+            return None
+        with self._turn:
+            _, graph, _ = self._agent.ask(self._file, {"operation": "layers", "runs": 1, "graph": True})
+        try:
+            return layers_by_onnxruntime(onnx.load_from_string(graph))
+        except DecodeError as error:
+            raise DeviceError(f"{self._agent.target} answered with what is no graph; try it again") from error
+
     def layer_times(self, runs: int, warm_up: int = 2) -> LayerTimes:
         """Of an exported file no device elsewhere tells them. Raises InputError."""
         raise InputError(f"{self._agent.target} tells the layers of profiled networks alone; profile it")
@@ -155,11 +168,18 @@ def kept_agent(target: Target, progress: Progress = SILENT) -> Iterator[RemoteAg
         )
     if not RUNTIMES[target.runtime][0].forms:
         raise InputError(
-            f"device '{target}' is only profiled: no exported file of {target.runtime} is run elsewhere yet"
+            f"device '{target}' is only profiled: no exported file of {target.runtime} is run elsewhere yet; search and "
+            f"predict for it, and prove the file here with --device {_stand_in_here(target)}"
         )
     with RemoteAgent(target, transport_for(kept.host), python=kept.python, note=progress.note) as agent:
         agent.connect()
         yield agent
+
+
+def _stand_in_here(target: Target) -> str:
+    """The target of this machine that runs the same files."""
+    same = (each.name for each in NAMED_TARGETS if (each.runtime, each.precision) == (target.runtime, target.precision))
+    return next(same, "cpu")
 
 
 def _file_there(path: Path, description: Description, agent: RemoteAgent) -> FileThere:

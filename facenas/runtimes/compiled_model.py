@@ -2,6 +2,7 @@
 
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,6 +55,10 @@ class CompiledModel(ABC):
             self.run(image)
             times[index] = time.perf_counter_ns() - start
         return times
+
+    def computed_in(self) -> Mapping[str, str] | None:
+        """By layer, the precision in which the runtime really computes its convolution; None where it does not tell."""
+        return None
 
     def peak_memory_bytes(self) -> int | None:
         """What memory the file took where it runs, for models that know it."""

@@ -11,6 +11,7 @@ import numpy as np
 from facenas.arrays import FloatArray, IntArray
 from facenas.devices.target import Target
 from facenas.errors import InputError, MissingPackageError
+from facenas.exporters.tflite_file import TfliteFile
 from facenas.exporters.tflite_graph import FILE_IDENTIFIER, fold_image, timing_stand_in
 from facenas.runtimes.compiled_model import CompiledModel, example_image
 from facenas.units import Size
@@ -34,6 +35,7 @@ class LiteRtModel(CompiledModel):
             if not timing_only:
                 raise InputError(f"LiteRT runs .tflite files made by `facenas export`; {name} is none")
             content = timing_stand_in(content)[0]
+        self._content = content
         try:
             self._interpreter = Interpreter(model_content=content, num_threads=target.threads)
             self._interpreter.allocate_tensors()
@@ -61,6 +63,14 @@ class LiteRtModel(CompiledModel):
             values = self._interpreter.get_tensor(detail["index"]).astype(np.float32)
             outputs[detail["name"]] = np.ascontiguousarray(((values - zero_point) * scale).transpose(0, 3, 1, 2))
         return outputs
+
+    def computed_in(self) -> dict[str, str]:
+        """By layer, the type in which its convolution is computed: LiteRT takes that of the file's tensors."""
+        return {
+            operator.output_name.partition("/")[0]: operator.output_type
+            for operator in TfliteFile(self._content).operators
+            if operator.kind.endswith("CONV_2D")
+        }
 
     def time(self, runs: int, warm_up: int = 1, input_size: Size | None = None) -> IntArray:
         """Nanoseconds of each of `runs` runs, int64 [runs]."""

@@ -22,6 +22,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as runtime_errors
 from facenas.arrays import FloatArray
 from facenas.devices.target import Target
 from facenas.errors import InputError
+from facenas.exporters.executed import layers_by_onnxruntime
 from facenas.runtimes.compiled_model import CompiledModel, LayerTimes, example_image
 from facenas.units import Size
 
@@ -85,6 +86,16 @@ class OnnxRuntimeModel(CompiledModel):
             ) from error
         names = (entry.name for entry in self._session.get_outputs())
         return {name: np.asarray(output) for name, output in zip(names, outputs, strict=True)}
+
+    def computed_in(self) -> dict[str, str]:
+        """By layer, the precision of its convolution in the graph that ONNX Runtime made."""
+        import onnx
+
+        with tempfile.TemporaryDirectory(prefix="facenas-") as folder:
+            options = onnxruntime.SessionOptions()
+            options.optimized_model_filepath = str(Path(folder, "optimized.onnx"))
+            self._compile(options)
+            return layers_by_onnxruntime(onnx.load(options.optimized_model_filepath))
 
     def layer_times(self, runs: int, warm_up: int = 2) -> LayerTimes:
         """The times of all layers in `runs` runs that follow `warm_up` runs that are not counted."""

@@ -16,6 +16,7 @@ import openvino
 from facenas.arrays import FloatArray
 from facenas.devices.target import Target
 from facenas.errors import InputError
+from facenas.exporters.executed import layers_by_openvino
 from facenas.graph import IMAGE
 from facenas.runtimes.compiled_model import CompiledModel, LayerTimes, example_image
 from facenas.runtimes.fake_quantize import fake_quantize
@@ -93,6 +94,10 @@ class OpenVinoModel(CompiledModel):
                 f"the model does not take an image of shape {list(image.shape)}: {_last_line(error)}"
             ) from error
         return {output.any_name: np.asarray(values) for output, values in results.items()}
+
+    def computed_in(self) -> dict[str, str]:
+        """By layer, the precision of its convolution in the network that OpenVINO made."""
+        return layers_by_openvino(self._request.get_compiled_model())
 
     def layer_times(self, runs: int, warm_up: int = 2) -> LayerTimes:
         """The mean times of all layers, one row, in `runs` runs that follow `warm_up` runs that are not counted.

@@ -12,25 +12,24 @@ until theirs are measured; estimates do not drift.
 
 import importlib.util
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facenas.devices.cpu import cores, why_no_bfloat16
 from facenas.devices.fingerprint import Fingerprint
 from facenas.devices.target import MODELLED_NAMES, Target
-from facenas.errors import FacenasError, InputError, MissingPackageError
+from facenas.errors import InputError, MissingPackageError
 from facenas.on_device.tensorrt_engine import FLAVOURS
+from facenas.operators import Kind, Operator
 from facenas.runtimes.compiled_model import CompiledModel, LayerTimes
 from facenas.runtimes.fingerprints import of_an_npu, of_tensorrt, of_this_cpu, of_this_gpu
+from facenas.runtimes.gpu_here import CUDA_TORCH, why_no_cuda_torch, why_no_tensorrt
 from facenas.runtimes.tensorrt_layers import Works
 
 if TYPE_CHECKING:
     import onnx
-
-_CUDA_TORCH = "pip install torch --index-url https://download.pytorch.org/whl/cu128"
 
 Load = Callable[[Path | bytes, Target], CompiledModel]
 """`load_model`, or what stands for it where a device elsewhere runs the file."""
@@ -63,7 +62,8 @@ class Runtime:
 
     load(model, target, timing_only) compiles; why_not(target) says in words why this machine cannot, its package apart;
     `reentrant`: threads may run one model at once; `estimates`: its times are a vendor's estimates, nothing is measured;
-    `on_gpu`: a device elsewhere is what its board is, not what its CPU is.
+    `on_gpu`: a device elsewhere is what its board is, not what its CPU is; `falls_back`: by precision, of which operators it is
+    known that they are computed in another.
     """
 
     name: str
@@ -79,6 +79,7 @@ class Runtime:
     reentrant: bool = False
     on_gpu: bool = False
     elsewhere: Elsewhere | None = None
+    falls_back: Mapping[str, Callable[[Operator], bool]] = field(default_factory=dict)
 
 
 def _load_onnxruntime(model: Path | bytes, target: Target, timing_only: bool) -> CompiledModel:
@@ -200,37 +201,6 @@ def _load_torch(model: Path | bytes, target: Target, timing_only: bool) -> Compi
     return TorchCudaModel(model, target)
 
 
-def _why_no_gpu() -> str | None:
-    from facenas.on_device.cuda_driver import Cuda, CudaError
-
-    try:
-        Cuda()
-    except CudaError as error:
-        return str(error)
-    return None
-
-
-def _why_no_tensorrt(target: Target) -> str | None:
-    from facenas.exporters.tensorrt import FLAVOURS_OF_RUNTIMES, require_package
-
-    try:
-        require_package(FLAVOURS_OF_RUNTIMES[target.runtime])
-    except FacenasError as error:
-        return str(error)
-    return _why_no_gpu()
-
-
-def _why_no_cuda_torch(_: Target) -> str | None:
-    """A PyTorch for the CPU alone is a package of the same name; its version file says so without importing it."""
-    spec = importlib.util.find_spec("torch")
-    assert spec is not None
-    assert spec.origin is not None
-    text = Path(spec.origin).with_name("version.py").read_text(encoding="utf-8")
-    if re.search(r"^cuda\b[^=]*= *None", text, re.MULTILINE):
-        return f"this PyTorch is built for the CPU alone; install one with CUDA: {_CUDA_TORCH} --force-reinstall"
-    return _why_no_gpu()
-
-
 def _why_no_precision(target: Target) -> str | None:
     return why_no_bfloat16() if target.precision == "bf16" else None
 
@@ -247,6 +217,7 @@ RUNTIMES: Mapping[str, Runtime] = {
             formats={"fp32": "onnx", "int8": "onnx"},
             reentrant=True,
             elsewhere=Elsewhere(_onnxruntime_layers, _onnxruntime_nodes, _onnxruntime_stand_in),
+            falls_back={"fp16": lambda operator: True},
         ),
         Runtime(
             name="openvino",
@@ -257,6 +228,7 @@ RUNTIMES: Mapping[str, Runtime] = {
             formats={"fp32": "openvino", "bf16": "openvino", "int8": "openvino"},
             why_not=_why_no_precision,
             elsewhere=Elsewhere(_openvino_layers),
+            falls_back={"int8": lambda operator: operator.kind is Kind.DEPTHWISE},
         ),
         Runtime(
             name="ai-edge-litert",
@@ -308,7 +280,7 @@ RUNTIMES: Mapping[str, Runtime] = {
             session_drift={"fp32": 0.012, "fp16": 0.012, "int8": 0.012},
             formats={"fp32": "trt", "fp16": "trt", "int8": "trt"},
             fingerprint=of_tensorrt,
-            why_not=_why_no_tensorrt,
+            why_not=why_no_tensorrt,
             on_gpu=True,
             elsewhere=Elsewhere(_tensorrt_layers, _tensorrt_nodes, _tensorrt_stand_in),
         ),
@@ -320,18 +292,18 @@ RUNTIMES: Mapping[str, Runtime] = {
             session_drift={"fp32": 0.012, "fp16": 0.012, "int8": 0.012},
             formats={"fp32": "trt", "fp16": "trt", "int8": "trt"},
             fingerprint=of_tensorrt,
-            why_not=_why_no_tensorrt,
+            why_not=why_no_tensorrt,
             on_gpu=True,
         ),
         Runtime(
             name="torch",
             modules=("torch",),
-            install=_CUDA_TORCH,
+            install=CUDA_TORCH,
             load=_load_torch,
             session_drift={"fp32": 0.012, "fp16": 0.012},
             formats={},
             fingerprint=of_this_gpu,
-            why_not=_why_no_cuda_torch,
+            why_not=why_no_cuda_torch,
             on_gpu=True,
         ),
     )

@@ -125,6 +125,10 @@ class VelaModel(CompiledModel):
         """Raises InputError: there is no NPU here."""
         raise InputError(f"device '{self._target}' is not here to run on; run the .tflite file with cpu-litert")
 
+    def computed_in(self) -> dict[str, str]:
+        """All layers in int8 on the NPU: what it would leave to the CPU is refused."""
+        return dict.fromkeys(self.estimate.layers_ns, "int8")
+
     def time(self, runs: int, warm_up: int = 1, input_size: Size | None = None) -> IntArray:
         """The estimate, `runs` times, int64 [runs]."""
         return np.full(runs, self.estimate.latency_ns, np.int64)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facenas.errors import InputError
-from facenas.given import given_weights
+from facenas.given import given_checkpoint
 from facenas.locks import only_one
 from facenas.progress import SILENT, Progress
 from facenas.ranking import halving
@@ -68,7 +68,7 @@ def rank(
     out = Path(out).resolve()  # workers may run elsewhere
     if not settings.resume and (out / "rank.json").exists():
         raise InputError(f"{out} already holds a ranking; go on with --resume or choose another --out")
-    init = None if settings.init is None else given_weights(settings.init).resolve()
+    init = None if settings.init is None else given_checkpoint(settings.init).resolve()
     recipe = recipe or (SYNTHETIC_RECIPE if data is None else Recipe())
     details = {
         "data": "synthetic" if data is None else str(data),

@@ -52,7 +52,8 @@ _NEVER_US = 1e6  # so much dearer that nobody chooses it
 
 @dataclass(frozen=True, eq=False)
 class _Judge:
-    """The gates of a network's faces on labelled photos; `expected`: what float32 finds in them, and its precision."""
+    """The gates of a network's faces on labelled photos; `expected`: what float32 finds in them, and its precision. Choices are
+    compared by their drops as they are, whatever chance has in them."""
 
     photos: EvaluationSet
     tolerances: Tolerances
@@ -63,7 +64,9 @@ class _Judge:
         found, ap = _faces_of(pipeline, self.photos, REFERENCE_MIN_SCORE * 0.9, progress)
         least_matched, most_drop = tolerances_of("int8", self.tolerances)
         precision = Precision(self.reference_ap, ap, largest_drop(self.reference_ap, ap))
-        return precision_gate(precision, most_drop), boxes_gate(compare_faces(self.expected, found), least_matched)
+        return precision_gate(precision, most_drop, "int8"), boxes_gate(
+            compare_faces(self.expected, found), least_matched
+        )
 
 
 def repair(

@@ -17,7 +17,7 @@ from typing import Any
 from facenas.detector.face_detector import FaceDetector
 from facenas.devices.targets import resolve_target
 from facenas.errors import DeviceError, InputError
-from facenas.evaluation.gates import Gate, gate_rows, proved
+from facenas.evaluation.gates import Gate, gate_rows, outcome, proved
 from facenas.evaluation.pictures import write_evaluation, write_pictures
 from facenas.evaluation.verification import Verification
 from facenas.exporters.calibration_photos import DEFAULT_COUNT
@@ -82,8 +82,7 @@ class RunResult(Shown):
 
     def line(self) -> str:
         """The verdict, and the page that shows why."""
-        failed = any(gate.passed is False for gate in self.gates)
-        verdict = "passed" if self.passed else "FAILED" if failed else "NOT PROVED, for not all gates could be decided"
+        verdict = "passed" if self.passed else "FAILED" if any(g.passed is False for g in self.gates) else "NOT PASSED"
         return f"{verdict}: {self.folder / 'report.html'}"
 
     def shown(self) -> tuple[Rows, ...]:
@@ -385,5 +384,4 @@ class _Run:
             detector = FaceDetector(self.model, runs_it, load=load)
             write_pictures(self.folder / "photos", detector, photos, _DRAWN_PHOTOS)
         write_json(self.folder / VERIFICATION, verification.to_json())
-        failed = [gate.name for gate in verification.gates if gate.passed is False]
-        return f"failed: {', '.join(failed)}" if failed else "all gates passed" if self.passed else verification.line()
+        return outcome(verification.gates)

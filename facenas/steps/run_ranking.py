@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from facenas.checkpoint import load_checkpoint
-from facenas.given import given_weights
+from facenas.given import given_checkpoint
 from facenas.progress import Progress
 from facenas.ranking.halving import Ranking, plan_rungs
 from facenas.run_folder import RANKED
@@ -32,7 +32,7 @@ def require_trainable(asked: Asked) -> Recipe:
     settings = asked.settings
     recipe = recipe_of(asked.data, settings.epochs, settings.seed)
     if settings.init is not None:
-        load_checkpoint(given_weights(settings.init), supernet=True)
+        load_checkpoint(given_checkpoint(settings.init), supernet=True)
     if settings.teacher is not None:
         Teacher(settings.teacher, recipe.size_px)
     if settings.top is not None:

@@ -53,6 +53,7 @@ def test_verify_detect_and_evaluate_run_there(
         "tensors": True,
         "boxes": True,
         "average precision": passed["average precision"],
+        "fallbacks": True,
         "latency as predicted": None,  # there is no table
         "latency within budget": True,
     }
@@ -81,6 +82,8 @@ def test_a_device_that_is_only_profiled_says_so_before_anything_is_done(
     refused = facenas(*words, "--device", "phone")
     assert refused.code == 2
     assert "device 'phone' is only profiled: no exported file of ncnn is run elsewhere yet" in refused.err
+    assert "search and predict for it, and prove the file here with --device cpu-ncnn-fp16" in refused.err
+    assert refused.err.count("\n") == 1
 
 
 def test_an_int8_file_for_a_float_device_is_refused(tmp_path: Path, facenas: Facenas) -> None:
@@ -88,3 +91,28 @@ def test_an_int8_file_for_a_float_device_is_refused(tmp_path: Path, facenas: Fac
     assert facenas("export", *asked, "--out", tmp_path / "int8.onnx").code == 0
     with remote() as agent, pytest.raises(InputError, match="is int8, device cpu computes fp32"):
         RemoteModel(agent, tmp_path / "int8.onnx")
+
+
+def test_detectors_are_compared_on_a_device_elsewhere(
+    server: SshServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, facenas: Facenas, shared_dir: Path
+) -> None:
+    """The same average precisions as here, and the page says where."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    add_device(OwnDevice("pi", "127.0.0.1", "onnxruntime", "fp32", python=sys.executable))
+    (tmp_path / "annotations").symlink_to(shared_dir / "data" / "annotations")
+    photos = shared_dir / "data" / "wider_dev100"
+    for path in sorted(photos.rglob("*.jpg"))[:4]:
+        link = tmp_path / path.relative_to(photos)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(path)
+    words = ("bench", "--report", "--data", tmp_path / "WIDER_val", "--out", tmp_path / "page.html", "--json")
+    found = {}
+    for device in ("cpu", "pi"):
+        told = facenas(*words, "--device", device)
+        assert told.code == 0, told.err
+        found[device] = json.loads(told.out)
+        assert (found[device]["device"], found[device]["photos"]) == (device, 4)
+        assert f"in turns on {device}." in (tmp_path / "page.html").read_text(encoding="utf-8")
+    here, there = ([(each["name"], each["hard"]) for each in found[device]["detectors"]] for device in ("cpu", "pi"))
+    assert there == here
+    assert all(each["latency_ms"] > 0 for each in found["pi"]["detectors"])

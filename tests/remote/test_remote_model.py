@@ -174,6 +174,31 @@ def test_outputs_that_are_none_are_refused_in_words(tmp_path: Path, model: Path,
         RemoteModel(agent, model).run(np.zeros((1, 3, 128, 160), np.float32))
 
 
+@pytest.mark.parametrize(
+    "lie",
+    [
+        'reply["times_ns"] = 7',
+        'reply["times_ns"] = {"a": 1}',
+        'reply["times_ns"] = [10**400] * len(reply["times_ns"])',
+        'reply["times_ns"] = [1e9] * len(reply["times_ns"])',
+        'reply["state"] = 7',
+    ],
+)
+def test_times_that_are_none_are_refused_in_words(tmp_path: Path, model: Path, lie: str) -> None:
+    with (
+        remote(python=lying(tmp_path, "time", lie)) as agent,
+        pytest.raises(DeviceError, match=r"times|does not tell its state"),
+    ):
+        RemoteModel(agent, model).time(1)
+
+
+def test_a_state_that_is_nonsense_costs_nothing(tmp_path: Path, model: Path) -> None:
+    lie = 'reply["state"] = {"temperature_c": 10**400, "gpu_hz": [1], "throttle_reasons": 7, "gpu_max_hz": "x"}'
+    with remote(python=lying(tmp_path, "time", lie)) as agent:
+        assert (RemoteModel(agent, model).time(1) > 0).all()
+        assert all(len(warning) < 500 for warning in agent.warnings)
+
+
 def test_a_device_that_reports_half_its_time_is_not_believed(tmp_path: Path, model: Path) -> None:
     """Runs are made long by sleeping, so that neither this machine's speed nor its load matters."""
     lie = """import time
