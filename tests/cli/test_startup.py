@@ -77,7 +77,7 @@ def test_runs_without_torch(folder: Path, arguments: tuple[str, ...]) -> None:
         ("train", "--arch", "damofd-0.5g", "--data", "{folder}", "--out", "{folder}/trained"),
         ("rank", "--arch", "damofd-0.5g", "--arch", "damofd-2.5g", "--out", "{folder}/ranked"),
         ("slice", "--supernet", "facenas-elastic", "--arch", "damofd-0.5g", "--out", "{folder}/slice.safetensors"),
-        ("verify", str(zoo_model()), "--reference", "facenas-12ms", "--data", "{folder}"),
+        ("verify", str(zoo_model("facenas-12ms")), "--reference", "facenas-12ms", "--data", "{folder}"),
     ],
     ids=lambda arguments: arguments[0],
 )
