@@ -147,7 +147,10 @@ def test_a_training_goes_on_with_the_crops_that_it_began_with(photos: Dataset, t
         other.resume()
 
 
-@pytest.mark.parametrize("change", [{"mosaic_share": 0.5}, {"pasted_faces": 2}, {"rotation_degrees": 10.0}])
-def test_samples_that_only_the_host_makes_are_refused(photos: Dataset, change: dict[str, float]) -> None:
+@pytest.mark.parametrize(
+    "recipe",
+    [replace(RECIPE, mosaic_share=0.5), replace(RECIPE, pasted_faces=2), replace(RECIPE, rotation_degrees=10.0)],
+)
+def test_samples_that_only_the_host_makes_are_refused(photos: Dataset, recipe: Recipe) -> None:
     with pytest.raises(InputError, match="leave out --mosaic, --paste and --rotate"):
-        DevicePhotos(photos, replace(RECIPE, **change), CPU)
+        DevicePhotos(photos, recipe, CPU)
