@@ -30,7 +30,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Mark:
-    """One point that stands out, with the lines of its label; a `quiet` one less so."""
+    """One point that stands out, with the lines of its label, if any; a `quiet` one less so."""
 
     point: Point
     label: tuple[str, ...]
@@ -159,7 +159,8 @@ def _plot(
     for mark, (across, height) in zip(marks, points, strict=True):
         kind = "mark quiet" if mark.quiet else "mark"
         parts.append(element("circle", cx=across, cy=height, r=5 if mark.quiet else 6, class_=kind))
-        parts += _mark_label(mark, across, height, (left, right, bottom), taken)
+        if mark.label:
+            parts += _mark_label(mark, across, height, (left, right, bottom), taken)
     return _svg(title, *parts, width_px=width_px, height_px=height_px)
 
 

@@ -42,6 +42,7 @@ class _Entry:
     size: Size
     detect: Detect
     network: CompiledModel
+    usual: bool = True
 
 
 def compare_detectors(
@@ -96,6 +97,7 @@ def compare_detectors(
             round(latency.latency_ms, 3),
             round(latency.spread_ms, 3),
             latency.samples,
+            each.usual,
         )
         for each, evaluation, latency in zip(detectors, evaluations, latencies, strict=True)
     ]
@@ -128,7 +130,7 @@ def _ours(own: Sequence[Path], target: Target, load: Load, inputs: Sequence[Size
                 settings = ExportSettings(input_size=size)
                 path = export(zoo_checkpoint(name), settings=settings, out=Path(folder) / "model.onnx").path
                 detector = FaceDetector(path, target, load=load)
-            yield _Entry(name, True, size, detector, detector.model)
+            yield _Entry(name, True, size, detector, detector.model, usual=False)
 
 
 def _published(
@@ -140,7 +142,7 @@ def _published(
         for size in dict.fromkeys((DEFAULT_INPUT, *inputs)):
             try:
                 baseline = Baseline(path, size, target, load)
-                yield _Entry(baseline.name, False, size, baseline, baseline.model)
+                yield _Entry(baseline.name, False, size, baseline, baseline.model, usual=size == DEFAULT_INPUT)
             except InputError:
                 refused.append(f"{size}")
         if baseline is None:

@@ -82,7 +82,8 @@ class RunResult(Shown):
 
     def line(self) -> str:
         """The verdict, and the page that shows why."""
-        verdict = "passed" if self.passed else "FAILED" if any(g.passed is False for g in self.gates) else "NOT PASSED"
+        failed = any(gate.passed is False for gate in self.gates)
+        verdict = "passed" if self.passed else "FAILED" if failed else "NOT PROVED, for not all gates could be decided"
         return f"{verdict}: {self.folder / 'report.html'}"
 
     def shown(self) -> tuple[Rows, ...]:
