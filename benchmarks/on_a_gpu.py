@@ -13,15 +13,17 @@ import argparse
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+from processes import StoppedError, begin, finish, last_line, package_of, told_by
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = ("check", "profile", "speed", "train", "results")
@@ -50,8 +52,8 @@ CHOICES = {  # by milliseconds on one core, of benchmarks/results/inputs_frontie
     ),
 }
 SPACE = "facenas-elastic"
-WAYS = ("detector", "supernet", "cores", "compiled")
-_START_S = 45.0  # a training loads torch and decodes all photos before its clock runs, and judges once after
+WAYS = ("detector", "supernet", "cores", "compiled", "at_once")
+_START_S = 60.0  # a training loads torch and decodes all photos before its clock runs, and judges once after
 _COMPILE_S = 150.0
 _MACHINE = """
 import json, os, sys, torch
@@ -60,16 +62,13 @@ print(json.dumps({"python": sys.version.split()[0], "torch": torch.__version__, 
     "gpu": torch.cuda.get_device_name() if there else None, "cuda": torch.version.cuda,
     "memory_gb": round(torch.cuda.mem_get_info()[1] / 1e9, 1) if there else None}))
 """
+_FACENAS = ("-P", "-m", "facenas.cli.main")
 _COUNT = """
 import json, sys
 from pathlib import Path
 from facenas.data.source import open_dataset
 print(json.dumps(len(open_dataset(Path(sys.argv[1])).photos)))
 """
-
-
-class StoppedError(Exception):
-    """What cannot go on, in words."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ class Run:
         self.options, self.state, self.out = options, options.state.resolve(), options.out.resolve()
         self.deadline: float = time.monotonic() + 60 * options.max_minutes
         self.state.mkdir(parents=True, exist_ok=True)
-        places = [str(_package(self.state / "code")), *filter(None, [os.environ.get("PYTHONPATH")])]
+        places = [str(package_of(ROOT, self.state / "code")), *filter(None, [os.environ.get("PYTHONPATH")])]
         self.environment = {**os.environ, "PYTHONPATH": os.pathsep.join(places), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
         self.results: dict[str, Any] = _read(self.state / "results.json")
 
@@ -107,39 +106,31 @@ class Run:
         self, words: Sequence[str | Path], most_s: float, cwd: Path | None = None
     ) -> subprocess.CompletedProcess[str]:
         """A Python command, told to stop (Ctrl-C) where it takes longer; its progress is not shown."""
-        command = [sys.executable, *map(str, words)]
-        with subprocess.Popen(
-            command,
-            cwd=cwd or self.state,
-            env=self.environment,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        ) as process:
-            try:
-                out, err = process.communicate(timeout=max(1.0, most_s))
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGINT)
-                try:
-                    out, err = process.communicate(timeout=30)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    out, err = process.communicate()
-        return subprocess.CompletedProcess(command, process.returncode, out, err)
+        return finish(begin(words, cwd or self.state, self.environment), most_s)
 
     def facenas(self, *words: str | Path, most_s: float | None = None) -> Any:
         """The JSON that a verb of facenas prints. Raises StoppedError with its last line where it fails."""
         left = self.seconds_left if most_s is None else min(most_s, self.seconds_left)
-        done = self.call(["-P", "-m", "facenas.cli.main", *words, "--json"], left)
-        if done.returncode or not done.stdout.strip():
-            raise StoppedError(_last_line(done))
-        return json.loads(done.stdout)
+        return told_by(self.call([*_FACENAS, *words, "--json"], left))
+
+    def facenas_at_once(self, each: Mapping[str, Sequence[str | Path]]) -> dict[str, Any]:
+        """The JSON that each of some verbs prints, all running at the same time; StoppedError for one that fails."""
+        begun = [begin([*_FACENAS, *words, "--json"], self.state, self.environment) for words in each.values()]
+        with ThreadPoolExecutor(len(begun)) as pool:
+            done = list(pool.map(lambda process: finish(process, self.seconds_left), begun))
+        told = {}
+        for name, one in zip(each, done, strict=True):
+            try:
+                told[name] = told_by(one)
+            except StoppedError as stop:
+                told[name] = stop
+        return told
 
     def ask(self, code: str, *words: Path) -> Any:
         """What a few lines of Python print as JSON."""
         done = self.call(["-P", "-c", code, *words], self.seconds_left)
         if done.returncode:
-            raise StoppedError(_last_line(done))
+            raise StoppedError(last_line(done))
         return json.loads(done.stdout)
 
     # The stages
@@ -153,7 +144,7 @@ class Run:
         quiet = ["-o", "addopts=--import-mode=importlib", "-o", "filterwarnings=default", "-p", "no:cacheprovider"]
         done = self.call(["-P", "-m", "pytest", "-q", "-rs", *quiet, *GPU_TESTS], self.seconds_left, ROOT)
         lines = done.stdout.strip().splitlines()
-        self.note("tests", {"passed": done.returncode == 0, "summary": lines[-1] if lines else _last_line(done)})
+        self.note("tests", {"passed": done.returncode == 0, "summary": lines[-1] if lines else last_line(done)})
         print(f"tests: {self.results['tests']['summary']}")
         if done.returncode:
             print("\n".join(lines[-40:]) or done.stderr[-2000:])
@@ -176,7 +167,8 @@ class Run:
         self.note("profile", told)
 
     def speed(self) -> None:
-        """Crops a second of a training: a detector, the supernet, a detector whose crops the cores make, a compiled one."""
+        """Crops a second of a training: a detector, the supernet, a detector whose crops the cores make, a compiled one; and
+        of all trainings at the same time."""
         detector = ("--arch", SPEED_ARCH)
         ways = {
             "detector": (*detector, "--photos-on-device"),
@@ -184,60 +176,87 @@ class Run:
             "cores": detector,
             "supernet": ("--space", SPACE, "--photos-on-device"),
         }
-        told: dict[str, float | None] = {}
+        told: dict[str, Any] = dict(self.results.get("speed", {}))
         for way in self.options.ways:
-            folder = self.state / "speed"
-            shutil.rmtree(folder, ignore_errors=True)
-            seconds = self.options.speed_seconds
-            words = [*self._common(self.options.epochs or 100_000, 0.001), *ways[way], "--out", folder]
-            try:
-                limit = seconds + _START_S + (_COMPILE_S if way == "compiled" else 0)
-                self.facenas("train", *words, "--max-minutes", str(seconds / 60), most_s=limit)
-            except StoppedError as stop:
-                print(f"speed, {way}: {stop}")
-            told[way] = crops_per_s(folder)
+            if way == "at_once":
+                told[way] = self._speed_at_once()
+            else:
+                told[way] = self._speed_of(way, ways[way])
             print(f"speed, {way}: {told[way] or 'not measured'} crops a second")
             self.note("speed", told)
 
+    def _speed_of(self, way: str, what: Sequence[str]) -> float | None:
+        folder = self.state / "speed"
+        shutil.rmtree(folder, ignore_errors=True)
+        seconds = self.options.speed_seconds
+        words = [*self._common(self.options.epochs or 100_000, 0.001), *what, "--out", folder]
+        try:
+            limit = seconds + _START_S + (_COMPILE_S if way == "compiled" else 0)
+            self.facenas("train", *words, "--max-minutes", str(seconds / 60), most_s=limit)
+        except StoppedError as stop:
+            print(f"speed, {way}: {stop}")
+        return crops_per_s(folder)
+
+    def _speed_at_once(self) -> dict[str, float | None]:
+        folder = self.state / "speed"
+        shutil.rmtree(folder, ignore_errors=True)
+        epochs = self.options.epochs or 100_000
+        minutes = self.options.speed_seconds / 60
+        each = {job.name: self._words(job, epochs, folder / job.name, minutes) for job in self._jobs()}
+        for name, result in self.facenas_at_once(each).items():
+            if isinstance(result, StoppedError):
+                print(f"speed, {name}: {result}")
+        return {name: crops_per_s(folder / name) for name in each}
+
     def train(self) -> None:
-        """The supernet, then each choice from its slice of it; goes on with whatever is not finished."""
+        """The supernet, then each choice from its slice of it, or all at the same time; goes on with what is not finished."""
         jobs = self._jobs()
         plan = self._plan(jobs)
         told = dict(self.results.get("training", {}))
-        for job in jobs:
-            if told.get(job.name, {}).get("finished"):
-                continue
+        open_ = [job for job in jobs if not told.get(job.name, {}).get("finished")]
+        for group in [open_] if self.options.at_once and open_ else [[job] for job in open_]:
             minutes = (self.seconds_left - _START_S) / 60
             if minutes <= 0 and not self.options.epochs:
-                print(f"train: no time left for {job.name}; the same command goes on")
+                print(f"train: no time left for {', '.join(job.name for job in group)}; the same command goes on")
                 break
-            folder = self.state / job.name
-            words = [
-                *self._common(plan[job.name], job.learning_rate),
-                *job.words,
-                "--photos-on-device",
-                *self._init(job),
-                *([] if self.options.no_landmarks else ["--landmarks"]),
-            ]
-            result = self.facenas("train", *words, "--out", folder, "--resume", "--max-minutes", str(max(0.1, minutes)))
-            told[job.name] = {**result, "crops_per_s": crops_per_s(folder)}
-            self.note("training", told)
-            print(
-                f"train {job.name}: step {result['step']:,} of {result['steps']:,}, {told[job.name]['crops_per_s']} crops a"
-                f" second, best {result['best']}"
-            )
+            each = {
+                job.name: self._words(job, plan[job.name], self.state / job.name, max(0.1, minutes)) for job in group
+            }
+            for name, result in self.facenas_at_once(each).items():
+                if isinstance(result, StoppedError):
+                    raise result
+                told[name] = {**result, "crops_per_s": crops_per_s(self.state / name)}
+                self.note("training", told)
+                print(
+                    f"train {name}: step {result['step']:,} of {result['steps']:,}, {told[name]['crops_per_s']} crops a"
+                    f" second, best {result['best']}"
+                )
             self.collect()
+
+    def _words(self, job: Job, epochs: int, out: Path, minutes: float) -> list[str | Path]:
+        """The command that trains, or goes on with, a job."""
+        return [
+            "train",
+            *self._common(epochs, job.learning_rate),
+            *job.words,
+            "--photos-on-device",
+            *self._init(job),
+            *([] if self.options.no_landmarks else ["--landmarks"]),
+            *(["--compile"] if self.options.compile and job.name != "supernet" else []),
+            *("--out", out, "--resume", "--max-minutes", str(minutes)),
+        ]
 
     def _common(self, epochs: int, rate: float) -> list[str | Path]:
         options = self.options
         given: list[str | Path] = ["--data", options.photos, "--val", options.val]
         given += ["--crop", str(options.crop), "--batch", str(options.batch)]
-        return [*given, "--epochs", str(epochs), "--learning-rate", f"{rate:g}", "--validations", "3"]
+        given += ["--validations", str(options.validations)]
+        return [*given, "--epochs", str(epochs), "--learning-rate", f"{rate:g}"]
 
     def _jobs(self) -> list[Job]:
         options = self.options
         jobs = []
-        if options.supernet is None and options.supernet_minutes > 0:
+        if options.supernet_minutes > 0:
             jobs.append(Job("supernet", ("--space", SPACE), options.supernet_minutes, options.learning_rate))
         choices = CHOICES if options.choices is None else _read(options.choices)
         for name, (size, arch) in choices.items():
@@ -246,9 +265,11 @@ class Run:
         return jobs
 
     def _init(self, job: Job) -> list[str | Path]:
-        """The supernet to start from, for a choice."""
-        supernet = self.options.supernet or self.state / "supernet" / "best.safetensors"
-        return ["--init", supernet.resolve()] if job.name != "supernet" and supernet.exists() else []
+        """The supernet to start from: the one that is given, or for a choice the one that was trained."""
+        if self.options.supernet is not None:
+            return ["--init", self.options.supernet.resolve()]
+        supernet = self.state / "supernet" / "best.safetensors"
+        return ["--init", supernet] if job.name != "supernet" and supernet.exists() else []
 
     def _plan(self, jobs: Sequence[Job]) -> Mapping[str, int]:
         """Epochs of each training, kept: a recipe must not change while it goes on."""
@@ -256,7 +277,7 @@ class Run:
         plan: dict[str, int] = _read(path)
         if not set(plan) >= {job.name for job in jobs}:
             photos = self.ask(_COUNT, self.options.photos)
-            if not self.options.epochs and not self.results.get("speed", {}).get("detector"):
+            if not self.options.epochs and not self._speeds(jobs):
                 self.speed()
             for job in jobs:
                 plan.setdefault(job.name, self.options.epochs or self._epochs(job, photos))
@@ -264,13 +285,23 @@ class Run:
         print(f"plan: {', '.join(f'{name} {epochs} epochs' for name, epochs in plan.items())}")
         return plan
 
+    def _speeds(self, jobs: Sequence[Job]) -> dict[str, float]:
+        """Crops a second of each of some trainings as they will run; none where one of them was not measured."""
+        told = self.results.get("speed", {})
+        if self.options.at_once:
+            speeds = {job.name: told.get("at_once", {}).get(job.name) for job in jobs}
+        else:
+            speeds = {job.name: told.get("supernet" if job.name == "supernet" else "detector") for job in jobs}
+        return speeds if all(speeds.values()) else {}
+
     def _epochs(self, job: Job, photos: int) -> int:
-        speed = self.results["speed"].get("supernet" if job.name == "supernet" else "detector")
+        speed = self._speeds([job]).get(job.name)
+        minutes = (self.seconds_left - _START_S) / 60 if self.options.at_once else job.minutes
         if not speed:
             raise StoppedError(
                 "speed could not be measured, so no number of epochs follows from the minutes; give --epochs"
             )
-        return max(1, int(0.9 * speed * 60 * job.minutes / photos))
+        return max(1, int(0.9 * speed * 60 * minutes / photos))
 
     def results_of(self) -> None:
         """Every choice exported and judged."""
@@ -304,23 +335,8 @@ class Run:
                     shutil.copy2(path, self.out / job.name / name)
 
 
-def _package(folder: Path) -> Path:
-    """The package as an installation lays it out, by links, for a checkout that is not installed."""
-    package = folder / "facenas"
-    shutil.rmtree(folder, ignore_errors=True)
-    package.mkdir(parents=True)
-    for path in (*(ROOT / "facenas").iterdir(), ROOT / "exporters", ROOT / "latency_tables"):
-        (package / path.name).symlink_to(path)
-    return folder
-
-
 def _read(path: Path) -> Any:
     return json.loads(path.read_text()) if path.exists() else {}
-
-
-def _last_line(done: subprocess.CompletedProcess[str]) -> str:
-    lines = [line for line in done.stderr.replace("\r", "\n").splitlines() if line.strip()]
-    return lines[-1].strip() if lines else f"ended with code {done.returncode}"
 
 
 def crops_per_s(folder: Path) -> float | None:
@@ -350,13 +366,22 @@ def parse_options(words: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--profile-minutes", type=float, default=1.5, help="of a target with all that building takes")
     parser.add_argument("--speed-seconds", type=float, default=15.0, help="of each way to train")
-    parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS[:2], help="what the speed is measured of")
+    parser.add_argument(
+        "--ways", nargs="+", choices=WAYS, help="what the speed is measured of (default: what train needs)"
+    )
+    parser.add_argument(
+        "--at-once",
+        action="store_true",
+        help="train all at the same time, for as long as there is: keeps a large GPU busy",
+    )
+    parser.add_argument("--compile", action="store_true", help="let torch make kernels for the choices first")
+    parser.add_argument("--validations", type=int, default=3, help="of each training")
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--crop", type=int, default=256)
     parser.add_argument("--learning-rate", type=float, default=0.004, help="of the supernet")
     parser.add_argument("--choice-learning-rate", type=float, default=0.002, help="of the choices, which start from it")
-    parser.add_argument("--supernet", type=Path, help="a supernet to start from, instead of training one")
-    parser.add_argument("--supernet-minutes", type=float, default=3.5, help="of its training; 0: none")
+    parser.add_argument("--supernet", type=Path, help="a supernet to start from (default: random weights)")
+    parser.add_argument("--supernet-minutes", type=float, default=3.5, help="of its training; 0: none is trained")
     parser.add_argument("--choice-minutes", type=float, default=0.75)
     parser.add_argument(
         "--choices", type=Path, help="JSON file: name -> [input, block string] (default: four of the frontier)"
@@ -370,6 +395,7 @@ def parse_options(words: Sequence[str] | None = None) -> argparse.Namespace:
     for given in (options.supernet, options.choices):
         if given is not None and not given.is_file():
             parser.error(f"no file {given}")
+    options.ways = options.ways or (["at_once"] if options.at_once else list(WAYS[:2]))
     options.photos, options.val = options.photos.resolve(), options.val.resolve()
     return options
 

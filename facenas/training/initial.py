@@ -9,7 +9,7 @@ Of a supernet's checkpoint a member takes its slice, which is all of its layers;
 have to be estimated (`Initial.moments`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -102,7 +102,8 @@ def _slice(
     network: DetectorNetwork, tensors: dict[str, Tensor], supernet: Checkpoint, path: Path, space: ElasticSpace | None
 ) -> dict[str, Tensor]:
     """The network's slice of a supernet's tensors; moments of norms as they are, for the supernet has none."""
-    space_of_supernet(supernet, path, space).require(network.detector)
+    space = space_of_supernet(supernet, path, space)
+    space.require(replace(network.detector, landmarks=space.landmarks))  # outputs of landmarks are added or dropped
     return {**floats_of(network), **slices(tensors, network)}
 
 

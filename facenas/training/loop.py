@@ -76,7 +76,8 @@ class Trainer:
         self.out, self.input_size, self.data_name = out, input_size, data_name
         self.processes, self.teacher = processes, teacher
         self.device = torch.device("cuda", processes.local_rank) if torch.cuda.is_available() else torch.device("cpu")
-        torch.backends.cudnn.benchmark = True  # every batch has one shape
+        # Trying out kernels pays where every step has the same shapes; a supernet's random member has others each time.
+        torch.backends.cudnn.benchmark = not isinstance(subject, ElasticSpace)
         norm = nn.BatchNorm2d if processes.count == 1 else SynchronisedBatchNorm
         self.network = _network_of(subject, norm).to(self.device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -64,9 +64,13 @@ def restore_arrays(
     for name, parameter in network.named_parameters():
         prefix = f"optimizer/{name}/"
         moments = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
-        if "step" in moments:
-            moments["step"] = moments["step"].cpu()
-        optimizer.state[parameter] = moments
+        if "step" in moments and not optimizer.defaults.get("fused"):
+            moments["step"] = moments["step"].cpu()  # only a fused optimiser counts on the device
+        # A fused optimiser insists on moments that lie in memory as their parameter does.
+        optimizer.state[parameter] = {
+            key: value if key == "step" else torch.empty_like(parameter, requires_grad=False).copy_(value)
+            for key, value in moments.items()
+        }
 
 
 def begin_from(

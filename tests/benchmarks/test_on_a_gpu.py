@@ -90,6 +90,15 @@ def test_speed_training_and_results_are_made_and_brought_back(place: Path) -> No
         assert (place / "out" / name).is_file(), name
 
 
+def test_all_are_trained_at_the_same_time(place: Path) -> None:
+    (place / "two.json").write_text(json.dumps({"one": ["64x64", TINY], "other": ["96x64", TINY]}))
+    words = ("--choices", "two.json", "--at-once", "--state", "once", "--supernet-minutes", "0")
+    trained = on_a_gpu(place, "train", *words)
+    assert trained.returncode == 0, trained.stderr
+    results = json.loads((place / "once" / "results.json").read_text())
+    assert all(results["training"][name]["finished"] for name in ("one", "other"))
+
+
 def test_without_a_gpu_a_profile_is_called_not_measured(place: Path) -> None:
     told = on_a_gpu(place, "profile", "--targets", "cuda")
     assert told.returncode == 0, told.stderr
