@@ -14,7 +14,7 @@ from facenas.errors import InputError, meant
 from facenas.exporters.formats import FORMATS, description_of
 from facenas.files import read_json
 from facenas.units import Size, parse_size
-from facenas.zoo import ZOO_NAMES, checkpoint_path, model_path, weights_path
+from facenas.zoo import ZOO_NAMES, checkpoint_path, model_path
 
 SEARCH, WEIGHTS = "search.json", "training/best.safetensors"
 _TRAINED = ("best.safetensors", WEIGHTS, "last.safetensors", "training/last.safetensors")
@@ -73,13 +73,6 @@ def given_checkpoint(given: str | Path) -> Path:
     if _exists(path, folder=True):
         return _held(path, _TRAINED, "a checkpoint", "facenas train --out")
     return _unless_misspelt(checkpoint_path(path))
-
-
-def given_weights(given: str | Path) -> Path:
-    """The checkpoint to start a training from: as `given_checkpoint`, and for a detector that ships with the weights of another
-    at its own input size, those."""
-    path = weights_path(Path(given))
-    return path if _exists(path) and not _exists(path, folder=True) else given_checkpoint(given)
 
 
 def _exists(path: Path, *, folder: bool = False) -> bool:

@@ -45,7 +45,7 @@ def test_every_example_is_tried() -> None:
 
 def test_a_folder_becomes_a_table(folder: Path) -> None:
     out = run(
-        sys.executable, EXAMPLES / "detect_folder.py", "val", "faces.csv", zoo_model("facenas-7ms"), folder=folder
+        sys.executable, EXAMPLES / "detect_folder.py", "val", "faces.csv", zoo_model("facenas-5ms"), folder=folder
     )
     rows = list(csv.DictReader((folder / "faces.csv").read_text().splitlines()))
     assert len(out.splitlines()) == 4
@@ -54,7 +54,7 @@ def test_a_folder_becomes_a_table(folder: Path) -> None:
 
 
 def test_another_runtime_finds_the_same_faces(folder: Path) -> None:
-    photo, model = next((folder / "val/images").iterdir()), zoo_model("facenas-7ms")
+    photo, model = next((folder / "val/images").iterdir()), zoo_model("facenas-5ms")
     lines = run(sys.executable, EXAMPLES / "own_runtime.py", model, photo, folder=folder).splitlines()
     found = [list(map(float, line.split())) for line in lines]
     told = json.loads(run("facenas", "detect", photo, "--model", model, "--json", folder=folder))[0]["faces"]

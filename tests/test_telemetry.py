@@ -25,7 +25,7 @@ _USE = """
 import socket, time
 import numpy as np
 import facenas
-detector = facenas.FaceDetector("facenas-7ms")
+detector = facenas.FaceDetector("facenas-5ms")
 photo = np.zeros((48, 64, 3), np.uint8)
 for _ in range(5):
     detector(photo)

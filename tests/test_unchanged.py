@@ -155,7 +155,7 @@ def printed_keys(folder: Path) -> dict[str, list[str]]:
         "export": ("export", "--checkpoint", "facenas-12ms", "--input", "128x96", "--out", model),
         "evaluate": ("evaluate", "--model", model, "--data", photos),
         "verify": ("verify", model, "--reference", "facenas-12ms", "--data", photos),
-        "detect": ("detect", photos / "images", "--model", "facenas-7ms", "--min-score", "0.01"),
+        "detect": ("detect", photos / "images", "--model", "facenas-5ms", "--min-score", "0.01"),
     }
     return {name: sorted(keys_of(json.loads(run(*words, "--json")))) for name, words in commands.items()}
 

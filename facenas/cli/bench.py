@@ -10,6 +10,7 @@ from facenas.cli.names import DEVICE
 if TYPE_CHECKING:
     from facenas.bench.gate import BenchResult
     from facenas.bench.record import Record
+    from facenas.units import Size
 
 
 def bench(
@@ -39,6 +40,10 @@ def bench(
     device: Annotated[
         str | None, typer.Option(help="with --report: target to run them on, of fp32 or bf16 (default: cpu)", **DEVICE)
     ] = None,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option("--input", help="with --report: an input that all detectors also run at (repeatable)"),
+    ] = None,
     benchmarks: Annotated[
         Path | None, typer.Option(help="folder of benchmarks (default: benchmarks/ here, or of this checkout)")
     ] = None,
@@ -53,9 +58,12 @@ def bench(
     from facenas.cli.output import note
     from facenas.errors import InputError
     from facenas.files import write_atomic
+    from facenas.units import parse_size
 
     if report:
-        write_detectors(models, model or [], data, device or "cpu", out or Path("runs/bench/comparison.html"), json)
+        sizes = [parse_size(each) for each in inputs or []]
+        page = out or Path("runs/bench/comparison.html")
+        write_detectors(models, model or [], data, device or "cpu", sizes, page, json)
         return
     if end_to_end and device:
         raise InputError(
@@ -64,8 +72,10 @@ def bench(
     if end_to_end:
         time_end_to_end(model or [], data, json)
         return
-    if models or model or data or device:
-        raise InputError("--models, --model, --data and --device belong to --report; add it, or leave them out")
+    if models or model or data or device or inputs:
+        raise InputError(
+            "--models, --model, --data, --device and --input belong to --report; add it, or leave them out"
+        )
     folder = benchmarks_folder(benchmarks)
     if out is not None:
         require_new(out)
@@ -131,7 +141,13 @@ def time_end_to_end(models: list[Path], data: Path | None, json: bool) -> None:
 
 
 def write_detectors(
-    models: Path | None, own: list[Path], data: Path | None, device: str, out: Path, json: bool
+    models: Path | None,
+    own: list[Path],
+    data: Path | None,
+    device: str,
+    inputs: "list[Size]",
+    out: Path,
+    json: bool,
 ) -> None:
     """The comparison page at `out`, and its figures beside it as JSON."""
     from facenas.cli.bar import progress_bar
@@ -145,7 +161,7 @@ def write_detectors(
     if data is None:
         raise InputError("--report needs --data, photos of WIDER FACE val to judge on")
     with progress_bar() as progress:
-        comparison = compare_detectors(own, models, data, device, progress)
+        comparison = compare_detectors(own, models, data, device, inputs, progress)
     write_comparison(comparison, out)
     write_json(out.with_suffix(".json"), comparison.to_json())
     nearest = nearest_of_ours(comparison.detectors, "hard")
@@ -156,10 +172,17 @@ def write_detectors(
         )
         return
     rows = [
-        (each.name, f"{each.easy:.3f}", f"{each.medium:.3f}", f"{each.hard:.3f}", f"{each.latency_ms:.2f} ms")
+        (
+            each.name,
+            each.input,
+            f"{each.easy:.3f}",
+            f"{each.medium:.3f}",
+            f"{each.hard:.3f}",
+            f"{each.latency_ms:.2f} ms",
+        )
         for each in sorted(comparison.detectors, key=lambda each: each.latency_ms)
     ]
-    print_table("detectors", ("detector", "AP easy", "AP medium", "AP hard", "latency"), rows)
+    print_table("detectors", ("detector", "input", "AP easy", "AP medium", "AP hard", "latency"), rows)
     off = "on the Pareto front" if nearest.on_front else f"{nearest.precision:.3f} AP off the Pareto front"
     tell(f"our best of AP hard, {nearest.detector.name}, is {off}")
     note(f"page: {out}")

@@ -2,7 +2,15 @@
 
 from pathlib import Path
 
-from facenas.evaluation.comparison import SETTINGS, DetectorComparison, Distance, Setting, nearest_of_ours, pareto_front
+from facenas.evaluation.comparison import (
+    SETTINGS,
+    DetectorComparison,
+    DetectorResult,
+    Distance,
+    Setting,
+    nearest_of_ours,
+    pareto_front,
+)
 from facenas.files import write_atomic
 from facenas.report.axes import axis_over
 from facenas.report.charts import Mark, Series, line_chart
@@ -10,6 +18,8 @@ from facenas.report.markup import Html, element, paragraph, section, table
 from facenas.report.page import page
 from facenas.units import in_ms
 from facenas.version import __version__
+
+_MOST_NAMED = 14  # more labels hide each other: then only those of the front are named
 
 
 def write_comparison(comparison: DetectorComparison, path: Path) -> None:
@@ -48,11 +58,14 @@ def _headline(nearest: Distance) -> Html:
 
 def _tile(setting: Setting, nearest: Distance) -> Html:
     if nearest.on_front:
-        value, note = "on the front", f"{nearest.detector.name}, AP {nearest.detector.precision(setting):.3f}"
+        value, note = (
+            "on the front",
+            f"{nearest.detector.name} at {nearest.detector.input}, AP {nearest.detector.precision(setting):.3f}",
+        )
     else:
         value = f"{nearest.precision:.3f} AP off"
         slower = f", or as precise and {nearest.slower:.2f} times as fast" if nearest.slower > 1 else ""
-        note = f"{nearest.detector.name}; others are as fast and more precise{slower}"
+        note = f"{nearest.detector.name} at {nearest.detector.input}; others are as fast and more precise{slower}"
     return element("div", element("span", setting), element("b", value), element("span", note), class_="tile")
 
 
@@ -61,8 +74,13 @@ def _chart(comparison: DetectorComparison, setting: Setting) -> Html:
     points = tuple((each.latency_ms, each.precision(setting)) for each in front)
     latencies = [each.latency_ms for each in comparison.detectors]
     precisions = [each.precision(setting) for each in comparison.detectors]
+    named = {id(each) for each in (front if len(latencies) > _MOST_NAMED else comparison.detectors)}
     marks = [
-        Mark((each.latency_ms, each.precision(setting)), (each.name,), quiet=not each.ours)
+        Mark(
+            (each.latency_ms, each.precision(setting)),
+            (_named(each, comparison),) if id(each) in named else (),
+            quiet=not each.ours,
+        )
         for each in sorted(comparison.detectors, key=lambda each: not each.ours)
     ]
     return line_chart(
@@ -76,8 +94,14 @@ def _chart(comparison: DetectorComparison, setting: Setting) -> Html:
     )
 
 
+def _named(detector: DetectorResult, comparison: DetectorComparison) -> str:
+    """Its name, with its input where it stands there at several."""
+    alone = sum(each.name == detector.name for each in comparison.detectors) == 1
+    return detector.name if alone else f"{detector.name} {detector.input}"
+
+
 def _front_note(comparison: DetectorComparison, setting: Setting) -> Html:
-    names = ", ".join(each.name for each in pareto_front(comparison.detectors, setting))
+    names = ", ".join(_named(each, comparison) for each in pareto_front(comparison.detectors, setting))
     words = f"Filled: ours; hollow: published. The line is the Pareto front, what no other beats in both: {names}."
     return paragraph(words, kind="note")
 
@@ -105,8 +129,8 @@ def _provenance(comparison: DetectorComparison) -> list[Html]:
     return [
         paragraph(
             "Average precision is measured by the WIDER FACE protocol, scores from 0.02, suppression at 0.45. Each detector "
-            "sees photos letterboxed (Ultra-Light: stretched) into the input that it is timed at. Published files run at "
-            "640x480 where their shapes allow it, whatever size they were written for."
+            "sees photos letterboxed (Ultra-Light: stretched) into the input that it is timed at. Published files are re-shaped"
+            " to 640x480, and to the other inputs that were asked for, where their shapes allow it."
         ),
         paragraph(
             f"Latency is measured: the network alone, {comparison.runtime}, one thread, all networks in turns, 20th percentile "

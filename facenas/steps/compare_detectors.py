@@ -5,8 +5,10 @@ nobody pays for borders; those that cannot (their shapes inside are of one size)
 alone, one thread, all networks timed in turns, on this machine or on a device elsewhere.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from facenas.bench.record import new_record
 from facenas.detector.face_detector import FaceDetector
@@ -23,17 +25,35 @@ from facenas.progress import SILENT, Called, Progress
 from facenas.runtimes.compiled_model import CompiledModel
 from facenas.runtimes.runtime import Load
 from facenas.runtimes.timing import measure_latency
+from facenas.steps.export import ExportSettings, export
 from facenas.steps.place import place_of
-from facenas.units import DEFAULT_INPUT
-from facenas.zoo import ZOO_NAMES, zoo_model
+from facenas.units import DEFAULT_INPUT, Size
+from facenas.zoo import ZOO_NAMES, zoo_checkpoint, zoo_model
 
 _ROUNDS = 30
 
 
+@dataclass(frozen=True)
+class _Entry:
+    """A detector at one input."""
+
+    name: str
+    ours: bool
+    size: Size
+    detect: Detect
+    network: CompiledModel
+
+
 def compare_detectors(
-    own: Sequence[Path], models: Path | None, data: Path, device: str = "cpu", progress: Progress = SILENT
+    own: Sequence[Path],
+    models: Path | None,
+    data: Path,
+    device: str = "cpu",
+    inputs: Sequence[Size] = (),
+    progress: Progress = SILENT,
 ) -> DetectorComparison:
-    """Judge and time the zoo's detectors, our exported files and the baselines of the folder `models` on `device`.
+    """Judge and time the zoo's detectors, our exported files and the baselines of the folder `models` on `device`; those of the
+    zoo and published ones also at `inputs`.
 
     Raises InputError for unusable files, for photos without WIDER FACE's easy, medium and hard, and for a device that runs no
     float32 files, DeviceError for one that cannot be reached.
@@ -46,32 +66,30 @@ def compare_detectors(
     photos = load_evaluation_set(data)
     if not photos.official:
         raise InputError(f"{data} has no easy, medium and hard faces; give WIDER FACE val with its .mat files")
-    detectors: list[tuple[str, bool, str, Detect]] = []
-    networks: list[CompiledModel] = []
     with place_of(target, progress) as place:
-        for path in (*map(zoo_model, ZOO_NAMES), *map(given_model, own)):
-            size = description_of(path).input_size
-            detector = FaceDetector(path, target, load=place.load)
-            detectors.append((path.stem, True, f"{size}", detector))
-            networks.append(detector.model)
-        for path in baselines_in(models) if models is not None else []:
-            baseline = _at_equal_area(path, target, place.load)
-            detectors.append((baseline.name, False, f"{baseline.input_size}", baseline))
-            networks.append(baseline.model)
+        detectors = [
+            *_ours(own, target, place.load, inputs),
+            *_published(baselines_in(models) if models is not None else [], target, place.load, inputs, progress),
+        ]
         evaluations = [
-            evaluate(detect, photos, Called(progress, f"evaluating {name}")) for name, _, _, detect in detectors
+            evaluate(each.detect, photos, Called(progress, f"evaluating {each.name} at {each.size}"))
+            for each in detectors
         ]
         for problem in evaluations[0].unread:  # the same of all
             progress.note(f"left out: {problem}")
         latencies = measure_latency(
-            networks, rounds=_ROUNDS, input_size=DEFAULT_INPUT, progress=progress, what="timing in turns"
+            [each.network for each in detectors],
+            rounds=_ROUNDS,
+            input_size=DEFAULT_INPUT,
+            progress=progress,
+            what="timing in turns",
         )
         cpu = "an unknown machine" if place.fingerprint is None else place.fingerprint.cpu
     results = [
         DetectorResult(
-            name,
-            ours,
-            size,
+            each.name,
+            each.ours,
+            f"{each.size}",
             round(evaluation.easy or 0.0, 5),
             round(evaluation.medium or 0.0, 5),
             round(evaluation.hard or 0.0, 5),
@@ -79,7 +97,7 @@ def compare_detectors(
             round(latency.spread_ms, 3),
             latency.samples,
         )
-        for (name, ours, size, _), evaluation, latency in zip(detectors, evaluations, latencies, strict=True)
+        for each, evaluation, latency in zip(detectors, evaluations, latencies, strict=True)
     ]
     record = new_record({}, {}, quick=False, checkout=Path(__file__).parent)
     return DetectorComparison(
@@ -96,9 +114,37 @@ def compare_detectors(
     )
 
 
-def _at_equal_area(path: Path, target: Target, load: Load) -> Baseline:
-    """At our default input; a file that only runs at its own runs there."""
-    try:
-        return Baseline(path, DEFAULT_INPUT, target, load)
-    except InputError:
-        return Baseline(path, None, target, load)
+def _ours(own: Sequence[Path], target: Target, load: Load, inputs: Sequence[Size]) -> Iterator[_Entry]:
+    """The zoo's detectors at their inputs and at `inputs`, and files of one's own at theirs."""
+    for path in (*map(zoo_model, ZOO_NAMES), *map(given_model, own)):
+        size = description_of(path).input_size
+        detector = FaceDetector(path, target, load=load)
+        yield _Entry(path.stem, True, size, detector, detector.model)
+    for name in ZOO_NAMES:
+        for size in inputs:
+            if size == description_of(zoo_model(name)).input_size:
+                continue
+            with TemporaryDirectory(prefix="facenas-") as folder:
+                settings = ExportSettings(input_size=size)
+                path = export(zoo_checkpoint(name), settings=settings, out=Path(folder) / "model.onnx").path
+                detector = FaceDetector(path, target, load=load)
+            yield _Entry(name, True, size, detector, detector.model)
+
+
+def _published(
+    paths: Sequence[Path], target: Target, load: Load, inputs: Sequence[Size], progress: Progress
+) -> Iterator[_Entry]:
+    """Published detectors at 640x480 and at `inputs`; a file that only runs at its own size runs there."""
+    for path in paths:
+        baseline, refused = None, []
+        for size in dict.fromkeys((DEFAULT_INPUT, *inputs)):
+            try:
+                baseline = Baseline(path, size, target, load)
+                yield _Entry(baseline.name, False, size, baseline, baseline.model)
+            except InputError:
+                refused.append(f"{size}")
+        if baseline is None:
+            baseline = Baseline(path, None, target, load)
+            yield _Entry(baseline.name, False, baseline.input_size, baseline, baseline.model)
+        if refused and inputs:
+            progress.note(f"{baseline.name} cannot be re-shaped to {', '.join(refused)}")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from facenas.architecture import Architecture
 from facenas.errors import InputError
-from facenas.given import given_architecture, given_weights
+from facenas.given import given_architecture, given_checkpoint
 from facenas.progress import SILENT, Progress
 from facenas.spaces.elastic_space import ElasticSpace
 from facenas.training.distributed import is_main_process
@@ -104,7 +104,7 @@ def train(
         out,
         progress,
         settings=SessionSettings(
-            init=None if settings.init is None else given_weights(settings.init),
+            init=None if settings.init is None else given_checkpoint(settings.init),
             teacher=None if settings.teacher is None else Teacher(Path(settings.teacher), recipe.size_px),
             max_seconds=None if settings.max_minutes is None else 60 * settings.max_minutes,
             strict=settings.strict,

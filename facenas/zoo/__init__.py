@@ -1,9 +1,9 @@
 """The zoo: trained detectors that ship with the package, by name, so that `facenas detect photo.jpg` works at once.
 
-A detector of the zoo is NAME.onnx to detect with, NAME.md, its card (data and their terms, recipe, accuracy, latency), and
-NAME.safetensors to train on and to verify against, unless its weights are another's at another input size. Wherever a
-command takes a model or a checkpoint, it takes such a name too. A supernet is SPACE.safetensors with its card, and
-SPACE.accuracy.json, its accuracy table.
+A detector of the zoo is NAME.onnx to detect with, NAME.safetensors to train on and to verify against, NAME.md, its card (data
+and their terms, recipe, accuracy, latency), and NAME.bom.json, what its weights are made of. Wherever a command takes a model
+or a checkpoint, it takes such a name too. A supernet is SPACE.safetensors with its card, and SPACE.accuracy.json, its accuracy
+table.
 """
 
 import importlib.resources
@@ -11,10 +11,9 @@ from pathlib import Path
 
 from facenas.errors import InputError, meant
 
-ZOO_NAMES = ("facenas-12ms", "facenas-7ms")
+ZOO_NAMES = ("facenas-1ms", "facenas-2.5ms", "facenas-5ms", "facenas-10ms", "facenas-12ms")
 SUPERNET_NAMES = ("facenas-elastic",)
-DEFAULT_NAME = "facenas-12ms"
-_WEIGHTS_OF = {"facenas-7ms": ("facenas-12ms", "512x384")}
+DEFAULT_NAME = "facenas-10ms"
 
 
 def zoo_model(name: str = DEFAULT_NAME) -> Path:
@@ -23,14 +22,7 @@ def zoo_model(name: str = DEFAULT_NAME) -> Path:
 
 
 def zoo_checkpoint(name: str = DEFAULT_NAME) -> Path:
-    """The weights of a detector of the zoo, .safetensors. Raises InputError as `zoo_model` does, and for a detector that
-    shares another's: its checkpoint would be exported at the other's input size.
-    """
-    if name in _WEIGHTS_OF:
-        other, input_size = _WEIGHTS_OF[name]
-        raise InputError(
-            f"{name} has the weights of {other} at input {input_size}; give {other} and --input {input_size}"
-        )
+    """The weights of a detector of the zoo, .safetensors. Raises InputError as `zoo_model` does."""
     return _file_of(name, ".safetensors")
 
 
@@ -58,12 +50,6 @@ def checkpoint_path(given: Path) -> Path:
     """The zoo's checkpoint or supernet where `given` is one of its names, else `given` itself."""
     supernet = None if given.exists() else zoo_supernet(str(given))
     return supernet or (zoo_checkpoint(str(given)) if _is_name(given) else given)
-
-
-def weights_path(given: Path) -> Path:
-    """As `checkpoint_path`; for a detector that shares another's weights, the other's checkpoint."""
-    name = str(given)
-    return checkpoint_path(Path(_WEIGHTS_OF[name][0]) if name in _WEIGHTS_OF and _is_name(given) else given)
 
 
 def _is_name(given: Path) -> bool:

@@ -38,24 +38,24 @@ def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_largest_input_within_the_budget_is_taken(table: Path) -> None:
-    detector, known = description_of(zoo_model()).detector, find_table(CPU, Size(512, 384))
+    detector, known = description_of(zoo_model("facenas-12ms")).detector, find_table(CPU, Size(512, 384))
     at_512_ms = predict(detector, known, Size(512, 384)).latency_ms
-    assert fitting_input(zoo_model(), CPU, LatencyBudget(at_512_ms + 0.001)) == Size(512, 384)
-    smaller = fitting_input(zoo_model(), CPU, LatencyBudget(at_512_ms - 0.001))
+    assert fitting_input(zoo_model("facenas-12ms"), CPU, LatencyBudget(at_512_ms + 0.001)) == Size(512, 384)
+    smaller = fitting_input(zoo_model("facenas-12ms"), CPU, LatencyBudget(at_512_ms - 0.001))
     assert smaller.pixels < Size(512, 384).pixels
-    assert fitting_input(zoo_model(), CPU, LatencyBudget(1000.0)) == DEFAULT_INPUT
+    assert fitting_input(zoo_model("facenas-12ms"), CPU, LatencyBudget(1000.0)) == DEFAULT_INPUT
     with pytest.raises(
         BudgetError, match=r"even at 256x192, more than 0.1ms; raise the budget, or find a faster detector"
     ):
-        fitting_input(zoo_model(), CPU, LatencyBudget(0.1))
+        fitting_input(zoo_model("facenas-12ms"), CPU, LatencyBudget(0.1))
 
 
 def test_detect_scales_photos_to_it(facenas: Run, table: Path, tmp_path: Path) -> None:
     photo, _, _ = draw_photo(640, 480, np.random.default_rng(0))
     (tmp_path / "photo.jpg").write_bytes(encode_jpeg(photo, 92))
-    done = facenas("detect", tmp_path / "photo.jpg", "--latency", "8ms", "--json")
+    done = facenas("detect", tmp_path / "photo.jpg", "--model", "facenas-12ms", "--latency", "8ms", "--json")
     assert done.code == 0, done.err
     assert "within 8ms" in done.err
-    assert facenas("detect", tmp_path / "photo.jpg", "--latency", "eight").code == 2
+    assert facenas("detect", tmp_path / "photo.jpg", "--model", "facenas-12ms", "--latency", "eight").code == 2
     with pytest.raises(InputError, match="both set the input; keep one"):
         DetectSettings(long_side_px=320, latency="3ms")

@@ -106,7 +106,7 @@ def test_photos_that_cannot_be_read_are_an_error_only_where_all_are(discs: Evalu
 
 def test_the_command_tells_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_synthetic_set(tmp_path, 2, width_px=128, height_px=96)
-    words = ["evaluate", "--model", "facenas-7ms", "--data", str(tmp_path), "--blind-spots", "--json"]
+    words = ["evaluate", "--model", "facenas-5ms", "--data", str(tmp_path), "--blind-spots", "--json"]
     app(words, standalone_mode=False)
     told = json.loads(capsys.readouterr().out)["blind_spots"]
     assert {"min_score", "size", "roll", "light", "blur"} == set(told)

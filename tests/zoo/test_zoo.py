@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 from facenas.exporters.formats import description_of
 
-from facenas.checkpoint import load_checkpoint
 from facenas.cli.main import main
 from facenas.detector.face_detector import FaceDetector
+from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
+from facenas.runtimes.compiled_model import example_image
+from facenas.runtimes.runtime import load_model
+from facenas.steps.export import export
 from facenas.zoo import DEFAULT_NAME, ZOO_NAMES, checkpoint_path, model_path, zoo_checkpoint, zoo_model
 
 
@@ -21,12 +24,13 @@ def test_a_detector_of_the_zoo_has_a_model_and_a_card(name: str) -> None:
     assert len(FaceDetector(model)(np.zeros((48, 64, 3), np.uint8))) == 0
 
 
-def test_weights_fit_their_model_and_one_that_shares_them_says_whose() -> None:
-    assert description_of(zoo_model()).detector == load_checkpoint(zoo_checkpoint()).detector
-    with pytest.raises(InputError, match="give facenas-12ms and --input 512x384"):
-        zoo_checkpoint("facenas-7ms")
-    described = description_of(zoo_model("facenas-7ms"))
-    assert (described.detector, str(described.input_size)) == (description_of(zoo_model()).detector, "512x384")
+@pytest.mark.parametrize("name", ZOO_NAMES)
+def test_weights_are_those_of_their_model(name: str, tmp_path: Path) -> None:
+    exported = export(zoo_checkpoint(name), out=tmp_path / "again.onnx").path
+    image = example_image(description_of(exported).input_size)
+    again, shipped = (load_model(path, resolve_target("cpu")).run(image) for path in (exported, zoo_model(name)))
+    for output, values in shipped.items():
+        np.testing.assert_array_equal(again[output], values)
 
 
 def test_names_stand_for_files_and_files_of_ones_own_go_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,7 +40,7 @@ def test_names_stand_for_files_and_files_of_ones_own_go_first(tmp_path: Path, mo
     assert model_path(Path("model.onnx")) == Path("model.onnx")
     Path(DEFAULT_NAME).write_text("mine")
     assert model_path(Path(DEFAULT_NAME)) == Path(DEFAULT_NAME)
-    with pytest.raises(InputError, match=f"'huge' ships with facenas; there are {DEFAULT_NAME}"):
+    with pytest.raises(InputError, match=f"'huge' ships with facenas; there are {ZOO_NAMES[0]}"):
         zoo_model("huge")
 
 
