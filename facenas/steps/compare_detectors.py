@@ -104,9 +104,11 @@ def compare_detectors(
 
 def _result(each: _Entry, evaluation: Evaluation, latency: Latency) -> DetectorResult:
     """The figures, rounded as they are written."""
-    precisions = (round(figure or 0.0, 5) for figure in (evaluation.easy, evaluation.medium, evaluation.hard))
-    times = round(latency.latency_ms, 3), round(latency.spread_ms, 3)
-    return DetectorResult(each.name, each.ours, f"{each.size}", *precisions, *times, latency.samples)
+    easy, medium, hard = (round(figure or 0.0, 5) for figure in (evaluation.easy, evaluation.medium, evaluation.hard))
+    latency_ms, spread_ms = round(latency.latency_ms, 3), round(latency.spread_ms, 3)
+    return DetectorResult(
+        each.name, each.ours, f"{each.size}", easy, medium, hard, latency_ms, spread_ms, latency.samples
+    )
 
 
 def _ours(own: Sequence[Path], target: Target, load: Load, inputs: Sequence[Size]) -> Iterator[_Entry]:
