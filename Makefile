@@ -5,12 +5,12 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 TYPES := build/types/facenas
 EMPTY := build/package
-SOURCES := facenas exporters latency_tables benchmarks examples tests
+SOURCES := facenas exporters latency_tables benchmarks docs/make_site.py examples tests
 
-.PHONY: help install demo test test-all lint type-check format bench package test-package clean
+.PHONY: help install demo test test-all lint type-check format bench docs package test-package clean
 
 help:
-	@echo "make install | demo | test | test-all | lint | type-check | format | bench | package | test-package | clean"
+	@echo "make install | demo | test | test-all | lint | type-check | format | bench | docs | package | test-package | clean"
 
 install: $(INSTALLED)
 
@@ -40,8 +40,8 @@ type-check: install
 	rm -rf $(TYPES) && mkdir -p $(TYPES)
 	ln -s $(CURDIR)/facenas/* $(CURDIR)/exporters $(CURDIR)/latency_tables $(TYPES)/
 	cd build/types && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml -p facenas
-	cd build/types && MYPYPATH=$(CURDIR)/benchmarks:$(CURDIR)/tests $(CURDIR)/$(BIN)/mypy \
-		--config-file $(CURDIR)/pyproject.toml --explicit-package-bases $(CURDIR)/benchmarks $(CURDIR)/tests
+	cd build/types && MYPYPATH=$(CURDIR)/benchmarks:$(CURDIR)/docs:$(CURDIR)/tests $(CURDIR)/$(BIN)/mypy \
+		--config-file $(CURDIR)/pyproject.toml --explicit-package-bases $(CURDIR)/benchmarks $(CURDIR)/docs $(CURDIR)/tests
 
 format: install
 	$(BIN)/ruff check --fix $(SOURCES)
@@ -50,6 +50,12 @@ format: install
 bench: install
 	$(BIN)/facenas bench
 	$(BIN)/python benchmarks/latency_prediction.py --device cpu
+
+# The site, in build/site; a link or an anchor that leads nowhere is an error.
+docs: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[docs]"
+	$(BIN)/python docs/make_site.py
+	$(BIN)/zensical build --strict
 
 # An sdist of the checkout, and a wheel of that sdist: what the sdist lacks, the wheel lacks too.
 package: install
@@ -64,7 +70,7 @@ test-package: package
 	$(EMPTY)/.venv/bin/python -m pip install --quiet --constraint constraints.txt "$$(echo dist/*.whl)[int8]" \
 		pytest pytest-timeout hypothesis
 	cp -r tests pyproject.toml $(EMPTY)
-	cd $(EMPTY) && .venv/bin/python -m pytest --ignore tests/test_docs.py --ignore tests/test_layers.py \
+	cd $(EMPTY) && .venv/bin/python -m pytest --ignore tests/test_docs.py --ignore tests/test_site.py --ignore tests/test_layers.py \
 		--ignore tests/test_shape.py --ignore tests/bench --ignore tests/benchmarks
 
 clean:

@@ -5,13 +5,17 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Told `done` of `total` of something that is called `what`; `note` gets a line that should not be missed."""
+    """Told `done` of `total` of something that is called `what`; `note` gets a line that should not be missed, `standing`
+    what can be watched beside that: the words that hold now."""
 
     def __call__(self, done: int, total: int, what: str) -> None:
         """So much is done."""
 
     def note(self, line: str) -> None:
         """Something to know beside the result."""
+
+    def standing(self, words: str) -> None:
+        """How good it is so far."""
 
 
 class Silent:
@@ -21,6 +25,9 @@ class Silent:
         """Nothing."""
 
     def note(self, line: str) -> None:
+        """Nothing."""
+
+    def standing(self, words: str) -> None:
         """Nothing."""
 
 
@@ -41,3 +48,7 @@ class Called:
     def note(self, line: str) -> None:
         """The line, as it is."""
         self.progress.note(line)
+
+    def standing(self, words: str) -> None:
+        """The words, as they are."""
+        self.progress.standing(words)

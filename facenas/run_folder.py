@@ -25,6 +25,7 @@ from facenas.version import __version__
 
 RUN, TABLE, PREDICTION = "run.json", "table.json", "prediction.json"
 VERIFICATION, EVALUATION, CURVE = "verify.json", "evaluation.json", "training/training.jsonl"
+RANKING, RANKED = "ranking/rank.json", "ranking/search.json"
 REPORT = "report.html"
 SYNTHETIC = "synthetic"
 Curve = tuple[tuple[float, float], ...]
@@ -55,11 +56,12 @@ def about_now() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Step:
-    """A finished step of the run."""
+    """A step of the run that left its files; `finished`: False where it was told to stop early, so that it can go on."""
 
     name: str
     seconds: float
     summary: str
+    finished: bool = True
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ def files_of_step(step: str, artefact: Path, artefact_weights: Path | None) -> t
     return {
         "table": (TABLE,),
         "search": (SEARCH,),
+        "rank": (RANKING, RANKED, SEARCH),
         "slice": (WEIGHTS,),
         "train": (WEIGHTS,),
         "export": exported,

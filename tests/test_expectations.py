@@ -91,9 +91,19 @@ EXPECTATIONS = (
         "`python examples/own_runtime.py model.onnx photo.jpg`",
         (EXAMPLES, "test_another_runtime_finds_the_same_faces"),
     ),
-    Expectation("TensorBoard", "the losses and AP are lines of `training.jsonl`, and curves of the run's page", None),
-    Expectation("a web address as a source", "facenas reads files and cameras; download it first", None),
-    Expectation("a documentation site", "the pages in `docs/`", None),
+    Expectation(
+        "TensorBoard",
+        "`facenas train --tensorboard`",
+        ("cli/test_watching_a_training.py", "test_tensorboard_and_the_table_show_the_curve"),
+    ),
+    Expectation(
+        "a web address as a source",
+        "`facenas detect https://example.org/photo.jpg`",
+        ("cli/test_photos_on_the_web.py", "test_a_photo_is_found_by_its_address"),
+    ),
+    Expectation(
+        "a documentation site", "`make docs`", ("test_site.py", "test_the_site_builds_and_no_link_of_it_is_dead")
+    ),
 )
 
 

@@ -1,59 +1,74 @@
-"""What a person sees while something long runs: one bar with the time left, on stderr, so that --json stays clean."""
+"""What a person sees while something long runs: one bar with the time left and how it stands, on stderr, so that --json stays
+clean."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from facenas.cli.output import note
 from facenas.errors import printable
 from facenas.progress import Progress
 
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
 
-@dataclass(frozen=True)
-class _Told:
-    """A `Progress` that draws with a function, and writes lines below each other on stderr."""
 
-    draw: Callable[[int, int, str], None]
+class _Lines:
+    """A `Progress` for a log: a line a tenth."""
+
+    def __init__(self) -> None:
+        self._tenths: dict[str, int] = {}
+        self._what, self._standing = "", ""
 
     def __call__(self, done: int, total: int, what: str) -> None:
-        self.draw(done, total, what)
+        if what != self._what:
+            self._what, self._standing = what, ""
+        tenth = 10 * done // max(1, total)
+        before = self._tenths.get(what, 0)
+        self._tenths[what] = tenth
+        if tenth > before:
+            note(f"{what}: {done} of {total}{self._standing}")
 
     def note(self, line: str) -> None:
         note(line)
 
+    def standing(self, words: str) -> None:
+        self._standing = f", {words}"
+
+
+class _Bars:
+    """A `Progress` that draws; a new `what` starts a new bar."""
+
+    def __init__(self, bars: "Bars") -> None:
+        self._bars = bars
+        self._tasks: dict[str, TaskID] = {}
+        self._newest: TaskID | None = None
+
+    def __call__(self, done: int, total: int, what: str) -> None:
+        if what not in self._tasks or (done <= 1 and self._bars.tasks[self._tasks[what]].finished):
+            self._newest = self._tasks[what] = self._bars.add_task(printable(what), total=total, standing="")
+        self._bars.update(self._tasks[what], completed=done, total=total)
+
+    def note(self, line: str) -> None:
+        note(line)
+
+    def standing(self, words: str) -> None:
+        if self._newest is not None:
+            self._bars.update(self._newest, standing=printable(words))
+
 
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
-    """A `Progress` that draws; a new `what` starts a new bar. Quiet where stderr is no terminal but for a line a tenth."""
+    """A `Progress` for this terminal. Quiet where stderr is none but for a line a tenth."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield _Told(_a_line_a_tenth(note))
+        yield _Lines()
         return
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Bars(*columns, console=console) as bars:
-        tasks: dict[str, TaskID] = {}
-
-        def draw(done: int, total: int, what: str) -> None:
-            if what not in tasks or (done <= 1 and bars.tasks[tasks[what]].finished):
-                tasks[what] = bars.add_task(printable(what), total=total)
-            bars.update(tasks[what], completed=done, total=total)
-
-        yield _Told(draw)
-
-
-def _a_line_a_tenth(write: Callable[[str], None]) -> Callable[[int, int, str], None]:
-    tenths: dict[str, int] = {}
-
-    def draw(done: int, total: int, what: str) -> None:
-        tenth = 10 * done // max(1, total)
-        if tenth < tenths.get(what, 0):
-            tenths[what] = 0
-        if tenth > tenths.get(what, 0):
-            tenths[what] = tenth
-            write(f"{what}: {done} of {total}")
-
-    return draw
+    name, standing = (TextColumn(f"{{task.{text}}}", markup=False) for text in ("description", "fields[standing]"))
+    with Bars(name, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), standing, console=console) as bars:
+        yield _Bars(bars)

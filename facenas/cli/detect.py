@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 
 def detect(
-    images: Annotated[list[str], typer.Argument(help="photos, videos, folders, quoted patterns, or a camera's index")],
+    images: Annotated[
+        list[str],
+        typer.Argument(help="photos, videos, folders, quoted patterns, web addresses of photos, or a camera's index"),
+    ],
     model: Annotated[
         Path | None,
         typer.Option(help="exported model, run folder, or name of the zoo (default: facenas-12ms)", **MODEL),

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from facenas.cli.names import ARCHITECTURE
+from facenas.cli.names import ARCHITECTURE, MODEL
 
 
 def rank(
@@ -30,6 +30,10 @@ def rank(
     seed: Annotated[int, typer.Option(help="seed of weights, order and crops")] = 0,
     input_size: Annotated[
         str | None, typer.Option("--input", help="input size that is meant (default: the search's, else 640x480)")
+    ] = None,
+    init: Annotated[
+        Path | None,
+        typer.Option(help="checkpoint, folder with one, or name of the zoo that all start from", **MODEL),
     ] = None,
     address: Annotated[
         str | None, typer.Option(help="Ray cluster to join, for example auto (default: a local Ray on all cores)")
@@ -57,7 +61,7 @@ def rank(
         learning_rate=recipe.learning_rate if rate is None else rate,
         seed=seed,
     )
-    settings = RankSettings(top, epochs, input_size, address, resume=resume, strict=strict)
+    settings = RankSettings(top, epochs, input_size, address, init, resume=resume, strict=strict)
     with progress_bar() as progress:
         ranking = run_rank(
             arch or (),

@@ -7,7 +7,7 @@ import typer
 
 from facenas.cli.calibration_option import CalibrateOption, calibration_asked
 from facenas.cli.input_option import AspectOption, CameraOption, FacesOption, InputOption, input_asked
-from facenas.cli.names import DEVICE
+from facenas.cli.names import DEVICE, MODEL
 from facenas.scoring.ddsar import DEFAULT_ALPHA
 
 
@@ -18,8 +18,33 @@ def run(
         Path | None,
         typer.Option(help="labelled photos to train on (default: no training, a slice of the supernet that ships)"),
     ] = None,
+    params: Annotated[str | None, typer.Option(help="budget of parameters, for example 0.3M")] = None,
+    memory: Annotated[str | None, typer.Option(help="budget of peak activation memory, for example 8MB")] = None,
     val: Annotated[Path | None, typer.Option(help="labelled photos to verify on (default: a part of --data)")] = None,
     epochs: Annotated[int | None, typer.Option(help="training length (default: 90 synthetic, 12 on photos)")] = None,
+    init: Annotated[
+        Path | None,
+        typer.Option(
+            help="checkpoint, folder with one, or name of the zoo that the training starts from, as far as layers fit "
+            "(default: the slice of the supernet)",
+            **MODEL,
+        ),
+    ] = None,
+    teacher: Annotated[
+        Path | None,
+        typer.Option(help="ONNX file of a stronger detector (SCRFD's layout) to learn from beside the labels"),
+    ] = None,
+    top: Annotated[
+        int | None,
+        typer.Option(help="train so many of the search's best briefly first, the better half on and on"),
+    ] = None,
+    max_minutes: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="stop the training after so many minutes and prove the best so far; the same command trains on",
+        ),
+    ] = None,
     space: Annotated[
         str | None, typer.Option(help="search space (default: facenas-elastic, whose supernet ships)")
     ] = None,
@@ -50,6 +75,7 @@ def run(
     from facenas.cli.search_options import parse_faces
     from facenas.steps.run import run as run_all
     from facenas.steps.run_settings import RunSettings
+    from facenas.units import parse_bytes, parse_count
 
     settings = RunSettings(
         val,
@@ -63,6 +89,12 @@ def run(
         seed,
         calibration_asked(calibrate),
         parse_faces(faces, None),
+        init,
+        teacher,
+        top,
+        None if params is None else parse_count(params, "parameters"),
+        None if memory is None else parse_bytes(memory),
+        max_minutes,
     )
     folder = out or Path("runs") / f"{device}-{latency}"
     with progress_bar() as progress:

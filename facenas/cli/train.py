@@ -86,6 +86,9 @@ def train(
     validations: Annotated[
         int | None, typer.Option(help="how often it is judged on the way (default: 6, a supernet 20)")
     ] = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="write the curve for TensorBoard, too, in --out/tensorboard")
+    ] = False,
     seed: Annotated[int, typer.Option(help="seed of weights, order and crops")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="go on from the last state in --out")] = False,
     max_minutes: Annotated[
@@ -133,6 +136,7 @@ def train(
         landmarks=landmarks,
         compiled=compile,
         validations=validations,
+        tensorboard=tensorboard,
     )
     with progress_bar() as progress:
         result = run_train(subject, data, val=val, recipe=recipe, settings=settings, out=out, progress=progress)

@@ -59,7 +59,8 @@ def _sources_of(given: Path | str, notes: list[str]) -> list[Path | int]:
         return [int(text)]
     if (address := _ADDRESS.match(text)) is not None:
         raise InputError(
-            f"{address[1]}://{address[2]} is an address, and facenas reads files and cameras; record it to a file first"
+            f"{address[1]}://{address[2]} is an address; facenas reads files, cameras and photos on the web (https://); "
+            "record it to a file first"
         )
     if set("*?[") & set(text):
         anchor = Path(path.anchor)

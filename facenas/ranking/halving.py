@@ -19,7 +19,7 @@ from typing import Any
 from facenas.architecture import parse_architecture
 from facenas.devices.cpu import cores
 from facenas.errors import InputError, TrainingError
-from facenas.files import make_folder, read_json, write_json
+from facenas.files import make_folder, read_json, sha256_of, write_json
 from facenas.progress import Called, Progress
 from facenas.ranking.contenders import Contender
 from facenas.shown import Rows, Shown
@@ -34,12 +34,14 @@ MAX_CONTENDERS = 64
 @dataclass(frozen=True)
 class HalvingSettings:
     """How contenders are trained: the first rung's epochs (the recipe's own are set by the rungs), the input size that they
-    are meant for; `strict`: a photo that cannot be decoded is refused."""
+    are meant for; `strict`: a photo that cannot be decoded is refused; `init`: a checkpoint that all start from, of a
+    supernet its slices."""
 
     recipe: Recipe
     first_epochs: int
     input_size: Size
     strict: bool = False
+    init: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class RungTask:
     recipe: Recipe
     input_size: Size
     strict: bool
+    init: Path | None = None
 
     @property
     def result_file(self) -> Path:
@@ -233,6 +236,7 @@ def rank(
                 settings.recipe,
                 settings.input_size,
                 settings.strict,
+                settings.init,
             )
             for number in sorted(going)
         }
@@ -258,6 +262,7 @@ def _asked(contenders: Sequence[Contender], photos: TrainingPhotos, settings: Ha
         },
         "input": str(settings.input_size),
         "strict": settings.strict,
+        **({} if settings.init is None else {"init": sha256_of(settings.init)}),
     }
 
 
@@ -286,7 +291,8 @@ def _require_same(out: Path, asked: Mapping[str, Any]) -> None:
     ranking = read_as(Mapping[str, Any], read_json(path, "ranking"), str(path))  # type: ignore[type-abstract]
     stored = read_as(Mapping[str, Any], ranking.get("asked", {}), f"{path}, asked")  # type: ignore[type-abstract]
     recipe = Recipe(**asked["recipe"])
-    changed = [name for name in ("contenders", "photos", "input", "strict") if stored.get(name) != asked[name]]
+    names = ("contenders", "photos", "input", "strict", "init")
+    changed = [name for name in names if stored.get(name) != asked.get(name)]
     recorded = read_as(Mapping[str, Any], stored.get("recipe", {}), f"{path}, recipe")  # type: ignore[type-abstract]
     changed += recipe.differences(recorded)
     if changed:
@@ -339,14 +345,15 @@ def train_rung(
 
     from facenas.checkpoint import save_checkpoint
     from facenas.training.loop import Trainer, memory_for_photos
-    from facenas.training.session import validate
+    from facenas.training.session import begin, validate
 
     make_folder(task.folder)
     detector = parse_architecture(task.architecture)
-    trainer = Trainer(detector, task.input_size, task.recipe, task.folder, photos.train.name)
+    trainer = Trainer(detector, task.input_size, task.recipe, task.folder, photos.train.name, init=task.init)
     if side_by_side:
         torch.set_num_threads(1)
     trainer.resume()
+    begin(trainer, photos, progress)
     try:
         trained = trainer.run(
             photos.train,

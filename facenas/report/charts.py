@@ -13,7 +13,7 @@ Point = tuple[float, float]
 _Taken = tuple[float, float, float, float, int]  # x1 y1 x2 y2 of what a label had better not cover, and how much so
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 16, 28, 44
 _LINE_PX = 16
-_LABEL_PX = 7.0
+_LABEL_PX, _QUIET_LABEL_PX = 7.0, 6.4
 _BAR_ROW_PX, _BAR_PX = 42, 12
 
 
@@ -30,7 +30,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Mark:
-    """One point that stands out, with the lines of its label; a `quiet` one less so."""
+    """One point that stands out, with the lines of its label, if any; a `quiet` one less so."""
 
     point: Point
     label: tuple[str, ...]
@@ -122,24 +122,25 @@ def _plot(
     height_px: int,
 ) -> Html:
     right, bottom = width_px - _RIGHT, height_px - _BOTTOM
+    left = max(_LEFT, 8 + round(_LABEL_PX * max(len(tick_text(tick)) for tick in y.ticks(5))))
     top = _TOP + (_LINE_PX if guides else 0)
 
     def place(point: Point) -> Point:
         return (
-            _LEFT + x.share(point[0]) * (right - _LEFT),
+            left + x.share(point[0]) * (right - left),
             bottom - y.share(point[1]) * (bottom - top),
         )
 
     parts = [_label(0, 12, y.label, "start", "axis")]
     for tick in y.ticks(5):
         height = place((x.low, tick))[1]
-        parts.append(element("line", x1=_LEFT, y1=height, x2=right, y2=height, class_="grid"))
-        parts.append(_label(_LEFT - 6, height + 4, tick_text(tick), "end", "tick"))
+        parts.append(element("line", x1=left, y1=height, x2=right, y2=height, class_="grid"))
+        parts.append(_label(left - 6, height + 4, tick_text(tick), "end", "tick"))
     for tick in x.ticks(max(3, width_px // 90)):
         across = place((tick, y.low))[0]
         parts.append(element("line", x1=across, y1=bottom, x2=across, y2=bottom + 4, class_="ticks"))
         parts.append(_label(across, bottom + 18, tick_text(tick), "middle", "tick"))
-    parts.append(element("line", x1=_LEFT, y1=bottom, x2=right, y2=bottom, class_="ticks"))
+    parts.append(element("line", x1=left, y1=bottom, x2=right, y2=bottom, class_="ticks"))
     parts.append(_label(right, height_px - 6, x.label, "end", "axis"))
     for guide in guides:
         across = place((guide.x, y.low))[0]
@@ -150,15 +151,16 @@ def _plot(
         parts.append(_line(each, index, place))
     points = [place(mark.point) for mark in marks]
     taken: list[_Taken] = [(across - 7, height - 7, across + 7, height + 7, 3) for across, height in points]
-    for (left, first), (after, last) in (pair for each in series for pair in pairwise(map(place, _corners(each)))):
-        taken.append((min(left, after), min(first, last) - 1, max(left, after), max(first, last) + 1, 1))
+    for (before, first), (after, last) in (pair for each in series for pair in pairwise(map(place, _corners(each)))):
+        taken.append((min(before, after), min(first, last) - 1, max(before, after), max(first, last) + 1, 1))
     for guide in guides:
         across = place((guide.x, y.low))[0]
         taken.append((across - 1, 0, across + 1, bottom, 1))
     for mark, (across, height) in zip(marks, points, strict=True):
         kind = "mark quiet" if mark.quiet else "mark"
         parts.append(element("circle", cx=across, cy=height, r=5 if mark.quiet else 6, class_=kind))
-        parts += _mark_label(mark, across, height, right, bottom, taken)
+        if mark.label:
+            parts += _mark_label(mark, across, height, (left, right, bottom), taken)
     return _svg(title, *parts, width_px=width_px, height_px=height_px)
 
 
@@ -214,17 +216,26 @@ def _bars(title: str, bars: Sequence[Bar], guide: Guide | None, width_px: int) -
 
 
 def _mark_label(
-    mark: Mark, across: float, height: float, right: float, bottom: float, taken: list[_Taken]
+    mark: Mark, across: float, height: float, within: tuple[float, float, float], taken: list[_Taken]
 ) -> list[Html]:
     """The lines of a label beside a point: above and left of it, where a frontier leaves room, else where they cover
-    least of what is there: rather lines than other labels and points."""
-    wide, tall = max(map(len, mark.label)) * _LABEL_PX, _LINE_PX * len(mark.label)
+    least of what is there: rather lines than other labels and points. One that does not touch its point gets a line to it.
+    `within`: the plot's left, right and bottom."""
+    low, right, bottom = within
+    wide, tall = max(map(len, mark.label)) * (_QUIET_LABEL_PX if mark.quiet else _LABEL_PX), _LINE_PX * len(mark.label)
     corners: list[tuple[int, int, tuple[float, float, float, float]]] = []
-    for rise in (-8 - tall, 8, -tall / 2, -26 - tall, 26, -44 - tall, 44):
-        for left in (across - 10 - wide, across + 10):
+    beside = (across - 10 - wide, across + 10)
+    centred = (across - wide / 2, low + 4, right + _RIGHT - wide)
+    for rise, lefts in (
+        *((rise, beside) for rise in (-8 - tall, 8, -tall / 2)),
+        *((rise, centred) for rise in (-9 - tall, 9)),
+        *((rise, (*beside, *centred)) for rise in (-26 - tall, 26, -44 - tall, 44)),
+    ):
+        for left in lefts:
             box = (left, height + rise, left + wide, height + rise + tall)
-            inside = box[0] > _LEFT and box[2] <= right + _RIGHT and box[1] > 0 and box[3] < bottom
-            cost = 0 if inside else 9
+            inside = box[0] > low and box[2] <= right + _RIGHT and box[1] > 0 and box[3] < bottom
+            reached = box[0] - 12 <= across <= box[2] + 12
+            cost = (0 if inside else 9) + (0 if reached else 4)
             for x1, y1, x2, y2, weight in taken:
                 if box[0] < x2 and x1 < box[2] and box[1] < y2 and y1 < box[3]:
                     cost += weight
@@ -232,8 +243,15 @@ def _mark_label(
     box = min(corners)[2]
     taken.append((*box, 3))
     kind = "mark-label quiet" if mark.quiet else "mark-label"
-    anchor, x = ("end", box[2]) if box[0] < across - 5 else ("start", box[0])
-    return [_label(x, box[1] + 12 + i * _LINE_PX, line, anchor, kind) for i, line in enumerate(mark.label)]
+    anchor, x = ("end", box[2]) if box[2] < across else ("start", box[0])
+    if box[0] <= across <= box[2]:
+        anchor, x = "middle", (box[0] + box[2]) / 2
+    lines = [_label(x, box[1] + 12 + i * _LINE_PX, line, anchor, kind) for i, line in enumerate(mark.label)]
+    gap = max(box[1] - height, height - box[3])
+    if gap <= _LINE_PX:
+        return lines
+    end, foot = min(max(across, box[0]), box[2]), box[1] if box[1] > height else box[3]
+    return [element("line", x1=across, y1=height, x2=end, y2=foot, class_="leader"), *lines]
 
 
 def _centred(across: float, height: float, text: str, right: float, kind: str) -> Html:

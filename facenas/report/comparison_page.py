@@ -52,8 +52,10 @@ def write_comparison(comparison: DetectorComparison, path: Path) -> None:
 
 def _headline(nearest: Distance) -> Html:
     if nearest.on_front:
-        return element("span", "Our best is on the Pareto front", class_="verdict passed")
-    return element("span", f"Our best is {nearest.precision:.3f} AP off the front", class_="verdict failed")
+        return element("span", "Our best is on the Pareto front for hard faces", class_="verdict passed")
+    return element(
+        "span", f"Our best is {nearest.precision:.3f} AP off the front for hard faces", class_="verdict failed"
+    )
 
 
 def _tile(setting: Setting, nearest: Distance) -> Html:

@@ -43,7 +43,7 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]], numbers: Collec
         element(
             "tr",
             *(
-                element("td", cell, class_=kind, data_label=name)
+                element("td", cell, class_=kind, data_label=name or None)
                 for cell, kind, name in zip(cells, kinds, headers, strict=True)
             ),
         )

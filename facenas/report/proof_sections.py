@@ -76,7 +76,7 @@ def precision_section(folder: RunFolder) -> Html:
         for name, curve in folder.curves.items():
             figure = known.get(name)
             if curve:
-                series.append(Series(name, _thinned(curve), "" if figure is None else f"AP {figure:.3f}"))
+                series.append(Series(name, thinned_curve(curve), "" if figure is None else f"AP {figure:.3f}"))
         axes = Axis("recall", 0, 1), Axis("precision", 0, 1)
         if series:
             parts.insert(0, line_chart("Precision and recall", *axes, series))
@@ -86,7 +86,7 @@ def precision_section(folder: RunFolder) -> Html:
     return section("precision", "Precision and recall", element("div", *parts, class_="columns"))
 
 
-def _thinned(curve: Curve) -> tuple[tuple[float, float], ...]:
+def thinned_curve(curve: Curve) -> tuple[tuple[float, float], ...]:
     """Points (recall, precision) in rising recall, at most about _CURVE_POINTS, without those before the first find."""
     found = [(recall, precision) for precision, recall in curve if recall > 0] or [(0.0, 0.0)]
     found.sort(key=lambda point: point[0])

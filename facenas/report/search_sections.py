@@ -32,6 +32,10 @@ def detector_section(folder: RunFolder) -> Html:
         proof = f"The best that was found in {space}; how much better others may be is not known"
     elif certificate.optimal:
         proof = f"Certified: none of {space} has a {search.quantity} above {certificate.bound:.4f} within the budgets"
+    elif search.best.reranked:
+        by = " and ".join(search.best.reranked)
+        more = f"none of {space} can have a {search.quantity} above {certificate.bound:.4f}"
+        proof = f"Chosen among the {len(search.top)} best by {by}; {more}"
     else:
         proof = f"The best that was found; none of {space} can have a {search.quantity} above {certificate.bound:.4f}"
     return section(
@@ -71,6 +75,7 @@ def _figure_rows(search: SearchResult) -> list[tuple[str, str, str, str]]:
     return [
         ("DDSAR score", f"{search.best.ddsar:.4f}", "", f"computed, {score}" if score else "computed"),
         *_predicted_precision(search),
+        *((name, f"{value:.3f}", "", "put the best in order") for name, value in search.best.reranked.items()),
         *(
             (
                 latency_cost(target).label,

@@ -21,6 +21,7 @@ body {
 header, main, footer { max-width: 1060px; margin: 0 auto; padding: 0 24px; }
 header { padding-top: 36px; }
 h1 { font-size: 30px; line-height: 1.2; margin: 4px 0 8px; letter-spacing: -0.01em; }
+h1 .verdict { white-space: normal; }
 h2 { font-size: 18px; margin: 0 0 12px; letter-spacing: -0.005em; }
 h3 { font-size: 14px; margin: 18px 0 6px; color: var(--muted); font-weight: 600; }
 p { margin: 0 0 12px; max-width: 80ch; text-wrap: pretty; }
@@ -71,6 +72,7 @@ svg .mark.quiet { fill: var(--card); fill-opacity: 1; stroke: var(--muted); }
 svg .mark-label.quiet { fill: var(--muted); fill-opacity: 1; font-weight: 400; }
 svg .guide { stroke: var(--text); stroke-dasharray: 4 4; stroke-opacity: 0.7; }
 svg .limit { stroke: var(--text); stroke-width: 2; }
+svg .leader { stroke: var(--muted); stroke-opacity: 0.6; }
 svg .guide-label { fill: var(--text); }
 svg .track { fill: var(--track); } svg .bar { fill: var(--accent); } svg .quiet { fill-opacity: 0.45; }
 svg .bar-name { font-size: 13px; fill: var(--text); } svg .bar-note { font-size: 12px; fill: var(--muted); }
@@ -92,7 +94,7 @@ footer { color: var(--muted); font-size: 13px; padding-bottom: 40px; }
   tbody tr:last-child { border-bottom: 0; }
   td { display: inline-block; border: 0; padding: 0 14px 0 0; text-align: left; }
   td:first-child { display: block; font-weight: 600; } td:empty { display: none; }
-  td:not(:first-child)::before { content: attr(data-label) " "; color: var(--muted); font-size: 13px; }
+  td[data-label]:not(:first-child)::before { content: attr(data-label) " "; color: var(--muted); font-size: 13px; }
 }
 @media print { section { break-inside: avoid; } body { background: none; } }
 """

@@ -172,13 +172,14 @@ class SearchResult(Shown):
 
     def _candidates_table(self) -> Rows:
         best, error = self.best, None if self.accuracy is None else self.accuracy.error_90
+        measures = tuple(dict.fromkeys(name for candidate in self.top for name in candidate.reranked))
         columns = (
             "architecture",
             "DDSAR",
             *(["AP"] if best.ap is not None else []),
             *(["judged AP"] if best.judged_ap is not None else []),
             *(RANKED_QUANTITIES[name] for name in best.ranked),
-            *best.reranked,
+            *measures,
             *(f"{name} ({self.provenance.get(name, 'of unknown provenance')})" for name in best.latency_ms),
             *(f"{name} measured here" for name in best.measured_ms),
             *(f"{name} estimated by Vela" for name in best.estimated_ms),
@@ -192,7 +193,7 @@ class SearchResult(Shown):
                 *([] if candidate.ap is None else [f"{candidate.ap:.3f} ± {error:.3f}"]),
                 *([] if candidate.judged_ap is None else [f"{candidate.judged_ap:.3f}"]),
                 *(f"{value:.4f}" for value in candidate.ranked.values()),
-                *(f"{value:.2f}" for value in candidate.reranked.values()),
+                *(f"{candidate.reranked[name]:.3f}" if name in candidate.reranked else "" for name in measures),
                 *(f"{value:.2f} ms" for value in candidate.latency_ms.values()),
                 *(f"{value:.2f} ms" for value in candidate.found_ms.values()),
                 f"{candidate.flops / 1e6:.1f} M",

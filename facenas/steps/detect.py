@@ -6,7 +6,7 @@ did not draw, which could be one of the photos.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from facenas.data.image import Photo
+from facenas.detector.addresses import fetched
 from facenas.detector.face_detector import DEFAULT_MIN_SCORE, FaceDetector, require_long_side, require_min_score
 from facenas.detector.many_photos import detect_files
 from facenas.detector.sources import distinct_stems, is_moving, list_sources, read_pictures
@@ -99,12 +100,27 @@ def detect(
     settings: DetectSettings = DetectSettings(),
     progress: Progress = SILENT,
 ) -> Iterator[Found]:
-    """What is found in photos, videos, folders, patterns, or a camera's index; `model`: an exported file or a name of the
-    zoo (default: the zoo's). What cannot be read, or is a video that ends early, is told as a `Found` with its problem.
+    """What is found in photos, videos, folders, patterns, web addresses of photos, or a camera's index; `model`: an exported
+    file or a name of the zoo (default: the zoo's). What cannot be read, or is a video that ends early, is told as a `Found`
+    with its problem.
 
     A camera goes on until it is interrupted. Raises InputError where there is nothing to look at, and where a copy would be
     drawn over a file that is none.
     """
+    with fetched(images, progress) as here:
+        for problem in here.problems:
+            yield _unread("", problem, moving=False)
+        for found in _detect(here.sources, model, settings, progress):
+            name = here.names.get(found.image)
+            yield (
+                found if name is None else replace(found, image=name, problem=found.problem.replace(found.image, name))
+            )
+
+
+def _detect(
+    images: Sequence[Path | str], model: Path | str | None, settings: DetectSettings, progress: Progress
+) -> Iterator[Found]:
+    """In what lies on this machine, or is seen by a camera."""
     sources = list_sources(images)
     stems = distinct_stems(sources.found)
     settings.copies.require_free(sources.found, stems)

@@ -10,8 +10,11 @@ from facenas.evaluation.blind_spots import find_blind_spots
 from facenas.evaluation.evaluation_set import load_evaluation_set, told_problems
 from facenas.evaluation.wider import Evaluation
 from facenas.exporters.formats import description_of
+from facenas.files import require_no_input, sha256_of
 from facenas.given import given_model
 from facenas.progress import SILENT, Progress
+from facenas.report.evaluation_page import Judged, write_evaluation_page
+from facenas.run_folder import about_now
 from facenas.steps.place import place_of
 
 
@@ -43,3 +46,16 @@ def evaluate(
         result = replace(protocols.evaluate(detector, photos, progress), protocol=protocol, input=inputs[protocol])
         spots = find_blind_spots(detector, photos, progress=progress) if blind_spots else None
     return replace(result, blind_spots=spots)
+
+
+def write_page(
+    evaluation: Evaluation, model: Path | str, data: Path | str, device: str | None, out: Path | str
+) -> None:
+    """Write what `evaluate` found of `model` on `data` as an HTML page. Raises InputError where it cannot be written."""
+    path = given_model(model)
+    target = resolve_target(device or description_of(path).target)
+    where = f"{target} ({target.runtime}, {target.precision}, {target.threads} thread{'s' * (target.threads > 1)})"
+    require_no_input(Path(out), [path])
+    write_evaluation_page(
+        evaluation, Judged(path.name, sha256_of(path), Path(data).name, where, about_now()), Path(out)
+    )

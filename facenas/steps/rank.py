@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facenas.errors import InputError
+from facenas.given import given_checkpoint
 from facenas.locks import only_one
 from facenas.progress import SILENT, Progress
 from facenas.ranking import halving
@@ -24,12 +25,14 @@ FIRST_EPOCHS_SYNTHETIC = 10
 class RankSettings:
     """`top`: how many of a search's best; `epochs` of the first rung, each further one doubles them (default: 3, on
     synthetic photos 10); `input_size` that is meant (default: the search's); `address`: a Ray cluster to join;
-    `resume`: go on with the ranking in the folder; `strict`: refuse photos with any unusable label."""
+    `init`: a checkpoint, a folder with one or a name of the zoo that all start from (a supernet: its slices); `resume`: go on
+    with the ranking in the folder; `strict`: refuse photos with any unusable label."""
 
     top: int = 8
     epochs: int | None = None
     input_size: str | Size | None = None
     address: str | None = None
+    init: Path | str | None = None
     resume: bool = False
     strict: bool = False
 
@@ -65,6 +68,7 @@ def rank(
     out = Path(out).resolve()  # workers may run elsewhere
     if not settings.resume and (out / "rank.json").exists():
         raise InputError(f"{out} already holds a ranking; go on with --resume or choose another --out")
+    init = None if settings.init is None else given_checkpoint(settings.init).resolve()
     recipe = recipe or (SYNTHETIC_RECIPE if data is None else Recipe())
     details = {
         "data": "synthetic" if data is None else str(data),
@@ -77,7 +81,7 @@ def rank(
         ranking = halving.rank(
             contenders.entries,
             photos,
-            HalvingSettings(recipe, first_epochs, size, settings.strict),
+            HalvingSettings(recipe, first_epochs, size, settings.strict, init),
             out,
             run_tasks,
             progress,

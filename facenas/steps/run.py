@@ -14,24 +14,24 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from facenas.cost import latency_cost
 from facenas.detector.face_detector import FaceDetector
 from facenas.devices.targets import resolve_target
-from facenas.errors import DeviceError, InputError, TableError
+from facenas.errors import DeviceError, InputError
 from facenas.evaluation.gates import Gate, gate_rows, outcome, proved
 from facenas.evaluation.pictures import write_evaluation, write_pictures
 from facenas.evaluation.verification import Verification
 from facenas.exporters.calibration_photos import DEFAULT_COUNT
 from facenas.exporters.formats import FORMATS
-from facenas.files import sha256_of, write_json
+from facenas.files import sha256_of, write_atomic, write_json
 from facenas.latency.table import LatencyTable, load_table, save_table
-from facenas.latency.this_machine import TableRequest, facts_of_table, table_of_this_machine
+from facenas.latency.this_machine import facts_of_table
 from facenas.locks import only_one
 from facenas.progress import SILENT, Progress
 from facenas.report.run_page import write_report
 from facenas.run_folder import (
     EVALUATION,
     PREDICTION,
+    RANKED,
     RUN,
     SEARCH,
     SYNTHETIC,
@@ -44,33 +44,26 @@ from facenas.run_folder import (
     files_of_step,
 )
 from facenas.runtimes.runtime import load_model, require_available, runtime_of
-from facenas.scoring.ddsar import ScoreSettings
 from facenas.searching.any_input import as_text
-from facenas.searching.budgets import Budgets
-from facenas.searching.objective import Objective
 from facenas.searching.result import SearchResult
 from facenas.shown import Rows, Shown
 from facenas.spaces import DEFAULT_SPACE
 from facenas.spaces.elastic_space import elastic_space
-from facenas.spaces.named import load_space
 from facenas.steps.export import ExportSettings, export
 from facenas.steps.place import place_of
 from facenas.steps.predict import predict
-from facenas.steps.profile import ProfileSettings, profile
+from facenas.steps.run_ranking import rank_of_run, require_trainable
+from facenas.steps.run_search import search_of_run, table_of_run
 from facenas.steps.run_settings import Asked, RunSettings
-from facenas.steps.search import Algorithm, SearchSettings, accuracy_of, inputs_to_search, search
 from facenas.steps.slice import slice
 from facenas.steps.synthetic import TRAIN_PHOTOS, VAL_PHOTOS, recipe_of, write_synthetic_photos
-from facenas.steps.tables import open_at
 from facenas.steps.train import TrainingSettings, train
 from facenas.steps.verify import verify
 from facenas.training.photos import training_photos
 from facenas.typed_json import read_file
-from facenas.units import LOW_PERCENTILE, LatencyBudget, Size, as_latency_budget, parse_size
-from facenas.zoo import zoo_accuracy_table, zoo_supernet
+from facenas.units import LatencyBudget, Size, as_latency_budget, parse_size
+from facenas.zoo import zoo_supernet
 
-BUDGET_RESERVE = 0.03
-"""Less than the budget is searched for: prediction and measurement each have their error."""
 _DRAWN_PHOTOS = 6
 
 
@@ -89,7 +82,8 @@ class RunResult(Shown):
 
     def line(self) -> str:
         """The verdict, and the page that shows why."""
-        verdict = "passed" if self.passed else "FAILED" if any(g.passed is False for g in self.gates) else "NOT PASSED"
+        failed = any(gate.passed is False for gate in self.gates)
+        verdict = "passed" if self.passed else "FAILED" if failed else "NOT PROVED, for not all gates could be decided"
         return f"{verdict}: {self.folder / 'report.html'}"
 
     def shown(self) -> tuple[Rows, ...]:
@@ -141,15 +135,17 @@ class _Run:
             raise InputError(
                 f"--photos {self.settings.photos} are for a slice of a supernet; train on labelled ones with --data"
             )
-        if self.settings.epochs is not None and self._is_slice:
-            raise InputError(
-                f"--epochs {self.settings.epochs}: a slice of a supernet is not trained; add --data, or leave it out"
-            )
-        recipe_of(asked.data, self.settings.epochs, self.settings.seed)  # refused now, not after the search
+        if self._is_slice:
+            self.settings.require_no_training()
+        require_trainable(asked)  # refused now, not after the search
+        self.start = self.settings.init or self.supernet
+        self.cut = False  # whether the training that was done last stopped before its end
         self.format = FORMATS[formats[self.target.precision]]
         self.model = folder / self.format.file_name
         self.steps, self.about, self.sha256 = list[Step](), dict[str, str](), dict[str, str]()
         self._open()
+        if asked.data is not None and not self.steps:
+            training_photos(*self._data)  # as above
 
     def _require_place(self) -> None:
         """Raises InputError, MissingPackageError or DeviceError where nothing runs the files of the target."""
@@ -175,6 +171,9 @@ class _Run:
                 for name in changed:  # a training that has ended makes it of its last state
                     (self.folder / name).unlink(missing_ok=True)
                 break
+            if not step.finished:
+                self.progress.note(f"{step.name}: was stopped early; it goes on, and what follows is made again")
+                break
             if step.name not in again:
                 self.steps.append(step)
 
@@ -191,11 +190,13 @@ class _Run:
             ("table", self.make_table),
             ("search", self.search),
             ("data", self.prepare_data),
+            ("rank", self.rank),
             ("slice", self.slice) if self._is_slice else ("train", self.train),
             ("export", self.export),
             ("verify", self.verify),
         ):
-            self._do(name, step)
+            if name != "rank" or self.settings.top is not None:
+                self._do(name, step)
         self._save()
         write_report(self.folder)
         return RunResult(self.folder, self.passed, tuple(self.steps), self.gates)
@@ -206,7 +207,8 @@ class _Run:
             return
         started, self.about = time.monotonic(), about_now()
         summary = step()
-        self.steps.append(Step(name, round(time.monotonic() - started, 1), summary))
+        finished = not (name == "train" and self.cut)
+        self.steps.append(Step(name, round(time.monotonic() - started, 1), summary, finished))
         self.sha256 |= {made: sha256_of(self.folder / made) for made in self._made_by(name)}
         self._save()
         self.progress.note(f"{name}: {summary}")
@@ -216,7 +218,7 @@ class _Run:
         asked = self.asked
         record = RunRecord(
             device=asked.device,
-            budgets={latency_cost(asked.device).key: asked.budget.limit_ms},
+            budgets=asked.budgets().limits,
             data=SYNTHETIC if asked.data is None else str(asked.data),
             input=as_text(self.settings.input_size) if self._found is None else self._found.input,
             passed=self.passed,
@@ -252,55 +254,24 @@ class _Run:
 
     def make_table(self) -> str:
         """The shipped or given table, made this machine's where it is of another one."""
-        settings, percentile = self.settings, self.asked.budget.percentile
-        space = load_space(self.space)
-
-        def opened(sizes: tuple[Size, ...]) -> LatencyTable:
-            request = TableRequest(self.target, sizes, space, settings.table, percentile, settings.calibrate)
-            return table_of_this_machine(request, self.progress)
-
-        sizes = inputs_to_search(settings.input_size, accuracy_of(space, self._search_settings()), Algorithm.EXACT)
-        asked = settings.input_size is not None
-        size = None if not asked else sizes[0] if len(sizes) == 1 else "any"
-        try:
-            table, _ = open_at(opened, sizes, asked=asked, progress=self.progress)
-        except TableError as error:
-            if not self.target.elsewhere or settings.table is not None:
-                raise
-            self.progress.note(f"{error}: that is done now, and takes minutes")
-            again = ProfileSettings(resume=True)
-            profile(self.asked.device, space=self.space, input_size=size, settings=again, progress=self.progress)
-            table, _ = open_at(opened, sizes, asked=asked, progress=self.progress)
+        table = table_of_run(self.asked, self.progress)
         save_table(table, self.folder / TABLE)
         return facts_of_table(table).words
 
     def search(self) -> str:
-        """The best architecture under the budget, and where its milliseconds go."""
-        settings, table, budget = self.settings, self.table, self.asked.budget
-        percentiles = {} if budget.percentile == LOW_PERCENTILE else {self.target.name: budget.percentile}
-        limit_ms = {self.asked.device: budget.limit_ms * (1 - BUDGET_RESERVE)}
-        result = search(
-            device=self.asked.device,
-            budgets=Budgets(limit_ms, percentiles=percentiles),
-            space=self.space,
-            input_size=settings.input_size,
-            settings=self._search_settings(),
-            tables=[table],
-            progress=self.progress,
-        )
-        write_json(self.folder / SEARCH, result.to_json())
+        """The best architecture under the budgets, and where its milliseconds go."""
+        (self.folder / RANKED).unlink(missing_ok=True)
+        result = search_of_run(self.asked, self.table, self.progress)
+        predicted_ms = self._write_found(result)
         best = result.best
-        prediction = predict(best.architecture, self.asked.device, input_size=result.input, table=table)
-        write_json(self.folder / PREDICTION, prediction.to_json())
-        predicted = f"predicted {prediction.latency_ms:.2f} ms"
-        return f"{best.architecture} at {result.input}, DDSAR {best.ddsar:.3f}, {predicted}"
+        return f"{best.architecture} at {result.input}, DDSAR {best.ddsar:.3f}, predicted {predicted_ms:.2f} ms"
 
-    def _search_settings(self) -> SearchSettings:
-        """By accuracy where it is known, which sees neck and head, too."""
-        path = zoo_accuracy_table(self.space) if self.settings.supernet is None else None
-        if path is None:
-            return SearchSettings(ScoreSettings(self.settings.alpha), faces=self.settings.faces)
-        return SearchSettings(accuracy=path, rank_by=Objective.ACCURACY, faces=self.settings.faces)
+    def _write_found(self, result: SearchResult) -> float:
+        """Write what the search, or a ranking of its best, chose, and return its predicted latency in ms."""
+        write_json(self.folder / SEARCH, result.to_json())
+        prediction = predict(result.best.architecture, self.asked.device, input_size=result.input, table=self.table)
+        write_json(self.folder / PREDICTION, prediction.to_json())
+        return prediction.latency_ms
 
     def prepare_data(self) -> str:
         """Nothing for the user's photos; without any, a synthetic set."""
@@ -325,6 +296,14 @@ class _Run:
         assert self._found is not None
         return self._found.best.architecture, parse_size(self._found.input)
 
+    def rank(self) -> str:
+        """The search's result with the one first that short trainings found best."""
+        if not (self.folder / RANKED).exists():  # the order in which they are ranked
+            write_atomic(self.folder / RANKED, (self.folder / SEARCH).read_text(encoding="utf-8"))
+        ranked = rank_of_run(self.asked, self.folder, self._data, self.start, self.progress)
+        self._write_found(ranked.result)
+        return ranked.words
+
     def slice(self) -> str:
         """The chosen slice of the supernet as a checkpoint."""
         assert self.supernet is not None
@@ -347,12 +326,23 @@ class _Run:
             data,
             val=val,
             recipe=recipe,
-            settings=TrainingSettings(input_size, init=self.supernet, resume=True, may_begin=True),
+            settings=TrainingSettings(
+                input_size,
+                init=self.start,
+                teacher=self.settings.teacher,
+                resume=True,
+                may_begin=True,
+                max_minutes=self.settings.max_minutes,
+            ),
             out=self.folder / "training",
             progress=self.progress,
         )
         best = ", ".join(f"{name} {value:.3f}" for name, value in result.best.items() if value is not None)
-        return f"{recipe.epochs} epochs of {result.photos} photos, best AP {best}"
+        self.cut = not result.finished
+        trained = f"{recipe.epochs} epochs of {result.photos} photos, best AP {best or 'not known yet'}"
+        if self.cut:
+            return f"stopped at step {result.step:,} of {result.steps:,}, the same command trains on; {trained}"
+        return trained
 
     def export(self) -> str:
         """The exported file of the best checkpoint."""

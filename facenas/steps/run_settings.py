@@ -5,12 +5,18 @@ from pathlib import Path
 from typing import Any
 
 from facenas.data.face_sizes import FaceSizes
+from facenas.errors import InputError
 from facenas.latency.this_machine import Calibrate
 from facenas.scoring.ddsar import DEFAULT_ALPHA
 from facenas.searching.any_input import AskedInput, as_text
-from facenas.units import LatencyBudget
+from facenas.searching.budgets import Budgets
+from facenas.units import LOW_PERCENTILE, LatencyBudget
 
-_NEWER = ("supernet", "photos", "input_size", "faces")  # runs before there were these go on
+_NEWER = ("supernet", "photos", "input_size", "faces", "init", "teacher", "top", "params", "memory_bytes")
+"""Runs before there were these go on."""
+_NO_RESULT = ("calibrate", "max_minutes")
+"""When something is done, not what: a table that is there stays, and a training that was cut goes on."""
+_OF_A_TRAINING = ("epochs", "init", "teacher", "top", "max_minutes")
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,19 @@ class RunSettings:
     seed: int = 0
     calibrate: Calibrate = Calibrate.ONCE
     faces: FaceSizes | None = None
+    init: Path | str | None = None
+    teacher: Path | None = None
+    top: int | None = None
+    params: float | None = None
+    memory_bytes: float | None = None
+    max_minutes: float | None = None
+
+    def require_no_training(self) -> None:
+        """Raises InputError where something is asked of a training, and there is none."""
+        for name in _OF_A_TRAINING:
+            if (value := getattr(self, name)) is not None:
+                option = f"--{name.replace('_', '-')} {value}"
+                raise InputError(f"{option}: a slice of a supernet is not trained; add --data, or leave it out")
 
 
 @dataclass(frozen=True)
@@ -43,10 +62,21 @@ class Asked:
     data: Path | None
     settings: RunSettings
 
+    def budgets(self, share: float = 1.0) -> Budgets:
+        """All of them, with `share` of the latency."""
+        ratio, settings = self.budget.percentile, self.settings
+        return Budgets(
+            {self.device: share * self.budget.limit_ms},
+            params=settings.params,
+            memory_bytes=settings.memory_bytes,
+            percentiles={} if ratio == LOW_PERCENTILE else {self.device: ratio},
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Plain values of what decides the result."""
         settings = {field.name: getattr(self.settings, field.name) for field in fields(self.settings)}
-        del settings["calibrate"]  # it decides when the table is made, and then the table is there
+        for name in _NO_RESULT:
+            del settings[name]
         settings = {key: value for key, value in settings.items() if value is not None or key not in _NEWER}
         if not isinstance(settings.get("input_size", ""), str):
             settings["input_size"] = as_text(settings["input_size"])

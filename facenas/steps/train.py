@@ -14,6 +14,7 @@ from facenas.training.recipe import Recipe, fine_tuning_recipe
 from facenas.training.result import TrainingResult
 from facenas.training.session import SessionSettings, train_detector
 from facenas.training.teacher import Teacher
+from facenas.training.watch import require_tensorboard
 from facenas.units import DEFAULT_INPUT, Size
 
 
@@ -24,7 +25,8 @@ class TrainingSettings:
     `teacher`: an ONNX file of a stronger detector to learn from beside the labels; `resume`: go on from the last state in
     the folder, `may_begin`: if there is one; `max_minutes`: stop then, to go on later; `strict`: refuse photos with any
     unusable label; `compiled`: let torch make kernels for the network first; `validations`: how often it is judged
-    (default: 6, a supernet 20); `landmarks`: whether it finds them (default: as the architecture or `init` does)."""
+    (default: 6, a supernet 20); `landmarks`: whether it finds them (default: as the architecture or `init` does);
+    `tensorboard`: write the curve for TensorBoard, too."""
 
     input_size: Size | None = None
     init: Path | str | None = None
@@ -36,6 +38,7 @@ class TrainingSettings:
     compiled: bool = False
     validations: int | None = None
     landmarks: bool | None = None
+    tensorboard: bool = False
 
 
 def _require_landmarks(photos: TrainingPhotos, *, known: bool, progress: Progress) -> None:
@@ -83,6 +86,8 @@ def train(
     unusable photos or words, or where `out` already holds a training and is not to be resumed, TrainingError where the
     loss is no longer finite.
     """
+    if settings.tensorboard:
+        require_tensorboard()
     subject, input_size = _subject(architecture, settings)
     fine_tuned = architecture is None
     recipe = recipe or (fine_tuning_recipe() if fine_tuned else Recipe())
@@ -111,6 +116,7 @@ def train(
             resume=settings.resume and not settings.may_begin,
             compiled=settings.compiled,
             validations=settings.validations,
+            tensorboard=settings.tensorboard,
         ),
     )
     for problem in result.problems:

@@ -13,6 +13,7 @@ from typing import Any
 
 from facenas.errors import InputError
 from facenas.files import MAX_TEXT_BYTES, parse_json, read_bytes, write_atomic
+from facenas.training.watch import TensorBoard
 
 
 class Curve:
@@ -20,6 +21,17 @@ class Curve:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._board: TensorBoard | None = None
+
+    def watch(self, step: int) -> None:
+        """Write what comes after `step` for TensorBoard, too. Raises MissingPackageError where that is not installed."""
+        self._board = TensorBoard(self._path.parent / "tensorboard", step)
+
+    def close(self) -> None:
+        """Watch no more."""
+        if self._board is not None:
+            self._board.close()
+            self._board = None
 
     def append(self, line: Mapping[str, Any]) -> None:
         """Add a line. Raises InputError where it cannot be written (a full disk)."""
@@ -28,6 +40,8 @@ class Curve:
                 file.write(json.dumps(line) + "\n")
         except OSError as error:
             raise InputError(f"cannot write {self._path}: {error.strerror}; free the disk, then --resume") from error
+        if self._board is not None:
+            self._board.append(line)
 
     def cut(self, step: int) -> None:
         """Forget what comes after `step`, from where a resumed training goes on, and a line that a kill cut."""

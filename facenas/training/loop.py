@@ -126,6 +126,8 @@ class Trainer:
         coming, problems = self._batches(dataset, end, cache_bytes, progress)
         if pace.compiled:
             self._compile()
+        if pace.tensorboard and self.processes.main:
+            self.curve.watch(self.step)
         saved = started = time.monotonic()
         speed = Speed(self.step, self.recipe.batch_size)
         with Stopping() as stopping, self._kept_when_stopped(stopping, total, progress):
@@ -137,6 +139,7 @@ class Trainer:
                     self.step += 1
                 if self.step % pace.log_steps == 0 or self.step == end:
                     self._log(losses, total, speed.crops_per_s(self.step))
+                    progress.standing(self._standing())
                 progress(self.step, end, "training")
                 turns = self.step % cycle == 0
                 if validate is not None and (self.step % validate_steps == 0 or turns or self.step == end):
@@ -192,6 +195,8 @@ class Trainer:
                 kept = f"step {self.step:,} of {total:,} is kept in {last}; go on with --resume"
                 progress.note(f"stopped: {kept if self.step else 'no step was made, so there is nothing to keep'}")
             raise
+        finally:
+            self.curve.close()
 
     def _require_photos(self, dataset: Dataset, progress: Progress) -> None:
         if self.reached.photos not in (None, len(dataset.photos)):
@@ -305,13 +310,20 @@ class Trainer:
         if self.init is not None and self.init.whole and self.step == 0:
             self._validate(validate, progress)
 
+    def _standing(self) -> str:
+        """What is watched beside the bar: the loss of now, the best so far, and the speed."""
+        best = f", best AP {goodness(self.best):.3f}" if self.best else ""
+        return f"loss {self._loss:.3f}{best}, {self.logged['crops_per_s']:,.0f} crops/s"
+
+    @property
+    def _loss(self) -> float:
+        return self.logged["score"] + self.logged["box"]
+
     def _told(self, figures: Mapping[str, float | None]) -> str:
         """How the training stands, in a line."""
         parts = [f"AP {name} {value:.3f}" for name, value in figures.items() if value is not None]
-        logged = {name: self.logged[name] for name in ("score", "box", "crops_per_s") if name in self.logged}
-        if len(logged) == 3:
-            parts.insert(0, f"loss {logged['score'] + logged['box']:.3f}")
-            parts.append(f"{logged['crops_per_s']:,.0f} crops a second")
+        if self.logged:
+            parts = [f"loss {self._loss:.3f}", *parts, f"{self.logged['crops_per_s']:,.0f} crops a second"]
         return f"step {self.step:,}: {', '.join(parts)}"
 
     def average_checkpoint(self) -> Checkpoint:

@@ -143,7 +143,8 @@ def fine_tuning_recipe() -> Recipe:
 class Pace:
     """What a training does when, none of which changes its samples or steps: validate every so many epochs, write its
     state after `save_seconds` and a line of its curve every `log_steps`; and where it stops before its last step: after
-    `max_seconds`, or at `until_step`. `compiled`: torch makes kernels for the network, which takes minutes once."""
+    `max_seconds`, or at `until_step`. `compiled`: torch makes kernels for the network, which takes minutes once.
+    `tensorboard`: the curve is also written for TensorBoard."""
 
     validate_epochs: int = 1
     save_seconds: float = 60.0
@@ -151,6 +152,7 @@ class Pace:
     max_seconds: float | None = None
     until_step: int | None = None
     compiled: bool = False
+    tensorboard: bool = False
 
     def __post_init__(self) -> None:
         if self.max_seconds is not None and not 0 <= self.max_seconds < math.inf:

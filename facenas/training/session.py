@@ -35,7 +35,7 @@ class SessionSettings:
     """`init`: a checkpoint to start from; `teacher`: a detector to learn from beside the labels; `max_seconds`: then it
     stops, to go on later; `strict`: a photo that cannot be decoded is refused; `resume`: there should be one to go on from;
     `compiled`: torch makes kernels for the network first; `validations`: how often it is judged (default: 6 times, a
-    supernet, of which three networks are judged each time, 20 times)."""
+    supernet, of which three networks are judged each time, 20 times); `tensorboard`: the curve is also written for it."""
 
     init: Path | None = None
     teacher: Teacher | None = None
@@ -44,6 +44,7 @@ class SessionSettings:
     resume: bool = False
     compiled: bool = False
     validations: int | None = None
+    tensorboard: bool = False
 
     def __post_init__(self) -> None:
         if self.validations is not None and self.validations < 1:
@@ -80,10 +81,7 @@ def train_detector(
         )
         if not trainer.resume() and settings.resume:
             progress.note(f"{out} holds no training to go on from; this one starts at step 0")
-        if trainer.init is not None and trainer.step == 0:
-            progress.note(trainer.init.summary)
-            if not trainer.init.moments:
-                trainer.estimate_norms(norm_batches(photos.train, recipe))
+        begin(trainer, photos, progress)
         judge: Validate = partial(validate, photos.validation, out)
         validations = settings.validations or VALIDATIONS
         if isinstance(subject, ElasticSpace):
@@ -94,10 +92,24 @@ def train_detector(
         return trainer.run(
             photos.train,
             validate=judge,
-            pace=Pace(validate_epochs=every, max_seconds=settings.max_seconds, compiled=settings.compiled),
+            pace=Pace(
+                validate_epochs=every,
+                max_seconds=settings.max_seconds,
+                compiled=settings.compiled,
+                tensorboard=settings.tensorboard,
+            ),
             progress=progress,
             strict=settings.strict,
         )
+
+
+def begin(trainer: Trainer, photos: TrainingPhotos, progress: Progress) -> None:
+    """Before the first step of a training that starts from other weights: say so, and give a slice its norms."""
+    if trainer.init is None or trainer.step:
+        return
+    progress.note(trainer.init.summary)
+    if not trainer.init.moments:
+        trainer.estimate_norms(norm_batches(photos.train, trainer.recipe))
 
 
 def validate(photos: EvaluationSet, out: Path, checkpoint: Checkpoint) -> dict[str, float | None]:

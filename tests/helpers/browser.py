@@ -1,7 +1,9 @@
 """Headless Chromium for tests of pages; they skip where there is none."""
 
+import re
 import shutil
 import subprocess
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -21,3 +23,18 @@ def open_in_browser(page: Path, profile: Path, width_px: int = 1200) -> tuple[st
     options = [*_OPTIONS.split(), f"--user-data-dir={profile}", f"--window-size={width_px},900"]
     done = subprocess.run([browser, *options, page.as_uri()], capture_output=True, text=True, timeout=600, check=True)
     return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+
+
+def width_needed(page: Path, folder: Path, width_px: int) -> int:
+    """How wide the page's contents are in a window of that width, in pixels.
+
+    Chromium's narrowest window is 500 px, so the page, a copy without its policy, is shown in a frame.
+    """
+    content = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page.read_text(encoding="utf-8"))
+    measure = "document.title = this.contentDocument.documentElement.scrollWidth"
+    frame = f'<iframe style="width:{width_px}px;height:900px;border:0" onload="{measure}" srcdoc="{escape(content)}">'
+    (folder / "framed.html").write_text(f"<!doctype html><title></title>{frame}</iframe>", encoding="utf-8")
+    shown, _ = open_in_browser(folder / "framed.html", folder / "profile")
+    found = re.search(r"<title>(\d+)</title>", shown)
+    assert found, "the page did not open"
+    return int(found[1])

@@ -1,9 +1,13 @@
 """Axes hold their values, and their ticks are few and round."""
 
+import re
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from facenas.report.axes import axis_over, tick_text
+from facenas.report.charts import Series, line_chart
 
 VALUES = st.lists(
     st.floats(-1e6, 1e6, allow_subnormal=False).map(lambda value: round(value, 6)), min_size=1, max_size=9
@@ -41,3 +45,13 @@ def test_ticks_of_a_logarithmic_axis_step_alike() -> None:
     axis = axis_over("", [4.0, 240.0], logarithmic=True)
     assert axis.ticks(3) == (10, 30, 100)
     assert axis.ticks(12) == (5, 7, 10, 20, 30, 50, 70, 100, 200)
+
+
+@pytest.mark.parametrize("largest", [0.0017, 0.9, 13.2468, 40_000.0])
+def test_the_numbers_of_an_axis_are_not_cut_off(largest: float) -> None:
+    values = (0.0, largest)
+    x, y = axis_over("step", values, from_zero=True), axis_over("AP", values, from_zero=True)
+    chart = line_chart("chart", x, y, [Series("line", ((0.0, 0.0), (largest, largest)))])
+    ticks = re.findall(r'<text x="([\d.]+)" y="[\d.]+" text-anchor="end" class="tick">([^<]+)<', chart)
+    assert ticks
+    assert all(float(right) > 6 * len(text) for right, text in ticks)  # 12 px high, so each some 6 px wide

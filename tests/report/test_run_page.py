@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.browser import open_in_browser
+from helpers.browser import open_in_browser, width_needed
 from helpers.report_runs import ARCHITECTURE, candidate, write_run
 
 from facenas.errors import InputError
@@ -68,6 +68,19 @@ def test_every_latency_has_its_provenance_beside_it(run_dir: Path) -> None:
     assert text.count("modelled, not measured") >= 6
     change(run_dir, "search.json", lambda value: value.update(provenance={}))
     assert "provenance not recorded" in text_of(page_of(run_dir))
+
+
+def test_a_choice_by_short_trainings_is_called_that(run_dir: Path) -> None:
+    def rank(value: dict[str, Any]) -> None:
+        value["certificate"]["optimal"] = False
+        for entry in value["top"]:
+            entry["reranked"] = {"AP after 3 epochs": 0.4321}
+
+    change(run_dir, "search.json", rank)
+    text = text_of(page_of(run_dir))
+    assert "Chosen among the 2 best by AP after 3 epochs; none of the 7,654,321 networks" in text
+    assert "Certified" not in text
+    assert "0.432" in text
 
 
 FACTS = {
@@ -348,13 +361,11 @@ def test_the_browser_test_would_see_an_error(tmp_path: Path) -> None:
     assert open_in_browser(page, tmp_path / "profile")[1] != []
 
 
-@pytest.mark.parametrize("width_px", [500, 1200])
+@pytest.mark.parametrize("width_px", [320, 390, 1200])
 def test_nothing_sticks_out_of_the_window(run_dir: Path, tmp_path: Path, width_px: int) -> None:
-    """Chromium's narrowest window is 500 px. A script, in a copy without the policy, writes down the page's width."""
-    page = page_of(run_dir)
-    policy = page[page.index('<meta http-equiv="Content-Security-Policy"') :].partition(">")[0] + ">"
-    script = "<script>document.title = document.documentElement.scrollWidth <= innerWidth ? 'fits' : 'wide'</script>"
-    (tmp_path / "copy.html").write_text(page.replace(policy, "").replace("</body>", script + "</body>"))
-    shown, complaints = open_in_browser(tmp_path / "copy.html", tmp_path / "profile", width_px)
-    assert "<title>fits</title>" in shown
-    assert complaints == []
+    assert width_needed(write_report(run_dir), tmp_path, width_px) <= width_px
+
+
+def test_what_sticks_out_would_be_seen(tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text('<!doctype html><div style="width:700px">wide</div>')
+    assert width_needed(tmp_path / "page.html", tmp_path, 390) >= 700

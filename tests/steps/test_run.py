@@ -19,6 +19,7 @@ from helpers.told import Told
 
 from facenas.data.synthetic import write_synthetic_set
 from facenas.errors import InputError
+from facenas.evaluation.gates import Gate, proved
 from facenas.files import read_json, sha256_of, write_json
 from facenas.latency.this_machine import Calibrate
 from facenas.spaces import DEFAULT_SPACE
@@ -216,3 +217,14 @@ def test_without_photos_it_takes_a_slice_of_the_supernet(tmp_path: Path) -> None
     again = run("40ms", settings=settings, out=tmp_path / "run", progress=told)
     assert "slice: already done" in told.lines
     assert again.steps[:5] == result.steps[:5]
+
+
+def test_the_verdict_in_a_line_is_that_of_the_page(tmp_path: Path) -> None:
+    def line(*passed: bool | None) -> str:
+        names = ("loads", "tensors", "boxes", "average precision")
+        gates = tuple(Gate(name, each, None, None) for name, each in zip(names, passed, strict=True))
+        return RunResult(tmp_path, proved(gates), (), gates).line().partition(":")[0]
+
+    assert line(True, True, True, True) == "passed"
+    assert line(True, True, None, False) == "FAILED"
+    assert line(True, True, None, True).startswith("NOT PROVED")
