@@ -171,7 +171,9 @@ def formats_drops() -> str:
     def row(each: Mapping[str, Any]) -> tuple[str, ...]:
         gates, ap = each["gates"], each["ap"]
         computed = gates.get("fallbacks", {}).get("note", "; not told").split("; ")[1]
-        verdict = {True: "passed", False: "FAILED", None: "too few photos to tell"}[gates["average precision"]["passed"]]
+        verdict = {True: "passed", False: "FAILED", None: "too few photos to tell"}[
+            gates["average precision"]["passed"]
+        ]
         drop = f"{ap['drop']:.4f} ± {ap['drop_error']:.4f}"
         return f"{each['name']}, `{each['target']}`", drop, verdict, f"{gates['boxes']['value']:.3f}", computed
 
