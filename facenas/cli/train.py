@@ -55,6 +55,9 @@ def train(
         float, typer.Option(help="share of the samples that are four half-sized ones side by side")
     ] = 0.0,
     paste: Annotated[int, typer.Option(help="put up to so many small faces of another photo into a sample")] = 0,
+    rotate: Annotated[
+        float, typer.Option(help="turn every second sample by up to so many degrees to either side")
+    ] = 0.0,
     landmarks: Annotated[
         bool | None,
         typer.Option(
@@ -121,6 +124,7 @@ def train(
         schedule=schedule,  # type: ignore[arg-type]
         mosaic_share=mosaic,
         pasted_faces=paste,
+        rotation_degrees=rotate,
         teacher_share=teacher_share,
         photos_on_device=photos_on_device,
         cycles=cycles,

@@ -13,7 +13,8 @@ SETTINGS: tuple[Setting, ...] = ("easy", "medium", "hard")
 
 @dataclass(frozen=True)
 class DetectorResult:
-    """`latency_ms`: the network alone, 20th percentile of runs in turns, at `input`; `spread_ms`: 75th minus 25th."""
+    """`latency_ms`: the network alone, 20th percentile of runs in turns, at `input`; `spread_ms`: 75th minus 25th; `usual`:
+    whether that is the input that it is used at."""
 
     name: str
     ours: bool
@@ -24,6 +25,7 @@ class DetectorResult:
     latency_ms: float
     spread_ms: float
     samples: int
+    usual: bool = True
 
     def precision(self, setting: Setting) -> float:
         """Average precision of a setting."""

@@ -19,13 +19,12 @@ from facenas.errors import InputError
 from facenas.evaluation.comparison import SCHEMA, DetectorComparison, DetectorResult
 from facenas.evaluation.evaluation_set import load_evaluation_set
 from facenas.evaluation.protocols import Detect, evaluate
-from facenas.evaluation.wider import Evaluation
 from facenas.exporters.formats import description_of
 from facenas.given import given_model
 from facenas.progress import SILENT, Called, Progress
 from facenas.runtimes.compiled_model import CompiledModel
 from facenas.runtimes.runtime import Load
-from facenas.runtimes.timing import Latency, measure_latency
+from facenas.runtimes.timing import measure_latency
 from facenas.steps.export import ExportSettings, export
 from facenas.steps.place import place_of
 from facenas.units import DEFAULT_INPUT, Size
@@ -43,6 +42,7 @@ class _Entry:
     size: Size
     detect: Detect
     network: CompiledModel
+    usual: bool = True
 
 
 def compare_detectors(
@@ -86,7 +86,21 @@ def compare_detectors(
             what="timing in turns",
         )
         cpu = "an unknown machine" if place.fingerprint is None else place.fingerprint.cpu
-    results = tuple(map(_result, detectors, evaluations, latencies))
+    results = [
+        DetectorResult(
+            each.name,
+            each.ours,
+            f"{each.size}",
+            round(evaluation.easy or 0.0, 5),
+            round(evaluation.medium or 0.0, 5),
+            round(evaluation.hard or 0.0, 5),
+            round(latency.latency_ms, 3),
+            round(latency.spread_ms, 3),
+            latency.samples,
+            each.usual,
+        )
+        for each, evaluation, latency in zip(detectors, evaluations, latencies, strict=True)
+    ]
     record = new_record({}, {}, quick=False, checkout=Path(__file__).parent)
     return DetectorComparison(
         SCHEMA,
@@ -96,18 +110,9 @@ def compare_detectors(
         record.versions,
         photos.name,
         len(photos.photos) - len(evaluations[0].unread),
-        results,
+        tuple(results),
         target.name,
         target.runtime,
-    )
-
-
-def _result(each: _Entry, evaluation: Evaluation, latency: Latency) -> DetectorResult:
-    """The figures, rounded as they are written."""
-    easy, medium, hard = (round(figure or 0.0, 5) for figure in (evaluation.easy, evaluation.medium, evaluation.hard))
-    latency_ms, spread_ms = round(latency.latency_ms, 3), round(latency.spread_ms, 3)
-    return DetectorResult(
-        each.name, each.ours, f"{each.size}", easy, medium, hard, latency_ms, spread_ms, latency.samples
     )
 
 
@@ -125,7 +130,7 @@ def _ours(own: Sequence[Path], target: Target, load: Load, inputs: Sequence[Size
                 settings = ExportSettings(input_size=size)
                 path = export(zoo_checkpoint(name), settings=settings, out=Path(folder) / "model.onnx").path
                 detector = FaceDetector(path, target, load=load)
-            yield _Entry(name, True, size, detector, detector.model)
+            yield _Entry(name, True, size, detector, detector.model, usual=False)
 
 
 def _published(
@@ -137,7 +142,7 @@ def _published(
         for size in dict.fromkeys((DEFAULT_INPUT, *inputs)):
             try:
                 baseline = Baseline(path, size, target, load)
-                yield _Entry(baseline.name, False, size, baseline, baseline.model)
+                yield _Entry(baseline.name, False, size, baseline, baseline.model, usual=size == DEFAULT_INPUT)
             except InputError:
                 refused.append(f"{size}")
         if baseline is None:

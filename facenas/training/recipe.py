@@ -35,6 +35,7 @@ _REAL = {
     "min_face_px": (0.0, 1e4),
     "step_shares": (0.0, 1.0),
     "mosaic_share": (0.0, 1.0),
+    "rotation_degrees": (0.0, 180.0),
     "teacher_share": (0.0, 1.0),
 }
 
@@ -46,7 +47,8 @@ class Recipe:
     The learning rate rises linearly over `warmup_share` of all steps and then falls, as a cosine to 1 % of its peak or
     by a factor of ten at each of `step_shares` of all steps (the release's 440 and 544 of 640 epochs).
     `batch_size` is that of all processes together. `mosaic_share` of the samples are four half-sized ones side by side;
-    `pasted_faces`: up to so many small faces of another photo are put into a sample. `teacher`: name and hash of the
+    `pasted_faces`: up to so many small faces of another photo are put into a sample; every second sample is turned by up to
+    `rotation_degrees` to either side. `teacher`: name and hash of the
     detector that is learnt from (empty: none); of the losses `teacher_share` is then by its answers, the rest by labels.
     `photos_on_device`: crops are made by torch of photos in the memory of the device; drawn from the same distributions,
     they are others than those that the host makes. `cycles`: the whole schedule is gone through so often, each time from the
@@ -70,6 +72,7 @@ class Recipe:
     step_shares: tuple[float, ...] = (0.6875, 0.85)
     mosaic_share: float = 0.0
     pasted_faces: int = 0
+    rotation_degrees: float = 0.0
     teacher: str = ""
     teacher_share: float = 0.5
     photos_on_device: bool = False

@@ -19,6 +19,7 @@ from facenas.data.annotations import Dataset, LabelledPhoto
 from facenas.data.augment import Sample, augment
 from facenas.data.combine import mosaic, paste_faces
 from facenas.data.image import read_image
+from facenas.data.rotation import rotate
 from facenas.errors import InputError
 from facenas.training.anchor_targets import AnchorTargets, make_targets, stack_targets
 from facenas.training.distributed import Processes
@@ -94,6 +95,10 @@ def make_sample(dataset: Dataset, recipe: Recipe, number: int, cache: PhotoCache
     """Sample `number` of a training, and the index of its photo."""
     index, image = _photo_at(dataset, recipe, number, cache)
     sample = _crop_of(dataset.photos[index], image, recipe, recipe.size_px, (recipe.seed, 1, number))
+    if recipe.rotation_degrees:
+        turn = np.random.default_rng((recipe.seed, 5, number))  # 4 draws a supernet's members
+        if turn.random() < 0.5:
+            sample = rotate(sample, turn.uniform(-recipe.rotation_degrees, recipe.rotation_degrees))
     if not recipe.mosaic_share and not recipe.pasted_faces:
         return index, sample
     # A generator of their own: switched off, they leave every other draw as it was.

@@ -125,12 +125,6 @@ def test_a_photo_that_cannot_be_decoded_gives_way_to_the_next(photos: Dataset, t
     assert all(0 not in batch.photos for batch in made.batches(0, 4))
 
 
-@pytest.mark.parametrize("recipe", [replace(RECIPE, mosaic_share=0.5), replace(RECIPE, pasted_faces=2)])
-def test_samples_of_several_photos_are_refused_in_words(photos: Dataset, recipe: Recipe) -> None:
-    with pytest.raises(InputError, match="leave out --mosaic and --paste"):
-        DevicePhotos(photos, recipe, CPU)
-
-
 def test_a_training_stopped_and_resumed_ends_in_the_same_weights(photos: Dataset, tmp_path: Path) -> None:
     def trainer(name: str) -> Trainer:
         (tmp_path / name).mkdir(exist_ok=True)
@@ -151,3 +145,12 @@ def test_a_training_goes_on_with_the_crops_that_it_began_with(photos: Dataset, t
     other = Trainer(DETECTOR, SIZE, replace(RECIPE, photos_on_device=False), tmp_path, "photos")
     with pytest.raises(InputError, match="another photos_on_device"):
         other.resume()
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [replace(RECIPE, mosaic_share=0.5), replace(RECIPE, pasted_faces=2), replace(RECIPE, rotation_degrees=10.0)],
+)
+def test_samples_that_only_the_host_makes_are_refused(photos: Dataset, recipe: Recipe) -> None:
+    with pytest.raises(InputError, match="leave out --mosaic, --paste and --rotate"):
+        DevicePhotos(photos, recipe, CPU)

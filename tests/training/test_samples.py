@@ -15,7 +15,7 @@ from facenas.training.anchor_targets import AnchorTargets, make_targets, strides
 from facenas.training.assigner import anchor_centres
 from facenas.training.distributed import Processes
 from facenas.training.recipe import Recipe
-from facenas.training.samples import PhotoCache, batches, make_batch
+from facenas.training.samples import PhotoCache, batches, make_batch, make_sample
 
 RECIPE = Recipe(epochs=2, size_px=64, batch_size=3)
 
@@ -38,6 +38,15 @@ def test_a_batch_depends_on_seed_and_step_alone(dataset: Dataset) -> None:
     assert not np.array_equal(
         make_batch(dataset, Recipe(size_px=64, batch_size=3, seed=1), 0, none).images, in_order[0].images
     )
+
+
+def test_every_second_sample_is_turned_and_the_others_are_as_before(dataset: Dataset) -> None:
+    cache, turned = PhotoCache(10**9), replace(RECIPE, rotation_degrees=30.0)
+    same = 0
+    for number in range(40):
+        plain, maybe = (make_sample(dataset, recipe, number, cache)[1].image for recipe in (RECIPE, turned))
+        same += np.array_equal(plain, maybe)
+    assert 10 <= same <= 30
 
 
 def test_batches_made_ahead_are_those_made_one_by_one(dataset: Dataset) -> None:
