@@ -19,7 +19,7 @@ from facenas.files import read_json, read_text, write_atomic
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks/results"
-PAGES = (ROOT / "README.md", ROOT / "docs/results.md")
+PAGES = (ROOT / "README.md", ROOT / "docs/results.md", ROOT / "docs/formats.md")
 _TABLE = re.compile(r"<!-- table: (?P<name>[\w-]+) -->\n(?P<rows>.*?)<!-- end -->", re.DOTALL)
 _MAX_BYTES = 1_000_000
 _SETTINGS = ("easy", "medium", "hard")
@@ -177,6 +177,22 @@ def install() -> str:
     return markdown(("installed", "on the disk", "time"), rows)
 
 
+def formats_drops() -> str:
+    """What each format and precision costs of AP, with its error, and what it is really computed in."""
+
+    def row(each: Mapping[str, Any]) -> tuple[str, ...]:
+        gates, ap = each["gates"], each["ap"]
+        computed = gates.get("fallbacks", {}).get("note", "; not told").split("; ")[1]
+        verdict = {True: "passed", False: "FAILED", None: "too few photos to tell"}[
+            gates["average precision"]["passed"]
+        ]
+        drop = f"{ap['drop']:.4f} ± {ap['drop_error']:.4f}"
+        return f"{each['name']}, `{each['target']}`", drop, verdict, f"{gates['boxes']['value']:.3f}", computed
+
+    columns = ("file", "largest AP drop", "gate", "boxes with a partner", "layers computed in")
+    return markdown(columns, map(row, result("formats-drops")["formats"]))
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "install": install,
     "detectors": detectors,
@@ -186,6 +202,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "inputs-front": inputs_front,
     "trained-alone": trained_alone,
     "orders-of-trained": orders_of_trained,
+    "formats-drops": formats_drops,
 }
 
 
@@ -201,7 +218,7 @@ def with_tables(page: str) -> str:
 
 
 def main(
-    pages: Annotated[list[Path] | None, typer.Argument(help="pages (default: README and docs/results.md)")] = None,
+    pages: Annotated[list[Path] | None, typer.Argument(help="pages (default: README, docs: results, formats)")] = None,
     check: Annotated[bool, typer.Option("--check", help="write nothing; exit code 1 where a page differs")] = False,
 ) -> None:
     """Write the tables of the pages anew."""

@@ -142,9 +142,9 @@ def _onnx_with_layers(path: Path, names: Sequence[str], _: Path) -> bytes:
 def _write_openvino(model: "onnx.ModelProto", out: Path, options: ExportOptions) -> "Artefact":
     from facenas.exporters.openvino import export_openvino
 
-    precision, calibration, accuracy = options.precision, options.calibration, options.accuracy
+    network, precision, calibration = _decoding(model, options), options.precision, options.calibration
     return export_openvino(
-        _decoding(model, options), out, precision=precision, calibration=calibration, accuracy=accuracy
+        network, out, precision=precision, calibration=calibration, accuracy=options.accuracy, kept=options.kept
     )
 
 
@@ -252,6 +252,7 @@ FORMATS: Mapping[str, Format] = {
             ),
             undecoded=_undecoded_openvino,
             judged=("int8",),
+            keeps=("int8",),
             weights_suffix=".bin",
         ),
         Format("trt", "model.engine", _write_tensorrt, _describe_tensorrt, _all_as_said),

@@ -8,7 +8,7 @@ layers back that cost the most average precision, until the drop is within the l
 import hashlib
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,8 +76,10 @@ def export_openvino(
     precision: str,
     calibration: CalibrationPhotos | None = None,
     accuracy: AccuracyControl | None = None,
+    kept: Collection[str] = (),
 ) -> Artefact:
-    """Write `out` (.xml) and the weights beside it (.bin) of a described fp32 model; int8 needs a calibration.
+    """Write `out` (.xml) and the weights beside it (.bin) of a described fp32 model; int8 needs a calibration, and leaves the
+    layers `kept` in float32.
 
     Raises InputError where OpenVINO cannot read the model, this machine lacks the precision, or nothing can be written
     at `out`; MissingPackageError where NNCF is needed and absent.
@@ -102,18 +104,19 @@ def export_openvino(
         if calibration is None:
             raise InputError("int8 needs photos to take the ranges from; give --calibration DIR")
         images = list(calibration.images(description))
-        network = _quantise(network, images, accuracy)
-        description = description.as_exported(precision, target, calibration=calibration.to_json())
+        network = _quantise(network, images, accuracy, kept)
+        how = calibration.to_json() | ({"kept_fp32": sorted(kept)} if kept else {})
+        description = description.as_exported(precision, target, calibration=how)
     _write(network, out, description)
     operators = _executed(out, precision)
     return artefact_of(out, "openvino", description, "openvino", operators, weights=weights_of(out))
 
 
-def _quantise(network: Any, images: list[FloatArray], accuracy: AccuracyControl | None) -> Any:
+def _quantise(network: Any, images: list[FloatArray], accuracy: AccuracyControl | None, kept: Collection[str]) -> Any:
     nncf = _require_nncf()
     dataset = nncf.Dataset(images)
     with redirect_stdout(sys.stderr):  # NNCF draws its progress where our results go
-        scope = _without_decoder(nncf, network)
+        scope = _ignored(nncf, network, kept)
         if accuracy is None:
             return nncf.quantize(network, dataset, subset_size=len(images), ignored_scope=scope)
         return nncf.quantize_with_accuracy_control(
@@ -127,11 +130,11 @@ def _quantise(network: Any, images: list[FloatArray], accuracy: AccuracyControl 
         )
 
 
-def _without_decoder(nncf: Any, network: Any) -> Any:
-    """What stays in float32 whatever it costs: the nodes of a decoder, where there is one."""
+def _ignored(nncf: Any, network: Any, kept: Collection[str]) -> Any:
+    """What stays in float32 whatever it costs: the nodes of a decoder, where there is one, and of the layers `kept`."""
     names = [operation.get_friendly_name() for operation in network.get_ops()]
-    decoder = [name for name in names if name.startswith(PREFIX)]
-    return nncf.IgnoredScope(names=decoder, validate=False) if decoder else None
+    ignored = [name for name in names if name.startswith(PREFIX) or name.partition("/")[0] in kept]
+    return nncf.IgnoredScope(names=ignored, validate=False) if ignored else None
 
 
 def _runner(compiled: Any) -> Run:

@@ -2,6 +2,7 @@
 memory. `make test-all` runs hundreds of each; `python tests/test_attack.py` prints the figures as a table."""
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -27,7 +28,10 @@ def attacked(kind: str, cases: int, folder: Path) -> list[dict[str, Any]]:
     told: list[dict[str, Any]] = []
     while len(told) < cases:
         command = [sys.executable, "-P", str(SCRIPT), kind, str(len(told)), str(cases - len(told)), str(folder)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        environment = os.environ | {"PYTHONPATH": str(SCRIPT.parents[1])}
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        ) as process:
             lines: Queue[str] = Queue()
             errors: list[str] = []
             Thread(target=lambda into=lines, of=process: [*map(into.put, of.stdout), into.put("")], daemon=True).start()

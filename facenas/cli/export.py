@@ -46,7 +46,10 @@ def export(
         str, typer.Option(help="onnx int8: runtime it is for, onnxruntime, tensorrt or tensorrt-8")
     ] = "onnxruntime",
     repair: Annotated[
-        bool, typer.Option("--repair", help="onnx int8: where gates fail on --labelled, keep layers in float32")
+        bool,
+        typer.Option(
+            "--repair", help="int8 of onnx or openvino: where gates fail on --labelled, keep layers in float32"
+        ),
     ] = False,
     calibrate: CalibrateOption = None,
     decode: Annotated[

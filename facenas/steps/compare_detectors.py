@@ -19,12 +19,13 @@ from facenas.errors import InputError
 from facenas.evaluation.comparison import SCHEMA, DetectorComparison, DetectorResult
 from facenas.evaluation.evaluation_set import load_evaluation_set
 from facenas.evaluation.protocols import Detect, evaluate
+from facenas.evaluation.wider import Evaluation
 from facenas.exporters.formats import description_of
 from facenas.given import given_model
 from facenas.progress import SILENT, Called, Progress
 from facenas.runtimes.compiled_model import CompiledModel
 from facenas.runtimes.runtime import Load
-from facenas.runtimes.timing import measure_latency
+from facenas.runtimes.timing import Latency, measure_latency
 from facenas.steps.export import ExportSettings, export
 from facenas.steps.place import place_of
 from facenas.units import DEFAULT_INPUT, Size
@@ -86,21 +87,7 @@ def compare_detectors(
             what="timing in turns",
         )
         cpu = "an unknown machine" if place.fingerprint is None else place.fingerprint.cpu
-    results = [
-        DetectorResult(
-            each.name,
-            each.ours,
-            f"{each.size}",
-            round(evaluation.easy or 0.0, 5),
-            round(evaluation.medium or 0.0, 5),
-            round(evaluation.hard or 0.0, 5),
-            round(latency.latency_ms, 3),
-            round(latency.spread_ms, 3),
-            latency.samples,
-            each.usual,
-        )
-        for each, evaluation, latency in zip(detectors, evaluations, latencies, strict=True)
-    ]
+    results = tuple(map(_result, detectors, evaluations, latencies))
     record = new_record({}, {}, quick=False, checkout=Path(__file__).parent)
     return DetectorComparison(
         SCHEMA,
@@ -110,9 +97,25 @@ def compare_detectors(
         record.versions,
         photos.name,
         len(photos.photos) - len(evaluations[0].unread),
-        tuple(results),
+        results,
         target.name,
         target.runtime,
+    )
+
+
+def _result(each: _Entry, evaluation: Evaluation, latency: Latency) -> DetectorResult:
+    """The figures, rounded as they are written."""
+    return DetectorResult(
+        each.name,
+        each.ours,
+        f"{each.size}",
+        round(evaluation.easy or 0.0, 5),
+        round(evaluation.medium or 0.0, 5),
+        round(evaluation.hard or 0.0, 5),
+        round(latency.latency_ms, 3),
+        round(latency.spread_ms, 3),
+        latency.samples,
+        each.usual,
     )
 
 

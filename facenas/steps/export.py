@@ -104,7 +104,7 @@ def export(
     photos = None
     if precision == "int8":
         photos = _calibration(network, settings, progress, trained=not isinstance(model, Architecture))
-    options = _options(network, precision, photos, settings, progress)
+    options = _options(network, format, precision, photos, settings, progress)
     if board is not None and board.answers:
         assert target is not None
         return build_there(target, in_precision(network, options, board.dialect), path, progress)
@@ -116,6 +116,7 @@ def export(
 
 def _options(
     network: onnx.ModelProto,
+    file_format: str,
     precision: str,
     photos: CalibrationPhotos | None,
     settings: ExportSettings,
@@ -127,7 +128,9 @@ def _options(
     decoding = Decoding(EVALUATION_MIN_SCORE) if settings.decode else None
     labelled = None if settings.labelled is None else load_evaluation_set(Path(settings.labelled))
     if labelled is not None and settings.repair and photos is not None:
-        kept = repair(network, photos, labelled, calibrate_tables=settings.calibrate, progress=progress)
+        kept = repair(
+            network, photos, labelled, file_format=file_format, calibrate_tables=settings.calibrate, progress=progress
+        )
     elif labelled is not None:
         accuracy = accuracy_control(labelled, replace(read_description(network, IN_MEMORY), decoding=decoding))
     runtime = "tensorrt" if settings.device is None else resolve_target(settings.device).runtime
@@ -141,7 +144,7 @@ def _require_judged(settings: ExportSettings, file_format: formats.Format, preci
         if precision not in file_format.keeps or settings.dialect != "onnxruntime":
             raise InputError(
                 f"--repair: layers of a file of format {file_format.name} in {precision} cannot be kept in float32; it is for "
-                "--format onnx --precision int8"
+                "--format onnx or openvino, --precision int8"
             )
         if settings.labelled is None:
             raise InputError("--repair judges by labelled photos; give them with --labelled")

@@ -1,13 +1,15 @@
 """Repair: an int8 file whose gates fail gets the layers back in float32 that lose most, at the least latency.
 
-What a layer loses is measured: with it alone in int8, the mean squared error of the outputs on some calibration photos, in
-the cells that see a face. `facenas.latency.kept_layers` then chooses exactly against the tables of both precisions, for ever
-less noise, and the first choice that passes the gates of average precision and boxes on labelled photos is taken: an average
-precision of some hundred photos moves by .002 by chance, so that there is nothing to bisect.
+What a layer loses is measured in ONNX Runtime: with it alone in int8, the mean squared error of the outputs on some calibration
+photos, in the cells that see a face. `facenas.latency.kept_layers` then chooses exactly against the tables of both precisions,
+for ever less noise, and the first choice whose file passes the gates of average precision and boxes on labelled photos is it:
+an average precision of some hundred photos moves by .002 by chance, so that there is nothing to bisect.
 """
 
-from collections.abc import Callable, Collection, Mapping
+import tempfile
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -15,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from facenas.arrays import BoolArray, FloatArray
 from facenas.data.image import Photo
-from facenas.devices.target import Target
+from facenas.devices.target import NAMED_TARGETS, Target
 from facenas.devices.targets import resolve_target
 from facenas.errors import BudgetError
 from facenas.evaluation.evaluation_set import EvaluationSet
@@ -24,9 +26,10 @@ from facenas.evaluation.parity import REFERENCE_MIN_SCORE, compare_faces, with_l
 from facenas.evaluation.protocols import EVALUATION_MIN_SCORE, evaluate
 from facenas.evaluation.verification import largest_drop
 from facenas.exporters.calibration_photos import CalibrationPhotos
+from facenas.exporters.formats import FORMATS, ExportOptions, description_of, export_model
 from facenas.exporters.int8_ranges import layer_of
 from facenas.exporters.onnx import IN_MEMORY, read_description
-from facenas.exporters.onnx_int8 import INT8_TARGET, Calibrated, calibrate, can_be_kept
+from facenas.exporters.onnx_int8 import Calibrated, calibrate, can_be_kept
 from facenas.graph import IMAGE, SCORE_CHANNELS, Graph, build_graph
 from facenas.latency.kept_layers import Kept, LayerCosts, choose_kept
 from facenas.latency.predictor import OperatorCosts
@@ -36,8 +39,8 @@ from facenas.pipeline.faces import Faces
 from facenas.pipeline.pipeline import Pipeline
 from facenas.pipeline.postprocess import MIN_LOGIT
 from facenas.progress import SILENT, Progress
-from facenas.runtimes.compiled_model import CompiledModel
-from facenas.runtimes.runtime import load_model
+from facenas.runtimes.compiled_model import CompiledModel, example_image
+from facenas.runtimes.runtime import load_model, runtime_of
 from facenas.steps.tables import open_tables
 from facenas.units import Size, in_ms
 
@@ -74,10 +77,11 @@ def repair(
     calibration: CalibrationPhotos,
     photos: EvaluationSet,
     tolerances: Tolerances = Tolerances(),
+    file_format: str = "onnx",
     calibrate_tables: Calibrate = Calibrate.ONCE,
     progress: Progress = SILENT,
 ) -> tuple[str, ...]:
-    """The layers of a described fp32 model to keep in float32 in its int8 file for ONNX Runtime; none where it passes.
+    """The layers of a described fp32 model to keep in float32 in its int8 file of a format; none where it passes.
     `calibrate_tables`: whether the tables are made this machine's first.
 
     Raises TableError where no tables tell what layers take, BudgetError where not even float32 passes.
@@ -86,11 +90,17 @@ def repair(
     reference = description.pipeline(load_model(model.SerializeToString(), resolve_target(_FLOAT_TARGET)))
     judge = _Judge(photos, tolerances, *_faces_of(reference, photos, REFERENCE_MIN_SCORE, progress))
     calibrated = calibrate(model, calibration)
-    int8 = resolve_target(INT8_TARGET)
+    names = _targets(file_format)
 
     def passes(kept: Collection[str]) -> bool:
-        network = load_model(calibrated.quantised(kept).SerializeToString(), int8)
-        gates = judge.gates(read_description(calibrated.model, IN_MEMORY).pipeline(network), progress)
+        if file_format == "onnx":  # calibrated once
+            content: Path | bytes = calibrated.quantised(kept).SerializeToString()
+            pipeline = read_description(calibrated.model, IN_MEMORY).pipeline(
+                load_model(content, resolve_target(names[0]))
+            )
+        else:
+            pipeline = _exported(model, file_format, ExportOptions("int8", calibration, kept=tuple(kept)))
+        gates = judge.gates(pipeline, progress)
         values = ", ".join(f"{gate.name} {gate.value:.4f}" for gate in gates if gate.value is not None)
         progress.note(f"{len(kept)} layers in float32: {values}")
         return all(gate.passed is not False for gate in gates)
@@ -98,16 +108,36 @@ def repair(
     if passes(()):
         return ()
     graph = build_graph(description.detector, description.input_size)
-    names = (INT8_TARGET, _FLOAT_TARGET)
     tables = open_tables(
         names, [], [description.input_size], description.detector, calibrate=calibrate_tables, progress=progress
     )
-    costs = _costs(graph, tables, calibrated, calibration, progress)
+    costs = _costs(graph, [tables[name] for name in names], calibrated, calibration, progress)
     kept = least_that_passes(graph, costs, passes)
     progress.note(
         f"kept in float32: {', '.join(kept.layers)}; predicted {in_ms(kept.latency_us / 1e3)} without the offset"
     )
     return kept.layers
+
+
+def _targets(file_format: str) -> tuple[str, str]:
+    """What runs int8 files of a format on this machine's CPU, and float32 ones."""
+    by_precision = {
+        target.precision: target.name
+        for target in reversed(NAMED_TARGETS)
+        if runtime_of(target).formats.get(target.precision) == file_format and not runtime_of(target).estimates
+    }
+    return by_precision["int8"], by_precision["fp32"]
+
+
+def _exported(model: onnx.ModelProto, file_format: str, options: ExportOptions) -> Pipeline:
+    """The faces of a file that lies nowhere any more once it is loaded."""
+    with tempfile.TemporaryDirectory(prefix="facenas-") as folder:
+        path = Path(folder, FORMATS[file_format].file_name)
+        export_model(model, file_format, path, options)
+        description = description_of(path)
+        network = load_model(path, resolve_target(description.target))
+        network.run(example_image(description.input_size))  # some runtimes read the weights no earlier
+        return description.pipeline(network)
 
 
 def least_that_passes(graph: Graph, costs: LayerCosts, passes: Callable[[Collection[str]], bool]) -> Kept:
@@ -139,16 +169,16 @@ def _faces_of(
 
 def _costs(
     graph: Graph,
-    tables: Mapping[str, LatencyTable],
+    tables: Sequence[LatencyTable],
     calibrated: Calibrated,
     calibration: CalibrationPhotos,
     progress: Progress,
 ) -> LayerCosts:
     int8_us, float_us = (
         {layer.name: costs.cost(layer.operator).latency_us for layer in graph.layers}
-        for costs in (OperatorCosts(tables[name], graph.input_size) for name in (INT8_TARGET, _FLOAT_TARGET))
+        for costs in (OperatorCosts(table, graph.input_size) for table in tables)
     )
-    by_value_us = conversion_us_by_value(resolve_target(_FLOAT_TARGET))
+    by_value_us = conversion_us_by_value(resolve_target(tables[1].target))
     conversion_us = {
         layer.name: by_value_us
         * (layer.operator.out_channels * layer.operator.out_height_px * layer.operator.out_width_px)
@@ -192,7 +222,7 @@ def _sees_face(output: FloatArray) -> BoolArray:
 
 
 def conversion_us_by_value(target: Target) -> float:
-    """Microseconds that ONNX Runtime takes here to turn one value of float32 into int8, or back; the mean of both."""
+    """Microseconds that the target's runtime takes here to turn one value of float32 into int8, or back; the mean of both."""
     sides = (1, 3, _TIMED_SIZE.height_px, _TIMED_SIZE.width_px)
     pair = [
         helper.make_node("QuantizeLinear", [IMAGE, "scale", "zero"], ["q"], name="q"),
