@@ -250,7 +250,7 @@ class Run:
         options = self.options
         given: list[str | Path] = ["--data", options.photos, "--val", options.val]
         given += ["--crop", str(options.crop), "--batch", str(options.batch)]
-        given += ["--validations", str(options.validations)]
+        given += ["--validations", str(options.validations), "--rotate", f"{options.rotate:g}"]
         return [*given, "--epochs", str(epochs), "--learning-rate", f"{rate:g}"]
 
     def _jobs(self) -> list[Job]:
@@ -378,6 +378,7 @@ def parse_options(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--validations", type=int, default=3, help="of each training")
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--crop", type=int, default=256)
+    parser.add_argument("--rotate", type=float, default=0.0, help="turn every second crop by up to so many degrees")
     parser.add_argument("--learning-rate", type=float, default=0.004, help="of the supernet")
     parser.add_argument("--choice-learning-rate", type=float, default=0.002, help="of the choices, which start from it")
     parser.add_argument("--supernet", type=Path, help="a supernet to start from (default: random weights)")

@@ -14,10 +14,22 @@ from facenas.data.annotations import LabelledPhoto
 from facenas.data.augment import CROP_SCALES, FLIPPED_LANDMARKS, colour_matrix
 from facenas.data.draws import uniforms
 from facenas.data.labels import Labels, join_labels
+from facenas.data.rotation import turn_labels
 
 _TRIES = 20
-_SCALE, _CORNERS, _FACE, _OFFSET, _COLOURS, _DAMAGE, _STRENGTH, _FLIP = 0, 1, 41, 42, 44, 49, 50, 51
-_DRAWS = 52
+_SCALE, _CORNERS, _FACE, _OFFSET, _COLOURS, _DAMAGE, _STRENGTH, _FLIP, _TURNED, _ANGLE = (
+    0,
+    1,
+    41,
+    42,
+    44,
+    49,
+    50,
+    51,
+    52,
+    53,
+)
+_DRAWS = 54
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +74,7 @@ class CropPlan:
     colours: FloatArray
     blur: Float64Array
     quality: IntArray
+    angle: Float64Array
     labels: Labels
     owner: IntArray
 
@@ -75,6 +88,7 @@ def plan_crops(
     *,
     crop_scales: tuple[float, ...] = CROP_SCALES,
     min_face_px: float = 3.0,
+    rotation_degrees: float = 0.0,
 ) -> CropPlan:
     """The crops of samples `numbers` int64 [n], each of the photo at its place in `photo` int64 [n]."""
     drawn = uniforms(seed, numbers, _DRAWS)
@@ -91,7 +105,12 @@ def plan_crops(
     blur = np.where(kind < 0.1, 0.4 + 0.8 * strength, 0.0)
     quality = np.where((kind >= 0.1) & (kind < 0.2), 35 + _among(strength, 55), 0)
     colours = _colours(drawn[:, _COLOURS:])
-    return CropPlan(size_px, photo, seen, place, mirrored, colours, blur, quality, moved, owner[kept])
+    owner = owner[kept]
+    angle = np.deg2rad(rotation_degrees) * np.where(drawn[:, _TURNED] < 0.5, 2 * drawn[:, _ANGLE] - 1, 0.0)
+    if rotation_degrees:
+        left, moved = turn_labels(moved, angle[owner], size_px)
+        moved, owner = moved.take(left), owner[left]
+    return CropPlan(size_px, photo, seen, place, mirrored, colours, blur, quality, angle, moved, owner)
 
 
 def _among(drawn: Float64Array, count: IntArray | int) -> IntArray:

@@ -55,16 +55,12 @@ def on_device(batch: Batch | DeviceBatch, device: torch.device) -> DeviceBatch:
 class DevicePhotos:
     """The photos of a training in its device's memory, and the batches that are made of them there.
 
-    Raises InputError where they do not fit, or the recipe asks for samples of several photos or turned ones, which are made on
-    the host.
+    Raises InputError where they do not fit, or the recipe asks for samples of several photos, which are made on the host.
     """
 
     def __init__(self, dataset: Dataset, recipe: Recipe, device: torch.device, progress: Progress = SILENT) -> None:
-        if recipe.mosaic_share or recipe.pasted_faces or recipe.rotation_degrees:
-            raise InputError(
-                "--photos-on-device makes no samples of several photos and none that are turned; leave out --mosaic, --paste"
-                " and --rotate"
-            )
+        if recipe.mosaic_share or recipe.pasted_faces:
+            raise InputError("--photos-on-device makes no samples of several photos; leave out --mosaic and --paste")
         self._memory = PhotoMemory(dataset, recipe, device, progress=progress)
         self._table, self._recipe = table_of(dataset.photos), recipe
         self.problems = self._memory.problems
@@ -83,6 +79,7 @@ class DevicePhotos:
             recipe.size_px,
             crop_scales=recipe.crop_scales,
             min_face_px=recipe.min_face_px,
+            rotation_degrees=recipe.rotation_degrees,
         )
         images = make_pixels(self._memory, plan)
         targets = make_batch_targets(plan.labels, plan.owner, share, recipe.size_px, self._memory.device)

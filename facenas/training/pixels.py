@@ -2,8 +2,8 @@
 
     crop(x', y') = colours . bilinear(photo, ((x', y') - place + 1/2) * seen / place - 1/2 + corner)
 
-then, in some crops, a blur or the loss of a JPEG file, and black where the crop exceeds its photo. Where a crop shrinks its
-photo by two or more, a smaller copy of the photo is read, so that no pixel is skipped.
+then, in some crops, a blur or the loss of a JPEG file, black where the crop exceeds its photo, and some are turned at last.
+Where a crop shrinks its photo by two or more, a smaller copy of the photo is read, so that no pixel is skipped.
 """
 
 import numpy as np
@@ -44,6 +44,10 @@ def make_pixels(memory: PhotoMemory, plan: CropPlan) -> Tensor:
         index = torch.from_numpy(lossy).to(device)
         pixels[index] = through_jpeg(pixels[index], torch.from_numpy(plan.quality[lossy]).to(device))
     pixels *= _inside(plan, device)[..., None]
+    turned = np.flatnonzero(plan.angle)
+    if len(turned):
+        index = torch.from_numpy(turned).to(device)
+        pixels[index] = _turned(pixels[index], torch.from_numpy(plan.angle[turned]).to(device))
     return pixels.to(torch.uint8)
 
 
@@ -94,6 +98,16 @@ def _inside(plan: CropPlan, device: torch.device) -> Tensor:
     columns = np.where(plan.mirrored[:, None], within[0][:, ::-1], within[0])
     x, y = _on(device, columns.astype(np.float32), within[1].astype(np.float32))
     return y[:, :, None] * x[:, None, :]
+
+
+def _turned(images: Tensor, angle: Tensor) -> Tensor:
+    """Each image [size, size, 3] of m turned about its middle, clockwise as seen, by its angle in radians; black beyond it."""
+    cosine, sine, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
+    back = torch.stack([torch.stack([cosine, sine, zero], dim=1), torch.stack([-sine, cosine, zero], dim=1)], dim=1)
+    planes = images.permute(0, 3, 1, 2)
+    grid = functional.affine_grid(back.to(planes.dtype), list(planes.shape), align_corners=False)
+    turned = functional.grid_sample(planes, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return turned.permute(0, 2, 3, 1).round()
 
 
 def _blur_weights(sigma: Float64Array) -> FloatArray:

@@ -11,8 +11,10 @@ from helpers.tiny_training import DETECTOR, SIZE
 
 from facenas.arrays import BoolArray
 from facenas.data.annotations import Dataset
+from facenas.data.augment import Sample
 from facenas.data.crop_plan import CropPlan, plan_crops, table_of
 from facenas.data.image import Photo, decode_own_image, encode_jpeg, read_image, scale_image
+from facenas.data.rotation import rotate
 from facenas.data.source import open_dataset
 from facenas.data.synthetic import write_synthetic_set
 from facenas.errors import InputError
@@ -82,6 +84,26 @@ def test_pixels_are_those_that_opencv_makes(photos: Dataset, device: torch.devic
     assert errors_of.max() < 9  # by way of a smaller copy, a blur's border, blocks that begin elsewhere
 
 
+@pytest.mark.parametrize("device", DEVICES, ids=str)
+def test_crops_are_turned_as_the_host_turns_them(photos: Dataset, device: torch.device) -> None:
+    table, numbers = table_of(photos.photos), np.arange(48)
+    memory = PhotoMemory(photos, RECIPE, device)
+    plain, turned = (
+        plan_crops(table, numbers % len(photos.photos), numbers, 0, 64, rotation_degrees=degrees) for degrees in (0, 40)
+    )
+    assert 12 < np.count_nonzero(turned.angle) < 36
+    assert np.abs(turned.angle).max() <= np.deg2rad(40)
+    before, after = (make_pixels(memory, plan).cpu().numpy() for plan in (plain, turned))
+    for crop in numbers:
+        labels = plain.labels.take(plain.owner == crop)
+        expected = rotate(Sample(before[crop], labels), float(np.rad2deg(turned.angle[crop])))
+        found = turned.labels.take(turned.owner == crop)
+        np.testing.assert_allclose(found.boxes, expected.labels.boxes, atol=1e-3)
+        np.testing.assert_allclose(found.landmarks, expected.labels.landmarks, atol=1e-3)
+        assert (found.ignore == expected.labels.ignore).all()
+        assert np.abs(after[crop].astype(int) - expected.image).mean() < 1
+
+
 def test_gpu_and_cpu_make_the_same_pixels(photos: Dataset) -> None:
     plan = planned(photos, 16)
     made = [make_pixels(PhotoMemory(photos, RECIPE, device), plan).cpu().int() for device in DEVICES]
@@ -149,8 +171,8 @@ def test_a_training_goes_on_with_the_crops_that_it_began_with(photos: Dataset, t
 
 @pytest.mark.parametrize(
     "recipe",
-    [replace(RECIPE, mosaic_share=0.5), replace(RECIPE, pasted_faces=2), replace(RECIPE, rotation_degrees=10.0)],
+    [replace(RECIPE, mosaic_share=0.5), replace(RECIPE, pasted_faces=2)],
 )
-def test_samples_that_only_the_host_makes_are_refused(photos: Dataset, recipe: Recipe) -> None:
-    with pytest.raises(InputError, match="leave out --mosaic, --paste and --rotate"):
+def test_samples_of_several_photos_are_refused_in_words(photos: Dataset, recipe: Recipe) -> None:
+    with pytest.raises(InputError, match="leave out --mosaic and --paste"):
         DevicePhotos(photos, recipe, CPU)
