@@ -30,8 +30,8 @@ def rotate(sample: Sample, degrees: float) -> Sample:
 
 
 def turn_labels(labels: Labels, angles: Float64Array, size_px: int) -> tuple[BoolArray, Labels]:
-    """Which of the labels, bool [n], still lie in a sample of `size_px` after a turn about its middle, each by its own of `angles`
-    (radians, float64 [n]), and all of them, turned."""
+    """Which of the labels, bool [n], still lie in a sample of `size_px` after a turn about its middle, each by its own of
+    `angles` (radians, float64 [n]), and all of them, turned."""
     cosine, sine = np.cos(angles), np.sin(angles)
     turn = np.stack([np.stack([cosine, -sine], axis=-1), np.stack([sine, cosine], axis=-1)], axis=-2)  # [n, 2, 2]
     middle = size_px / 2

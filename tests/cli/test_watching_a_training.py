@@ -39,6 +39,13 @@ def test_a_log_says_how_it_stands(facenas: Run, photos: Path, tmp_path: Path) ->
     assert "crops/s" in last
 
 
+def test_crops_that_hold_no_close_up_are_told(facenas: Run, photos: Path, tmp_path: Path) -> None:
+    once = ("--epochs", 1, "--max-minutes", 0)
+    assert "close-ups" not in facenas(*words(photos, tmp_path / "as large", *once)).err
+    told = facenas(*words(photos, tmp_path / "smaller", *once, "--input", "160x128")).err
+    assert "crops of 64 px hold no larger face, and pictures of 160x128 do: for close-ups give --crop 128" in told
+
+
 def test_the_bar_says_how_it_stands(photos: Path, tmp_path: Path) -> None:
     """On a terminal, here one of 160 columns."""
     ours, theirs = pty.openpty()
