@@ -8,7 +8,7 @@ A table stands between `<!-- table: NAME -->` and `<!-- end -->`. A test fails w
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from typing import Annotated, Any
 
 import typer
@@ -193,10 +193,21 @@ def formats_drops() -> str:
     return markdown(columns, map(row, result("formats-drops")["formats"]))
 
 
+def trained_on_a_gpu() -> str:
+    """Mean AP of easy, medium and hard by crops seen."""
+    each = result("on_a_gpu")["training"]["each"]
+    crops = [int(count) for count in next(iter(each.values()))["ap_by_crops"]][::2]
+    rows = [
+        (name, *(f"{mean(found['ap_by_crops'][str(count)]):.3f}" for count in crops)) for name, found in each.items()
+    ]
+    return markdown(("mean AP after", *(f"{count / 1e6:.2f} M crops" for count in crops)), rows)
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "install": install,
     "detectors": detectors,
     "fast-detectors": fast_detectors,
+    "trained-on-a-gpu": trained_on_a_gpu,
     "latency-prediction": latency_prediction,
     "orders": orders,
     "inputs-front": inputs_front,
