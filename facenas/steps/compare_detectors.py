@@ -1,8 +1,9 @@
 """Compare detectors: how do ours stand beside published ones? Accuracy and latency on the same photos and machine, in one run.
 
-Each sees photos as it is used: fitted into the input that it is timed at. Published files run at 640x480, as ours do, so that
-nobody pays for borders; those that cannot (their shapes inside are of one size) run at their own. Latency is of the network
-alone, one thread, all networks timed in turns, on this machine or on a device elsewhere.
+Each sees photos as it is used: fitted into the input that it is timed at. Ours run at the input that they are for, published
+files at 640x480, so that nobody pays for borders; those that cannot (their shapes inside are of one size) run at their own. At
+further inputs all run that can. Latency is of the network alone, one thread, all networks timed in turns, on this machine or on
+a device elsewhere.
 """
 
 from collections.abc import Iterator, Sequence
@@ -145,9 +146,10 @@ def _published(
         for size in dict.fromkeys((DEFAULT_INPUT, *inputs)):
             try:
                 baseline = Baseline(path, size, target, load)
-                yield _Entry(baseline.name, False, size, baseline, baseline.model, usual=size == DEFAULT_INPUT)
             except InputError:
                 refused.append(f"{size}")
+                continue
+            yield _Entry(baseline.name, False, size, baseline, baseline.model, usual=size == DEFAULT_INPUT)
         if baseline is None:
             baseline = Baseline(path, None, target, load)
             yield _Entry(baseline.name, False, baseline.input_size, baseline, baseline.model)

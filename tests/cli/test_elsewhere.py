@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from facenas.exporters.formats import description_of
 from facenas.exporters.onnx import export_checkpoint
 from helpers.command_line import Outcome
 from helpers.far_devices import remote, wait_until_empty
@@ -19,6 +20,7 @@ from facenas.devices.own_devices import OwnDevice, add_device
 from facenas.errors import InputError
 from facenas.remote.remote_model import RemoteModel
 from facenas.units import Size
+from facenas.zoo import ZOO_NAMES, zoo_model
 
 Facenas = Callable[..., Outcome]
 SIZE = Size(160, 128)
@@ -93,6 +95,10 @@ def test_an_int8_file_for_a_float_device_is_refused(tmp_path: Path, facenas: Fac
         RemoteModel(agent, tmp_path / "int8.onnx")
 
 
+def zoo_input(name: str) -> str:
+    return f"{description_of(zoo_model(name)).input_size}"
+
+
 def test_detectors_are_compared_on_a_device_elsewhere(
     server: SshServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, facenas: Facenas, shared_dir: Path
 ) -> None:
@@ -108,7 +114,7 @@ def test_detectors_are_compared_on_a_device_elsewhere(
     words = ("bench", "--report", "--data", tmp_path / "WIDER_val", "--out", tmp_path / "page.html", "--json")
     found = {}
     for device in ("cpu", "pi"):
-        told = facenas(*words, "--device", device)
+        told = facenas(*words, "--device", device, "--input", "128x96")
         assert told.code == 0, told.err
         found[device] = json.loads(told.out)
         assert (found[device]["device"], found[device]["photos"]) == (device, 4)
@@ -116,3 +122,7 @@ def test_detectors_are_compared_on_a_device_elsewhere(
     here, there = ([(each["name"], each["hard"]) for each in found[device]["detectors"]] for device in ("cpu", "pi"))
     assert there == here
     assert all(each["latency_ms"] > 0 for each in found["pi"]["detectors"])
+    at = {(each["name"], each["input"]): each for each in found["cpu"]["detectors"]}
+    assert set(at) == {(name, size) for name in ZOO_NAMES for size in ("128x96", zoo_input(name))}
+    assert [each["usual"] for each in at.values()] == [each["input"] != "128x96" for each in at.values()]
+    assert at["facenas-10ms", "128x96"]["latency_ms"] < at["facenas-10ms", "512x384"]["latency_ms"]
