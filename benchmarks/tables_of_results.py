@@ -203,11 +203,29 @@ def trained_on_a_gpu() -> str:
     return markdown(("mean AP after", *(f"{count / 1e6:.2f} M crops" for count in crops)), rows)
 
 
+def close_ups() -> str:
+    """Faces found by their size and turn, before and after crops as large as the input, turned."""
+    found = result("close_ups")["trainings"]
+    sizes, turns = ("10%", "40%", "60%", "80%", "95%"), ("15", "30", "45")
+    rows = [
+        (
+            each["name"],
+            *(f"{each['size'][size]:.2f}" for size in sizes),
+            *(f"{each['roll'][turn]:.2f}" for turn in turns),
+            " / ".join(f"{each[setting]:.3f}" for setting in _SETTINGS),
+        )
+        for each in found
+    ]
+    columns = (*(f"side {size}" for size in sizes), *(f"turned {turn}°" for turn in turns))
+    return markdown(("faces found", *columns, "AP easy / medium / hard"), rows)
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "install": install,
     "detectors": detectors,
     "fast-detectors": fast_detectors,
     "trained-on-a-gpu": trained_on_a_gpu,
+    "close-ups": close_ups,
     "latency-prediction": latency_prediction,
     "orders": orders,
     "inputs-front": inputs_front,
