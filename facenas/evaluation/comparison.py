@@ -86,8 +86,8 @@ def distance(detector: DetectorResult, detectors: Sequence[DetectorResult], sett
 
 
 def nearest_of_ours(detectors: Sequence[DetectorResult], setting: Setting) -> Distance:
-    """Our detector that lies least far off the front. Raises InputError where none is ours."""
+    """Our detector that lies least far off the front; of several on it the most precise. Raises InputError where none is ours."""
     ours = [distance(each, detectors, setting) for each in detectors if each.ours]
     if not ours:
         raise InputError("no detector of ours takes part; give one with --model")
-    return min(ours, key=lambda each: (each.precision, each.slower))
+    return min(ours, key=lambda each: (each.precision, each.slower, -each.detector.precision(setting)))

@@ -40,6 +40,8 @@ def test_front_and_distance() -> None:
     better = replace(OURS, hard=0.5)
     assert distance(better, (*ALL, better), "hard").on_front
     assert nearest_of_ours((*ALL, better), "hard").detector == better
+    slower = replace(better, latency_ms=15, hard=0.6)
+    assert nearest_of_ours((*ALL, better, slower), "hard").detector == slower  # both are on the front
     assert pareto_front([OURS, replace(OURS, hard=0.2)], "hard") == [OURS]
     with pytest.raises(InputError, match="no detector of ours"):
         nearest_of_ours([FAST], "hard")
