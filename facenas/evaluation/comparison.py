@@ -86,7 +86,8 @@ def distance(detector: DetectorResult, detectors: Sequence[DetectorResult], sett
 
 
 def nearest_of_ours(detectors: Sequence[DetectorResult], setting: Setting) -> Distance:
-    """Our detector that lies least far off the front; of several on it the most precise. Raises InputError where none is ours."""
+    """Our detector that lies least far off the front; of several on it the most precise. Raises InputError where there is
+    none of ours."""
     ours = [distance(each, detectors, setting) for each in detectors if each.ours]
     if not ours:
         raise InputError("no detector of ours takes part; give one with --model")
