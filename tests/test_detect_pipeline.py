@@ -38,4 +38,4 @@ def test_the_plain_decoder_finds_the_same_faces(shared_dir: Path) -> None:
     benchmark: Any = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(benchmark)
     paths = sorted((shared_dir / "data" / "wider_dev100").rglob("*.jpg"))[:10]
-    assert benchmark.compare_pipelines(paths, zoo_model(), 1)["same_faces"] > 0.98
+    assert benchmark.compare_pipelines(paths, zoo_model("facenas-12ms"), 1)["same_faces"] > 0.98

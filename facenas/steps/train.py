@@ -52,16 +52,6 @@ def _require_landmarks(photos: TrainingPhotos, *, known: bool, progress: Progres
     progress.note(f"no face of {photos.train.name} has a landmark: those of --init are kept, and may drift")
 
 
-def _tell_of_close_ups(recipe: Recipe, input_size: Size, progress: Progress) -> None:
-    """That faces larger than the crops will not be found, which pictures may show."""
-    short_px = min(input_size.width_px, input_size.height_px)
-    if recipe.size_px < short_px:
-        progress.note(
-            f"crops of {recipe.size_px} px hold no larger face, and pictures of {input_size} do: for close-ups give --crop"
-            f" {short_px}"
-        )
-
-
 def _subject(
     asked: str | Path | Architecture | ElasticSpace | None, settings: TrainingSettings
 ) -> tuple[Architecture | ElasticSpace, Size]:
@@ -106,7 +96,6 @@ def train(
     photos = training_photos(Path(data), None if val is None else Path(val), strict=settings.strict)
     for line in photos.notes:
         progress.note(line)
-    _tell_of_close_ups(recipe, input_size, progress)
     if subject.landmarks:
         known = fine_tuned and given_architecture(settings.init or "").architecture.landmarks
         _require_landmarks(photos, known=known, progress=progress)

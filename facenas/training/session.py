@@ -82,6 +82,7 @@ def train_detector(
         if not trainer.resume() and settings.resume:
             progress.note(f"{out} holds no training to go on from; this one starts at step 0")
         begin(trainer, photos, progress)
+        _tell_of_close_ups(recipe, input_size, progress)
         judge: Validate = partial(validate, photos.validation, out)
         validations = settings.validations or VALIDATIONS
         if isinstance(subject, ElasticSpace):
@@ -100,6 +101,16 @@ def train_detector(
             ),
             progress=progress,
             strict=settings.strict,
+        )
+
+
+def _tell_of_close_ups(recipe: Recipe, input_size: Size, progress: Progress) -> None:
+    """That faces larger than the crops will not be found, which pictures may show."""
+    short_px = min(input_size.width_px, input_size.height_px)
+    if recipe.size_px < short_px:
+        progress.note(
+            f"crops of {recipe.size_px} px hold no larger face, and pictures of {input_size} do: for close-ups give --crop"
+            f" {short_px}"
         )
 
 

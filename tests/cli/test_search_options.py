@@ -168,7 +168,7 @@ def test_the_best_in_the_order_of_another_measure(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     outcome = facenas(*common)
     assert (outcome.code, outcome.err.count("\n")) == (2, 1)
-    assert "pip install torch" in outcome.err
+    assert "pip install 'facenas[train]'" in outcome.err
 
 
 def test_stage_weights_from_photos(facenas: Run, space_path: Path, tmp_path: Path) -> None:

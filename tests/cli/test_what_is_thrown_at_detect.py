@@ -28,7 +28,7 @@ def test_a_panorama_that_is_made_much_smaller_is_told(facenas: Run, tmp_path: Pa
     panorama = np.random.default_rng(0).integers(0, 255, (64, 6000, 3), dtype=np.uint8)
     (tmp_path / "wide.jpg").write_bytes(encode_jpeg(panorama, 90))
     told = facenas("detect", tmp_path / "wide.jpg", photo(tmp_path / "a.jpg"))
-    assert "1 of these are made more than 8 times smaller, to 640 px" in told.err
+    assert "1 of these are made more than 8 times smaller, to 512 px" in told.err
     assert "made more than" not in facenas("detect", tmp_path / "wide.jpg", "--long-side", 4096).err
 
 

@@ -85,7 +85,7 @@ def test_what_is_no_agent_is_refused_in_words(tmp_path: Path, agent: str, words:
         ("[-5, 5000]", "absurd times"),
         ("[5000, 3600 * 10**9]", "absurd times"),
         ("[5000]", "1 times for 2 runs"),
-        ("None", "no measurement"),
+        ("None", "0 times for 2 runs"),
         ("['x', 'y']", "times for 2 runs"),
     ],
 )
