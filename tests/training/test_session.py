@@ -65,7 +65,7 @@ def test_two_trainings_do_not_share_a_folder_and_going_on_from_nothing_is_told(t
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(InputError, match=f"a training in {out} is running already"):
             train_detector(TINY, Size(96, 96), recipe, photos, out)
-    train_detector(TINY, Size(96, 96), recipe, photos, out, told, settings=SessionSettings(resume=True))
+    train_detector(TINY, Size(64, 64), recipe, photos, out, told, settings=SessionSettings(resume=True))
     assert told.lines[0] == f"{out} holds no training to go on from; this one starts at step 0"
     assert all(line.startswith("step ") for line in told.lines[1:])
 
