@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -56,3 +57,18 @@ def test_a_command_takes_a_name(
     assert capsys.readouterr().out
     assert Path("small.onnx").read_bytes() != zoo_model().read_bytes()
     assert description_of(Path("small.onnx")).detector == description_of(zoo_model()).detector
+
+
+@pytest.mark.parametrize("name", [*(name for name in ZOO_NAMES if name != "facenas-12ms"), "facenas-elastic"])
+def test_what_the_weights_are_made_of_adds_up(name: str) -> None:
+    card = zoo_model().with_name(f"{name}.md").read_text(encoding="utf-8")
+    bom = json.loads(zoo_model().with_name(f"{name}.bom.json").read_text(encoding="utf-8"))
+    sets = bom["photo_sets"]
+    assert bom["name"] == name
+    assert bom["may_be_sold"] is False
+    for what, total in bom["total"].items():
+        assert sum(each[what] for each in sets) == total
+    assert f"{bom['total']['photos']:,} photos" in card
+    for each in sets:
+        assert sum(source["photos"] for source in each["sources"]) == each["photos"], each["set"]
+        assert len(each["labels_sha256"]) == 64
