@@ -222,9 +222,11 @@ class Run:
             each = {
                 job.name: self._words(job, plan[job.name], self.state / job.name, max(0.1, minutes)) for job in group
             }
+            stops = []
             for name, result in self.facenas_at_once(each).items():
                 if isinstance(result, StoppedError):
-                    raise result
+                    stops.append(f"{name}: {result}")
+                    continue
                 told[name] = {**result, "crops_per_s": crops_per_s(self.state / name)}
                 self.note("training", told)
                 print(
@@ -232,6 +234,8 @@ class Run:
                     f" second, best {result['best']}"
                 )
             self.collect()
+            if stops:
+                raise StoppedError("; ".join(stops))
 
     def _words(self, job: Job, epochs: int, out: Path, minutes: float) -> list[str | Path]:
         """The command that trains, or goes on with, a job."""

@@ -17,18 +17,8 @@ from facenas.data.labels import Labels, join_labels
 from facenas.data.rotation import turn_labels
 
 _TRIES = 20
-_SCALE, _CORNERS, _FACE, _OFFSET, _COLOURS, _DAMAGE, _STRENGTH, _FLIP, _TURNED, _ANGLE = (
-    0,
-    1,
-    41,
-    42,
-    44,
-    49,
-    50,
-    51,
-    52,
-    53,
-)
+_SCALE, _CORNERS, _FACE, _OFFSET, _COLOURS, _DAMAGE, _STRENGTH, _FLIP = 0, 1, 41, 42, 44, 49, 50, 51
+_TURNED, _ANGLE = 52, 53
 _DRAWS = 54
 
 

@@ -1,9 +1,9 @@
 """The zoo: trained detectors that ship with the package, by name, so that `facenas detect photo.jpg` works at once.
 
 A detector of the zoo is NAME.onnx to detect with, NAME.safetensors to train on and to verify against, NAME.md, its card (data
-and their terms, recipe, accuracy, latency), and NAME.bom.json, what its weights are made of. Wherever a command takes a model
-or a checkpoint, it takes such a name too. A supernet is SPACE.safetensors with its card, and SPACE.accuracy.json, its accuracy
-table.
+and their terms, recipe, accuracy, latency), and NAME.bom.json, what its weights are made of (not recorded for facenas-12ms, the
+oldest). Wherever a command takes a model or a checkpoint, it takes such a name too. A supernet is SPACE.safetensors with its
+card, its NAME.bom.json, and SPACE.accuracy.json, its accuracy table.
 """
 
 import importlib.resources

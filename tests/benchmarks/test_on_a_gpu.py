@@ -99,6 +99,18 @@ def test_all_are_trained_at_the_same_time(place: Path) -> None:
     assert all(results["training"][name]["finished"] for name in ("one", "other"))
 
 
+def test_one_training_that_fails_costs_the_others_nothing(place: Path) -> None:
+    (place / "bad.json").write_text(json.dumps({"bad": ["64x64", "nonsense"], "good": ["64x64", TINY]}))
+    words = ("--choices", "bad.json", "--at-once", "--state", "bad", "--supernet-minutes", "0")
+    told = on_a_gpu(place, "train", *words)
+    assert told.returncode == 1
+    assert "train: bad: facenas: " in told.stderr
+    assert "good: " not in told.stderr
+    results = json.loads((place / "bad" / "results.json").read_text())
+    assert results["training"]["good"]["finished"]
+    assert (place / "out" / "good" / "best.safetensors").is_file()
+
+
 def test_without_a_gpu_a_profile_is_called_not_measured(place: Path) -> None:
     told = on_a_gpu(place, "profile", "--targets", "cuda")
     assert told.returncode == 0, told.stderr
