@@ -150,7 +150,18 @@ def test_budgets_that_nothing_meets() -> None:
 
 @pytest.mark.slow
 def test_kill_9_and_resume_on_the_command_line(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "facenas.cli.main", "search", "--latency", "9ms", "--algorithm", "evolution"]
+    command = [
+        sys.executable,
+        "-m",
+        "facenas.cli.main",
+        "search",
+        "--space",
+        "facenas-edge",
+        "--latency",
+        "9ms",
+        "--algorithm",
+        "evolution",
+    ]
     command += ["--seed", "5", "--out"]
     subprocess.run([*command, str(tmp_path / "whole")], check=True, capture_output=True)
     killed = subprocess.Popen([*command, str(tmp_path / "cut")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
