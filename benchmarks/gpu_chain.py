@@ -10,7 +10,6 @@ from gpu_options import CHOICES
 from gpu_run import FACENAS, Lent, read
 from processes import StoppedError, last_line
 
-_INPUT = "640x480"  # of profiles, and of the chain
 _NORM_PHOTOS = 64
 _CHAIN_FILES = (
     *("run.json", "search.json", "prediction.json", "table.json"),
@@ -20,7 +19,7 @@ _CHAIN_FILES = (
 
 def profile_of(lent: Lent, target: str) -> dict[str, Any]:
     """Measure a target's latency table, which then lies in the state; what the verb told. Raises StoppedError."""
-    words = ["profile", "--device", target, "--input", _INPUT, "--out", lent.state / f"{target}.json"]
+    words = ["profile", "--device", target, "--input", lent.options.input, "--out", lent.state / f"{target}.json"]
     seconds = ["--seconds", str(lent.options.profile_seconds), "--resume", "--even-if-busy", "--quick"]
     told: dict[str, Any] = lent.facenas(*words, *seconds, most_s=60 * lent.options.profile_minutes)
     print(
@@ -54,19 +53,31 @@ def _chain_on(lent: Lent, target: str) -> dict[str, Any]:
     table, folder, started = lent.state / f"{target}.json", lent.state / f"chain-{target}", time.monotonic()
     if not table.exists():
         profile_of(lent, target)
+    most_s = 60 * lent.options.chain_minutes
     on: list[str | Path] = ["--device", target, "--table", table, "--no-calibrate"]
     latency = lent.options.chain_latency
     if latency is None:
-        known = lent.facenas("predict", CHOICES["5ms"][1], *on, "--input", _INPUT)
+        known = lent.facenas("predict", CHOICES["5ms"][1], *on, "--input", lent.options.input)
         latency = f"{1.05 * known['latency_ms']:.3f}ms"
     # Gates that fail are a result, too; so what lies in the folder counts, not the exit code.
-    words = ["run", *on, "--latency", latency, "--input", _INPUT, "--photos", _some_photos(lent), "--out", folder]
-    done = lent.call([*FACENAS, *words, "--json"], lent.seconds_left)
+    words = [
+        "run",
+        *on,
+        "--latency",
+        latency,
+        "--input",
+        lent.options.input,
+        "--photos",
+        _some_photos(lent),
+        "--out",
+        folder,
+    ]
+    done = lent.call([*FACENAS, *words, "--json"], min(lent.seconds_left, most_s))
     if not (folder / "verify.json").exists():
         raise StoppedError(last_line(done))
     model, weights = folder / "model.onnx", folder / "training/best.safetensors"
     words = ["verify", model, *on, "--latency", latency, "--reference", weights, "--data", lent.options.val]
-    done = lent.call([*FACENAS, *words, "--json"], lent.seconds_left)
+    done = lent.call([*FACENAS, *words, "--json"], min(lent.seconds_left, most_s))
     judged = {"drawn": read(folder / "verify.json"), "photos": read(folder / "model.verify.json")}
     if not judged["photos"]:
         raise StoppedError(last_line(done))

@@ -50,6 +50,8 @@ def parse_options(what: str, words: Sequence[str] | None = None) -> argparse.Nam
         "--profile-seconds", type=float, default=30.0, help="of measuring a target, and four rounds at least"
     )
     parser.add_argument("--profile-minutes", type=float, default=1.5, help="of a target with all that building takes")
+    parser.add_argument("--input", default="640x480", help="that is profiled, and searched for")
+    parser.add_argument("--chain-minutes", type=float, default=2.0, help="of a target's run, and again of its verdict")
     parser.add_argument(
         "--chain-targets", nargs="+", default=["cuda", "cuda-fp16"], help="for what a detector is searched and proved"
     )
