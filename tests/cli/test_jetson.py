@@ -252,7 +252,7 @@ def test_a_device_of_a_name_that_there_is_already_and_a_table_of_another(tmp_pat
 
 def test_a_budget_that_binds_nothing_is_said_and_the_space_for_gpus_ends_near_it(facenas: Facenas) -> None:
     asked = ("search", "--device", "jetson-orin-nano", "--latency", "5ms", "--json")
-    small = facenas(*asked)
+    small = facenas(*asked, "--input", "640x480,512x384")
     assert "binds nothing" in small.err
     assert "--space facenas-orin" in small.err
     large = facenas(*asked, "--space", "facenas-orin")
