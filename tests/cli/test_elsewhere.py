@@ -120,7 +120,8 @@ def test_detectors_are_compared_on_a_device_elsewhere(
         assert (found[device]["device"], found[device]["photos"]) == (device, 4)
         assert f"in turns on {device}." in (tmp_path / "page.html").read_text(encoding="utf-8")
     here, there = (
-        [(each["name"], each["hard"]) for each in found[device]["detectors"] if each["usual"]] for device in ("cpu", "pi")
+        [(each["name"], each["hard"]) for each in found[device]["detectors"] if each["usual"]]
+        for device in ("cpu", "pi")
     )
     assert there == here
     assert all(each["latency_ms"] > 0 for each in found["pi"]["detectors"])
