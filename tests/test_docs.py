@@ -148,7 +148,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-@pytest.mark.parametrize("words", map(tried, QUICK), ids=name_of)
+@pytest.mark.parametrize("words", [tried(words) for words in QUICK], ids=name_of)
 def test_quick_commands_run(
     words: Words,
     folder: Path,

@@ -103,6 +103,7 @@ def test_a_board_from_the_first_command_to_the_files_for_it(
         *("verify", "model.engine", "--reference", reference["artefact"], "--data", "data"),
         *("--latency", "1000ms", "--json"),
     )
+    assert verified.out, verified.err
     gates = {gate["name"]: gate for gate in json.loads(verified.out)["gates"]}
     assert gates["tensors"]["passed"], gates
     assert gates["latency within budget"]["passed"], gates  # measured there
