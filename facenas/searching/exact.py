@@ -250,14 +250,8 @@ def nondominated(labels: PartialNetworks, resources: list[int], tie_breakers: li
     if not len(labels):
         return np.zeros(0, np.intp)
     costs = labels.costs[:, resources]
-    order = np.argsort(-labels.score, kind="stable")
-    score = labels.score[order]
-    equal = np.flatnonzero(score[1:] == score[:-1])
-    if equal.size:  # few as a rule, and sorting by many keys takes long
-        places = np.union1d(equal, equal + 1)
-        tied = order[places]
-        paths = [labels.path[tied, index] for index in reversed(range(labels.path.shape[1]))]
-        ties = [labels.costs[tied, index] for index in reversed(tie_breakers)]
-        keys: list[npt.NDArray[Any]] = [*paths, *ties, -labels.score[tied]]
-        order[places] = tied[np.lexsort(keys)]
+    paths = [labels.path[:, index] for index in reversed(range(labels.path.shape[1]))]
+    ties = [labels.costs[:, index] for index in reversed(tie_breakers)]
+    keys: list[npt.NDArray[Any]] = [*paths, *ties, -labels.score]
+    order = np.lexsort(keys)
     return order[unbeaten(costs[order])]
