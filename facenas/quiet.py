@@ -6,8 +6,9 @@ the core. So a measurement that waited for more than `DISTURBED_SHARE` of its ti
 pauses, and after the last of them given up in words that name the other work.
 
 Another tenant of a virtual machine's processor, who shares the core or its caches, is not seen like that: then everything
-takes 1.3 to 1.6 times as long, for seconds or minutes. A fixed reference workload beside every measurement shows it: one
-whose reference took more than `QUIET` times the least was made in another state than the quietest.
+takes 1.1 to 1.6 times as long, for seconds or minutes. A fixed companion beside every measurement shows it
+(facenas/runtimes/companion.py): one whose companion took more than `QUIET` times the least was made in another state than
+the quietest.
 """
 
 import os
@@ -19,7 +20,7 @@ from facenas.cgroup import throttled_ns
 from facenas.errors import BusyMachineError
 
 DISTURBED_SHARE = 0.1
-QUIET = 1.2  # beside other tenants few references are below 1.3 times the least, on a quiet machine most below 1.15
+QUIET = 1.2  # beside other tenants few companions are below 1.3 times the least, on a quiet machine most below 1.15
 PAUSES_S = (0.0, 2.0, 6.0, 20.0, 60.0)
 """Before a disturbed measurement is made again: bursts of other work last for seconds to a minute."""
 
@@ -78,16 +79,6 @@ def reference_workload() -> Callable[[], object]:
     return run
 
 
-def least_ns(workload: Callable[[], object], runs: int) -> int:
-    """The least nanoseconds of a few runs."""
-    taken = []
-    for _ in range(runs):
-        start = time.perf_counter_ns()
-        workload()
-        taken.append(time.perf_counter_ns() - start)
-    return min(taken)
-
-
 class OtherWork:
     """What other programs do from the moment at which this is made: neither this process nor those that it started."""
 
@@ -141,9 +132,13 @@ class Patience:
         self._used = 0
         self._other_work = OtherWork()
 
+    def accepts(self, error_percent: float) -> bool:
+        """Whether a table may have such an error; a larger one only other work explains."""
+        return not self.judges or error_percent <= MAX_ERROR_PERCENT
+
     def check(self, error_percent: float, what: str) -> None:
-        """Raises BusyMachineError where a table came out with an error that only other work explains."""
-        if self.judges and error_percent > MAX_ERROR_PERCENT:
+        """Raises BusyMachineError where a table came out with an error that it may not have."""
+        if not self.accepts(error_percent):
             raise BusyMachineError(
                 f"{what} came out with a mean error of {error_percent:.0f} %, more than {MAX_ERROR_PERCENT:g} %, and is not "
                 f"kept: something else uses this machine's cores or memory (now {self._other_work.words()}), perhaps another "

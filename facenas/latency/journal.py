@@ -43,8 +43,7 @@ def _visit_to_json(visit: Visit) -> dict[str, Any]:
         "end_to_end_ns": visit.sample.end_to_end_ns,
         "layers_ns": visit.sample.layers_ns,
         "overhead_ns": visit.sample.overhead_ns,
-        "reference_ns": visit.sample.reference_ns,
-        "least_reference_ns": visit.sample.least_reference_ns,
+        "companion_ns": visit.sample.companion_ns,
     }
 
 
@@ -54,8 +53,7 @@ def _visit_from_json(path: Path, value: Any) -> Visit:
         if "failure" not in value:
             layers = {str(name): [int(time) for time in times] for name, times in value["layers_ns"].items()}
             end_to_end, overhead = tuple(map(int, value["end_to_end_ns"])), tuple(map(int, value["overhead_ns"]))
-            references = int(value.get("reference_ns", 0)), int(value.get("least_reference_ns", 0))
-            sample = Measurement(end_to_end, layers, overhead, 0.0, *references)
+            sample = Measurement(end_to_end, layers, overhead, 0.0, int(value.get("companion_ns", 0)))
         seconds, failure = float(value["seconds"]), value.get("failure", "")
         passing = value.get("passing") is True
         if type(value["round"]) is not int or not isinstance(value["network"], str) or not isinstance(failure, str):

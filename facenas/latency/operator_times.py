@@ -74,18 +74,15 @@ def samples_by_network(visits: Sequence[Visit]) -> dict[str, list[Measurement]]:
             found.setdefault(visit.network, []).append(visit.sample)
     limit_ns = quiet_limit_ns(visits)
     return {
-        key: [sample for sample in samples if sample.reference_ns <= limit_ns]
-        or [min(samples, key=lambda sample: sample.reference_ns)]
+        key: [sample for sample in samples if sample.companion_ns <= limit_ns]
+        or [min(samples, key=lambda sample: sample.companion_ns)]
         for key, samples in found.items()
     }
 
 
 def quiet_limit_ns(visits: Sequence[Visit]) -> float:
-    """The longest time of the reference workload in a visit to a quiet machine: `QUIET` times the least that was seen."""
-    least_ns = [
-        visit.sample.least_reference_ns or visit.sample.reference_ns for visit in visits if visit.sample is not None
-    ]
-    return QUIET * min(least_ns, default=0)
+    """The longest time of the companion in a visit to a quiet machine: `QUIET` times the least that was seen."""
+    return QUIET * min((visit.sample.companion_ns for visit in visits if visit.sample is not None), default=0)
 
 
 def end_to_end_samples(visits: Sequence[Visit], networks: Sequence[Network]) -> list[tuple[Network, Samples]]:

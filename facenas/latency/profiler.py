@@ -36,6 +36,7 @@ from facenas.latency.operator_times import (
     measured_times,
     network_to_visit,
     operator_time,
+    quiet_limit_ns,
     samples_by_operator,
     sum_ns,
     undisturbed_visit,
@@ -47,16 +48,19 @@ from facenas.locks import only_one
 from facenas.operators import Operator
 from facenas.quiet import Patience
 from facenas.remote.remote_agent import RemoteAgent
+from facenas.runtimes.companion import COMPANION
 from facenas.runtimes.local_agent import LocalAgent
 from facenas.runtimes.runtime import read_fingerprint, require_available, runtime_of
 from facenas.spaces.space import Space
-from facenas.units import Size
+from facenas.units import Size, in_seconds
 
 _CALIBRATION_SEED = 1
 _DOUBTFUL_ROUNDS = 3
 _MAX_FAULTS = 5
 """So many visits in a row that failed of something passing: waiting for its end here is vain."""
 _SECONDS_OF_ALL = 240.0  # of a profile at several inputs
+_TIMES_AS_LONG = 2.5  # at most, where the error is too large
+_MIN_VISITS = 10  # before it is known how quiet the machine can be
 
 Progress = Callable[[int, int], None]
 
@@ -153,20 +157,30 @@ def profile(
             "other_inputs": [str(size) for size in plan.other_inputs],
             "fingerprint": fingerprint.to_json(),
             "runs_per_visit": plan.runs_per_visit,
+            "companion": COMPANION,
             "networks": [network.key for network in networks],
         }
         journal = Journal(out.with_name(f"{out.name}.journal"), described, resume=resume)
         if journal.words is not None:
             patience.say(journal.words)
-        try:
-            _measure(journal, networks, agent, inputs, plan, (patience, progress))
-        except BusyMachineError as error:
-            if journal.visits:
-                raise BusyMachineError(f"{error}, with --resume") from error
-            journal.remove()
-            raise
         table_of = _table_by_counters if plan.counters else _table_by_whole_networks
-        table = table_of(journal.visits, networks, agent, fingerprint, space.name, inputs)
+        longest_s = _TIMES_AS_LONG * plan.seconds if here else plan.seconds
+        while True:
+            try:
+                _measure(journal, networks, agent, inputs, plan, (patience, progress))
+            except BusyMachineError as error:
+                if journal.visits:
+                    raise BusyMachineError(f"{error}, with --resume") from error
+                journal.remove()
+                raise
+            table = table_of(journal.visits, networks, agent, fingerprint, space.name, inputs)
+            error_percent = table.calibration.error_percent
+            if patience.accepts(error_percent) or plan.seconds >= longest_s:
+                break
+            plan = replace(plan, seconds=min(longest_s, 1.5 * plan.seconds))
+            patience.say(
+                f"the machine is restless (mean error {error_percent:.0f} %): measuring on, {in_seconds(plan.seconds)} in all"
+            )
         if here:
             try:
                 patience.check(table.calibration.error_percent, f"the profile of {target}")
@@ -286,7 +300,8 @@ def _measure(
             network = chosen[index]
             if (number, network.key) in done or network.key in failed:
                 continue
-            visit = _visit(agent, network, number, plan.runs_per_visit, patience)
+            quiet_ns = int(quiet_limit_ns(journal.visits)) if len(journal.visits) >= _MIN_VISITS else 0
+            visit = _visit(agent, network, (number, quiet_ns), plan.runs_per_visit, patience)
             journal.add(visit)
             if visit.passing:
                 faults.append(visit.failure)
@@ -328,8 +343,13 @@ def _percent_done(visits: Sequence[Visit], networks: int, plan: Plan) -> int:
     return int(100 * min(1.0, time_share, visit_share))
 
 
-def _visit(agent: LocalAgent | RemoteAgent, network: Network, number: int, runs: int, patience: Patience) -> Visit:
-    measure = partial(agent.measure, network.detector, network.input_size, runs=runs, layers=network.layers)
+def _visit(
+    agent: LocalAgent | RemoteAgent, network: Network, when: tuple[int, int], runs: int, patience: Patience
+) -> Visit:
+    """A visit in a round, here as soon as the machine is as quiet as in `when`: (round, nanoseconds of the companion)."""
+    number, quiet_ns = when
+    what = partial(agent.measure, network.detector, network.input_size, runs=runs, layers=network.layers)
+    measure = partial(what, quiet_ns=quiet_ns) if isinstance(agent, LocalAgent) else what
     return undisturbed_visit(measure, network, number, patience)
 
 

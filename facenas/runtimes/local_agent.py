@@ -25,7 +25,7 @@ TIMEOUT_S = 300.0
 class Request:
     """Measure a detector with random weights in `runs` runs: end to end or, with `layers`, by layer counters.
 
-    `quiet_ns`: wait a while, but not for ever, until the reference workload takes no longer; 0 does not wait.
+    `quiet_ns`: wait a while, but not for ever, until the companion takes no longer; 0 does not wait.
     """
 
     architecture: str
@@ -40,17 +40,15 @@ class Request:
 class Measurement:
     """What one visit to one network gave, in nanoseconds: runs end to end, or times by layer and those of no layer.
 
-    `waited_share`: for what share of the visit the agent waited for a core that other work had; `reference_ns`: what the
-    reference workload took beside it (facenas/quiet.py), and the least that the agent has seen of it; 0 where it did not
-    run.
+    `waited_share`: for what share of the visit the agent waited for a core that other work had; `companion_ns`: what the
+    companion took beside it (facenas/runtimes/companion.py), 0 where none ran.
     """
 
     end_to_end_ns: tuple[int, ...]
     layers_ns: dict[str, list[int]]
     overhead_ns: tuple[int, ...]
     waited_share: float = 0.0
-    reference_ns: int = 0
-    least_reference_ns: int = 0
+    companion_ns: int = 0
 
 
 class LocalAgent:
@@ -104,8 +102,7 @@ class LocalAgent:
             reply["layers_ns"],
             tuple(reply["overhead_ns"]),
             waiting.share(),
-            reply["reference_ns"],
-            reply["least_reference_ns"],
+            reply["companion_ns"],
         )
 
     def _start(self) -> subprocess.Popen[str]:

@@ -17,13 +17,12 @@ from facenas.devices.cpu import free_memory_bytes, pin_to_cores
 from facenas.devices.target import Target
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
-from facenas.quiet import least_ns, reference_workload
+from facenas.runtimes.companion import Companion, companion_of
 from facenas.runtimes.compiled_model import CompiledModel
 from facenas.runtimes.local_agent import Request
 from facenas.units import parse_size
 
 _MIN_FREE_BYTES = 2 << 30
-_RUNS, _FIRST_RUNS = 2, 300  # of the reference workload, of about a millisecond
 _PATIENCE_S = 1.0
 
 
@@ -53,34 +52,24 @@ class Models:
         return self._kept[key]
 
 
-class Reference:
-    """The reference workload, and the least nanoseconds that it has taken in this process."""
-
-    def __init__(self) -> None:
-        self._workload = reference_workload()
-        self.least_ns = least_ns(self._workload, _FIRST_RUNS)
-
-    def take(self) -> int:
-        """What it takes now."""
-        taken_ns = least_ns(self._workload, _RUNS)
-        self.least_ns = min(self.least_ns, taken_ns)
-        return taken_ns
-
-    def wait_until_quiet(self, quiet_ns: int) -> int:
-        """What it takes once it takes no longer than `quiet_ns`, or after some patience; 0 does not wait."""
-        deadline_s = time.monotonic() + _PATIENCE_S
-        taken_ns = self.take()
-        while taken_ns > quiet_ns > 0 and time.monotonic() < deadline_s:
-            taken_ns = self.take()
-        return taken_ns
+def take_when_quiet(companion: Companion | None, quiet_ns: int) -> int:
+    """What the companion takes once it takes no longer than `quiet_ns`, or after some patience; 0 does not wait, and is the
+    answer where there is no companion."""
+    if companion is None:
+        return 0
+    deadline_s = time.monotonic() + _PATIENCE_S
+    taken_ns = companion.take()
+    while taken_ns > quiet_ns > 0 and time.monotonic() < deadline_s:
+        taken_ns = companion.take()
+    return taken_ns
 
 
-def serve(models: Models, reference: Reference, request_line: str) -> dict[str, Any]:
-    """The reply to one request; the reference workload is timed before and after, and the longer of the two is told."""
+def serve(models: Models, companion: Companion | None, request_line: str) -> dict[str, Any]:
+    """The reply to one request; the companion is timed before and after, and the mean of the two is told."""
     request = Request(**json.loads(request_line))
     try:
         model = models.get(request)
-        before_ns = reference.wait_until_quiet(request.quiet_ns)
+        before_ns = take_when_quiet(companion, request.quiet_ns)
         if request.layers:
             times = model.layer_times(request.runs)
             layers_ns = {name: times.times_ns[:, index].tolist() for index, name in enumerate(times.names)}
@@ -90,8 +79,7 @@ def serve(models: Models, reference: Reference, request_line: str) -> dict[str, 
     except InputError as error:
         return {"error": str(error)}
     reply["as_graph"] = model.as_graph
-    longer_ns = max(before_ns, reference.take())
-    return reply | {"reference_ns": longer_ns, "least_reference_ns": reference.least_ns}
+    return reply | {"companion_ns": (before_ns + take_when_quiet(companion, 0)) // 2}
 
 
 def main() -> None:
@@ -101,9 +89,9 @@ def main() -> None:
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     pin_to_cores(target.threads)
-    models, reference = Models(target), Reference()
+    models, companion = Models(target), companion_of(target)
     for line in sys.stdin:
-        replies.write(json.dumps(serve(models, reference, line)) + "\n")
+        replies.write(json.dumps(serve(models, companion, line)) + "\n")
         replies.flush()
 
 

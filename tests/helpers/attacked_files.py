@@ -152,8 +152,8 @@ def _profile_journal(folder: Path) -> Path:
     plan = {"device": "cpu", "networks": ["a", "b"]}
     journal = LineJournal(folder / "t.journal", plan, "profile", resume=False)
     for number in range(30):
-        sample = {"end_to_end_ns": [9, 8], "layers_ns": {"x": [4, 4]}, "overhead_ns": [1, 1], "reference_ns": 5}
-        journal.append({"round": number, "network": "a", "seconds": 0.5, **sample, "least_reference_ns": 4})
+        sample = {"end_to_end_ns": [9, 8], "layers_ns": {"x": [4, 4]}, "overhead_ns": [1, 1], "companion_ns": 5}
+        journal.append({"round": number, "network": "a", "seconds": 0.5, **sample})
     return folder / "t.journal"
 
 

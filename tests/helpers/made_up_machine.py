@@ -14,7 +14,7 @@ from facenas.spaces.space import Space
 from facenas.units import Size
 
 OFFSET_NS = 100_000
-REFERENCE_NS = 800_000
+COMPANION_NS = 800_000
 
 
 def other_machine(operators: Mapping[Operator, float], seed: int) -> dict[Operator, float]:
@@ -60,13 +60,13 @@ class MadeUpMachine:
         slow, waited = self._slow(self.visits), self._waited(self.visits)
         self.visits += 1
         factor = slow * (1 + waited) * (1 + self._noise * abs(self._generator.standard_normal(runs)))
-        reference_ns = round(REFERENCE_NS * slow)
+        companion_ns = round(COMPANION_NS * slow)
         if not layers:
             total_ns = self.latency_ns(detector, input_size) * factor
-            return Measurement(tuple(total_ns.round().astype(int).tolist()), {}, (), waited, reference_ns)
+            return Measurement(tuple(total_ns.round().astype(int).tolist()), {}, (), waited, companion_ns)
         graph = build_graph(detector, input_size)
         times = {layer.name: (self.costs_ns[layer.operator] * factor).round().tolist() for layer in graph.layers}
-        return Measurement((), times, (0,) * runs, waited, reference_ns)
+        return Measurement((), times, (0,) * runs, waited, companion_ns)
 
 
 def operators_of(space: Space, input_size: Size) -> dict[Operator, float]:

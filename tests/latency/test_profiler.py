@@ -128,7 +128,9 @@ def test_an_operator_whose_samples_disagree_is_measured_again_and_flagged(
 ) -> None:
     honest = FakeAgent.measure
 
-    def drifting(self: FakeAgent, detector: Architecture, input_size: Size, *, runs: int, layers: bool) -> Measurement:
+    def drifting(
+        self: FakeAgent, detector: Architecture, input_size: Size, *, runs: int, layers: bool, **quiet: int
+    ) -> Measurement:
         sample = honest(self, detector, input_size, runs=runs, layers=layers)
         factor = 1 + type(self).visits // 8
         return Measurement(
@@ -189,7 +191,9 @@ def test_kill_9_loses_one_visit_at_most_and_a_real_resume_makes_the_table(tmp_pa
 def test_a_profile_that_other_work_spoilt_is_not_kept(tmp_path: Path, fake_agent: type[FakeAgent]) -> None:
     honest, generator = FakeAgent.measure, np.random.default_rng(0)
 
-    def disturbed(self: FakeAgent, detector: Architecture, input_size: Size, *, runs: int, layers: bool) -> Measurement:
+    def disturbed(
+        self: FakeAgent, detector: Architecture, input_size: Size, *, runs: int, layers: bool, **quiet: int
+    ) -> Measurement:
         sample = honest(self, detector, input_size, runs=runs, layers=layers)
         factor = float(generator.uniform(1.0, 3.0))
         return replace(sample, end_to_end_ns=tuple(round(factor * ns) for ns in sample.end_to_end_ns))
@@ -205,7 +209,9 @@ def test_a_busy_machine_is_waited_for_and_what_was_measured_is_kept(
 ) -> None:
     honest = FakeAgent.measure
 
-    def waiting(self: FakeAgent, detector: Architecture, input_size: Size, *, runs: int, layers: bool) -> Measurement:
+    def waiting(
+        self: FakeAgent, detector: Architecture, input_size: Size, *, runs: int, layers: bool, **quiet: int
+    ) -> Measurement:
         sample = honest(self, detector, input_size, runs=runs, layers=layers)
         return replace(sample, waited_share=0.6 if type(self).visits > 5 else 0.0)
 
@@ -229,7 +235,9 @@ def test_a_machine_that_was_busy_from_the_start_leaves_nothing_behind(
 ) -> None:
     honest = FakeAgent.measure
 
-    def waiting(self: FakeAgent, detector: Architecture, input_size: Size, *, runs: int, layers: bool) -> Measurement:
+    def waiting(
+        self: FakeAgent, detector: Architecture, input_size: Size, *, runs: int, layers: bool, **quiet: int
+    ) -> Measurement:
         return replace(honest(self, detector, input_size, runs=runs, layers=layers), waited_share=0.6)
 
     fake_agent.measure = waiting  # type: ignore[method-assign,assignment]

@@ -2,21 +2,25 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from helpers.made_up_machine import MadeUpMachine, made_up_table, operators_of, other_machine
 from helpers.tiny_tables import TINY_INPUT, tiny_space, tiny_table
 
+from facenas.architecture import Architecture
 from facenas.devices.targets import resolve_target
 from facenas.errors import AgentError, BusyMachineError, TableError
+from facenas.latency import short_profile as short_profiles
 from facenas.latency.carriers import random_networks
 from facenas.latency.predictor import Source, predict
 from facenas.latency.short_profile import ShortPlan, short_profile
 from facenas.latency.table import LatencyTable, load_table, save_table
-from facenas.quiet import Patience
+from facenas.quiet import MAX_ERROR_PERCENT, Patience
 from facenas.runtimes.runtime import read_fingerprint
 from facenas.spaces.named import load_space
+from facenas.units import Size
 
 CPU = resolve_target("cpu")
 EDGE, EDGE_INPUT = load_space("facenas-edge"), tiny_table().input_size
@@ -109,6 +113,24 @@ def test_visits_beside_another_tenant_do_not_count() -> None:
     machine = MadeUpMachine(other_machine(THERE, 0), slow=lambda visit: 1.6 if visit % 7 < 4 else 1.0)
     table = profile_on(machine, plan=ShortPlan(seconds=4.0, least_rounds=2))
     assert errors_percent(table, machine).max() < 2.0
+
+
+def test_a_restless_machine_is_measured_for_longer_until_the_error_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = np.random.default_rng(0)
+    machine = MadeUpMachine(other_machine(THERE, 0))
+    honest = machine.latency_ns
+
+    def restless_ns(detector: Architecture, input_size: Size) -> float:
+        return honest(detector, input_size) * float(generator.choice([1.0, 1.3, 1.5]))
+
+    machine.latency_ns = restless_ns  # type: ignore[method-assign]
+    monkeypatch.setattr(short_profiles, "time", SimpleNamespace(monotonic=lambda: 0.1 * machine.visits))
+    said: list[str] = []
+    patience, plan = Patience(said.append, sleep=lambda seconds: None), ShortPlan(seconds=26.0)
+    table = short_profile(CPU, EDGE, EDGE_INPUT, PRIOR, plan=plan, patience=patience, agent=machine)  # type: ignore[arg-type]
+    assert ["the machine is restless" in line for line in said] == [True]
+    assert table.calibration.error_percent <= MAX_ERROR_PERCENT
+    assert 26.0 < 0.1 * machine.visits < 12.5 * 26.0
 
 
 def test_a_busy_machine_is_waited_for_and_what_it_disturbed_is_measured_again() -> None:
