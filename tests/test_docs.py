@@ -86,13 +86,6 @@ MENTIONS = sorted({tuple(text.split()) for page in PAGES.values() for text in re
 QUICK = sorted(filter(is_quick, {*COMMANDS, *MENTIONS}))
 
 
-def tried(words: Words) -> Any:
-    """A search of the default space goes through ten inputs and takes long: but for the plainest, `make test-all` does it."""
-    plainest = min((each for each in QUICK if each[0] == "search"), key=len)
-    long = words[0] == "search" and "--space" not in words and words != plainest
-    return pytest.param(words, marks=pytest.mark.slow if long else ())
-
-
 def name_of(words: Words) -> str:
     return " ".join(words)[:70]
 
@@ -148,7 +141,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-@pytest.mark.parametrize("words", [tried(words) for words in QUICK], ids=name_of)
+@pytest.mark.parametrize("words", QUICK, ids=name_of)
 def test_quick_commands_run(
     words: Words,
     folder: Path,
