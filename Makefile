@@ -23,8 +23,10 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
 	touch $(INSTALLED)
 
+# A machine that stays too busy to measure on (exit code 2) has a demo, too, by the table of another one.
 demo: install
-	$(BIN)/facenas run --latency 5ms --device cpu --out runs/demo
+	$(BIN)/facenas run --latency 5ms --device cpu --out runs/demo || \
+		{ [ $$? -eq 2 ] && $(BIN)/facenas run --latency 5ms --device cpu --no-calibrate --out runs/demo; }
 
 test: install
 	$(BIN)/python -m pytest $(PROCESSES)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from facenas.steps.devices import list_devices
     from facenas.steps.evaluate import evaluate
     from facenas.steps.export import ExportSettings, export
+    from facenas.steps.label import LabelSettings, label
     from facenas.steps.pack import pack
     from facenas.steps.photos import photos
     from facenas.steps.predict import predict
@@ -44,6 +45,7 @@ __all__ = [
     "Detector",
     "ExportSettings",
     "FaceDetector",
+    "LabelSettings",
     "Packing",
     "ProfileSettings",
     "RankSettings",
@@ -58,6 +60,7 @@ __all__ = [
     "compare",
     "evaluate",
     "export",
+    "label",
     "list_devices",
     "pack",
     "photos",
@@ -79,6 +82,7 @@ _PLACES = {
     "Detector": "facenas.detector.face_detector",
     "ExportSettings": "facenas.steps.export",
     "FaceDetector": "facenas.detector.face_detector",
+    "LabelSettings": "facenas.steps.label",
     "Packing": "facenas.data.packed",
     "ProfileSettings": "facenas.steps.profile",
     "RankSettings": "facenas.steps.rank",

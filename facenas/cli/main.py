@@ -21,6 +21,7 @@ from facenas.cli.devices import devices
 from facenas.cli.doctor import doctor
 from facenas.cli.evaluate import evaluate
 from facenas.cli.export import export
+from facenas.cli.label import label
 from facenas.cli.output import note, take_any_character, tell
 from facenas.cli.pack import pack
 from facenas.cli.photos import photos
@@ -71,7 +72,7 @@ app = typer.Typer(
 )
 VERBS = (
     *(run, devices, profile, calibrate, predict, score, search, rank),
-    *(photos, pack, train, slice, appraise, export, compare, verify, evaluate, detect, bench, doctor),
+    *(photos, label, pack, train, slice, appraise, export, compare, verify, evaluate, detect, bench, doctor),
 )
 for verb in VERBS:
     app.command(cls=_Verb, context_settings=CONTEXT)(with_verbosity(verb))
@@ -129,7 +130,7 @@ def main() -> None:
             raise
         note(
             "facenas: stopped; finished work is kept; the same command goes on "
-            "(train, rank, profile, appraise and search --algorithm evolution: with --resume)"
+            "(train, rank, profile, label, appraise and search --algorithm evolution: with --resume)"
         )
         sys.exit(TERMINATED if isinstance(end, SystemExit) and end.code == TERMINATED else INTERRUPTED)
     except (OSError, MemoryError, RecursionError) as error:  # what the system refuses where nobody thought of it

@@ -36,15 +36,16 @@ def read_piece(piece: Path) -> Dataset:
         text = labels_text_of(piece).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{place} is not UTF-8 text (byte {error.start}); pack again") from error
-    return check_labels(_parse(_lines_of(text), place), piece / "images", piece.stem)
+    return check_labels(parse_lines(_lines_of(text), place), piece / "images", piece.stem)
 
 
 def parse_labelv2(labels: Path) -> RawLabels:
     """Parse the text alone. Raises InputError with file, line and text where a line is not of the format."""
-    return _parse(read_lines(labels), labels)
+    return parse_lines(read_lines(labels), labels)
 
 
-def _parse(text: list[str], labels: Path) -> RawLabels:
+def parse_lines(text: list[str], labels: Path) -> RawLabels:
+    """Parse the lines of a file that is called `labels` in errors; otherwise as `parse_labelv2`."""
     names: list[str] = []
     name_lines: list[int] = []
     sizes: list[tuple[int, int]] = []
@@ -143,3 +144,24 @@ def _known_landmarks(landmarks: FloatArray) -> FloatArray:
     known[:, :, 2] = 1
     known[unknown] = 0
     return known
+
+
+def labelv2_text(name: str, size_px: tuple[int, int], labels: Labels) -> str:
+    """The lines of a photo that is called `name`, with two decimals; size_px: its width and height. Raises InputError for a
+    name that no header can hold."""
+    header = f"# {name} {size_px[0]} {size_px[1]}"
+    if name != name.strip() or {"\n", "\r"} & set(name) or not _is_utf8(name):
+        raise InputError(f"a photo that is called {name!r} cannot stand in labelv2.txt; give it a plainer name")
+    lines = [header]
+    for box, landmarks, ignore in zip(labels.boxes, labels.landmarks, labels.ignore, strict=True):
+        points = [f"{x:.2f} {y:.2f} 1" if known else "-1 -1 -1" for x, y, known in landmarks]
+        lines.append(" ".join([*(f"{value:.2f}" for value in box), *points, str(int(ignore))]))
+    return "\n".join(lines) + "\n"
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # Python's escapes of other bytes in a file's name
+        return False
+    return True

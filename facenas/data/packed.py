@@ -20,6 +20,7 @@ from facenas.arrays import FloatArray
 from facenas.data.annotations import Dataset, LabelledPhoto
 from facenas.data.image import encode_webp, read_image, scale_image
 from facenas.data.labels import Labels
+from facenas.data.labelv2 import labelv2_text
 from facenas.data.pieces import PIECE_LABELS, PIECE_SUFFIX
 from facenas.errors import InputError
 from facenas.files import make_folder, write_atomic
@@ -137,20 +138,13 @@ def _pack_photo(photo: LabelledPhoto, name: str, packing: Packing) -> _Packed:
     if size != (width, height):
         pixels = scale_image(pixels, *size)
     exact = np.array([size[0] / width, size[1] / height], np.float32)
-    return _Packed(name, encode_webp(pixels, packing.quality), _text(name, size, photo.labels, exact))
+    return _Packed(name, encode_webp(pixels, packing.quality), labelv2_text(name, size, _scaled(photo.labels, exact)))
 
 
-def _text(name: str, size: tuple[int, int], labels: Labels, scale: FloatArray) -> str:
-    """The labelv2 lines of a photo, its coordinates scaled, with two decimals."""
-    lines = [f"# {name} {size[0]} {size[1]}"]
-    boxes = labels.boxes * np.tile(scale, 2)
-    points = labels.landmarks[:, :, :2] * scale
-    for box, landmarks, known, ignore in zip(boxes, points, labels.landmarks[:, :, 2] > 0, labels.ignore, strict=True):
-        written = [
-            f"{x:.2f} {y:.2f} 1" if there else "-1 -1 -1" for (x, y), there in zip(landmarks, known, strict=True)
-        ]
-        lines.append(" ".join([*(f"{value:.2f}" for value in box), *written, str(int(ignore))]))
-    return "\n".join(lines) + "\n"
+def _scaled(labels: Labels, scale: FloatArray) -> Labels:
+    """The labels with x and y times `scale` [2]."""
+    landmarks = labels.landmarks * np.append(scale, np.float32(1))
+    return Labels(labels.boxes * np.tile(scale, 2), landmarks, labels.ignore)
 
 
 def _write(path: Path, photos: list[_Packed], faces: int) -> Piece:

@@ -11,16 +11,16 @@ from pathlib import Path
 import cv2
 
 from facenas.data.image import Photo, read_image
-from facenas.detector.face_detector import FaceDetector
 from facenas.devices.cpu import cores
 from facenas.errors import InputError
 from facenas.pipeline.faces import Faces
 
+Detect = Callable[[Photo, float], Faces]
 Use = Callable[[int, Photo, Faces], None]
 
 
 def detect_files(
-    detector: FaceDetector, paths: Sequence[Path], min_score: float, use: Use | None = None
+    detector: Detect, paths: Sequence[Path], min_score: float, use: Use | None = None
 ) -> Iterator[tuple[Path, Faces | InputError]]:
     """The faces of each photo, in the order of `paths`, or why it could not be read; `use` gets the index, the pixels and
     the faces of each while it is in memory, and what it raises ends all.

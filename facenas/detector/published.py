@@ -50,6 +50,11 @@ _ULTRA = Convention(decode_ultra, Preprocessing("RGB", 127, 128, "stretched"), S
 CONVENTIONS = {"scrfd": _SCRFD, "yunet": _YUNET, "retinaface": _RETINAFACE, "ultra": _ULTRA}
 
 
+def family_of(path: Path) -> str | None:
+    """The family that a file's name begins with, one of CONVENTIONS; None for another name."""
+    return next((family for family in CONVENTIONS if path.name.lower().startswith(family)), None)
+
+
 class Baseline:
     """A published detector; answers like a `FaceDetector`. `model` is the compiled network, `input_size` what it runs at."""
 
@@ -58,7 +63,7 @@ class Baseline:
     ) -> None:
         """On `target` (default: this CPU), as `load` compiles it. Raises InputError for a file of another name, or one that
         cannot be loaded, or not at that size."""
-        family = next((family for family in CONVENTIONS if path.name.lower().startswith(family)), None)
+        family = family_of(path)
         if family is None:
             raise InputError(f"{path.name} is of no family known here ({', '.join(CONVENTIONS)}); name it by its own")
         self.name = _SIZES_AND_VERSIONS.sub("", path.stem)
@@ -67,6 +72,12 @@ class Baseline:
         self.input_size = self.model.timed_size()
         decode = partial(_decode, convention.decoder, self.input_size)
         self.pipeline = Pipeline(self.model, convention.fit(self.input_size), convention.preprocessing, decode=decode)
+        try:  # once, to see that it is what its name says
+            self(np.zeros((self.input_size.height_px, self.input_size.width_px, 3), np.uint8), 0.5)
+        except (ValueError, IndexError) as error:
+            raise InputError(
+                f"{path} does not give what {family} detectors give ({error}); name it by its own"
+            ) from error
 
     def __call__(self, photo: NDArray[np.uint8], min_score: float) -> Faces:
         """Faces of a uint8 RGB photo, best first, clipped to it as those of this project's own detectors are."""
@@ -74,10 +85,9 @@ class Baseline:
 
 
 def _decode(decoder: Decoder, size: Size, outputs: Mapping[str, FloatArray], min_score: float) -> Faces:
-    boxes, scores = decoder(list(outputs.values()), size)
-    likely = np.flatnonzero(scores >= min_score)
-    order = likely[np.argsort(-scores[likely], kind="stable")][:_MAX_CANDIDATES]
-    return Faces(boxes[order], scores[order], None)
+    faces = decoder(list(outputs.values()), size)
+    likely = np.flatnonzero(faces.scores >= min_score)
+    return faces.take(likely[np.argsort(-faces.scores[likely], kind="stable")][:_MAX_CANDIDATES])
 
 
 def _ready(path: Path, input_size: Size | None) -> bytes:
@@ -106,7 +116,7 @@ def baselines_in(folder: Path) -> list[Path]:
     Raises InputError where there is none.
     """
     paths = sorted(folder.glob("*.onnx"))
-    known = [path for path in paths if path.name.lower().startswith(tuple(CONVENTIONS)) and "_kps" not in path.stem]
+    known = [path for path in paths if family_of(path) and "_kps" not in path.stem]
     if not known:
         raise InputError(f"{folder} holds no .onnx file of {', '.join(CONVENTIONS)}; give the folder of the baselines")
     return known

@@ -5,30 +5,24 @@ ratio, whatever the file's input; `original`: not scaled at all. Scores from 0.0
 different protocols do not compare.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
-import numpy.typing as npt
 
 from facenas.arrays import Float64Array, FloatArray
 from facenas.data.face_sizes import LONG_SIDE_PX
 from facenas.data.image import read_image
 from facenas.detector.face_detector import FaceDetector
+from facenas.detector.many_photos import Detect
 from facenas.devices.target import Target
 from facenas.errors import InputError, meant
 from facenas.evaluation.landmark_error import face_errors, landmark_error
 from facenas.evaluation.wider import Evaluation, EvaluationSet, evaluate_detections
-from facenas.pipeline.faces import Faces
 from facenas.pipeline.fit import Unscaled
 from facenas.progress import SILENT, Progress
 from facenas.runtimes.runtime import Load, load_model
 
 PROTOCOLS = ("own", "vga", "original")
 EVALUATION_MIN_SCORE = 0.02
-
-Detect = Callable[[npt.NDArray[np.uint8], float], Faces]
 
 
 def require_protocol(protocol: str) -> None:

@@ -160,14 +160,13 @@ class OperatorCosts:
         share = (wanted - small) / (large - small)
         return low_us, low_us + share * (high_us - low_us), high_us
 
-    def reaches(self, operators: Iterable[Operator]) -> bool:
-        """Whether the table can tell the costs of all these operators."""
+    def reaches(self, operators: Iterable[Operator], *, measured: bool = False) -> bool:
+        """Whether the table can tell the costs of all these operators; `measured`: without any that was carried over."""
         try:
-            for operator in operators:
-                self.cost(operator)
+            costs = [self.cost(operator) for operator in operators]
         except TableError:
             return False
-        return True
+        return not measured or all(cost.source is not Source.CARRIED_OVER for cost in costs)
 
     def _measured_us(self, operator: Operator) -> float:
         time = self.table.operators[operator]

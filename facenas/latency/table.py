@@ -88,13 +88,15 @@ class ShortProfile:
     """That a table is of a short profile (facenas/latency/short_profile.py), and of what table it had beside it.
 
     `carried_over` operators were not measured but carried over from the table of `prior_date` and `prior_cpu`, with a
-    relative standard deviation of `doubt`; they have no samples. Without a prior table the texts are empty.
+    relative standard deviation of `doubt`; they have no samples. Without a prior table the texts are empty. `extends`: the
+    table is of a long profile, and only these operators are another one's (facenas/latency/extended_table.py).
     """
 
     prior_date: str = ""
     prior_cpu: str = ""
     carried_over: int = 0
     doubt: float = 0.0
+    extends: bool = False
 
 
 @dataclass(frozen=True, repr=False)
@@ -366,7 +368,8 @@ def _short_profile(value: Any) -> ShortProfile | None:
     if value is None:
         return None
     carried_over, doubt = int(_number(value, "carried_over")), _number(value, "doubt")
-    return ShortProfile(_text(value, "prior_date"), _text(value, "prior_cpu"), carried_over, doubt)
+    extends = value.get("extends", False) is True
+    return ShortProfile(_text(value, "prior_date"), _text(value, "prior_cpu"), carried_over, doubt, extends)
 
 
 def _pairs_ms(value: Any) -> tuple[tuple[float, float], ...]:

@@ -16,7 +16,7 @@ from facenas.architecture import Architecture
 from facenas.devices.fingerprint import Fingerprint, differences
 from facenas.devices.target import Target
 from facenas.devices.targets import resolve_target
-from facenas.errors import InputError, TableError
+from facenas.errors import BusyMachineError, InputError, TableError
 from facenas.graph import inventory
 from facenas.latency.input_sizes import ALL_INPUTS, Inputs
 from facenas.latency.kept import keep, kept_path, load_kept, one_at_a_time
@@ -111,15 +111,21 @@ def table_of_this_machine(
             return kept  # another process has made it meanwhile
         why = _why(prior, here) if prior is not None and reaches else f"there is no table for input {request.words}"
         progress.note(f"{target}: {why}; measuring on this machine, once, in about a minute or less")
-        table = measure(
-            target,
-            space,
-            inputs.home,
-            prior if prior is not None and prior.input_size == inputs.home else None,
-            plan=ShortPlan(other_inputs=inputs.others),
-            patience=Patience(progress.note),
-            progress=lambda done, total: progress(done, total, f"calibrating {target}"),
-        )
+        try:
+            table = measure(
+                target,
+                space,
+                inputs.home,
+                prior if prior is not None and prior.input_size == inputs.home else None,
+                plan=ShortPlan(other_inputs=inputs.others),
+                patience=Patience(progress.note),
+                progress=lambda done, total: progress(done, total, f"calibrating {target}"),
+            )
+        except BusyMachineError as error:
+            if prior is None or not reaches:
+                raise
+            words = f"--no-calibrate takes the table of {prior.fingerprint.cpu} as it is"
+            raise BusyMachineError(f"{error}; {words}") from error
         keep(place, table, progress.note)
     return table
 
@@ -198,10 +204,12 @@ def _why(prior: LatencyTable, here: Fingerprint) -> str:
 
 
 def _is_enough(table: LatencyTable, here: Fingerprint, request: TableRequest, wanted: Space | None) -> bool:
-    """Whether a table is of this kind of machine, tells the percentile that is asked for, and reaches all operators."""
+    """Whether a table is of this kind of machine, tells the percentile that is asked for, and reaches all operators without
+    any that was carried over."""
     if not table.tells(request.percentile) or differences(table.fingerprint, here):
         return False
-    return wanted is None or OperatorCosts(table).reaches(wanted.operators(table.input_size))
+    costs = OperatorCosts(table)
+    return wanted is None or costs.reaches(wanted.operators(table.input_size), measured=True)
 
 
 def facts_of_table(table: LatencyTable) -> TableFacts:

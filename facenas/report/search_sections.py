@@ -63,7 +63,27 @@ def _inputs(search: SearchResult) -> tuple[Html, ...]:
             rows.append((name, ap, *latencies, in_millions(choice.best.flops)))
     columns = ("input", "predicted AP", *(latency_cost(target).label for target in search.provenance), "FLOPs")
     beyond = [paragraph(f"{search.inputs_beyond}.")] if search.inputs_beyond else []
-    return element("h3", "The best at each input"), *beyond, table(columns, rows, set(range(1, len(columns))))
+    chart = _inputs_chart(search)
+    return element("h3", "The best at each input"), *beyond, *chart, table(columns, rows, set(range(1, len(columns))))
+
+
+def _inputs_chart(search: SearchResult) -> tuple[Html, ...]:
+    """Predicted AP of the best at each input against its pixels: a small one finds no small faces, a large one leaves the
+    network too few milliseconds for each."""
+    best_by_input = {
+        choice.input: choice.best.ap for choice in search.inputs if choice.best and choice.best.ap is not None
+    }
+    if len(best_by_input) < 3:
+        return ()
+    points = sorted((parse_size(name).pixels / 1e3, ap) for name, ap in best_by_input.items())
+    x = axis_over("pixels of the input, thousands (log scale)", [pixels for pixels, _ in points], logarithmic=True)
+    y = axis_over("predicted AP", [ap for _, ap in points])
+    marks = []
+    if search.input in best_by_input:
+        ap = best_by_input[search.input]
+        marks = [Mark((parse_size(search.input).pixels / 1e3, ap), (f"chosen: {search.input}", f"AP {ap:.3f}"))]
+    series = [Series("best within the budgets", tuple(points), dots=True)]
+    return (line_chart("The best at each input", x, y, series, marks=marks, wide_px=1000, height_px=280),)
 
 
 def _figure_rows(search: SearchResult) -> list[tuple[str, str, str, str]]:

@@ -13,13 +13,14 @@ from tempfile import TemporaryDirectory
 
 from facenas.bench.record import new_record
 from facenas.detector.face_detector import FaceDetector
+from facenas.detector.many_photos import Detect
 from facenas.detector.published import Baseline, baselines_in
 from facenas.devices.target import Target
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.evaluation.comparison import SCHEMA, DetectorComparison, DetectorResult
 from facenas.evaluation.evaluation_set import load_evaluation_set
-from facenas.evaluation.protocols import Detect, evaluate
+from facenas.evaluation.protocols import evaluate
 from facenas.evaluation.wider import Evaluation
 from facenas.exporters.formats import description_of
 from facenas.given import given_model

@@ -21,9 +21,10 @@ from facenas.accuracy.accuracy_table import (
 from facenas.accuracy.appraisal import MIN_SCORE, JudgedSlice, SliceJudge, random_members
 from facenas.data.synthetic import write_synthetic_set
 from facenas.detector.face_detector import FaceDetector
+from facenas.detector.many_photos import Detect
 from facenas.errors import InputError
 from facenas.evaluation.evaluation_set import load_evaluation_set
-from facenas.evaluation.protocols import Detect, evaluate
+from facenas.evaluation.protocols import evaluate
 from facenas.units import Size
 
 

@@ -6,13 +6,17 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from helpers.elastic_tables import elastic_table
 
 from facenas.data.packed import Packing
 from facenas.data.synthetic import write_synthetic_set
+from facenas.latency.table import load_table, save_table
 from facenas.steps.pack import pack
+from facenas.units import Size
 
 ROOT = Path(__file__).resolve().parents[2]
 # A None among the modules is a package that is not installed; and this checkout is installed here, but not there.
@@ -111,10 +115,39 @@ def test_one_training_that_fails_costs_the_others_nothing(place: Path) -> None:
     assert (place / "out" / "good" / "best.safetensors").is_file()
 
 
-def test_without_a_gpu_a_profile_is_called_not_measured(place: Path) -> None:
+@pytest.mark.slow
+def test_the_chain_goes_to_its_end_and_brings_its_verdict_back(place: Path) -> None:
+    write_synthetic_set(place / "twenty", 20, width_px=128, height_px=96)  # a slice's norms want sixteen
+    pack(place / "twenty", place / "twenty_packed", packing=Packing(long_side_px=96))
+    # As the stage `profile` leaves one.
+    made_up = load_table(elastic_table(place / "chained" / "cpu.json", Size(320, 256)))
+    # So slow that no machine is slower: what is slower than predicted is measured again, after pauses.
+    slow = {operator: replace(time, low_ns=1000 * time.low_ns) for operator, time in made_up.operators.items()}
+    save_table(replace(made_up, operators=slow), place / "chained" / "cpu.json")
+    words = ("--photos", "twenty_packed", "--val", "twenty", "--state", "chained", "--input", "320x256")
+    told = on_a_gpu(place, "chain", *words, "--chain-targets", "cpu", "--max-minutes", "60", "--chain-minutes", "30")
+    assert told.returncode == 0, told.stderr
+    results = json.loads((place / "out" / "results.json").read_text())["chain"]
+    assert set(results["cpu"]["gates"]) == {"drawn", "photos"}
+    for gates in results["cpu"]["gates"].values():
+        assert gates["tensors"][0] is True, gates
+        assert "latency as predicted" in gates
+    folder = place / "out" / "chain-cpu"
+    run = json.loads((folder / "run.json").read_text())
+    assert [step["name"] for step in run["steps"]] == ["table", "search", "data", "slice", "export", "verify"]
+    assert "crops of norm-photos photos" in run["steps"][3]["summary"]  # those of the piece
+    assert {path.name for path in folder.iterdir()} >= {"verify.json", "model.verify.json", "table.json", "model.onnx"}
+    again = on_a_gpu(place, "chain", *words, "--chain-targets", "cpu")
+    assert "chain cpu" not in again.stdout  # what has a verdict is not run again
+
+
+def test_without_a_gpu_profile_and_chain_are_called_not_measured(place: Path) -> None:
     told = on_a_gpu(place, "profile", "--targets", "cuda")
     assert told.returncode == 0, told.stderr
     assert "profile cuda: not measured: facenas: device 'cuda'" in told.stdout
+    told = on_a_gpu(place, "chain", "--chain-targets", "cuda")
+    assert told.returncode == 0, told.stderr
+    assert "chain cuda: not run: facenas: device 'cuda'" in told.stdout
 
 
 def test_a_stage_that_cannot_go_on_says_why(place: Path) -> None:
@@ -135,11 +168,21 @@ def test_all_stages_with_the_supernet(place: Path) -> None:
     shutil.copytree(ROOT / "tests", place / "checkout" / "tests", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy2(ROOT / "pyproject.toml", place / "checkout")
     (place / "members.json").write_text(json.dumps({"member": ["64x64", MEMBER]}))
-    ways = ("--choices", "members.json", "--ways", "detector", "supernet", "--targets", "cuda")
+    ways = (
+        "--choices",
+        "members.json",
+        "--ways",
+        "detector",
+        "supernet",
+        "--targets",
+        "cuda",
+        "--chain-targets",
+        "cuda",
+    )
     told = on_a_gpu(place, "all", *ways, "--state", "all", "--max-minutes", "60")
     assert told.returncode == 0, told.stderr
     results = json.loads((place / "out" / "results.json").read_text())
     assert results["tests"]["passed"], results["tests"]
-    assert {"machine", "tests", "profile", "speed", "training", "accuracy"} <= set(results)
+    assert {"machine", "tests", "profile", "chain", "speed", "training", "accuracy"} <= set(results)
     assert results["training"]["supernet"]["finished"]
     assert (place / "out" / "supernet" / "best.safetensors").is_file()

@@ -61,6 +61,18 @@ def test_the_best_of_all_inputs_is_that_of_each_alone(facenas: Run, table: Path)
     assert chosen["best"]["architecture"] == together["architecture"]
 
 
+def test_the_page_draws_the_best_of_every_input(facenas: Run, table: Path, tmp_path: Path) -> None:
+    result = found(facenas, table, "--rank-by", "accuracy", "--out", tmp_path)
+    done = facenas("report", "run", tmp_path)
+    assert done.code == 0, done.err
+    page = (tmp_path / "report.html").read_text()
+    chart = page[page.index("The best at each input") : page.index("(chosen)")]
+    assert f"chosen: {result['input']}" in chart
+    assert f"AP {result['top'][0]['ap']:.3f}" in chart
+    with_best = [choice for choice in result["inputs"] if choice["best"]]
+    assert chart.count("<circle") == 2 * (len(with_best) + 1)  # and the mark; for wide and for narrow pages
+
+
 def test_by_ddsar_the_input_is_chosen_by_ap_and_said_to_be(facenas: Run, table: Path) -> None:
     done = facenas(*WORDS, "--accuracy", table, "--input", "448x320,256x192")
     assert done.code == 0, done.err

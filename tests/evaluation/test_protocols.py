@@ -15,11 +15,11 @@ from facenas.arrays import FloatArray
 from facenas.data.image import encode_jpeg
 from facenas.data.synthetic import write_synthetic_set
 from facenas.detector.face_detector import FaceDetector
+from facenas.detector.many_photos import Detect
 from facenas.errors import InputError
 from facenas.evaluation.evaluation_set import EvaluationSet, GroundTruth, load_evaluation_set
 from facenas.evaluation.protocols import (
     EVALUATION_MIN_SCORE,
-    Detect,
     evaluate,
     open_detector,
 )
