@@ -116,7 +116,7 @@ class OtherWork:
 class Patience:
     """Makes disturbed measurements again, after ever longer pauses; one that was not disturbed gives all pauses back.
 
-    Where it does not judge, everything measured is good enough.
+    Where it does not judge, everything measured is good enough. `clock`: seconds, by which measuring ends.
     """
 
     def __init__(
@@ -126,8 +126,9 @@ class Patience:
         sleep: Callable[[float], None] = time.sleep,
         *,
         judges: bool = True,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.judges = judges
+        self.judges, self.clock = judges, clock
         self.say, self._pauses_s, self._sleep = say, pauses_s, sleep
         self._used = 0
         self._other_work = OtherWork()

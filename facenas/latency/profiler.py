@@ -163,24 +163,8 @@ def profile(
         journal = Journal(out.with_name(f"{out.name}.journal"), described, resume=resume)
         if journal.words is not None:
             patience.say(journal.words)
-        table_of = _table_by_counters if plan.counters else _table_by_whole_networks
-        longest_s = _TIMES_AS_LONG * plan.seconds if here else plan.seconds
-        while True:
-            try:
-                _measure(journal, networks, agent, inputs, plan, (patience, progress))
-            except BusyMachineError as error:
-                if journal.visits:
-                    raise BusyMachineError(f"{error}, with --resume") from error
-                journal.remove()
-                raise
-            table = table_of(journal.visits, networks, agent, fingerprint, space.name, inputs)
-            error_percent = table.calibration.error_percent
-            if patience.accepts(error_percent) or plan.seconds >= longest_s:
-                break
-            plan = replace(plan, seconds=min(longest_s, 1.5 * plan.seconds))
-            patience.say(
-                f"the machine is restless (mean error {error_percent:.0f} %): measuring on, {in_seconds(plan.seconds)} in all"
-            )
+        about = _About(networks, agent, fingerprint, space.name, inputs)
+        table = _measured_table(journal, about, plan, (patience, progress))
         if here:
             try:
                 patience.check(table.calibration.error_percent, f"the profile of {target}")
@@ -192,15 +176,44 @@ def profile(
     return table
 
 
-def _table_by_counters(
-    visits: Sequence[Visit],
-    networks: Sequence[Network],
-    agent: LocalAgent | RemoteAgent,
-    fingerprint: Fingerprint,
-    space: str,
-    inputs: Inputs,
+@dataclass(frozen=True)
+class _About:
+    """What a table is of."""
+
+    networks: Sequence[Network]
+    agent: LocalAgent | RemoteAgent
+    fingerprint: Fingerprint
+    space: str
+    inputs: Inputs
+
+
+def _measured_table(
+    journal: Journal, about: _About, plan: Plan, watched: tuple[Patience, Progress | None]
 ) -> LatencyTable:
+    """The table of what is measured; on a restless machine for longer, until its error is small enough or the patience ends."""
+    patience = watched[0]
+    longest_s = (_TIMES_AS_LONG if isinstance(about.agent, LocalAgent) else 1.0) * plan.seconds
+    while True:
+        try:
+            _measure(journal, about, plan, watched)
+        except BusyMachineError as error:
+            if journal.visits:
+                raise BusyMachineError(f"{error}, with --resume") from error
+            journal.remove()
+            raise
+        table = (_table_by_counters if plan.counters else _table_by_whole_networks)(journal.visits, about)
+        error_percent = table.calibration.error_percent
+        if patience.accepts(error_percent) or plan.seconds >= longest_s:
+            return table
+        plan = replace(plan, seconds=min(longest_s, 1.5 * plan.seconds))
+        patience.say(
+            f"the machine is restless (mean error {error_percent:.0f} %): measuring on, {in_seconds(plan.seconds)} in all"
+        )
+
+
+def _table_by_counters(visits: Sequence[Visit], about: _About) -> LatencyTable:
     """The table of what was measured. Raises TableError where that is nothing or too little."""
+    networks, agent, inputs = about.networks, about.agent, about.inputs
     target, places = agent.target, samples_by_operator(visits, networks, inputs, inputs.home)
     if not places:
         raise _nothing_measured(visits, target)
@@ -210,23 +223,16 @@ def _table_by_counters(
     )
     drift = runtime_of(target).session_drift[target.precision]
     calibration = _calibration(visits, networks, operators, inputs, (drift, agent.as_graph))
-    return _table(visits, target, fingerprint, space, inputs, (operators, calibration))
+    return _table(visits, about, (operators, calibration))
 
 
-def _table_by_whole_networks(
-    visits: Sequence[Visit],
-    networks: Sequence[Network],
-    agent: LocalAgent | RemoteAgent,
-    fingerprint: Fingerprint,
-    space: str,
-    inputs: Inputs,
-) -> LatencyTable:
+def _table_by_whole_networks(visits: Sequence[Visit], about: _About) -> LatencyTable:
     """The table of networks that were timed end to end; its error is that of each predicted by others. Raises TableError where
     that is nothing or too little."""
-    target, timed = agent.target, end_to_end_samples(visits, networks)
+    target, timed = about.agent.target, end_to_end_samples(visits, about.networks)
     if not timed:
         raise _nothing_measured(visits, target)
-    found = recover_operators(timed, inputs)
+    found = recover_operators(timed, about.inputs)
     calibration = calibration_by(
         found.held_out_ns[found.judged],
         found.judged_samples,
@@ -234,7 +240,7 @@ def _table_by_whole_networks(
         runtime_of(target).session_drift[target.precision],
         "the operators were solved for from whole networks; each of these was predicted by the others",
     )
-    table = _table(visits, target, fingerprint, space, inputs, (found.times, calibration))
+    table = _table(visits, about, (found.times, calibration))
     return replace(table, method=WHOLE_NETWORKS)
 
 
@@ -244,26 +250,21 @@ def _nothing_measured(visits: Sequence[Visit], target: Target) -> TableError:
 
 
 def _table(
-    visits: Sequence[Visit],
-    target: Target,
-    fingerprint: Fingerprint,
-    space: str,
-    inputs: Inputs,
-    found: tuple[Mapping[Operator, OperatorTime], Calibration],
+    visits: Sequence[Visit], about: _About, found: tuple[Mapping[Operator, OperatorTime], Calibration]
 ) -> LatencyTable:
-    operators, calibration = found
+    target, (operators, calibration) = about.agent.target, found
     return LatencyTable(
         target=target.name,
         provenance="vendor-estimated" if runtime_of(target).estimates else "measured",
         date=datetime.now(UTC).isoformat(timespec="seconds"),
-        space=space,
-        input_size=inputs.home,
-        fingerprint=fingerprint,
+        space=about.space,
+        input_size=about.inputs.home,
+        fingerprint=about.fingerprint,
         calibration=calibration,
         operators=operators,
         seconds=sum(visit.seconds for visit in visits),
         failures=_failures(visits),
-        other_inputs=inputs.others,
+        other_inputs=about.inputs.others,
     )
 
 
@@ -280,16 +281,10 @@ def _with_other_inputs(
     }
 
 
-def _measure(
-    journal: Journal,
-    networks: Sequence[Network],
-    agent: LocalAgent | RemoteAgent,
-    inputs: Inputs,
-    plan: Plan,
-    watched: tuple[Patience, Progress | None],
-) -> None:
+def _measure(journal: Journal, about: _About, plan: Plan, watched: tuple[Patience, Progress | None]) -> None:
     """Rounds over all networks as long as the plan's time lasts, then one over those whose samples are unstable."""
     patience, progress = watched
+    networks, agent, inputs = about.networks, about.agent, about.inputs
     lasting = [visit for visit in journal.visits if not visit.passing]
     done = {(visit.round, visit.network) for visit in lasting}
     failed = {visit.network for visit in lasting if visit.sample is None}

@@ -11,7 +11,6 @@ and the ratios of its 50th and 90th percentile to the 20th are those of the runs
 tells no times of layers the same networks are all timed end to end (facenas/latency/whole_networks.py).
 """
 
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -210,10 +209,10 @@ def _measure(
     """
     patience, progress = watched
     visits: list[Visit] = []
-    start, rounds, round_seconds, told = time.monotonic(), 0, 0.0, False
+    start, rounds, round_seconds, told = patience.clock(), 0, 0.0, False
     with agent:
         while True:
-            spent = time.monotonic() - start
+            spent = patience.clock() - start
             in_time = rounds < plan.least_rounds or spent + round_seconds <= plan.seconds
             wanted = _lacking(networks, visits, rounds + 1 if in_time else plan.least_rounds)
             if not in_time and (not wanted or spent > _TIMES_AS_LONG_FOR_QUIET * plan.seconds):
@@ -232,9 +231,9 @@ def _measure(
                 quiet_ns = int(quiet_limit_ns(visits)) if len(visits) >= _MIN_VISITS else 0
                 visits.append(_visit(agent, network, (rounds, quiet_ns), plan, patience))
                 visit_share = len(visits) / (plan.least_rounds * len(networks))
-                time_share = (time.monotonic() - start) / plan.seconds if plan.seconds else visit_share
+                time_share = (patience.clock() - start) / plan.seconds if plan.seconds else visit_share
                 progress(min(99, int(100 * min(visit_share, time_share))), 100)
-            rounds, round_seconds = rounds + 1, time.monotonic() - start - spent
+            rounds, round_seconds = rounds + 1, patience.clock() - start - spent
     progress(100, 100)
     return visits, found
 

@@ -13,7 +13,7 @@ SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "score_against_tra
 
 
 def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    words = ["--data", "train", "--val", "val", "--latency", "9ms", "--drawn", "1", "--seconds", "1"]
+    words = ["--data", "train", "--val", "val", "--latency", "9ms", "--drawn", "1", "--seconds", "0"]
     command = [sys.executable, str(SCRIPT), *words, *options]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 

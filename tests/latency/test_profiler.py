@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -137,7 +138,7 @@ def test_an_operator_whose_samples_disagree_is_measured_again_and_flagged(
             sample.end_to_end_ns, {n: [20_000 * factor] * runs for n in sample.layers_ns}, sample.overhead_ns
         )
 
-    fake_agent.measure = drifting  # type: ignore[method-assign,assignment]
+    fake_agent.measure = drifting  # type: ignore[method-assign]
     anything = Patience(judges=False)
     table = profile(fake_agent(CPU), tiny_space(), TINY_INPUT, tmp_path / "t.json", plan=QUICK, patience=anything)
     assert table.unstable_operators > 0
@@ -198,10 +199,17 @@ def test_a_profile_that_other_work_spoilt_is_not_kept(tmp_path: Path, fake_agent
         factor = float(generator.uniform(1.0, 3.0))
         return replace(sample, end_to_end_ns=tuple(round(factor * ns) for ns in sample.end_to_end_ns))
 
-    fake_agent.measure = disturbed  # type: ignore[method-assign,assignment]
+    fake_agent.measure = disturbed  # type: ignore[method-assign]
     with pytest.raises(BusyMachineError, match="mean error of"):
         profile(fake_agent(CPU), tiny_space(), TINY_INPUT, tmp_path / "t.json", plan=QUICK)
     assert not list(tmp_path.iterdir())
+    said: list[str] = []
+    visits = fake_agent.visits
+    plan, patience = replace(QUICK, seconds=0.2), Patience(said.append)
+    with suppress(BusyMachineError):  # more rounds may have made it sure enough
+        profile(fake_agent(CPU), tiny_space(), TINY_INPUT, tmp_path / "t.json", plan=plan, patience=patience)
+    assert "the machine is restless" in said[0]
+    assert fake_agent.visits - visits > visits
 
 
 def test_a_busy_machine_is_waited_for_and_what_was_measured_is_kept(
@@ -215,7 +223,7 @@ def test_a_busy_machine_is_waited_for_and_what_was_measured_is_kept(
         sample = honest(self, detector, input_size, runs=runs, layers=layers)
         return replace(sample, waited_share=0.6 if type(self).visits > 5 else 0.0)
 
-    fake_agent.measure = waiting  # type: ignore[method-assign,assignment]
+    fake_agent.measure = waiting  # type: ignore[method-assign]
     pauses_s: list[float] = []
     with pytest.raises(BusyMachineError, match=r"too busy .* with --resume"):
         profile(
@@ -240,7 +248,7 @@ def test_a_machine_that_was_busy_from_the_start_leaves_nothing_behind(
     ) -> Measurement:
         return replace(honest(self, detector, input_size, runs=runs, layers=layers), waited_share=0.6)
 
-    fake_agent.measure = waiting  # type: ignore[method-assign,assignment]
+    fake_agent.measure = waiting  # type: ignore[method-assign]
     patience = Patience(sleep=lambda seconds: None)
     with pytest.raises(BusyMachineError, match=r"then give the same command again$"):
         profile(fake_agent(CPU), tiny_space(), TINY_INPUT, tmp_path / "t.json", plan=QUICK, patience=patience)

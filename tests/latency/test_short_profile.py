@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +11,6 @@ from helpers.tiny_tables import TINY_INPUT, tiny_space, tiny_table
 from facenas.architecture import Architecture
 from facenas.devices.targets import resolve_target
 from facenas.errors import AgentError, BusyMachineError, TableError
-from facenas.latency import short_profile as short_profiles
 from facenas.latency.carriers import random_networks
 from facenas.latency.predictor import Source, predict
 from facenas.latency.short_profile import ShortPlan, short_profile
@@ -115,7 +113,7 @@ def test_visits_beside_another_tenant_do_not_count() -> None:
     assert errors_percent(table, machine).max() < 2.0
 
 
-def test_a_restless_machine_is_measured_for_longer_until_the_error_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_restless_machine_is_measured_for_longer_until_the_error_is_small() -> None:
     generator = np.random.default_rng(0)
     machine = MadeUpMachine(other_machine(THERE, 0))
     honest = machine.latency_ns
@@ -124,13 +122,12 @@ def test_a_restless_machine_is_measured_for_longer_until_the_error_is_small(monk
         return honest(detector, input_size) * float(generator.choice([1.0, 1.5]))
 
     machine.latency_ns = restless_ns  # type: ignore[method-assign]
-    monkeypatch.setattr(short_profiles, "time", SimpleNamespace(monotonic=lambda: 0.1 * machine.visits))
     said: list[str] = []
-    patience, plan = Patience(said.append, sleep=lambda seconds: None), ShortPlan(seconds=26.0)
-    table = short_profile(CPU, EDGE, EDGE_INPUT, PRIOR, plan=plan, patience=patience, agent=machine)  # type: ignore[arg-type]
+    patience = Patience(said.append, sleep=lambda seconds: None, clock=lambda: 0.1 * machine.visits)
+    table = short_profile(CPU, EDGE, EDGE_INPUT, PRIOR, patience=patience, agent=machine)  # type: ignore[arg-type]
     assert ["the machine is restless" in line for line in said] == [True]
     assert table.calibration.error_percent <= MAX_ERROR_PERCENT
-    assert 26.0 < 0.1 * machine.visits < 12.5 * 26.0
+    assert ShortPlan.seconds < 0.1 * machine.visits < 12.5 * ShortPlan.seconds
 
 
 def test_a_busy_machine_is_waited_for_and_what_it_disturbed_is_measured_again() -> None:
