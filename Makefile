@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 TYPES := build/types/facenas
 EMPTY := build/package
+# A test process a core, as far as memory allows: each loads PyTorch and the runtimes. Who is done early takes over from the rest.
+PROCESSES := -n logical --maxprocesses 4 --dist worksteal
 SOURCES := facenas exporters latency_tables benchmarks docs/make_site.py examples tests
 
 .PHONY: help install demo test test-all lint type-check format bench docs package test-package clean
@@ -27,10 +29,10 @@ demo: install
 		{ [ $$? -eq 2 ] && $(BIN)/facenas run --latency 5ms --device cpu --no-calibrate --out runs/demo; }
 
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PROCESSES)
 
 test-all: install
-	$(BIN)/python -m pytest -m "slow or not slow"
+	$(BIN)/python -m pytest $(PROCESSES) -m "slow or not slow"
 
 lint: install
 	$(BIN)/ruff check $(SOURCES)

@@ -84,20 +84,23 @@ class OtherWork:
 
     def __init__(self) -> None:
         self._start_s = time.monotonic()
-        self._start_ticks = _ticks_of_processes()
+        stats = _stats()
+        self._start_ticks = _ticks_of_processes(stats)
         self._start_busy_ticks = _busy_ticks()
-        self._start_own_ticks = _own_ticks()
+        self._start_own_ticks = _own_ticks(stats)
 
     def cores(self) -> float:
         """Cores that others keep busy, on average; on a virtual machine also what its host takes. 0.0 if not known."""
-        return max(0.0, self._cores(_busy_ticks() - self._start_busy_ticks - _own_ticks() + self._start_own_ticks))
+        others = _busy_ticks() - self._start_busy_ticks - _own_ticks(_stats()) + self._start_own_ticks
+        return max(0.0, self._cores(others))
 
     def words(self) -> str:
         """For example `1.9 cores of other work (python 4166, ffmpeg 712)`."""
-        own = _own_processes(_stats())
+        stats = _stats()
+        own = _own_processes(stats)
         cores = {
             process: self._cores(ticks - self._start_ticks.get(process, 0))
-            for process, ticks in _ticks_of_processes().items()
+            for process, ticks in _ticks_of_processes(stats).items()
             if process not in own
         }
         busiest = sorted(
@@ -185,8 +188,8 @@ def _stats() -> dict[int, list[str]]:
     return found
 
 
-def _ticks_of_processes() -> dict[int, int]:
-    return {process: int(fields[11]) + int(fields[12]) for process, fields in _stats().items()}
+def _ticks_of_processes(stats: Mapping[int, Sequence[str]]) -> dict[int, int]:
+    return {process: int(fields[11]) + int(fields[12]) for process, fields in stats.items()}
 
 
 def _own_processes(stats: Mapping[int, Sequence[str]]) -> set[int]:
@@ -197,9 +200,8 @@ def _own_processes(stats: Mapping[int, Sequence[str]]) -> set[int]:
     return own
 
 
-def _own_ticks() -> int:
+def _own_ticks(stats: Mapping[int, Sequence[str]]) -> int:
     """Of this process and those that it started, ended ones (which count as their parent's) included."""
-    stats = _stats()
     return sum(int(ticks) for process in _own_processes(stats) & set(stats) for ticks in stats[process][11:15])
 
 

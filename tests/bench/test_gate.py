@@ -92,6 +92,18 @@ def test_a_record_of_this_machine(benchmarks: Path) -> None:
     assert json.loads((benchmarks / "a.json").read_text())["timings"] == value["timings"]
 
 
+@pytest.fixture(scope="module")
+def clocked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A build whose clock is made up, and the record that it made."""
+    place = tmp_path_factory.mktemp("clocked")
+    tree = build(place / "tree", "bench/worker.py", MADE_UP_CLOCK)
+    (place / "benchmarks").mkdir()
+    (place / "benchmarks" / "sums.py").write_text(BENCHMARK)
+    first = bench("--out", "a.json", "--benchmarks", "benchmarks", tree=tree, folder=place)
+    assert first.returncode == 0, first.stderr
+    return tree, (place / "a.json").read_text()
+
+
 @pytest.mark.parametrize(
     ("times", "reference", "code", "words", "summary"),
     [
@@ -103,21 +115,25 @@ def test_a_record_of_this_machine(benchmarks: Path) -> None:
     ids=["equal", "slower", "busy now", "busy then"],
 )
 def test_a_summary_and_a_verdict(
-    benchmarks: Path, times: float, reference: float, code: int, words: str, summary: str
+    benchmarks: Path,
+    clocked: tuple[Path, str],
+    times: float,
+    reference: float,
+    code: int,
+    words: str,
+    summary: str,
 ) -> None:
     """The command, its process and its records are real; the clock is made up, so that no other work can change it. It
     takes `times` as long as for the baseline, and the reference `reference` times."""
-    clocked = build(benchmarks / "clocked", "bench/worker.py", MADE_UP_CLOCK)
-    first = bench("--out", "a.json", "--benchmarks", "benchmarks", tree=clocked, folder=benchmarks)
-    assert first.returncode == 0, first.stderr
-    record = json.loads((benchmarks / "a.json").read_text())
+    tree, first = clocked
+    record = json.loads(first)
     timing = record["timings"]["sums"]
     assert len(timing["samples_ns"]) == 20
     timing["samples_ns"] = [round(sample / times) for sample in timing["samples_ns"]]
     timing["reference_ns"] = [round(sample / reference) for sample in timing["reference_ns"]]
     (benchmarks / "before.json").write_text(json.dumps(record))
     options = ("--benchmarks", "benchmarks", "--against", "before.json", "--out", "b.json", "--summary", "s.md")
-    done = bench(*options, tree=clocked, folder=benchmarks)
+    done = bench(*options, tree=tree, folder=benchmarks)
     assert done.returncode == code, done.stdout + done.stderr
     assert words in done.stdout + done.stderr
     written = (benchmarks / "s.md").read_text()

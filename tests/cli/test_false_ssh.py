@@ -26,7 +26,11 @@ PROGRAM = """\
 import os, sys, threading, time
 from facenas.on_device.frames import GREETING, HEADER, pack_frame
 out, err = sys.stdout.buffer, sys.stderr.buffer
-taken = lambda: [None for _ in iter(lambda: os.read(0, 65536), b"")]
+closed = threading.Event()  # this side was given up
+def taken():
+    while os.read(0, 65536):
+        pass
+    closed.set()
 if {reads}:
     threading.Thread(target=taken, daemon=True).start()
 def say(*parts):
@@ -35,7 +39,7 @@ def say(*parts):
     out.flush()
 def reply(**message):
     say(GREETING, pack_frame(message))
-    time.sleep(1)
+    closed.wait()
 FACTS = dict(cpuinfo={{}}, processor="p", machine="m", board="", system="Linux", l4t="", governor="", cores=1,
              runtime_version="1", environment={{}})
 {lie}
@@ -49,15 +53,15 @@ LIES = {
     "it floods errors": FLOOD.format(part="yy", where="err"),
     "it floods one line": FLOOD.format(part="yy", where="out"),
     "it floods lines": FLOOD.format(part="y\\n", where="out"),
-    "it echoes the agent": "say(*iter(lambda: os.read(0, 65536), b''))",
+    "it echoes the agent": "for part in iter(lambda: os.read(0, 65536), b''): say(part)",
     "it ended with 6,000 digits": "err.write(b'facenas-agent-exit ' + b'9' * 6000 + b'\\n'); err.flush()",
     "an agent that ended so": "say(GREETING); err.write(b'facenas-agent-exit ' + b'9' * 6000 + b'\\n'); err.flush()",
     "an agent that ended with 999999": "say(GREETING); err.write(b'facenas-agent-exit 999999\\n'); err.flush()",
-    "another version, in colours": r"say(b'facenas-agent \x1b[2J9\n'); time.sleep(1)",
+    "another version, in colours": r"say(b'facenas-agent \x1b[2J9\n'); closed.wait()",
     "it ends after its greeting": "say(GREETING)",
     "a folder that is none": "say(b'facenas-folder /tmp/../etc/facenas-AAAAAAAA\\n', GREETING)",
-    "a reply of 4 GB": "say(GREETING, b'FNAS' + b'\\xff' * (HEADER.size - 4)); time.sleep(1)",
-    "a reply that is noise": "say(GREETING, os.urandom(4096)); time.sleep(1)",
+    "a reply of 4 GB": "say(GREETING, b'FNAS' + b'\\xff' * (HEADER.size - 4)); closed.wait()",
+    "a reply that is noise": "say(GREETING, os.urandom(4096)); closed.wait()",
     "an error that is a list": "reply(error=['a'], text=7)",
     "an error without words": "reply(error='unknown-model')",
     "an error in colours": r"reply(error='missing', text='\x1b[2J\x1b]0;x\x07 bad\nline')",

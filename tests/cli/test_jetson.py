@@ -103,6 +103,7 @@ def test_a_board_from_the_first_command_to_the_files_for_it(
         *("verify", "model.engine", "--reference", reference["artefact"], "--data", "data"),
         *("--latency", "1000ms", "--json"),
     )
+    assert verified.out, verified.err
     gates = {gate["name"]: gate for gate in json.loads(verified.out)["gates"]}
     assert gates["tensors"]["passed"], gates
     assert gates["latency within budget"]["passed"], gates  # measured there
@@ -252,7 +253,7 @@ def test_a_device_of_a_name_that_there_is_already_and_a_table_of_another(tmp_pat
 
 def test_a_budget_that_binds_nothing_is_said_and_the_space_for_gpus_ends_near_it(facenas: Facenas) -> None:
     asked = ("search", "--device", "jetson-orin-nano", "--latency", "5ms", "--json")
-    small = facenas(*asked)
+    small = facenas(*asked, "--input", "640x480,512x384")
     assert "binds nothing" in small.err
     assert "--space facenas-orin" in small.err
     large = facenas(*asked, "--space", "facenas-orin")

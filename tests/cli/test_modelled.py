@@ -13,7 +13,7 @@ from facenas.latency.table import load_table
     "words",
     [
         ("predict", "damofd-0.5g", "--device", "jetson-orin-nano"),
-        ("search", "--device", "jetson-orin-nano", "--latency", "2ms"),
+        ("search", "--device", "jetson-orin-nano", "--latency", "2ms", "--input", "640x480,512x384"),
     ],
 )
 def test_every_modelled_number_says_so_with_its_error(facenas: Callable[..., Any], words: tuple[str, ...]) -> None:

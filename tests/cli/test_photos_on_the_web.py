@@ -1,12 +1,12 @@
 """`facenas detect https://...`: photos are downloaded; what is none, too large, too slow or elsewhere is refused in words."""
 
 import json
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from tempfile import gettempdir
 from threading import Thread
 
 import numpy as np
@@ -96,12 +96,11 @@ def direct(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
 
 
-def left_behind() -> set[Path]:
-    return set(Path(gettempdir()).glob("facenas-*/0"))
-
-
-def test_a_photo_is_found_by_its_address(facenas: Run, site: str, tmp_path: Path) -> None:
-    before = left_behind()
+def test_a_photo_is_found_by_its_address(
+    facenas: Run, site: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     addresses = (f"{site}/face.jpg", f"{site}/moved", f"{site}/deep/face.jpg?key=secret", f"{site}/clip.mp4")
     outcome = facenas("detect", *addresses, "--min-score", "0.01", "--out", tmp_path / "drawn", "--json")
     assert outcome.code == 0, outcome.err
@@ -111,7 +110,7 @@ def test_a_photo_is_found_by_its_address(facenas: Run, site: str, tmp_path: Path
     assert len(list((tmp_path / "drawn").iterdir())) == 4
     assert f"downloading {site}/face.jpg" in outcome.err
     assert "secret" not in outcome.out + outcome.err
-    assert left_behind() == before
+    assert not list((tmp_path / "temporary").iterdir())
 
 
 @pytest.mark.parametrize(
@@ -130,7 +129,7 @@ def test_what_is_no_photo_is_refused_in_a_line(facenas: Run, site: str, path: st
     assert outcome.code == 2
     assert outcome.err.splitlines()[-1].startswith("facenas: ")
     assert words in outcome.err.splitlines()[-1]
-    assert gettempdir() not in outcome.err
+    assert tempfile.gettempdir() not in outcome.err
 
 
 def test_one_that_cannot_be_had_costs_the_others_nothing(facenas: Run, site: str) -> None:

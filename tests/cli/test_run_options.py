@@ -1,6 +1,7 @@
 """What `facenas run` takes beside latency and photos: other budgets, where its training starts and stops, who is trained."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,7 +56,10 @@ def test_budgets_beside_the_latency_are_kept(facenas: Run, photos: Path, tmp_pat
     assert "another params" in another.err
 
 
-def test_the_best_few_are_trained_briefly_first(facenas: Run, photos: Path, tmp_path: Path) -> None:
+def test_the_best_few_are_trained_briefly_first(
+    facenas: Run, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)  # which gives the same (tests/ranking), and takes long to start
     out = tmp_path / "run"
     words = ("run", "--latency", "9ms", *EDGE, *of(photos), "--epochs", 1, "--top", 3, "--out", out, "--json")
     outcome = facenas(*words)

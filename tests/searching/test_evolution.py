@@ -66,7 +66,7 @@ def test_it_stays_within_the_budgets_and_proves_nothing() -> None:
     assert scores[0] > 0.97 * best
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(4))
 def test_the_exact_search_is_at_least_as_good_in_the_released_space(seed: int) -> None:
     result = evolve(released_problem(), replace(SHORT, seed=seed))
     assert result.best.ddsar <= released_optimum() + 1e-9

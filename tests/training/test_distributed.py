@@ -16,22 +16,21 @@ from facenas.data.synthetic import write_synthetic_set
 SCRIPT = Path(distributed_training.__file__)
 
 
-def train(data: Path, out: Path, *, processes: int, batch: int = 4) -> subprocess.CompletedProcess[str]:
-    out.mkdir(exist_ok=True)
-    command = [sys.executable, str(SCRIPT)]
-    if processes > 1:
-        launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes))
-        command = [sys.executable, *launcher, str(SCRIPT)]
+def launch(data: Path, out: Path, batch: int = 4) -> subprocess.CompletedProcess[str]:
+    """A training by two processes."""
+    out.mkdir()
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    command = [sys.executable, *launcher, str(SCRIPT), str(data), str(out), str(batch)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    arguments = [str(data), str(out), str(batch)]
-    return subprocess.run([*command, *arguments], capture_output=True, text=True, check=False, env=environment)
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
 def test_two_processes_equal_one_with_the_whole_batch(tmp_path: Path) -> None:
     write_synthetic_set(tmp_path / "data", 6, width_px=96, height_px=96)
-    for name, count in (("one", 1), ("two", 2)):
-        result = train(tmp_path / "data", tmp_path / name, processes=count)
-        assert result.returncode == 0, result.stderr
+    (tmp_path / "one").mkdir()
+    distributed_training.train(tmp_path / "data", tmp_path / "one", batch_size=4)
+    result = launch(tmp_path / "data", tmp_path / "two")
+    assert result.returncode == 0, result.stderr
     one, two = (load_checkpoint(tmp_path / name / "last.safetensors") for name in ("one", "two"))
     assert one.origin["step"] == two.origin["step"] == 9
     assert set(one.tensors) == set(two.tensors)
@@ -50,6 +49,6 @@ def test_two_processes_equal_one_with_the_whole_batch(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_batch_that_cannot_be_shared_is_refused(tmp_path: Path) -> None:
     write_synthetic_set(tmp_path / "data", 2, width_px=96, height_px=96)
-    result = train(tmp_path / "data", tmp_path / "out", processes=2, batch=3)
+    result = launch(tmp_path / "data", tmp_path / "out", batch=3)
     assert result.returncode != 0
     assert "a batch of 3 is not shared evenly by 2 processes" in result.stderr
