@@ -38,7 +38,7 @@ from facenas.files import write_json
 from facenas.graph import inventory
 from facenas.latency.carriers import random_networks
 from facenas.latency.journal import Visit
-from facenas.latency.operator_times import end_to_end_samples, network_to_visit, undisturbed_visit
+from facenas.latency.operator_times import end_to_end_samples, network_to_visit, quiet_so_far_ns, undisturbed_visit
 from facenas.latency.predictor import OperatorCosts, predict
 from facenas.latency.short_profile import short_profile
 from facenas.latency.table import LatencyTable, find_table, load_table
@@ -85,7 +85,7 @@ def main(
             progress=lambda done, total: report(done, total, "calibrating"),
         )
         calibrating_s = time.monotonic() - start
-        samples, rounds = measure(target, size, list(detectors.values()), seconds, report)
+        samples, rounds = measure(target, [(each, size) for each in detectors.values()], seconds, report)
         alone = {}
         if isolated:
             operators = sorted({entry for detector in detectors.values() for entry in inventory(detector, size)})
@@ -125,18 +125,20 @@ def networks_to_compare(table: LatencyTable, count: int, *, published: bool) -> 
 
 
 def measure(
-    target: Target, size: Size, detectors: Sequence[Architecture], seconds: float, report: Any
+    target: Target, cases: Sequence[tuple[Architecture, Size]], seconds: float, report: Any
 ) -> tuple[list[IntArray], int]:
     """Nanoseconds of the runs of each network while the machine was quiet, in turns for `seconds`; and the rounds."""
-    networks = [network_to_visit(detector, size, layers=False) for detector in detectors]
+    networks = [network_to_visit(detector, size, layers=False) for detector, size in cases]
     visits: list[Visit] = []
     patience = Patience(note)
     start, rounds = time.monotonic(), 0
     with LocalAgent(target) as agent:
         while rounds < MIN_ROUNDS or time.monotonic() - start < seconds:
             for index in np.random.default_rng(rounds).permutation(len(networks)):
-                measure = partial(agent.measure, detectors[index], size, runs=RUNS_PER_VISIT, layers=False)
-                visits.append(undisturbed_visit(measure, networks[index], rounds, patience))
+                ask = partial(
+                    agent.measure, *cases[index], runs=RUNS_PER_VISIT, layers=False, quiet_ns=quiet_so_far_ns(visits)
+                )
+                visits.append(undisturbed_visit(ask, networks[index], rounds, patience))
                 spent = min(time.monotonic() - start, seconds)
                 report(int(spent), int(seconds), f"measuring on {target}, round {rounds + 1}")
             rounds += 1

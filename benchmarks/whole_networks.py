@@ -37,6 +37,7 @@ from facenas.latency.operator_times import (
     end_to_end_samples,
     measured_times,
     network_to_visit,
+    quiet_so_far_ns,
     samples_by_operator,
     undisturbed_visit,
 )
@@ -110,7 +111,14 @@ def measure(
         while rounds < 2 or time.monotonic() - start < seconds:
             for index in np.random.default_rng(rounds).permutation(len(networks)):
                 each = networks[index]
-                ask = partial(agent.measure, each.detector, each.input_size, runs=RUNS_PER_VISIT, layers=each.layers)
+                ask = partial(
+                    agent.measure,
+                    each.detector,
+                    each.input_size,
+                    runs=RUNS_PER_VISIT,
+                    layers=each.layers,
+                    quiet_ns=quiet_so_far_ns(visits),
+                )
                 visits.append(undisturbed_visit(ask, each, rounds, patience))
                 spent = min(time.monotonic() - start, seconds)
                 report(int(spent), int(seconds), f"measuring on {target}, round {rounds + 1}")

@@ -25,6 +25,7 @@ UNSTABLE_PERCENT = 10.0
 # Counters resolve microseconds, so two samples of a short operator may differ by that without being disturbed.
 COUNTER_RESOLUTION_NS = 2000
 _MIN_MEASURING_DOUBT = 0.02
+_MIN_VISITS = 10  # before it is known how quiet the machine can be
 
 Samples = IntArray
 
@@ -83,6 +84,11 @@ def samples_by_network(visits: Sequence[Visit]) -> dict[str, list[Measurement]]:
 def quiet_limit_ns(visits: Sequence[Visit]) -> float:
     """The longest time of the companion in a visit to a quiet machine: `QUIET` times the least that was seen."""
     return QUIET * min((visit.sample.companion_ns for visit in visits if visit.sample is not None), default=0)
+
+
+def quiet_so_far_ns(visits: Sequence[Visit]) -> int:
+    """What the companion may take before a visit, as far as earlier ones tell; 0 while they are too few."""
+    return int(quiet_limit_ns(visits)) if len(visits) >= _MIN_VISITS else 0
 
 
 def end_to_end_samples(visits: Sequence[Visit], networks: Sequence[Network]) -> list[tuple[Network, Samples]]:

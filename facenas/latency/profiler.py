@@ -36,7 +36,7 @@ from facenas.latency.operator_times import (
     measured_times,
     network_to_visit,
     operator_time,
-    quiet_limit_ns,
+    quiet_so_far_ns,
     samples_by_operator,
     sum_ns,
     undisturbed_visit,
@@ -60,7 +60,6 @@ _MAX_FAULTS = 5
 """So many visits in a row that failed of something passing: waiting for its end here is vain."""
 _SECONDS_OF_ALL = 240.0  # of a profile at several inputs
 _TIMES_AS_LONG = 2.5  # at most, where the error is too large
-_MIN_VISITS = 10  # before it is known how quiet the machine can be
 
 Progress = Callable[[int, int], None]
 
@@ -295,8 +294,8 @@ def _measure(journal: Journal, about: _About, plan: Plan, watched: tuple[Patienc
             network = chosen[index]
             if (number, network.key) in done or network.key in failed:
                 continue
-            quiet_ns = int(quiet_limit_ns(journal.visits)) if len(journal.visits) >= _MIN_VISITS else 0
-            visit = _visit(agent, network, (number, quiet_ns), plan.runs_per_visit, patience)
+            when = number, quiet_so_far_ns(journal.visits)
+            visit = _visit(agent, network, when, plan.runs_per_visit, patience)
             journal.add(visit)
             if visit.passing:
                 faults.append(visit.failure)

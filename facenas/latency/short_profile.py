@@ -41,6 +41,7 @@ from facenas.latency.operator_times import (
     network_to_visit,
     operator_time,
     quiet_limit_ns,
+    quiet_so_far_ns,
     samples_by_operator,
     undisturbed_visit,
 )
@@ -68,7 +69,6 @@ _WITHOUT_COUNTERS = 60
 # Where other tenants keep the machine busy: so many times as long for visits to a quiet machine, and in all until the error
 # is small enough. Twelve visits to each network on a restless host had 3.7 % where three had 7 to 12 %.
 _TIMES_AS_LONG_FOR_QUIET, _MAX_TIMES_AS_LONG = 2.0, 12.0
-_MIN_VISITS = 10  # before it is known how quiet the machine can be
 
 Progress = Callable[[int, int], None]
 
@@ -228,8 +228,8 @@ def _measure(
                 wanted = _lacking(networks, visits, len(visits))
             order = np.random.default_rng(rounds).permutation(len(wanted))
             for network in sorted((wanted[place] for place in order), key=lambda network: not network.layers):
-                quiet_ns = int(quiet_limit_ns(visits)) if len(visits) >= _MIN_VISITS else 0
-                visits.append(_visit(agent, network, (rounds, quiet_ns), plan, patience))
+                when = rounds, quiet_so_far_ns(visits)
+                visits.append(_visit(agent, network, when, plan, patience))
                 visit_share = len(visits) / (plan.least_rounds * len(networks))
                 time_share = (patience.clock() - start) / plan.seconds if plan.seconds else visit_share
                 progress(min(99, int(100 * min(visit_share, time_share))), 100)

@@ -9,26 +9,30 @@ FOUND = (40, 200, 80)
 MISSED = (230, 60, 60)
 _WIDENED = 0.1  # of a side, at each end: hair and chin say who it is, too
 _STONES = 6
+_LEAST_DETAILED_PX = 24
 
 
 def draw_faces(
     photo: Photo, boxes: FloatArray, scores: FloatArray, landmarks: FloatArray | None, missed: FloatArray | None = None
 ) -> Photo:
-    """A copy of a photo (uint8 RGB) with a box, the score and landmarks for every face; `missed` boxes [n, 4] in red."""
+    """A copy of a photo (uint8 RGB) with a box for every face, of those large enough to see
+    it the score and landmarks; `missed` boxes [n, 4] in red."""
     picture = photo.copy()
-    thickness = max(1, round(max(photo.shape[:2]) / 600))
+    long_side_px = max(photo.shape[:2])
+    thickness, largest_text = max(1, round(long_side_px / 600)), max(0.6, long_side_px / 2000)
     for box in missed if missed is not None else ():
         _rectangle(picture, box, MISSED, thickness)
     for index, (box, score) in enumerate(zip(boxes, scores, strict=True)):
-        _rectangle(picture, box, FOUND, thickness)
         height_px = float(box[3] - box[1])
-        if height_px >= 24:
-            place = (round(float(box[0])), max(10, round(float(box[1])) - 3))
-            size = min(0.6, max(0.35, height_px / 150))
-            cv2.putText(picture, f"{score:.2f}", place, cv2.FONT_HERSHEY_SIMPLEX, size, FOUND, 1, cv2.LINE_AA)
-        if landmarks is not None:
-            for x, y in landmarks[index]:
-                cv2.circle(picture, (round(float(x)), round(float(y))), thickness, (250, 220, 60), -1, cv2.LINE_AA)
+        of_face = max(1, min(thickness, round(height_px / 24)))  # a line is not to hide a tiny face
+        _rectangle(picture, box, FOUND, of_face)
+        if height_px < _LEAST_DETAILED_PX:
+            continue
+        place = (round(float(box[0])), max(10, round(float(box[1])) - 3))
+        size, width = min(largest_text, max(0.35, height_px / 150)), max(1, round(largest_text))
+        cv2.putText(picture, f"{score:.2f}", place, cv2.FONT_HERSHEY_SIMPLEX, size, FOUND, width, cv2.LINE_AA)
+        for x, y in landmarks[index] if landmarks is not None else ():
+            cv2.circle(picture, (round(float(x)), round(float(y))), of_face, (250, 220, 60), -1, cv2.LINE_AA)
     return picture
 
 

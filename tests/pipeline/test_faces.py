@@ -53,3 +53,12 @@ def test_drawing_leaves_the_photo_as_it_is() -> None:
     green, red = drawn[20, 10], drawn[20, 60]  # on the left side of either box
     assert green[1] > 100 > green[0]
     assert red[0] > 100 > red[1]
+
+
+def test_a_tiny_face_on_a_large_photo_is_framed_and_not_hidden() -> None:
+    photo = np.zeros((1500, 2400, 3), np.uint8)
+    box = np.array([[1000, 700, 1012, 714]], np.float32)
+    middle = np.full((1, 5, 2), (1006, 707), np.float32)
+    drawn = Faces(box, SCORES[:1], middle).draw(photo)
+    assert drawn[707, 1000].any()
+    assert not drawn[703:712, 1003:1010].any()
