@@ -1,6 +1,8 @@
 """Fixtures shared by all tests."""
 
+import atexit
 import os
+import shutil
 import signal
 import tempfile
 from importlib.util import find_spec
@@ -13,6 +15,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Tests take tables as they are, but for those that are about measuring, and leave the user's own calibrations alone.
 os.environ["FACENAS_CALIBRATE"] = "no"
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="facenas-tests-")
+atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 # A shell that starts the suite in the background has it ignore Ctrl-C, which tests send.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
