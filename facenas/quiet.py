@@ -26,6 +26,7 @@ PAUSES_S = (0.0, 2.0, 6.0, 20.0, 60.0)
 
 _PROC = Path("/proc")
 _WORTH_NAMING_CORES = 0.1
+_MOMENT_S = 0.3  # of less, the system's clock ticks tell nothing
 
 
 MAX_ERROR_PERCENT = 5.0
@@ -95,7 +96,8 @@ class OtherWork:
         return max(0.0, self._cores(others))
 
     def words(self) -> str:
-        """For example `1.9 cores of other work (python 4166, ffmpeg 712)`."""
+        """For example `1.9 cores of other work (python 4166, ffmpeg 712)`, over a moment at least."""
+        time.sleep(max(0.0, self._start_s + _MOMENT_S - time.monotonic()))
         stats = _stats()
         own = _own_processes(stats)
         cores = {

@@ -84,3 +84,9 @@ def test_what_this_process_started_is_no_other_work() -> None:
     finally:
         child.kill()
         child.wait()
+
+
+def test_other_work_is_never_more_than_there_are_cores() -> None:
+    """Asked at once, too; ticks of 10 ms over less than that would be any number."""
+    cores = float(OtherWork().words().split()[0])
+    assert cores <= 1.1 * (os.cpu_count() or 1)

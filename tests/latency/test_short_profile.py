@@ -127,7 +127,7 @@ def test_a_restless_machine_is_measured_for_longer_until_the_error_is_small() ->
     table = short_profile(CPU, EDGE, EDGE_INPUT, PRIOR, patience=patience, agent=machine)  # type: ignore[arg-type]
     assert ["the machine is restless" in line for line in said] == [True]
     assert table.calibration.error_percent <= MAX_ERROR_PERCENT
-    assert ShortPlan.seconds < 0.1 * machine.visits < 12.5 * ShortPlan.seconds
+    assert ShortPlan.seconds < 0.1 * machine.visits < 8.5 * ShortPlan.seconds
 
 
 def test_a_busy_machine_is_waited_for_and_what_it_disturbed_is_measured_again() -> None:
