@@ -4,7 +4,8 @@
 
 The table is this machine's (made now, in about a minute, where there is none): its operators were measured at a few inputs and
 lie between them at all others (docs/inputs.md). The networks are random ones of the default space, four at each input, all
-measured in turns in one run. Where a compiler estimates the target, its estimate of each network stands for the measurement.
+measured in turns in one run, at the table's pace (facenas/runtimes/companion.py). Where a compiler estimates the target, its
+estimate of each network stands for the measurement.
 Exit code 1 where fewer than 97 % are within 5 %, one is off by more than 10 %, or the mean error is above 1.5 %.
 """
 
@@ -65,21 +66,27 @@ def main(
     with progress_bar() as report:
         table = table_of_this_machine(TableRequest(target, INPUTS, space), report)
         profiled = {str(size) for size in (table.input_size, *table.other_inputs)}
-        samples, rounds = measure(target, cases, seconds, report)
+        samples, rounds, companion_ns = measure(target, cases, seconds, report)
+    pace = table.companion_ns / companion_ns if table.companion_ns and companion_ns else 1.0
     compared = []
     for (detector, size), taken in zip(cases, samples, strict=True):
         predicted = predict(detector, table, size)
         interval = round(predicted.latency_ms, 4), round(predicted.low_ms, 4), round(predicted.high_ms, 4)
-        compared.append(Compared(str(detector), str(size), *interval, round(low_quantile(taken) / 1e6, 4)))
+        compared.append(Compared(str(detector), str(size), *interval, round(pace * low_quantile(taken) / 1e6, 4)))
     figures = accuracy((each.predicted_ms for each in compared), [each.measured_ms for each in compared])
     figures["interval_holds_percent"] = held_percent((each.low_ms, each.measured_ms, each.high_ms) for each in compared)
     if out is not None:
-        about = about_this_run() | {"device": device, "rounds": rounds, "profiled": sorted(profiled)}
+        about = about_this_run() | {
+            "device": device,
+            "rounds": rounds,
+            "pace": round(pace, 4),
+            "profiled": sorted(profiled),
+        }
         about |= {"table": asdict(facts_of_table(table))}
         write_json(out, about | figures | {"networks": [asdict(each) for each in compared]})
     note(f"{device}: {facts_of_table(table).words}")
     print_table(
-        f"{device}: {networks} networks at {len(INPUTS)} inputs, {rounds} rounds",
+        f"{device}: {networks} networks at {len(INPUTS)} inputs, {rounds} rounds, at {pace:.2f} of the table's pace",
         ("input", *(str(size) for size in INPUTS)),
         [("off, %", *(off_at(compared, size) for size in INPUTS))],
     )

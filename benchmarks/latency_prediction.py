@@ -38,7 +38,13 @@ from facenas.files import write_json
 from facenas.graph import inventory
 from facenas.latency.carriers import random_networks
 from facenas.latency.journal import Visit
-from facenas.latency.operator_times import end_to_end_samples, network_to_visit, quiet_so_far_ns, undisturbed_visit
+from facenas.latency.operator_times import (
+    companion_ns,
+    end_to_end_samples,
+    network_to_visit,
+    quiet_so_far_ns,
+    undisturbed_visit,
+)
 from facenas.latency.predictor import OperatorCosts, predict
 from facenas.latency.short_profile import short_profile
 from facenas.latency.table import LatencyTable, find_table, load_table
@@ -85,7 +91,7 @@ def main(
             progress=lambda done, total: report(done, total, "calibrating"),
         )
         calibrating_s = time.monotonic() - start
-        samples, rounds = measure(target, [(each, size) for each in detectors.values()], seconds, report)
+        samples, rounds, _ = measure(target, [(each, size) for each in detectors.values()], seconds, report)
         alone = {}
         if isolated:
             operators = sorted({entry for detector in detectors.values() for entry in inventory(detector, size)})
@@ -126,8 +132,9 @@ def networks_to_compare(table: LatencyTable, count: int, *, published: bool) -> 
 
 def measure(
     target: Target, cases: Sequence[tuple[Architecture, Size]], seconds: float, report: Any
-) -> tuple[list[IntArray], int]:
-    """Nanoseconds of the runs of each network while the machine was quiet, in turns for `seconds`; and the rounds."""
+) -> tuple[list[IntArray], int, int]:
+    """Nanoseconds of the runs of each network while the machine was quiet, in turns for `seconds`; the rounds; and what the
+    companion took."""
     networks = [network_to_visit(detector, size, layers=False) for detector, size in cases]
     visits: list[Visit] = []
     patience = Patience(note)
@@ -142,7 +149,7 @@ def measure(
                 spent = min(time.monotonic() - start, seconds)
                 report(int(spent), int(seconds), f"measuring on {target}, round {rounds + 1}")
             rounds += 1
-    return [samples for _, samples in end_to_end_samples(visits, networks)], rounds
+    return [samples for _, samples in end_to_end_samples(visits, networks)], rounds, companion_ns(visits)
 
 
 def p90_off_percent(

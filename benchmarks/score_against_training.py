@@ -179,7 +179,7 @@ def equally_fast(latency: str, drawn: int, seconds: float) -> list[dict[str, Any
     measured_ms = {each: predict(each, table, DEFAULT_INPUT, costs).latency_ms for each in names}
     if seconds:
         with progress_bar() as report:
-            samples, _ = measure(target, [(each, DEFAULT_INPUT) for each in names], seconds, report)
+            samples, *_ = measure(target, [(each, DEFAULT_INPUT) for each in names], seconds, report)
         measured_ms = dict(zip(names, (low_quantile(taken) / 1e6 for taken in samples), strict=True))
     middle_ms = median(measured_ms.values())
     chosen = [detector for detector in names if names[detector] != DRAWN]

@@ -17,6 +17,7 @@ from facenas.latency.operator_fit import Time
 from facenas.latency.table import OperatorTime
 from facenas.operators import Operator
 from facenas.quiet import QUIET, Patience
+from facenas.runtimes.companion import usual_ns
 from facenas.runtimes.local_agent import Measurement
 from facenas.runtimes.timing import low_quantile
 from facenas.units import Size
@@ -84,6 +85,11 @@ def samples_by_network(visits: Sequence[Visit]) -> dict[str, list[Measurement]]:
 def quiet_limit_ns(visits: Sequence[Visit]) -> float:
     """The longest time of the companion in a visit to a quiet machine: `QUIET` times the least that was seen."""
     return QUIET * min((visit.sample.companion_ns for visit in visits if visit.sample is not None), default=0)
+
+
+def companion_ns(visits: Sequence[Visit]) -> int:
+    """What the companion usually took beside the visits to a quiet machine; 0 where none ran."""
+    return usual_ns([visit.sample.companion_ns for visit in visits if visit.sample is not None])
 
 
 def quiet_so_far_ns(visits: Sequence[Visit]) -> int:

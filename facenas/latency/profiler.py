@@ -32,6 +32,7 @@ from facenas.latency.operator_fit import beside
 from facenas.latency.operator_times import (
     Network,
     Samples,
+    companion_ns,
     end_to_end_samples,
     measured_times,
     network_to_visit,
@@ -264,6 +265,7 @@ def _table(
         seconds=sum(visit.seconds for visit in visits),
         failures=_failures(visits),
         other_inputs=about.inputs.others,
+        companion_ns=companion_ns(visits),
     )
 
 

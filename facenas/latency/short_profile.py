@@ -36,6 +36,7 @@ from facenas.latency.operator_fit import (
 from facenas.latency.operator_times import (
     Network,
     Samples,
+    companion_ns,
     end_to_end_samples,
     measured_times,
     network_to_visit,
@@ -135,6 +136,7 @@ def short_profile(
         ),
         other_inputs=inputs.others,
         method=COUNTERS if counters else WHOLE_NETWORKS,
+        companion_ns=companion_ns(visits),
     )
     patience.check(found.calibration.error_percent, f"the short profile of {target}")
     return table

@@ -102,8 +102,9 @@ class ShortProfile:
 @dataclass(frozen=True, repr=False)
 class LatencyTable:
     """The operators' times of one target on one machine, named as they are at `input_size` and measured there and at
-    `other_inputs` (facenas/latency/input_sizes.py). `failures`: carriers that were kept out. `method`: what the operators'
-    times were read from, one of METHODS."""
+    `other_inputs` (facenas/latency/input_sizes.py). `companion_ns`: what the companion took meanwhile
+    (facenas/runtimes/companion.py), 0 where that is not known. `failures`: carriers that were kept out. `method`: what the
+    operators' times were read from, one of METHODS."""
 
     target: str
     provenance: str
@@ -118,6 +119,7 @@ class LatencyTable:
     short_profile: ShortProfile | None = None
     other_inputs: tuple[Size, ...] = ()
     method: str = COUNTERS
+    companion_ns: int = 0
 
     def __repr__(self) -> str:
         return f"<LatencyTable: {len(self.operators)} operators of {self.target} at {self.inputs}, {self.origin}>"
@@ -215,6 +217,7 @@ def table_text(table: LatencyTable) -> str:
         "input_size": str(table.input_size),
         **({"other_inputs": [str(size) for size in table.other_inputs]} if table.other_inputs else {}),
         "seconds": round(table.seconds, 1),
+        **({"companion_ns": table.companion_ns} if table.companion_ns else {}),
         "failures": list(table.failures),
         "fingerprint": table.fingerprint.to_json(),
         "calibration": {
@@ -292,6 +295,7 @@ def _table_from_json(value: Any) -> LatencyTable:
         failures=tuple(map(str, failures)),
         short_profile=_short_profile(value.get("short_profile")),
         other_inputs=other_inputs,
+        companion_ns=int(_number(value, "companion_ns")) if "companion_ns" in value else 0,
         method=value.get("method", COUNTERS),
     )
 

@@ -5,11 +5,20 @@ Other tenants of a processor share its caches, its memory and its clock: for ten
 (correlation .9; of an interpreter with plain arithmetic .6). So what is measured counts where the companion beside it took
 no longer than `facenas.quiet.QUIET` times the least that it ever took. Dividing by its time instead was tried and is no
 better: networks whose weights fall out of a cache that others fill slow by more than it does.
+
+Between two sessions the companion tells whether the machine as a whole has become slower or quicker meanwhile: a table keeps
+what it usually took beside its visits, and a file that is measured later is held against the table at the table's pace,
+
+    latency at the table's pace = measured * (companion then / companion now)
 """
+
+from collections.abc import Sequence
+from statistics import median
 
 from facenas.architecture import parse_architecture
 from facenas.devices.target import Target
 from facenas.errors import InputError
+from facenas.quiet import QUIET
 from facenas.runtimes.compiled_model import CompiledModel
 from facenas.units import Size
 
@@ -19,6 +28,12 @@ COMPANION = (
 )
 COMPANION_INPUT = Size(320, 256)
 _RUNS = 2
+
+
+def usual_ns(taken_ns: Sequence[int]) -> int:
+    """What the companion usually takes on the quiet machine: the median of those within `QUIET` of the least; 0 of none."""
+    quiet = [each for each in taken_ns if each <= QUIET * min(taken_ns)]
+    return round(median(quiet)) if quiet else 0
 
 
 class Companion:

@@ -6,7 +6,7 @@ each, round after round; a latency is the 20th percentile of all runs of a model
 measured again, then flagged.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,15 +84,18 @@ def measure_latency(
     input_size: Size | None = None,
     progress: Progress = SILENT,
     what: str = "measuring latency",
+    beside: Callable[[], object] = lambda: None,
 ) -> list[Latency]:
     """The latency of each model, all timed in turns; unstable ones get up to `extra_rounds` more rounds.
 
-    `input_size` is for models that leave theirs open; `progress` is told rounds done and rounds planned.
+    `input_size` is for models that leave theirs open; `progress` is told rounds done and rounds planned; `beside` is called
+    before every model's turn.
     """
     samples: list[list[IntArray]] = [[] for _ in models]
 
     def one_round(indices: Sequence[int]) -> None:
         for index in indices:
+            beside()
             samples[index].append(models[index].time(runs_per_round, input_size=input_size))
 
     for done in range(rounds):

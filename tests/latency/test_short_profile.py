@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.made_up_machine import MadeUpMachine, made_up_table, operators_of, other_machine
+from helpers.made_up_machine import COMPANION_NS, MadeUpMachine, made_up_table, operators_of, other_machine
 from helpers.tiny_tables import TINY_INPUT, tiny_space, tiny_table
 
 from facenas.architecture import Architecture
@@ -192,6 +192,7 @@ def test_the_table_is_saved_and_read_whole(tmp_path: Path, measured: tuple[MadeU
     table, path = measured[1], tmp_path / "t.json"
     save_table(table, path)
     read = load_table(path)
+    assert read.companion_ns == table.companion_ns == COMPANION_NS
     assert read.short_profile == table.short_profile
     assert read.operators == table.operators
     assert read.calibration.p90_ratio == pytest.approx(table.calibration.p90_ratio)
