@@ -142,6 +142,26 @@ def inputs_front() -> str:
     return markdown(columns, (row(free[index]) for index in sorted(steps)))
 
 
+def latency_at_inputs() -> str:
+    """How well tables predict between the inputs that they were measured at."""
+
+    def row(path: Path) -> tuple[str, ...]:
+        found = read_json(path, "result")
+        return (
+            f"`{found['device']}`",
+            f"{found['table']['error_percent']:.1f} %",
+            f"{found['pace']:.2f}",
+            f"{found['within_5_percent']:.0f} %",
+            f"{found['within_10_percent']:.0f} %",
+            f"{found['mean_error_percent']:.1f} %",
+            f"{found['kendall_tau']:.3f}",
+            f"{found['interval_holds_percent']:.0f} %",
+        )
+
+    columns = ("target", "the table's own error", "pace", "within 5 %", "within 10 %", "mean error", "Kendall tau")
+    return markdown((*columns, "90 % interval holds"), map(row, sorted(RESULTS.glob("latency_at_inputs-*.json"))))
+
+
 def trained_alone() -> str:
     """Networks of equal latency that were trained alike, each alone."""
     networks = result("score_against_training")["networks"]
@@ -227,6 +247,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "trained-on-a-gpu": trained_on_a_gpu,
     "close-ups": close_ups,
     "latency-prediction": latency_prediction,
+    "latency-at-inputs": latency_at_inputs,
     "orders": orders,
     "inputs-front": inputs_front,
     "trained-alone": trained_alone,
