@@ -70,6 +70,8 @@ def main(
     pace = table.companion_ns / companion_ns if table.companion_ns and companion_ns else 1.0
     compared = []
     for (detector, size), taken in zip(cases, samples, strict=True):
+        if not len(taken):
+            continue
         predicted = predict(detector, table, size)
         interval = round(predicted.latency_ms, 4), round(predicted.low_ms, 4), round(predicted.high_ms, 4)
         compared.append(Compared(str(detector), str(size), *interval, round(pace * low_quantile(taken) / 1e6, 4)))
@@ -86,7 +88,7 @@ def main(
         write_json(out, about | figures | {"networks": [asdict(each) for each in compared]})
     note(f"{device}: {facts_of_table(table).words}")
     print_table(
-        f"{device}: {networks} networks at {len(INPUTS)} inputs, {rounds} rounds, at {pace:.2f} of the table's pace",
+        f"{device}: {len(compared)} networks at {len(INPUTS)} inputs, {rounds} rounds, at {pace:.2f} of the table's pace",
         ("input", *(str(size) for size in INPUTS)),
         [("off, %", *(off_at(compared, size) for size in INPUTS))],
     )

@@ -51,7 +51,7 @@ from facenas.latency.table import LatencyTable, find_table, load_table
 from facenas.operators import Kind, Operator
 from facenas.quiet import Patience
 from facenas.runtimes.local_agent import LocalAgent
-from facenas.runtimes.runtime import load_model, read_fingerprint
+from facenas.runtimes.runtime import load_model, read_fingerprint, runtime_of
 from facenas.runtimes.timing import latency_of, low_quantile
 from facenas.spaces.named import load_space
 from facenas.units import Size, parse_size
@@ -134,13 +134,14 @@ def measure(
     target: Target, cases: Sequence[tuple[Architecture, Size]], seconds: float, report: Any
 ) -> tuple[list[IntArray], int, int]:
     """Nanoseconds of the runs of each network while the machine was quiet, in turns for `seconds`; the rounds; and what the
-    companion took."""
+    companion took. One that cannot be measured is named and has no runs."""
     networks = [network_to_visit(detector, size, layers=False) for detector, size in cases]
     visits: list[Visit] = []
-    patience = Patience(note)
+    estimates = runtime_of(target).estimates  # the same each time, whatever else the machine does
+    patience, least_rounds = Patience(note, judges=not estimates), 1 if estimates else MIN_ROUNDS
     start, rounds = time.monotonic(), 0
     with LocalAgent(target) as agent:
-        while rounds < MIN_ROUNDS or time.monotonic() - start < seconds:
+        while rounds < least_rounds or time.monotonic() - start < seconds:
             for index in np.random.default_rng(rounds).permutation(len(networks)):
                 ask = partial(
                     agent.measure, *cases[index], runs=RUNS_PER_VISIT, layers=False, quiet_ns=quiet_so_far_ns(visits)
@@ -149,7 +150,11 @@ def measure(
                 spent = min(time.monotonic() - start, seconds)
                 report(int(spent), int(seconds), f"measuring on {target}, round {rounds + 1}")
             rounds += 1
-    return [samples for _, samples in end_to_end_samples(visits, networks)], rounds, companion_ns(visits)
+    for failure in sorted({f"left out, {visit.network}: {visit.failure}" for visit in visits if visit.sample is None}):
+        note(failure)
+    taken = {network.key: samples for network, samples in end_to_end_samples(visits, networks)}
+    none = np.zeros(0, np.int64)
+    return [taken.get(network.key, none) for network in networks], rounds, companion_ns(visits)
 
 
 def p90_off_percent(
