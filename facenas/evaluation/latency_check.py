@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from facenas.cost import detector_costs
+from facenas.devices.fingerprint import differences
 from facenas.devices.target import Target
 from facenas.errors import TableError
 from facenas.evaluation.decoder_check import open_raw
@@ -15,12 +16,12 @@ from facenas.exporters.artefact import Description
 from facenas.exporters.formats import description_of
 from facenas.latency.predictor import predict
 from facenas.latency.table import LatencyTable
-from facenas.latency.this_machine import facts_of_table
+from facenas.latency.this_machine import facts_of_table, is_measured_here
 from facenas.progress import SILENT, Progress
 from facenas.quiet import DISTURBED_SHARE, OtherWork, Waiting
 from facenas.runtimes.companion import companion_of, usual_ns
 from facenas.runtimes.peak_memory import peak_memory_bytes
-from facenas.runtimes.runtime import Load, load_model, runtime_of
+from facenas.runtimes.runtime import Load, load_model, read_fingerprint, runtime_of
 from facenas.runtimes.timing import measure_latency
 from facenas.units import LatencyBudget
 
@@ -93,12 +94,15 @@ def check_latency(
 
 
 class Pace:
-    """How quick this machine is now against when a table was made, by the companion that ran beside both."""
+    """How quick this machine is now against when a table was made, by the companion that ran beside both; unknown where the
+    table is of another machine."""
 
     def __init__(self, target: Target, table: LatencyTable | None) -> None:
-        known = table is not None and table.companion_ns and not target.elsewhere
-        self._then_ns = table.companion_ns if table is not None else 0
-        self._companion = companion_of(target) if known else None
+        self._then_ns = 0
+        if table is not None and is_measured_here(target):
+            here = read_fingerprint(target)
+            self._then_ns = 0 if differences(table.fingerprint, here) else table.companion_ns
+        self._companion = companion_of(target) if self._then_ns else None
         self._taken_ns: list[int] = []
 
     def take(self) -> None:

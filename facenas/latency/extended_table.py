@@ -10,10 +10,9 @@ from dataclasses import replace
 
 from facenas.errors import TableError
 from facenas.latency.operator_fit import Time, carried_over
+from facenas.latency.operator_times import MIN_MEASURING_DOUBT
 from facenas.latency.table import LatencyTable, OperatorTime, ShortProfile
 from facenas.units import significant
-
-_MEASURED_DOUBT = 0.02
 
 
 def extended(table: LatencyTable, other: LatencyTable) -> LatencyTable:
@@ -23,7 +22,7 @@ def extended(table: LatencyTable, other: LatencyTable) -> LatencyTable:
         raise TableError(f"tables of {table.target} at {table.input_size} and of {other.target} at {other.input_size}")
     if table.short_profile is not None or table.other_inputs:
         raise TableError(f"the table of {table.target} is of a short profile, extended already, or of several inputs")
-    here = {operator: Time(float(time.low_ns), _MEASURED_DOUBT) for operator, time in table.operators.items()}
+    here = {operator: Time(float(time.low_ns), MIN_MEASURING_DOUBT) for operator, time in table.operators.items()}
     there_ns = {operator: float(time.low_ns) for operator, time in other.operators.items() if time.samples}
     times = carried_over(there_ns, here)
     added = {operator: time for operator, time in times.items() if operator not in table.operators}

@@ -25,7 +25,7 @@ from facenas.units import Size
 UNSTABLE_PERCENT = 10.0
 # Counters resolve microseconds, so two samples of a short operator may differ by that without being disturbed.
 COUNTER_RESOLUTION_NS = 2000
-_MIN_MEASURING_DOUBT = 0.02
+MIN_MEASURING_DOUBT = 0.02
 _MIN_VISITS = 10  # before it is known how quiet the machine can be
 
 Samples = IntArray
@@ -161,7 +161,7 @@ def _measured(places: Sequence[Samples]) -> Time:
     time_ns = float(operator_time(places).low_ns)
     if not time_ns:
         return Time(0.0, 0.0)
-    return Time(time_ns, max(_MIN_MEASURING_DOUBT, abs(late - early) / (2 * time_ns)))
+    return Time(time_ns, max(MIN_MEASURING_DOUBT, abs(late - early) / (2 * time_ns)))
 
 
 def sum_ns(network: Network, operators: Mapping[Operator, OperatorTime], inputs: Inputs) -> float | None:

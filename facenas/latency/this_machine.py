@@ -122,9 +122,9 @@ def table_of_this_machine(
                 progress=lambda done, total: progress(done, total, f"calibrating {target}"),
             )
         except BusyMachineError as error:
-            if prior is None or not reaches:
+            if prior is None:
                 raise
-            words = f"--no-calibrate takes the table of {prior.fingerprint.cpu} as it is"
+            words = f"--no-calibrate takes the table of {prior.fingerprint.cpu} as it is, for {prior.inputs}"
             raise BusyMachineError(f"{error}; {words}") from error
         keep(place, table, progress.note)
     return table

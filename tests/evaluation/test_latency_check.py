@@ -16,6 +16,7 @@ from facenas.evaluation.gates import LatencyCheck, Tolerances, latency_gates
 from facenas.evaluation.latency_check import PAUSES_S, ROUNDS, Pace, check_latency
 from facenas.runtimes.companion import usual_ns
 from facenas.runtimes.compiled_model import CompiledModel, LayerTimes
+from facenas.runtimes.runtime import read_fingerprint
 from facenas.units import LatencyBudget, Size
 
 BUDGET = LatencyBudget(10.0)
@@ -77,14 +78,17 @@ def test_a_machine_that_has_become_slower_is_no_fault_of_the_file() -> None:
 
 def test_the_pace_is_what_the_companion_takes_against_what_it_took() -> None:
     target = resolve_target("cpu")
-    pace = Pace(target, replace(tiny_table(), companion_ns=10**12))
+    table = replace(tiny_table(), companion_ns=10**12, fingerprint=read_fingerprint(target))
+    pace = Pace(target, table)
     pace.take()
     pace.take()
     assert (pace.now() or 0.0) > 1e3  # it took a thousand seconds then, so they say
     assert pace.now() is None  # nothing since
-    unknown = Pace(target, tiny_table())
-    unknown.take()
-    assert unknown.now() is None
+    another = replace(table.fingerprint, cpu="another")
+    for unknown in (replace(table, companion_ns=0), replace(table, fingerprint=another), None):
+        pace = Pace(target, unknown)
+        pace.take()
+        assert pace.now() is None
 
 
 @pytest.mark.parametrize(("taken", "usual"), [((), 0), ((7,), 7), ((10, 11, 12, 19, 30), 11)])
