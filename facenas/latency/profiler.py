@@ -69,9 +69,9 @@ Progress = Callable[[int, int], None]
 class Plan:
     """How much to measure: rounds until `seconds` are over, but at least `least_rounds` on slow devices.
 
-    A round visits every other carrier and all calibration networks. The table holds the operators of the space, those of
-    the published detectors where `published`, and those of the detectors in `also`. `other_inputs`: where some carriers are
-    counted, too (facenas/latency/input_sizes.py). Without `counters` all networks are timed end to end, and the operators'
+    A round visits every other carrier and all calibration networks. The table holds the operators of the space and of
+    `further_spaces`, which share the calibration networks, those of the published detectors where `published`, and those of
+    the detectors in `also`. `other_inputs`: where some carriers are counted, too (facenas/latency/input_sizes.py). Without `counters` all networks are timed end to end, and the operators'
     times are solved for (facenas/latency/whole_networks.py).
     """
 
@@ -82,6 +82,7 @@ class Plan:
     runs_per_visit: int = 3
     published: bool = True
     also: tuple[Architecture, ...] = ()
+    further_spaces: tuple[Space, ...] = ()
     other_inputs: tuple[Size, ...] = ()
     counters: bool = True
 
@@ -104,14 +105,15 @@ def default_plan(target: Target, other_inputs: tuple[Size, ...] = ()) -> Plan:
 
 
 def networks_to_visit(space: Space, input_size: Size, plan: Plan) -> list[Network]:
-    """Carriers of the space, of the published detectors and of `plan.also`, and random networks for calibration."""
-    carriers = [
-        *space_carriers(space, input_size, carriers_per_operator=plan.carriers_per_operator),
-        *landmark_carriers(space, plan.carriers_per_operator),
-        *(published_carriers() if plan.published else ()),
-        *plan.also,
-    ]
-    calibration = random_networks(space, plan.calibration_networks, seed=_CALIBRATION_SEED)
+    """Carriers of the spaces, of the published detectors and of `plan.also`, and random networks for calibration."""
+    carriers: list[Architecture] = []
+    calibration: list[Architecture] = []
+    spaces = space, *plan.further_spaces
+    for each in spaces:
+        carriers += space_carriers(each, input_size, carriers_per_operator=plan.carriers_per_operator)
+        carriers += landmark_carriers(each, plan.carriers_per_operator)
+        calibration += random_networks(each, plan.calibration_networks // len(spaces), seed=_CALIBRATION_SEED)
+    carriers += (*(published_carriers() if plan.published else ()), *plan.also)
     sizes = timed_inputs(Inputs(input_size, plan.other_inputs), len(calibration))
     timed = list(zip(calibration, sizes, strict=True))
     visited = [(detector, input_size) for detector in dict.fromkeys(carriers)]

@@ -89,7 +89,7 @@ class Profile(Shown):
 def profile(
     device: str,
     *,
-    space: str = DEFAULT_SPACE,
+    space: str | Sequence[str] = DEFAULT_SPACE,
     input_size: str | Size | None = None,
     out: Path | str | None = None,
     settings: ProfileSettings = ProfileSettings(),
@@ -97,8 +97,9 @@ def profile(
 ) -> Profile:
     """Measure `device` (this machine's CPU takes about four minutes) and write its table to `out` (default: `table_path`).
 
-    The table tells of all inputs from 192x160 to 960x736 (`any`, the default), or of one. A device elsewhere is measured at
-    640x480 alone unless `any` is asked for, as each network has to be built there for each input.
+    The table holds the operators of `space`, one or several; it is named after the first. It tells of all inputs from
+    192x160 to 960x736 (`any`, the default), or of one. A device elsewhere is measured at 640x480 alone unless `any` is asked
+    for, as each network has to be built there for each input.
 
     A device elsewhere gets an agent, run by its Python, and removed. A board that is not here is modelled from published
     figures. Raises InputError for unusable words, DeviceError where a device elsewhere fails, BusyMachineError where other
@@ -112,6 +113,7 @@ def profile(
         raise InputError(
             f"--out {path} is a folder, and the table is one file; give {path / table_file_name(target, size)}"
         )
+    first, *others = map(load_space, dict.fromkeys([space] if isinstance(space, str) else space or [DEFAULT_SPACE]))
     further = tuple(given_architecture(text).architecture for text in settings.also)
     remote = _remote_agent(target, settings, progress)
     watch = StateWatch("this machine", progress.note)
@@ -123,16 +125,17 @@ def profile(
         progress(done, total, f"profiling {target}")
 
     if remote is None and target.name in MODELLED_NAMES:
-        table = modelled_table(
-            target, load_space(space), size, also=further, other_inputs=ALL_INPUTS.others if every else ()
-        )
+        held = (*further, *(detector for other in others for detector in other.covering_detectors()))
+        table = modelled_table(target, first, size, also=held, other_inputs=ALL_INPUTS.others if every else ())
         save_table(table, path)
     else:
-        plan = _plan(target, ALL_INPUTS.others if every else (), further, settings)
+        plan = replace(
+            _plan(target, ALL_INPUTS.others if every else (), settings), also=further, further_spaces=tuple(others)
+        )
         with remote or LocalAgent(target) as agent:
             table = profiler.profile(
                 agent,
-                load_space(space),
+                first,
                 size,
                 path,
                 plan=plan,
@@ -148,12 +151,11 @@ def profile(
     return Profile(table, path, watch.warnings if remote is None else tuple(remote.warnings))
 
 
-def _plan(
-    target: Target, others: tuple[Size, ...], further: tuple[Architecture, ...], settings: ProfileSettings
-) -> profiler.Plan:
+def _plan(target: Target, other_inputs: tuple[Size, ...], settings: ProfileSettings) -> profiler.Plan:
     """How much to measure, as the settings say."""
-    plan = replace(profiler.QUICK, other_inputs=others) if settings.quick else profiler.default_plan(target, others)
-    return replace(plan, also=further, seconds=plan.seconds if settings.seconds is None else settings.seconds)
+    quick = replace(profiler.QUICK, other_inputs=other_inputs)
+    plan = quick if settings.quick else profiler.default_plan(target, other_inputs)
+    return replace(plan, seconds=plan.seconds if settings.seconds is None else settings.seconds)
 
 
 def table_path(device: str, input_size: str | Size = DEFAULT_INPUT) -> Path:
