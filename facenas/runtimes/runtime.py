@@ -62,6 +62,7 @@ class Runtime:
 
     load(model, target, timing_only) compiles; why_not(target) says in words why this machine cannot, its package apart;
     `reentrant`: threads may run one model at once; `estimates`: its times are a vendor's estimates, nothing is measured;
+    `block_px`: side of the blocks of pixels that it computes at once (facenas/latency/input_sizes.py), of those that tell layers;
     `on_gpu`: a device elsewhere is what its board is, not what its CPU is; `falls_back`: by precision, of which operators it is
     known that they are computed in another.
     """
@@ -75,6 +76,7 @@ class Runtime:
     fingerprint: Callable[[Target], Fingerprint] = of_this_cpu
     why_not: Callable[[Target], str | None] = lambda target: None
     tells_layers: bool = True
+    block_px: int = 1
     estimates: bool = False
     reentrant: bool = False
     on_gpu: bool = False
@@ -271,6 +273,7 @@ RUNTIMES: Mapping[str, Runtime] = {
             formats={"int8": "tflite"},
             fingerprint=of_an_npu,
             estimates=True,
+            block_px=2,
         ),
         Runtime(
             name="tensorrt",
