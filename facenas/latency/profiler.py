@@ -72,13 +72,11 @@ class Plan:
 
     A round visits every other carrier and all calibration networks. The table holds the operators of the space and of
     `further_spaces`, which share the calibration networks, those of the published detectors where `published`, and those of
-    the detectors in `also`. `other_inputs`: where `carriers_elsewhere` of the carriers are counted, too
-    (facenas/latency/input_sizes.py). Without `counters` all networks are timed end to end, and the operators'
-    times are solved for (facenas/latency/whole_networks.py).
+    the detectors in `also`. `other_inputs`: where some carriers are counted, too (facenas/latency/input_sizes.py). Without
+    `counters` all networks are timed end to end, and the operators' times are solved for (facenas/latency/whole_networks.py).
     """
 
     carriers_per_operator: int = 2
-    carriers_elsewhere: int = CARRIERS_ELSEWHERE
     calibration_networks: int = 60
     seconds: float = 150.0
     least_rounds: int = 6
@@ -92,7 +90,7 @@ class Plan:
 
 # A compiler's estimate is the same each time, so each carrier is visited once (two rounds) and there can be more of them:
 # an operator's estimate depends a little on its neighbours.
-ESTIMATES = Plan(carriers_per_operator=4, carriers_elsewhere=24, seconds=0.0, least_rounds=2, runs_per_visit=1)
+ESTIMATES = Plan(carriers_per_operator=4, seconds=0.0, least_rounds=2, runs_per_visit=1)
 
 
 # One carrier an operator and fewer networks to calibrate by: less sure, in a third of the time.
@@ -120,7 +118,7 @@ def networks_to_visit(space: Space, input_size: Size, plan: Plan) -> list[Networ
     sizes = timed_inputs(Inputs(input_size, plan.other_inputs), len(calibration))
     timed = list(zip(calibration, sizes, strict=True))
     visited = [(detector, input_size) for detector in dict.fromkeys(carriers)]
-    elsewhere = carriers_elsewhere(carriers, input_size, plan.carriers_elsewhere)
+    elsewhere = carriers_elsewhere(carriers, input_size, CARRIERS_ELSEWHERE * len(spaces))
     visited += [(detector, size) for size in plan.other_inputs for detector in elsewhere]
     if not plan.counters:
         visited = [each for each in visited if each not in timed]

@@ -62,7 +62,7 @@ class Runtime:
 
     load(model, target, timing_only) compiles; why_not(target) says in words why this machine cannot, its package apart;
     `reentrant`: threads may run one model at once; `estimates`: its times are a vendor's estimates, nothing is measured;
-    `block_px`: side of the blocks of pixels that it computes at once (facenas/latency/input_sizes.py), of those that tell layers;
+    `block_px`: how many pixels of a row it computes at once (facenas/latency/input_sizes.py), where it tells layers;
     `on_gpu`: a device elsewhere is what its board is, not what its CPU is; `falls_back`: by precision, of which operators it is
     known that they are computed in another.
     """
