@@ -104,7 +104,7 @@ class LatencyTable:
     """The operators' times of one target on one machine, named as they are at `input_size` and measured there and at
     `other_inputs` (facenas/latency/input_sizes.py). `companion_ns`: what the companion took meanwhile
     (facenas/runtimes/companion.py), 0 where that is not known. `failures`: carriers that were kept out. `method`: what the
-    operators' times were read from, one of METHODS. `block_px`: by blocks of so many pixels of a row costs go with the input."""
+    operators' times were read from, one of METHODS. `block_px`: how many pixels of a row are computed at once."""
 
     target: str
     provenance: str
