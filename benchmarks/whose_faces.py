@@ -1,6 +1,6 @@
 """Do two kinds of faces get two detectors, each the better one for its own? A webcam's large faces, a crowd's small ones.
 
-    python benchmarks/whose_faces.py --data WIDER_VAL --photos PHOTOS [--latency 3ms] [--device cpu] [--no-calibrate] [--out F]
+    python benchmarks/whose_faces.py --data WIDER_VAL --photos PHOTOS [--latency 3ms] [--device cpu] [--table F] [--out F]
 
 One budget is searched for the faces of each, over all inputs of 4:3, AP predicted by the accuracy table that ships. Both
 answers are slices of the supernet that ships (their norms are of `--photos`), exported and judged alike, each at its input: on
@@ -25,11 +25,15 @@ from facenas.cli.bar import progress_bar
 from facenas.cli.output import print_table
 from facenas.data.face_sizes import OCTAVE_NAMES, FaceSizes, face_sizes_between
 from facenas.data.synthetic import write_synthetic_set
+from facenas.errors import InputError
+from facenas.evaluation.blind_spots import find_blind_spots
+from facenas.evaluation.evaluation_set import load_evaluation_set
+from facenas.evaluation.protocols import evaluate
 from facenas.evaluation.wider import Evaluation
 from facenas.files import write_json
-from facenas.latency.this_machine import Calibrate
 from facenas.progress import Progress
 from facenas.searching.objective import Objective
+from facenas.searching.result import SearchResult
 from facenas.spaces import DEFAULT_SPACE
 from facenas.steps.export import ExportSettings
 from facenas.steps.search import SearchSettings
@@ -72,23 +76,24 @@ def ap_for(faces: FaceSizes, evaluation: Evaluation) -> float:
     """The AP of the octaves, weighted by these faces."""
     shares = dict(zip(OCTAVE_NAMES, faces.shares(), strict=True))
     known = {name: ap for name, ap in evaluation.by_size.items() if ap is not None and shares[name]}
+    if not known:
+        raise InputError("the photos show no face as large or as small as those asked for; give others with --data")
     return round(fsum(shares[name] * ap for name, ap in known.items()) / fsum(map(shares.__getitem__, known)), 4)
 
 
-def answer(
-    kind: str, latency: str, device: str, settings: SearchSettings, data: tuple[Path, Path, Path], progress: Progress
-) -> Answer:
-    """Search for one kind of faces, cut the slice and judge it; `data`: labelled photos, photos for norms, a folder with
-    synthetic ones, where files may be written, too."""
-    labelled, photos, folder = data
-    found = facenas.search(latency, device, input_size="any", settings=settings, progress=progress)
-    weights, model = folder / f"{kind}.safetensors", folder / f"{kind}.onnx"
-    facenas.slice(zoo_supernet(DEFAULT_SPACE), found.best.architecture, photos=photos, out=weights, progress=progress)
+def answer(found: SearchResult, device: str, data: tuple[Path, Path, Path], folder: Path, progress: Progress) -> Answer:
+    """What was found as a slice, exported into `folder` and judged; `data`: labelled photos, synthetic ones, and those for
+    the norms."""
+    labelled, synthetic, photos = data
+    supernet, weights, model = zoo_supernet(DEFAULT_SPACE), folder / "slice.safetensors", folder / "slice.onnx"
+    if supernet is None:
+        raise InputError(f"no supernet of {DEFAULT_SPACE} ships with this checkout")
+    facenas.slice(supernet, found.best.architecture, photos=photos, out=weights, progress=progress)
     facenas.export(weights, settings=ExportSettings(found.input), out=model)
-    real = facenas.evaluate(model, labelled, blind_spots=True, progress=progress)
-    drawn = facenas.evaluate(model, folder / "synthetic", progress=progress)
-    assert real.blind_spots is not None
-    sizes = real.blind_spots.recalls["size"]
+    detector, judged_on = facenas.FaceDetector(model), load_evaluation_set(labelled)
+    real = evaluate(detector, judged_on, progress)
+    drawn = evaluate(detector, load_evaluation_set(synthetic), progress)
+    sizes = find_blind_spots(detector, judged_on, conditions=("size",), progress=progress).recalls["size"]
     return Answer(
         found.input,
         found.best.architecture,
@@ -105,25 +110,21 @@ def main(
     photos: Annotated[Path, typer.Option(help="other photos, for the norms of the slices")],
     latency: Annotated[str, typer.Option(help="the budget of both")] = "3ms",
     device: Annotated[str, typer.Option(help="target of the budget")] = "cpu",
-    no_calibrate: Annotated[bool, typer.Option("--no-calibrate", help="take the table that ships as it is")] = False,
+    table: Annotated[Path | None, typer.Option(help="latency table (default: this machine's)")] = None,
     out: Annotated[Path | None, typer.Option(help="JSON file for the result")] = None,
 ) -> None:
     """Search twice, judge both."""
-    calibrate = Calibrate.NEVER if no_calibrate else Calibrate.ONCE
+    answers = {}
     with progress_bar() as progress, TemporaryDirectory() as temporary:
         folder = Path(temporary)
         write_synthetic_set(folder / "synthetic", SYNTHETIC_PHOTOS, progress=progress)
-        answers = {
-            kind: answer(
-                kind,
-                latency,
-                device,
-                SearchSettings(faces=faces, rank_by=Objective.ACCURACY, calibrate=calibrate),
-                (data, photos, folder),
-                progress,
+        for kind, faces in FACES.items():
+            settings = SearchSettings(faces=faces, rank_by=Objective.ACCURACY)
+            tables = () if table is None else (table,)
+            found = facenas.search(
+                latency, device, input_size="any", settings=settings, tables=tables, progress=progress
             )
-            for kind, faces in FACES.items()
-        }
+            answers[kind] = answer(found, device, (data, folder / "synthetic", photos), folder, progress)
     rows = [
         (f"{kind}: {name}", *(f"{each.figures(kind)[name]:.3f}" for each in answers.values()))
         for kind in FACES
@@ -137,11 +138,12 @@ def main(
     if out is not None:
         about = about_this_run() | {"device": device, "latency": latency}
         write_json(out, about | {"answers": {kind: asdict(each) for kind, each in answers.items()}})
-    own, others = (WEBCAM, CROWD), (CROWD, WEBCAM)
-    for kind, other in zip(own, others, strict=True):
-        theirs = answers[other].figures(kind)
-        if any(value <= theirs[name] for name, value in answers[kind].figures(kind).items()):
-            sys.exit(1)
+    if not all(
+        value > answers[other].figures(kind)[name]
+        for kind, other in ((WEBCAM, CROWD), (CROWD, WEBCAM))
+        for name, value in answers[kind].figures(kind).items()
+    ):
+        sys.exit(1)
 
 
 if __name__ == "__main__":
