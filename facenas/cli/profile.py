@@ -62,7 +62,5 @@ def profile(
         host, python, also or (), seconds=seconds, resume=resume, even_if_busy=even_if_busy, quick=quick
     )
     with progress_bar() as progress:
-        result = run_profile(
-            device, space=space or (), input_size=input, out=out, settings=settings, progress=progress
-        )
+        result = run_profile(device, space=space or (), input_size=input, out=out, settings=settings, progress=progress)
     print_result(result, json)
