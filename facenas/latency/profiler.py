@@ -118,7 +118,8 @@ def networks_to_visit(space: Space, input_size: Size, plan: Plan) -> list[Networ
     sizes = timed_inputs(Inputs(input_size, plan.other_inputs), len(calibration))
     timed = list(zip(calibration, sizes, strict=True))
     visited = [(detector, input_size) for detector in dict.fromkeys(carriers)]
-    elsewhere = carriers_elsewhere(carriers, input_size, CARRIERS_ELSEWHERE * len(spaces))
+    count = CARRIERS_ELSEWHERE * len(spaces) if plan.other_inputs else 0
+    elsewhere = carriers_elsewhere(carriers, input_size, count)
     visited += [(detector, size) for size in plan.other_inputs for detector in elsewhere]
     if not plan.counters:
         visited = [each for each in visited if each not in timed]
