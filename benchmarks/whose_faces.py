@@ -42,10 +42,10 @@ from facenas.zoo import zoo_supernet
 
 WEBCAM, CROWD = "webcam", "crowd"
 FACES = {
-    WEBCAM: face_sizes_between(100, 400, DEFAULT_INPUT),
+    WEBCAM: face_sizes_between(48, 300, DEFAULT_INPUT),
     CROWD: face_sizes_between(6, 24, DEFAULT_INPUT),
 }
-CLOSE_UPS = ("20%", "40%", "60%")  # of the frame's longer side, which a webcam's faces are
+CLOSE_UPS = ("10%", "20%", "40%")  # of the frame's longer side, which a webcam's faces are
 SYNTHETIC_PHOTOS = 200
 
 
