@@ -224,6 +224,12 @@ def _write_web(model: "onnx.ModelProto", out: Path, options: ExportOptions) -> "
     return export_web(model, out, options.precision, options.runtime_folder)
 
 
+def _write_web_gpu(model: "onnx.ModelProto", out: Path, options: ExportOptions) -> "Artefact":
+    from facenas.exporters.web import WEBGPU, export_web
+
+    return export_web(model, out, options.precision, options.runtime_folder, WEBGPU)
+
+
 FORMATS: Mapping[str, Format] = {
     each.name: each
     for each in (
@@ -258,6 +264,10 @@ FORMATS: Mapping[str, Format] = {
         Format("trt", "model.engine", _write_tensorrt, _describe_tensorrt, _all_as_said),
         Format("tflite", "model.tflite", _write_tflite, _describe_tflite, _all_as_said),
         Format("web", "web/model.onnx", _write_web, _describe_onnx, _onnx_layers, _open_onnx, _onnx_with_layers),
+        Format(
+            *("web-gpu", "web-gpu/model.onnx", _write_web_gpu),
+            *(_describe_onnx, _onnx_layers, _open_onnx, _onnx_with_layers),
+        ),
         Format(
             *("ncnn", "model.ncnn.param", _write_ncnn, _describe_ncnn, _all_as_said, _open_ncnn),
             weights_suffix=".bin",

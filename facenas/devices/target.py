@@ -39,6 +39,7 @@ NAMED_TARGETS = (
     Target("cpu-ncnn", "this machine's CPU", "ncnn", "fp32"),
     Target("cpu-ncnn-fp16", "this machine's CPU", "ncnn", "fp16"),
     Target("web", "this machine's CPU, in Chromium", "onnxruntime-web", "fp32"),
+    Target("web-gpu", "this machine's GPU, in Chromium", "onnxruntime-webgpu", "fp32"),
     Target("npu", "Arm Ethos-U65-512, 1 GHz", "ethos-u-vela", "int8"),
     Target("npu-u55-256", "Arm Ethos-U55-256, 500 MHz", "ethos-u-vela", "int8"),
     Target("npu-u85-512", "Arm Ethos-U85-512, 1 GHz", "ethos-u-vela", "int8"),

@@ -138,9 +138,16 @@ def _load_ncnn(model: Path | bytes, target: Target, timing_only: bool) -> Compil
 
 
 def _load_web(model: Path | bytes, target: Target, timing_only: bool) -> CompiledModel:
-    from facenas.runtimes.onnxruntime_web import OnnxRuntimeWebModel
+    from facenas.runtimes.onnxruntime_web import OnnxRuntimeWebModel, wasm_page
 
-    return OnnxRuntimeWebModel(model, target)
+    return OnnxRuntimeWebModel(model, wasm_page(target.threads))
+
+
+def _load_web_gpu(model: Path | bytes, target: Target, timing_only: bool) -> CompiledModel:
+    from facenas.runtimes.onnxruntime_web import OnnxRuntimeWebModel
+    from facenas.runtimes.web_gpu import gpu_page
+
+    return OnnxRuntimeWebModel(model, gpu_page())
 
 
 def _web_fingerprint(target: Target) -> Fingerprint:
@@ -151,6 +158,18 @@ def _web_fingerprint(target: Target) -> Fingerprint:
 
 def _why_no_browser(target: Target) -> str | None:
     from facenas.runtimes.onnxruntime_web import why_not_here
+
+    return why_not_here(target)
+
+
+def _web_gpu_fingerprint(target: Target) -> Fingerprint:
+    from facenas.runtimes.web_gpu import fingerprint_of
+
+    return fingerprint_of(target)
+
+
+def _why_no_web_gpu(target: Target) -> str | None:
+    from facenas.runtimes.web_gpu import why_not_here
 
     return why_not_here(target)
 
@@ -260,6 +279,17 @@ RUNTIMES: Mapping[str, Runtime] = {
             formats={"fp32": "web"},
             fingerprint=_web_fingerprint,
             why_not=_why_no_browser,
+            tells_layers=False,
+        ),
+        Runtime(
+            name="onnxruntime-webgpu",
+            modules=(),
+            install="npm install onnxruntime-web",
+            load=_load_web_gpu,
+            session_drift={"fp32": 0.035},
+            formats={"fp32": "web-gpu"},
+            fingerprint=_web_gpu_fingerprint,
+            why_not=_why_no_web_gpu,
             tells_layers=False,
         ),
         Runtime(

@@ -152,7 +152,9 @@ def _plan(
     target: Target, others: tuple[Size, ...], further: tuple[Architecture, ...], settings: ProfileSettings
 ) -> profiler.Plan:
     """How much to measure, as the settings say."""
-    plan = replace(profiler.QUICK, other_inputs=others) if settings.quick else profiler.default_plan(target, others)
+    plan = profiler.default_plan(target, others)
+    if settings.quick:
+        plan = replace(profiler.QUICK, other_inputs=others, counters=plan.counters)
     return replace(plan, also=further, seconds=plan.seconds if settings.seconds is None else settings.seconds)
 
 
