@@ -1,11 +1,7 @@
 """The folder for browsers: what is in it, facenas.js against the numpy pipeline, and its page, which finds faces."""
 
-import base64
-import functools
 import json
-import threading
 from collections.abc import Iterator
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +12,7 @@ from facenas.exporters.formats import ExportOptions, description_of, export_mode
 from facenas.exporters.onnx import onnx_of_checkpoint
 from facenas.exporters.web import PACKAGE_FOLDER, find_package, page_file
 from helpers.random_networks import TINY, confident_checkpoint, with_landmarks
-from helpers.web import a_chromium, require_web
+from helpers.web import a_chromium, give, opened, require_web, said, served
 
 from facenas.browser.chromium import Chromium
 from facenas.browser.web_server import WebServer
@@ -117,35 +113,11 @@ def test_the_folder_holds_all_that_a_static_server_needs(folder: Path) -> None:
     assert json.dumps(str(SIZE)) in (folder / "facenas.js").read_text()
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *words: object) -> None: ...
-
-
 @pytest.fixture(scope="module")
 def address(folder: Path) -> Iterator[str]:
     """Of the folder, from a plain static server, which isolates no page."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-
-
-def opened(browser: Chromium, address: str) -> None:
-    browser.open(f"{address}/index.html")
-    browser.wait_for("document.getElementById('said')?.textContent === 'Ready'", 60)
-
-
-def said(browser: Chromium) -> str:
-    return str(browser.evaluate("document.getElementById('said').textContent"))
-
-
-def give(browser: Chromium, content: bytes, name: str, kind: str) -> None:
-    text = base64.b64encode(content).decode()
-    browser.evaluate(
-        f"fetch('data:{kind};base64,{text}').then((reply) => reply.blob())"
-        f".then((blob) => show(new File([blob], '{name}', {{ type: '{kind}' }})))"
-    )
+    with served(folder) as address:
+        yield address
 
 
 def test_the_page_finds_the_faces_that_python_finds(browser: Chromium, address: str, folder: Path) -> None:

@@ -19,7 +19,7 @@ from helpers.tiny_tables import TINY_INPUT, tiny_space
 from helpers.web import leftovers_of, require_web
 
 from facenas.architecture import Architecture, published_detector
-from facenas.browser.chromium import Chromium
+from facenas.browser.chromium import WITHOUT_GPU, Chromium
 from facenas.devices.targets import resolve_target
 from facenas.errors import AgentError, InputError
 from facenas.latency.profiler import Plan, profile
@@ -128,7 +128,7 @@ def test_a_network_on_which_the_page_hangs_is_refused_at_once() -> None:
 
 def test_a_browser_without_simd_is_told() -> None:
     require_web()
-    page = Page(1, options=("--js-flags=--no-enable-sse4-1 --no-enable-avx",))
+    page = Page(1, options=(*WITHOUT_GPU, "--js-flags=--no-enable-sse4-1 --no-enable-avx"))
     try:
         with pytest.raises(InputError, match="no WebAssembly SIMD"):
             OnnxRuntimeWebModel(onnx_of(), page)
