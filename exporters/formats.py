@@ -218,6 +218,18 @@ def _open_ncnn(path: Path, folder: Path) -> Path:
     return write_opened(path, folder)
 
 
+def _write_mnn(model: "onnx.ModelProto", out: Path, options: ExportOptions) -> "Artefact":
+    from facenas.exporters.mnn import export_mnn
+
+    return export_mnn(model, out, options.precision)
+
+
+def _describe_mnn(path: Path) -> "Description":
+    from facenas.exporters.artefact import read_sidecar
+
+    return read_sidecar(path)
+
+
 def _write_web(model: "onnx.ModelProto", out: Path, options: ExportOptions) -> "Artefact":
     from facenas.exporters.web import export_web
 
@@ -272,6 +284,7 @@ FORMATS: Mapping[str, Format] = {
             *("ncnn", "model.ncnn.param", _write_ncnn, _describe_ncnn, _all_as_said, _open_ncnn),
             weights_suffix=".bin",
         ),
+        Format("mnn", "model.mnn", _write_mnn, _describe_mnn, _all_as_said),
     )
 }
 

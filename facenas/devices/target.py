@@ -38,6 +38,8 @@ NAMED_TARGETS = (
     Target("cpu-litert", "this machine's CPU", "ai-edge-litert", "int8"),
     Target("cpu-ncnn", "this machine's CPU", "ncnn", "fp32"),
     Target("cpu-ncnn-fp16", "this machine's CPU", "ncnn", "fp16"),
+    Target("cpu-mnn", "this machine's CPU", "MNN", "fp32"),
+    Target("cpu-mnn-fp16", "this machine's CPU", "MNN", "fp16"),
     Target("web", "this machine's CPU, in Chromium", "onnxruntime-web", "fp32"),
     Target("web-gpu", "this machine's GPU, in Chromium", "onnxruntime-webgpu", "fp32"),
     Target("npu", "Arm Ethos-U65-512, 1 GHz", "ethos-u-vela", "int8"),

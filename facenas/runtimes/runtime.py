@@ -137,6 +137,12 @@ def _load_ncnn(model: Path | bytes, target: Target, timing_only: bool) -> Compil
     return NcnnModel(model, target)
 
 
+def _load_mnn(model: Path | bytes, target: Target, timing_only: bool) -> CompiledModel:
+    from facenas.runtimes.mnn_cpu import MnnModel
+
+    return MnnModel(model, target)
+
+
 def _load_web(model: Path | bytes, target: Target, timing_only: bool) -> CompiledModel:
     from facenas.runtimes.onnxruntime_web import OnnxRuntimeWebModel, wasm_page
 
@@ -269,6 +275,15 @@ RUNTIMES: Mapping[str, Runtime] = {
             tells_layers=False,
             reentrant=True,
             elsewhere=Elsewhere(stand_in=_ncnn_stand_in),
+        ),
+        Runtime(
+            name="MNN",
+            modules=("MNN",),
+            install="pip install 'facenas[mnn]'",
+            load=_load_mnn,
+            session_drift={"fp32": 0.012, "fp16": 0.012},
+            formats={"fp32": "mnn", "fp16": "mnn"},
+            tells_layers=False,
         ),
         Runtime(
             name="onnxruntime-web",
