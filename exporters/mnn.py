@@ -55,7 +55,17 @@ def converted(model: bytes, precision: str) -> bytes:
     with tempfile.TemporaryDirectory(prefix="facenas-") as folder:
         source, made = Path(folder, "model.onnx"), Path(folder, "model.mnn")
         source.write_bytes(_with_halves(model) if half else model)
-        words = ["MNNConvert", "-f", "ONNX", "--modelFile", str(source), "--MNNModel", str(made), "--bizCode", "facenas"]
+        words = [
+            "MNNConvert",
+            "-f",
+            "ONNX",
+            "--modelFile",
+            str(source),
+            "--MNNModel",
+            str(made),
+            "--bizCode",
+            "facenas",
+        ]
         with unheard():
             mnnconvert([*words, *(["--fp16"] if half else [])])
         if not made.is_file() or not made.stat().st_size:

@@ -97,8 +97,8 @@ def version_of(executable: Path) -> str:
 class Chromium:
     """A running browser. Use it in a `with` block, or call `end`.
 
-    `options`: of its command line, beside those that it always has; `folder`: where it keeps its things meanwhile; `process`: the shell around it, the first of its process group; `console`:
-    what its page has said.
+    `options`: of its command line, beside those that it always has; `folder`: where it keeps its things meanwhile; `process`:
+    the shell around it, the first of its process group; `console`: what its page has said.
     """
 
     def __init__(self, executable: Path, options: tuple[str, ...] = WITHOUT_GPU, call_s: float = CALL_S) -> None:

@@ -69,8 +69,8 @@ def why_not_here(_: Target) -> str | None:
         return str(error)
     if adapter is None or (adapter.software and not os.environ.get(ADAPTER)):
         return (
-            "Chromium gives no GPU to a page; it needs one with a Vulkan driver (vulkaninfo tells), or take --device web; to try "
-            f"it on the CPU, slowly: {ADAPTER}=swiftshader"
+            "Chromium gives no GPU to a page; it needs one with a Vulkan driver (vulkaninfo tells), or take --device web; "
+            f"to try it on the CPU, slowly: {ADAPTER}=swiftshader"
         )
     return None
 

@@ -12,7 +12,7 @@ from facenas.exporters.formats import ExportOptions, description_of, export_mode
 from facenas.exporters.onnx import onnx_of_checkpoint
 from facenas.exporters.web import PACKAGE_FOLDER, find_package, page_file
 from helpers.random_networks import TINY, confident_checkpoint, with_landmarks
-from helpers.web import a_chromium, give, opened, require_web, said, served
+from helpers.web import a_chromium, encode_png, give, opened, require_web, said, served
 
 from facenas.browser.chromium import Chromium
 from facenas.browser.web_server import WebServer
@@ -123,12 +123,8 @@ def address(folder: Path) -> Iterator[str]:
 def test_the_page_finds_the_faces_that_python_finds(browser: Chromium, address: str, folder: Path) -> None:
     generator = np.random.default_rng(0)
     photo = generator.integers(0, 256, (SIZE.height_px, SIZE.width_px, 3), dtype=np.uint8)
-    import cv2
-
-    done, png = cv2.imencode(".png", cv2.cvtColor(photo, cv2.COLOR_RGB2BGR))
-    assert done
     opened(browser, address)
-    give(browser, png.tobytes(), "photo.png", "image/png")
+    give(browser, encode_png(photo), "photo.png", "image/png")
     found = browser.evaluate("found.faces")
     expected = FaceDetector(folder / "model.onnx")(photo, 0.3)
     assert len(expected) > 3

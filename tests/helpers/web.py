@@ -8,9 +8,11 @@ from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import cv2
 import pytest
 
 from facenas.browser.chromium import Chromium, find_chromium
+from facenas.data.image import Photo
 from facenas.devices.targets import resolve_target
 from facenas.errors import FacenasError
 from facenas.runtimes.runtime import why_unavailable
@@ -44,14 +46,19 @@ def leftovers_of(browser: Chromium) -> list[str]:
     return left
 
 
-class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *words: object) -> None: ...
-
-
 @contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """The address of a folder on a plain static server, which isolates no page."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(folder)))
+def served(folder: Path, *, origins: str = "") -> Iterator[str]:
+    """The address of a folder on a plain static server, which isolates no page; `origins`: whose pages may have its files."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def end_headers(self) -> None:
+            if origins:
+                self.send_header("Access-Control-Allow-Origin", origins)
+            super().end_headers()
+
+        def log_message(self, format: str, *words: object) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"
@@ -69,6 +76,13 @@ def opened(browser: Chromium, address: str) -> None:
 def said(browser: Chromium) -> str:
     """What the page of an export says."""
     return str(browser.evaluate("document.getElementById('said').textContent"))
+
+
+def encode_png(photo: Photo) -> bytes:
+    """A photo, uint8 RGB [height, width, 3], as a PNG file."""
+    done, png = cv2.imencode(".png", cv2.cvtColor(photo, cv2.COLOR_RGB2BGR))
+    assert done
+    return png.tobytes()
 
 
 def give(browser: Chromium, content: bytes, name: str, kind: str) -> None:

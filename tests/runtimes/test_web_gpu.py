@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from facenas.exporters.formats import ExportOptions, export_model
 from facenas.exporters.onnx import onnx_of_checkpoint, onnx_untrained
-from helpers.random_networks import ALL_FAMILIES, TINY, confident_checkpoint
-from helpers.web import a_chromium, give, opened, require_web, said, served
+from helpers.random_networks import TINY, confident_checkpoint
+from helpers.web import a_chromium, encode_png, give, opened, require_web, said, served
 
 from facenas.browser.chromium import WITHOUT_GPU, Chromium
 from facenas.detector.face_detector import FaceDetector
@@ -30,7 +29,7 @@ def software(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("software")
 def test_webgpu_answers_like_the_cpu() -> None:
-    model = bytes(onnx_untrained(ALL_FAMILIES, input_size=SIZE, dynamic=False).SerializeToString())
+    model = bytes(onnx_untrained(TINY, input_size=SIZE, dynamic=False).SerializeToString())
     image = example_image(SIZE)
     found, expected = (load_model(model, target).run(image) for target in (WEB_GPU, resolve_target("cpu")))
     assert set(found) == set(expected)
@@ -51,6 +50,7 @@ def test_without_a_gpu_one_line_says_what_to_do(monkeypatch: pytest.MonkeyPatch)
     assert "\n" not in reason
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("software")
 @pytest.mark.parametrize("gpu", [True, False], ids=["with WebGPU", "without"])
 def test_the_page_takes_the_gpu_where_there_is_one(tmp_path: Path, *, gpu: bool) -> None:
@@ -58,14 +58,12 @@ def test_the_page_takes_the_gpu_where_there_is_one(tmp_path: Path, *, gpu: bool)
     artefact = export_model(model, "web-gpu", tmp_path / "model.onnx", ExportOptions())
     assert (artefact.target, artefact.format) == ("web-gpu", "web-gpu")
     photo = np.random.default_rng(0).integers(0, 256, (SIZE.height_px, SIZE.width_px, 3), dtype=np.uint8)
-    done, png = cv2.imencode(".png", cv2.cvtColor(photo, cv2.COLOR_RGB2BGR))
-    assert done
     expected = FaceDetector(tmp_path / "model.onnx", resolve_target("cpu"))(photo, 0.3)
     with served(tmp_path) as address, Chromium(a_chromium(), webgpu_options() if gpu else WITHOUT_GPU) as browser:
         opened(browser, address)
         detail = browser.evaluate("document.getElementById('detail').textContent")
         assert ("on the GPU (" if gpu else "one thread") in detail
-        give(browser, png.tobytes(), "photo.png", "image/png")
+        give(browser, encode_png(photo), "photo.png", "image/png")
         found = browser.evaluate("found.faces")
         assert said(browser).startswith(f"{len(expected)} face")
     assert len(found) == len(expected) > 0
