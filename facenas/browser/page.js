@@ -5,6 +5,7 @@ import { hasSimd, run } from "./facenas.js";
 const KEPT = 24; // sessions; the heap of WebAssembly ends at 4 GB
 const sessions = new Map();
 let executionProviders;
+let lost = false;
 
 async function sessionOf(name) {
   let found = sessions.get(name);
@@ -18,6 +19,7 @@ async function sessionOf(name) {
     const reply = await fetch(name);
     if (!reply.ok) throw new Error(`the model is gone (${reply.status})`);
     found = await ort.InferenceSession.create(await reply.arrayBuffer(), { executionProviders });
+    if (executionProviders[0] === "webgpu") (await ort.env.webgpu.device).lost.then(() => (lost = true));
   }
   sessions.set(name, found);
   return found;
@@ -39,6 +41,11 @@ window.page = {
     ort.env.wasm.numThreads = threads;
     ort.env.wasm.wasmPaths = new URL("./ort/", location.href).href;
     return crossOriginIsolated;
+  },
+  /** Whether the GPU was lost, so that nothing works any more until the browser is started again. */
+  async lost() {
+    await new Promise((soon) => setTimeout(soon, 200)); // an error comes before the word of it
+    return lost;
   },
   async load(model) {
     await sessionOf(model);

@@ -1,8 +1,8 @@
 """onnxruntime-web in a headless Chromium: a browser as a device.
 
 One browser a process, started at the first model and ended with the process; its page holds the compiled networks. Times are
-those of the page's own clock around a run. A browser that is killed meanwhile is started again, once for each call, so that it
-costs a profile nothing; a network on which it hangs or ends again is the network's fault.
+those of the page's own clock around a run. A browser that is killed or loses its GPU meanwhile is started again, once for each
+call, so that it costs a profile nothing; a network on which it hangs or ends again is the network's fault.
 """
 
 import atexit
@@ -98,6 +98,8 @@ class Page:
                 try:
                     return self._ready().evaluate(script, timeout_s)
                 except PageError as error:
+                    if not last and self._has_lost_its_gpu():
+                        continue
                     raise InputError(f"onnxruntime-web cannot {what} the model: {_cure(str(error))}") from error
                 except BrowserGoneError as error:
                     self.browser = None
@@ -120,6 +122,14 @@ class Page:
                 raise InputError("the browser does not isolate the page, so there are no threads; use --device web")
             self.browser = browser
         return self.browser
+
+    def _has_lost_its_gpu(self) -> bool:
+        """Whether the page's GPU is gone, as with a driver that was reset; the browser is then ended, too."""
+        if self.browser is None or self._flavour.provider != "webgpu" or not self.browser.evaluate("page.lost()"):
+            return False
+        self.browser.end()
+        self.browser = None
+        return True
 
     def end(self) -> None:
         """End browser and server; again is no fault."""

@@ -20,7 +20,7 @@ from facenas.runtimes.onnxruntime_web import Page, versions
 ADAPTER = "FACENAS_WEBGPU_ADAPTER"
 """The environment variable that names one of Chromium's adapters, for example `swiftshader`, its software."""
 
-_OPTIONS = ("--enable-unsafe-webgpu", "--enable-features=Vulkan", "--ignore-gpu-blocklist")
+_OPTIONS = ("--enable-unsafe-webgpu", "--enable-features=Vulkan", "--ignore-gpu-blocklist", "--disable-gpu-watchdog")
 _ASK = """(async () => {
   const adapter = await navigator.gpu?.requestAdapter();
   if (!adapter) return null;
