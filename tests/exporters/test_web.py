@@ -1,6 +1,7 @@
 """The folder for browsers: what is in it, facenas.js against the numpy pipeline, and its page, which finds faces."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -170,6 +171,28 @@ def test_a_photo_of_a_hundred_megapixels_is_looked_at(browser: Chromium, address
     opened(browser, address)
     give(browser, encode_jpeg(photo, 50), "huge.jpg", "image/jpeg")
     assert " ms" in said(browser) or "smaller one" in said(browser)
+
+
+@pytest.mark.parametrize("name", ["facenas.js", "ort/ort.wasm.min.mjs"])
+@pytest.mark.parametrize("left", [None, 300], ids=["missing", "cut off"])
+def test_a_folder_that_is_not_whole_is_said(
+    browser: Chromium, folder: Path, tmp_path: Path, name: str, left: int | None
+) -> None:
+    copy = Path(shutil.copytree(folder, tmp_path / "copy"))
+    content = (copy / name).read_bytes()
+    (copy / name).unlink()
+    if left is not None:
+        (copy / name).write_bytes(content[:left])
+    with served(copy) as address:
+        browser.open(f"{address}/index.html")
+        browser.wait_for("document.getElementById('said')?.className === 'bad'", 30)
+    assert "copy the whole folder" in said(browser)
+
+
+def test_what_is_dropped_and_no_file_is_said(browser: Chromium, address: str) -> None:
+    opened(browser, address)
+    browser.evaluate("dispatchEvent(new DragEvent('drop', { dataTransfer: new DataTransfer() }))")
+    assert "no file" in said(browser)
 
 
 def test_from_a_disk_the_page_says_what_to_do(browser: Chromium, folder: Path) -> None:
