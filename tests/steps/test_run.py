@@ -195,7 +195,9 @@ def test_what_a_supernet_needs_is_said_before_anything_is_measured(tmp_path: Pat
         run("12ms", settings=RunSettings(epochs=3), out=tmp_path / "run")
 
 
-@pytest.mark.parametrize(("device", "artefact"), [("cpu", "model.onnx"), ("web", "web/model.onnx")])
+@pytest.mark.parametrize(
+    ("device", "artefact"), [("cpu", "model.onnx"), pytest.param("web", "web/model.onnx", marks=pytest.mark.slow)]
+)
 def test_without_photos_it_takes_a_slice_of_the_supernet(tmp_path: Path, device: str, artefact: str) -> None:
     if device == "web":
         require_web()
