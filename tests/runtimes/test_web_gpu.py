@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from facenas.exporters.formats import ExportOptions, export_model
 from facenas.exporters.onnx import onnx_of_checkpoint, onnx_untrained
+from facenas.exporters.web import WEBGPU
 from helpers.random_networks import TINY, confident_checkpoint
 from helpers.web import a_chromium, encode_png, give, opened, require_web, said, served
 
@@ -13,6 +14,7 @@ from facenas.browser.chromium import WITHOUT_GPU, Chromium
 from facenas.detector.face_detector import FaceDetector
 from facenas.devices.targets import resolve_target
 from facenas.runtimes.compiled_model import example_image
+from facenas.runtimes.onnxruntime_web import OnnxRuntimeWebModel, Page
 from facenas.runtimes.runtime import load_model, read_fingerprint, why_unavailable
 from facenas.runtimes.web_gpu import ADAPTER, adapter_with, webgpu_options
 from facenas.units import Size
@@ -36,6 +38,24 @@ def test_webgpu_answers_like_the_cpu() -> None:
     for name, values in expected.items():
         np.testing.assert_allclose(found[name], values, atol=1e-3)
     assert "(software) in Chromium" in read_fingerprint(WEB_GPU).cpu
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("software")
+def test_a_gpu_that_is_lost_is_asked_for_again() -> None:
+    """As after a driver was reset: nothing works in that page any more."""
+    model, image = bytes(onnx_untrained(TINY, input_size=SIZE, dynamic=False).SerializeToString()), example_image(SIZE)
+    page = Page(options=webgpu_options(), flavour=WEBGPU)
+    try:
+        network = OnnxRuntimeWebModel(model, page)
+        before, browser = network.run(image), page.browser
+        assert browser is not None
+        device = "(await import(new URL('./ort/ort.mjs', location.href))).env.webgpu.device"
+        browser.evaluate(f"(async () => (await {device}).destroy())()")
+        np.testing.assert_allclose(network.run(image)["output_8"], before["output_8"], atol=1e-5)
+        assert page.browser is not browser
+    finally:
+        page.end()
 
 
 def test_without_a_gpu_one_line_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
