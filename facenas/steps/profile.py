@@ -144,9 +144,8 @@ def profile(
             )
     for failure in table.failures:
         progress.note(f"kept out: {failure}")
-    if table.unstable_operators:
-        unstable = f"{table.unstable_operators} of {len(table.operators)} operators"
-        progress.note(f"{unstable} are flagged unstable: the machine is busy")
+    if unstable := table.unstable_operators:
+        progress.note(f"{unstable} of {len(table.operators)} operators are flagged unstable: the machine is busy")
     return Profile(table, path, watch.warnings if remote is None else tuple(remote.warnings))
 
 
