@@ -129,10 +129,20 @@ def parse_size(text: str, multiple_px: int = 32) -> Size:
         raise InputError(f"size '{text}' is not WIDTHxHEIGHT in pixels, for example 640x480")
     size = Size(int(match[1]), int(match[2]))
     if size.width_px % multiple_px or size.height_px % multiple_px:
-        raise InputError(f"size '{text}': width and height must be multiples of {multiple_px}, for example 640x480")
+        raise InputError(
+            f"size '{text}': width and height must be multiples of {multiple_px}, the nearest: {_nearest(size, multiple_px)}"
+        )
     if size.long_side_px > _MAX_SIDE_PX or size.pixels > _MAX_PIXELS:
         raise InputError(f"size '{text}' is larger than {_MAX_SIDE_PX} px a side or 17 megapixels; give a smaller one")
     return size
+
+
+def _nearest(size: Size, multiple_px: int) -> str:
+    """The sizes of such multiples below and above."""
+    sides_px = size.width_px, size.height_px
+    below = Size(*(max(1, side_px // multiple_px) * multiple_px for side_px in sides_px))
+    above = Size(*(-(-side_px // multiple_px) * multiple_px for side_px in sides_px))
+    return " or ".join(dict.fromkeys((str(below), str(above))))
 
 
 def as_size(given: str | Size) -> Size:

@@ -108,9 +108,13 @@ def test_a_size_that_is_none_shows_itself_and_the_right_form(text: str) -> None:
     assert f"'{text}'" in str(raised.value)
 
 
-@pytest.mark.parametrize(("text", "multiple_px"), [("640x481", 32), ("16x32", 32), ("640x480", 128)])
-def test_a_size_must_be_a_multiple_of_the_coarsest_stride(text: str, multiple_px: int) -> None:
-    with pytest.raises(InputError, match=re.escape(f"'{text}': width and height must be multiples of {multiple_px}")):
+@pytest.mark.parametrize(
+    ("text", "multiple_px", "nearest"),
+    [("640x481", 32, "640x480 or 640x512"), ("16x32", 32, "32x32"), ("640x480", 128, "640x384 or 640x512")],
+)
+def test_a_size_must_be_a_multiple_of_the_coarsest_stride(text: str, multiple_px: int, nearest: str) -> None:
+    said = f"'{text}': width and height must be multiples of {multiple_px}, the nearest: {nearest}"
+    with pytest.raises(InputError, match=f"{re.escape(said)}$"):
         parse_size(text, multiple_px)
 
 

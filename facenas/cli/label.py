@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from facenas.cli.names import MODEL
+from facenas.cli.names import DEVICE, MODEL
 
 
 def label(
@@ -26,7 +26,16 @@ def label(
         float, typer.Option(help="least score of a region that is neither face nor background")
     ] = 0.3,
     long_side: Annotated[
-        int | None, typer.Option(help="scale photos to this long side in pixels instead of the teacher's input")
+        list[int] | None,
+        typer.Option(
+            help="scale photos to this long side in pixels instead of the teacher's input; repeatable: a face's score is then "
+            "the mean over all views of the photo"
+        ),
+    ] = None,
+    mirrored: Annotated[bool, typer.Option("--mirrored", help="look at each photo mirrored, too")] = False,
+    device: Annotated[
+        str | None,
+        typer.Option(help="target that runs the teacher (default: this CPU, or what its file names)", **DEVICE),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on with what a stopped labelling has done")] = False,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
@@ -37,8 +46,8 @@ def label(
     from facenas.steps.label import LabelSettings
     from facenas.steps.label import label as run_label
 
-    settings = LabelSettings(min_score, ignore_score, long_side, resume)
+    settings = LabelSettings(min_score, ignore_score, tuple(long_side or ()), mirrored, resume)
     with progress_bar() as progress:
-        result = run_label(photos, teacher, out=out, settings=settings, progress=progress)
+        result = run_label(photos, teacher, out=out, device=device, settings=settings, progress=progress)
     print_result(result, json)
     require_all_read(result.unread)

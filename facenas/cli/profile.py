@@ -16,8 +16,11 @@ def profile(
     ] = None,
     python: Annotated[str | None, typer.Option(help="Python of the host (default: python3)")] = None,
     space: Annotated[
-        str, typer.Option(help="search space whose operators the table shall hold", **SPACE)
-    ] = DEFAULT_SPACE,
+        list[str] | None,
+        typer.Option(
+            help=f"search space whose operators the table shall hold; repeatable (default: {DEFAULT_SPACE})", **SPACE
+        ),
+    ] = None,
     input: Annotated[
         str | None,
         typer.Option(
@@ -59,5 +62,5 @@ def profile(
         host, python, also or (), seconds=seconds, resume=resume, even_if_busy=even_if_busy, quick=quick
     )
     with progress_bar() as progress:
-        result = run_profile(device, space=space, input_size=input, out=out, settings=settings, progress=progress)
+        result = run_profile(device, space=space or (), input_size=input, out=out, settings=settings, progress=progress)
     print_result(result, json)

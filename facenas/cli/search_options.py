@@ -77,7 +77,7 @@ def parse_faces(faces: str | None, stage_weights: str | None) -> "FaceSizes | No
         return face_sizes_between(float(match[1]), float(match[2]), parse_size(match[3], multiple_px=1))
     path = Path(faces)
     dataset = read_labelv2(path, None) if path.is_file() else open_dataset(path)
-    return face_sizes_of(dataset.photos)
+    return face_sizes_of(dataset.photos, f"the photos of {faces}")
 
 
 def parse_judging(

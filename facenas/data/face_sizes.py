@@ -39,12 +39,14 @@ class FaceSizes:
         return tuple((counts / counts.sum()).round(6).tolist())
 
 
-def face_sizes_of(photos: Iterable[LabelledPhoto]) -> FaceSizes:
-    """Those of labelled photos, ignored faces aside. Raises InputError where there is no face."""
+def face_sizes_of(photos: Iterable[LabelledPhoto], place: str = "the photos") -> FaceSizes:
+    """Those of the labelled photos of a `place`, ignored faces aside. Raises InputError where there is no face."""
     sizes = [face_sizes_px(each.labels.face_boxes, each.width_px, each.height_px, 1) for each in photos]
     relative = np.concatenate([*sizes, np.zeros(0)])
     if not len(relative):
-        raise InputError("no face to take a size distribution of; give labelled photos with faces")
+        raise InputError(
+            f"{place} hold no face to take sizes of; give labelled photos with faces, or sizes such as 20px..200px@1920x1080"
+        )
     return FaceSizes(tuple(relative.tolist()))
 
 

@@ -9,7 +9,7 @@ pixels or more at a long side of 640. A turned face is the box around the ellips
 that is left, with the noise of a sensor; blur is Gaussian, its sigma in pixels at a long side of 640.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ from facenas.pipeline.faces import Faces, pairwise_iou
 from facenas.progress import SILENT, Progress
 from facenas.shown import Rows
 
+CONDITIONS = ("size", "roll", "light", "blur")
 MIN_SCORE = 0.3
 SIZE_SHARES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.95)
 ROLLS_DEGREES = (0, 15, 30, 45, 60, 90, 135, 180)
@@ -101,10 +102,11 @@ def find_blind_spots(
     *,
     min_score: float = MIN_SCORE,
     seed: int = 0,
+    conditions: Collection[str] = CONDITIONS,
     progress: Progress = SILENT,
 ) -> BlindSpots:
-    """Detect in every photo under every condition; 25 times the work of an evaluation. Photos that cannot be read are left
-    out; raises InputError where none can be."""
+    """Detect in every photo under every amount of the conditions; 25 times the work of an evaluation for all four. Photos that
+    cannot be read are left out; raises InputError where none can be."""
     counts: dict[str, dict[str, list[int]]] = {}
     read, problem = 0, ""
     for number, (path, truth) in enumerate(zip(photos.photos, photos.ground_truth, strict=True)):
@@ -115,7 +117,7 @@ def find_blind_spots(
             continue
         read += 1
         boxes = truth.boxes[truth.counted[photos.settings[-1]]]
-        for condition, amount, (changed, faces) in _conditions(photo, boxes, truth, (seed, number)):
+        for condition, amount, (changed, faces) in _conditions(photo, boxes, truth, (seed, number), conditions):
             tally = counts.setdefault(condition, {}).setdefault(amount, [0, 0])
             if len(faces):
                 found = detect(changed, min_score).boxes
@@ -130,18 +132,22 @@ def find_blind_spots(
 
 
 def _conditions(
-    photo: Photo, boxes: FloatArray, truth: GroundTruth, seeds: tuple[int, int]
+    photo: Photo, boxes: FloatArray, truth: GroundTruth, seeds: tuple[int, int], conditions: Collection[str]
 ) -> Iterator[tuple[str, str, Changed]]:
-    """Every condition by its name and amount, with the photo as it then is and the faces that are asked for."""
+    """The conditions by their names and amounts, with the photo as it then is and the faces that are asked for."""
     large = boxes[face_sizes_px(boxes, truth.width_px, truth.height_px) >= MIN_FACE_PX]
-    for share in SIZE_SHARES:
-        yield "size", f"{share:.0%}", _at_size(photo, boxes, share)
-    for degrees in ROLLS_DEGREES:
-        yield "roll", f"{degrees}", _turned(photo, large, degrees)
-    for light in LIGHTS:
-        yield "light", f"{light:.0%}", (_dimmed(photo, light, seeds), large)
-    for sigma_px in BLURS_PX:
-        yield "blur", f"{sigma_px:g} px", (_blurred(photo, sigma_px), large)
+    if "size" in conditions:
+        for share in SIZE_SHARES:
+            yield "size", f"{share:.0%}", _at_size(photo, boxes, share)
+    if "roll" in conditions:
+        for degrees in ROLLS_DEGREES:
+            yield "roll", f"{degrees}", _turned(photo, large, degrees)
+    if "light" in conditions:
+        for light in LIGHTS:
+            yield "light", f"{light:.0%}", (_dimmed(photo, light, seeds), large)
+    if "blur" in conditions:
+        for sigma_px in BLURS_PX:
+            yield "blur", f"{sigma_px:g} px", (_blurred(photo, sigma_px), large)
 
 
 def _at_size(photo: Photo, boxes: FloatArray, share: float) -> Changed:

@@ -95,13 +95,15 @@ def random_networks(space: Space, count: int, *, seed: int) -> tuple[Architectur
     return tuple(found)
 
 
-def carriers_elsewhere(carriers: Sequence[Architecture], input_size: Size) -> list[Architecture]:
-    """Those of the carriers at home that are counted at other inputs, too: next comes the one with most multiply-accumulates
+def carriers_elsewhere(
+    carriers: Sequence[Architecture], input_size: Size, count: int = CARRIERS_ELSEWHERE
+) -> list[Architecture]:
+    """`count` of the carriers at home that are counted at other inputs, too: next comes the one with most multiply-accumulates
     in operators that none before it holds, so that what is dear is measured and what is between is carried over."""
     inventories = {carrier: frozenset(inventory(carrier, input_size)) for carrier in carriers}
     held: set[Operator] = set()
     chosen: list[Architecture] = []
-    while len(chosen) < min(CARRIERS_ELSEWHERE, len(inventories)):
+    while len(chosen) < min(count, len(inventories)):
         left = [carrier for carrier in inventories if carrier not in chosen]
         chosen.append(max(left, key=lambda carrier: sum(operator.macs for operator in inventories[carrier] - held)))
         held |= inventories[chosen[-1]]

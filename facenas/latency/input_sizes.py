@@ -1,6 +1,10 @@
 """One table for all input sizes: operators are measured at a few, and between two of these a cost is linear in the pixels.
 
-    cost(p) = cost(p0) + (p - p0) / (p1 - p0) * (cost(p1) - cost(p0)),    p0 <= p <= p1 the pixels of measured inputs
+    cost(p) = cost(p0) + (p - p0) / (p1 - p0) * (cost(p1) - cost(p0)),    p0 <= p <= p1 of measured inputs
+
+p counts the pixels that an operator writes; where the hardware computes a row in blocks of `block_px`, those of whole blocks.
+By blocks of 2 Vela's estimates of networks between five inputs are off by 1.37 % in the mean, by single pixels by 1.52 % (39
+networks at ten inputs); by blocks of 2x2 by 1.37 %, too, but by up to 7 % instead of 5.
 
 The same place in a network at another input is another operator only by the size of its features, so a table names its
 operators as they are at one input, its `home`. Nothing is extrapolated. What rows of odd lengths cost a runtime is seen by
@@ -16,10 +20,12 @@ from facenas.units import DEFAULT_INPUT, Size, parse_size
 
 @dataclass(frozen=True)
 class Inputs:
-    """The inputs that a table was measured at: its `home` and others, in any order."""
+    """The inputs that a table was measured at: its `home` and others, in any order; and how many pixels of a row the hardware
+    computes at once."""
 
     home: Size
     others: tuple[Size, ...] = ()
+    block_px: int = 1
 
     @property
     def all(self) -> tuple[Size, ...]:
@@ -31,24 +37,36 @@ class Inputs:
         pixels = [size.pixels for size in self.all]
         return input_size == self.home or (bool(self.others) and min(pixels) <= input_size.pixels <= max(pixels))
 
-    def shares(self, input_size: Size) -> tuple[float, ...]:
-        """What the cost at each of `all` counts for the cost at an input: not negative, sum 1, at most two above 0.
+    def shares(self, input_size: Size, reduction: int = 1) -> tuple[float, ...]:
+        """What an operator's cost at each of `all` counts for its cost at an input: not negative, sum 1, at most two above 0.
 
-        Raises TableError where the table does not cover it.
+        What the operator writes is `reduction` times smaller than the input. Raises TableError where that is not covered.
         """
         if not self.covers(input_size):
             raise TableError(f"input {input_size} is outside of what was measured, {self}")
-        order = sorted(range(len(self.all)), key=lambda index: self.all[index].pixels)
-        above = next(index for index in order if self.all[index].pixels >= input_size.pixels)
-        below = next(index for index in reversed(order) if self.all[index].pixels <= input_size.pixels)
-        shares = [0.0] * len(self.all)
-        if self.all[above].pixels == input_size.pixels:
+        if input_size in self.all:
+            return tuple(float(size == input_size) for size in self.all)
+        blocks = [self._blocks(size, reduction) for size in self.all]
+        # Rounding up may lead beyond the last that was measured, by one column of blocks.
+        here = min(max(self._blocks(input_size, reduction), min(blocks)), max(blocks))
+        order = sorted(range(len(blocks)), key=blocks.__getitem__)
+        above = next(index for index in order if blocks[index] >= here)
+        below = next(index for index in reversed(order) if blocks[index] <= here)
+        shares = [0.0] * len(blocks)
+        if blocks[above] == here:
             shares[above] = 1.0
         else:
-            between = self.all[above].pixels - self.all[below].pixels
-            shares[above] = (input_size.pixels - self.all[below].pixels) / between
+            shares[above] = (here - blocks[below]) / (blocks[above] - blocks[below])
             shares[below] = 1 - shares[above]
         return tuple(shares)
+
+    def _blocks(self, size: Size, reduction: int) -> int:
+        """How many blocks an operator writes at an input."""
+        return -(-size.width_px // (reduction * self.block_px)) * -(-size.height_px // reduction)
+
+    def reduction(self, operator: Operator) -> int:
+        """How many times smaller than the input is what an operator writes, that is named as at home."""
+        return max(1, self.home.width_px // operator.out_width_px)
 
     def at_home(self, operator: Operator, input_size: Size) -> Operator:
         """The operator of the same place where the network's input is `home` instead of `input_size`."""

@@ -168,9 +168,10 @@ def sum_ns(network: Network, operators: Mapping[Operator, OperatorTime], inputs:
     """The sum of a network's operators at its input; None where one has no time."""
     total_ns = 0.0
     for operator in network.graph.operators:
-        time = operators.get(inputs.at_home(operator, network.input_size))
+        home = inputs.at_home(operator, network.input_size)
+        time = operators.get(home)
         if time is None:
             return None
-        at_each_ns = (time.low_ns, *time.other_ns)
-        total_ns += sum(share * each for share, each in zip(inputs.shares(network.input_size), at_each_ns, strict=True))
+        shares, at_each_ns = inputs.shares(network.input_size, inputs.reduction(home)), (time.low_ns, *time.other_ns)
+        total_ns += sum(share * each for share, each in zip(shares, at_each_ns, strict=True))
     return total_ns

@@ -128,8 +128,9 @@ class OperatorCosts:
     def __init__(self, table: LatencyTable, input_size: Size | None = None) -> None:
         self.table, self.input_size = table, input_size or table.input_size
         self.offset_ms = table.calibration.offset_ns / 1e6
-        self._shares = table.inputs.shares(self.input_size)
-        self._between = _BETWEEN_INPUTS * 4 * max(self._shares) * (1 - max(self._shares))
+        self._shares: dict[int, tuple[float, ...]] = {}  # by how many times smaller than the input is what is written
+        nearer = max(table.inputs.shares(self.input_size))
+        self._between = _BETWEEN_INPUTS * 4 * nearer * (1 - nearer)
         self._groups: dict[Operator, list[Operator]] = {}
         for operator in table.operators:
             self._groups.setdefault(_without_channels(operator), []).append(operator)
@@ -169,9 +170,11 @@ class OperatorCosts:
         return not measured or all(cost.source is not Source.CARRIED_OVER for cost in costs)
 
     def _measured_us(self, operator: Operator) -> float:
-        time = self.table.operators[operator]
-        times_ns = (time.low_ns, *time.other_ns)
-        time_ns = fsum(share * each for share, each in zip(self._shares, times_ns, strict=True) if share)
+        time, inputs = self.table.operators[operator], self.table.inputs
+        times_ns, reduction = (time.low_ns, *time.other_ns), inputs.reduction(operator)
+        if reduction not in self._shares:
+            self._shares[reduction] = inputs.shares(self.input_size, reduction)
+        time_ns = fsum(share * each for share, each in zip(self._shares[reduction], times_ns, strict=True) if share)
         return self.table.calibration.scale * time_ns / 1e3
 
     def _doubt(self, operator: Operator) -> float:

@@ -20,6 +20,7 @@ from facenas.devices.target import Target
 from facenas.errors import BusyMachineError, DeviceError, TableError
 from facenas.latency.calibration import calibration_by, calibration_of
 from facenas.latency.carriers import (
+    CARRIERS_ELSEWHERE,
     carriers_elsewhere,
     landmark_carriers,
     published_carriers,
@@ -69,10 +70,10 @@ Progress = Callable[[int, int], None]
 class Plan:
     """How much to measure: rounds until `seconds` are over, but at least `least_rounds` on slow devices.
 
-    A round visits every other carrier and all calibration networks. The table holds the operators of the space, those of
-    the published detectors where `published`, and those of the detectors in `also`. `other_inputs`: where some carriers are
-    counted, too (facenas/latency/input_sizes.py). Without `counters` all networks are timed end to end, and the operators'
-    times are solved for (facenas/latency/whole_networks.py).
+    A round visits every other carrier and all calibration networks. The table holds the operators of the space and of
+    `further_spaces`, which share the calibration networks, those of the published detectors where `published`, and those of
+    the detectors in `also`. `other_inputs`: where some carriers are counted, too (facenas/latency/input_sizes.py). Without
+    `counters` all networks are timed end to end, and the operators' times are solved for (facenas/latency/whole_networks.py).
     """
 
     carriers_per_operator: int = 2
@@ -82,13 +83,14 @@ class Plan:
     runs_per_visit: int = 3
     published: bool = True
     also: tuple[Architecture, ...] = ()
+    further_spaces: tuple[Space, ...] = ()
     other_inputs: tuple[Size, ...] = ()
     counters: bool = True
 
 
 # A compiler's estimate is the same each time, so each carrier is visited once (two rounds) and there can be more of them:
 # an operator's estimate depends a little on its neighbours.
-ESTIMATES = Plan(carriers_per_operator=6, seconds=0.0, least_rounds=2, runs_per_visit=1)
+ESTIMATES = Plan(carriers_per_operator=4, seconds=0.0, least_rounds=2, runs_per_visit=1)
 
 
 # One carrier an operator and fewer networks to calibrate by: less sure, in a third of the time.
@@ -104,18 +106,21 @@ def default_plan(target: Target, other_inputs: tuple[Size, ...] = ()) -> Plan:
 
 
 def networks_to_visit(space: Space, input_size: Size, plan: Plan) -> list[Network]:
-    """Carriers of the space, of the published detectors and of `plan.also`, and random networks for calibration."""
-    carriers = [
-        *space_carriers(space, input_size, carriers_per_operator=plan.carriers_per_operator),
-        *landmark_carriers(space, plan.carriers_per_operator),
-        *(published_carriers() if plan.published else ()),
-        *plan.also,
-    ]
-    calibration = random_networks(space, plan.calibration_networks, seed=_CALIBRATION_SEED)
+    """Carriers of the spaces, of the published detectors and of `plan.also`, and random networks for calibration."""
+    carriers: list[Architecture] = []
+    calibration: list[Architecture] = []
+    spaces = space, *plan.further_spaces
+    for each in spaces:
+        carriers += space_carriers(each, input_size, carriers_per_operator=plan.carriers_per_operator)
+        carriers += landmark_carriers(each, plan.carriers_per_operator)
+        calibration += random_networks(each, plan.calibration_networks // len(spaces), seed=_CALIBRATION_SEED)
+    carriers += (*(published_carriers() if plan.published else ()), *plan.also)
     sizes = timed_inputs(Inputs(input_size, plan.other_inputs), len(calibration))
     timed = list(zip(calibration, sizes, strict=True))
     visited = [(detector, input_size) for detector in dict.fromkeys(carriers)]
-    visited += [(detector, size) for size in plan.other_inputs for detector in carriers_elsewhere(carriers, input_size)]
+    count = CARRIERS_ELSEWHERE * len(spaces) if plan.other_inputs else 0
+    elsewhere = carriers_elsewhere(carriers, input_size, count)
+    visited += [(detector, size) for size in plan.other_inputs for detector in elsewhere]
     if not plan.counters:
         visited = [each for each in visited if each not in timed]
     return [network_to_visit(detector, size, layers=plan.counters) for detector, size in visited] + [
@@ -147,7 +152,8 @@ def profile(
     # Other work does not change an estimate.
     patience = Patience(judges=False) if runtime_of(target).estimates else patience or Patience()
     plan = plan or default_plan(target)
-    inputs, networks = Inputs(input_size, plan.other_inputs), networks_to_visit(space, input_size, plan)
+    inputs = Inputs(input_size, plan.other_inputs, runtime_of(target).block_px)
+    networks = networks_to_visit(space, input_size, plan)
     with only_one(out.with_name(f"{out.name}.lock"), f"a profile into {out}"):
         fingerprint = read_fingerprint(target) if isinstance(agent, LocalAgent) else agent.fingerprint
         described: dict[str, Any] = {
@@ -265,6 +271,7 @@ def _table(
         seconds=sum(visit.seconds for visit in visits),
         failures=_failures(visits),
         other_inputs=about.inputs.others,
+        block_px=about.inputs.block_px,
         companion_ns=companion_ns(visits),
     )
 

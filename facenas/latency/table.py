@@ -104,7 +104,7 @@ class LatencyTable:
     """The operators' times of one target on one machine, named as they are at `input_size` and measured there and at
     `other_inputs` (facenas/latency/input_sizes.py). `companion_ns`: what the companion took meanwhile
     (facenas/runtimes/companion.py), 0 where that is not known. `failures`: carriers that were kept out. `method`: what the
-    operators' times were read from, one of METHODS."""
+    operators' times were read from, one of METHODS. `block_px`: how many pixels of a row are computed at once."""
 
     target: str
     provenance: str
@@ -120,6 +120,7 @@ class LatencyTable:
     other_inputs: tuple[Size, ...] = ()
     method: str = COUNTERS
     companion_ns: int = 0
+    block_px: int = 1
 
     def __repr__(self) -> str:
         return f"<LatencyTable: {len(self.operators)} operators of {self.target} at {self.inputs}, {self.origin}>"
@@ -127,7 +128,7 @@ class LatencyTable:
     @property
     def inputs(self) -> Inputs:
         """The input sizes that it tells of."""
-        return Inputs(self.input_size, self.other_inputs)
+        return Inputs(self.input_size, self.other_inputs, self.block_px)
 
     @property
     def origin(self) -> str:
@@ -216,6 +217,7 @@ def table_text(table: LatencyTable) -> str:
         "space": table.space,
         "input_size": str(table.input_size),
         **({"other_inputs": [str(size) for size in table.other_inputs]} if table.other_inputs else {}),
+        **({"block_px": table.block_px} if table.block_px != 1 else {}),
         "seconds": round(table.seconds, 1),
         **({"companion_ns": table.companion_ns} if table.companion_ns else {}),
         "failures": list(table.failures),
@@ -296,6 +298,7 @@ def _table_from_json(value: Any) -> LatencyTable:
         short_profile=_short_profile(value.get("short_profile")),
         other_inputs=other_inputs,
         companion_ns=int(_number(value, "companion_ns")) if "companion_ns" in value else 0,
+        block_px=int(_number(value, "block_px", least=1.0)) if "block_px" in value else 1,
         method=value.get("method", COUNTERS),
     )
 

@@ -49,6 +49,7 @@ class Runtime:
 
     load(model, target, timing_only) compiles; why_not(target) says in words why this machine cannot, its package apart;
     `reentrant`: threads may run one model at once; `estimates`: its times are a vendor's estimates, nothing is measured;
+    `block_px`: how many pixels of a row it computes at once (facenas/latency/input_sizes.py), where it tells layers;
     `on_gpu`: a device elsewhere is what its board is, not what its CPU is; `falls_back`: by precision, of which operators it is
     known that they are computed in another.
     """
@@ -62,6 +63,7 @@ class Runtime:
     fingerprint: Callable[[Target], Fingerprint] = of_this_cpu
     why_not: Callable[[Target], str | None] = lambda target: None
     tells_layers: bool = True
+    block_px: int = 1
     estimates: bool = False
     reentrant: bool = False
     on_gpu: bool = False
@@ -244,6 +246,7 @@ RUNTIMES: Mapping[str, Runtime] = {
             formats={"int8": "tflite"},
             fingerprint=of_an_npu,
             estimates=True,
+            block_px=2,
         ),
         Runtime(
             name="tensorrt",

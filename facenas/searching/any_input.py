@@ -25,6 +25,11 @@ class AnyInput:
     def sizes(self, least_px: int, most_px: int) -> tuple[Size, ...]:
         """Those with a long side of `least_px` to `most_px`, largest first. Raises InputError where there is none."""
         most = min(most_px, self.most_px or most_px)
+        if most < least_px:
+            raise InputError(
+                f"the camera's picture has a long side of {most} px, less than the least input that is searched, {least_px} px;"
+                " give its shape instead (--aspect 4:3), and pictures are made larger"
+            )
         found = []
         for long_px in range(_MULTIPLE_PX, most + 1, _MULTIPLE_PX):
             short = long_px / max(self.aspect, 1 / self.aspect)
@@ -33,8 +38,8 @@ class AnyInput:
                 found.append(Size(long_px, short_px) if self.aspect >= 1 else Size(short_px, long_px))
         if not found:
             raise InputError(
-                f"no input of multiples of {_MULTIPLE_PX} and with a long side of {least_px} to {most} px is within"
-                f" {MAX_OFF:.0%} of an aspect of {self.aspect:.3g}; give another aspect, or a size"
+                f"no input is within {MAX_OFF:.0%} of an aspect of {self.aspect:.3g}: sides are multiples of {_MULTIPLE_PX} px,"
+                f" the longer one here {least_px} to {most} px; give another aspect, such as 4:3 or 16:9, or a size"
             )
         return tuple(reversed(found))
 

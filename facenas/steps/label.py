@@ -19,9 +19,10 @@ from facenas.data.folder import photos_below, unread_below
 from facenas.data.image import Photo
 from facenas.data.labels import LANDMARKS, Labels
 from facenas.data.labelv2 import labelv2_text, parse_lines
-from facenas.detector.any_detector import any_detector
+from facenas.detector.any_detector import in_views
 from facenas.detector.face_detector import require_min_score
 from facenas.detector.many_photos import Detect, detect_files
+from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.files import make_folder, sha256_of, write_atomic, write_json
 from facenas.given import given_model
@@ -37,12 +38,14 @@ _PROBE = np.zeros((64, 64, 3), np.uint8)
 
 @dataclass(frozen=True)
 class LabelSettings:
-    """`min_score`: the least score of a face, `ignore_score` of a region to ignore; `long_side_px`: photos are scaled to it
-    instead of the teacher's input; `resume`: go on with what an earlier, stopped labelling has done."""
+    """`min_score`: the least score of a face, `ignore_score` of a region to ignore; `long_sides_px`: photos are scaled to each
+    instead of the teacher's input, `mirrored`: looked at mirrored, too, and a score is the mean over these views
+    (facenas/detector/views.py); `resume`: go on with what an earlier, stopped labelling has done."""
 
     min_score: float = 0.5
     ignore_score: float = 0.3
-    long_side_px: int | None = None
+    long_sides_px: tuple[int, ...] = ()
+    mirrored: bool = False
     resume: bool = False
 
     def __post_init__(self) -> None:
@@ -65,7 +68,8 @@ class LabelledPhotos(Shown):
     sha256: str
     min_score: float
     ignore_score: float
-    long_side_px: int | None
+    long_sides_px: tuple[int, ...]
+    mirrored: bool
     photos: int
     faces: int
     with_landmarks: int
@@ -93,7 +97,7 @@ class LabelledPhotos(Shown):
 
     def to_json(self) -> dict[str, Any]:
         """The fields of the command line's contract, and of label.json beside the labels."""
-        return {**asdict(self), "unread": list(self.unread)}
+        return {**asdict(self), "long_sides_px": list(self.long_sides_px), "unread": list(self.unread)}
 
 
 def label(
@@ -101,11 +105,12 @@ def label(
     teacher: Path | str,
     *,
     out: Path | str = "runs/label",
+    device: str | None = None,
     settings: LabelSettings = LabelSettings(),
     progress: Progress = SILENT,
 ) -> LabelledPhotos:
     """Label all photos below some folders by `teacher` (a name of the zoo, a file of facenas, or a published detector's own
-    ONNX file); `out` is then a set for `facenas train --data`.
+    ONNX file), which `device` runs (default: this CPU, or what its file names); `out` is then a set for `facenas train --data`.
 
     Raises InputError for a teacher that is no detector or finds no face, folders without photos, and an `out` that already
     holds labels or other photos.
@@ -118,13 +123,18 @@ def label(
     folders = _folders(given, out)
     links = _links(folders, out / "images")
     named = _named_photos(links, out / "images", progress)
-    detector, path = any_detector(teacher, settings.long_side_px), given_model(teacher)
+    path, target = given_model(teacher), None if device is None else resolve_target(device)
+    detector = in_views(teacher, settings.long_sides_px, mirrored=settings.mirrored, target=target)
     detector(_PROBE, settings.ignore_score)  # one that cannot be asked for such scores says so now
     settled = {"teacher": path.name, "sha256": sha256_of(path), **asdict(settings)}
     del settled["resume"]
     make_folder(out)
     with only_one(out / ".label.lock", f"labelling into {out}"):
-        plan = {**settled, "photos": [str(folder.resolve()) for folder in folders]}
+        plan = {
+            **settled,
+            "long_sides_px": list(settings.long_sides_px),
+            "photos": [str(folder.resolve()) for folder in folders],
+        }
         journal = LineJournal(out / "label.jsonl", plan, "labelling", resume=settings.resume)
         if journal.words is not None:
             progress.note(journal.words)

@@ -27,6 +27,7 @@ from facenas.runtimes.runtime import runtime_of
 from facenas.shown import Rows, Shown
 from facenas.spaces import DEFAULT_SPACE
 from facenas.spaces.named import load_space
+from facenas.spaces.space import Space
 from facenas.units import DEFAULT_INPUT, Size, as_size
 
 
@@ -89,7 +90,7 @@ class Profile(Shown):
 def profile(
     device: str,
     *,
-    space: str = DEFAULT_SPACE,
+    space: str | Sequence[str] = DEFAULT_SPACE,
     input_size: str | Size | None = None,
     out: Path | str | None = None,
     settings: ProfileSettings = ProfileSettings(),
@@ -97,8 +98,9 @@ def profile(
 ) -> Profile:
     """Measure `device` (this machine's CPU takes about four minutes) and write its table to `out` (default: `table_path`).
 
-    The table tells of all inputs from 192x160 to 960x736 (`any`, the default), or of one. A device elsewhere is measured at
-    640x480 alone unless `any` is asked for, as each network has to be built there for each input.
+    The table holds the operators of `space`, one or several; it is named after the first. It tells of all inputs from
+    192x160 to 960x736 (`any`, the default), or of one. A device elsewhere is measured at 640x480 alone unless `any` is asked
+    for, as each network has to be built there for each input.
 
     A device elsewhere gets an agent, run by its Python, and removed. A board that is not here is modelled from published
     figures. Raises InputError for unusable words, DeviceError where a device elsewhere fails, BusyMachineError where other
@@ -112,6 +114,7 @@ def profile(
         raise InputError(
             f"--out {path} is a folder, and the table is one file; give {path / table_file_name(target, size)}"
         )
+    first, *others = map(load_space, dict.fromkeys([space] if isinstance(space, str) else space or [DEFAULT_SPACE]))
     further = tuple(given_architecture(text).architecture for text in settings.also)
     remote = _remote_agent(target, settings, progress)
     watch = StateWatch("this machine", progress.note)
@@ -123,16 +126,15 @@ def profile(
         progress(done, total, f"profiling {target}")
 
     if remote is None and target.name in MODELLED_NAMES:
-        table = modelled_table(
-            target, load_space(space), size, also=further, other_inputs=ALL_INPUTS.others if every else ()
-        )
+        held = (*further, *(detector for other in others for detector in other.covering_detectors()))
+        table = modelled_table(target, first, size, also=held, other_inputs=ALL_INPUTS.others if every else ())
         save_table(table, path)
     else:
-        plan = _plan(target, ALL_INPUTS.others if every else (), further, settings)
+        plan = _plan(target, ALL_INPUTS.others if every else (), further, tuple(others), settings)
         with remote or LocalAgent(target) as agent:
             table = profiler.profile(
                 agent,
-                load_space(space),
+                first,
                 size,
                 path,
                 plan=plan,
@@ -142,20 +144,24 @@ def profile(
             )
     for failure in table.failures:
         progress.note(f"kept out: {failure}")
-    if table.unstable_operators:
-        unstable = f"{table.unstable_operators} of {len(table.operators)} operators"
-        progress.note(f"{unstable} are flagged unstable: the machine is busy")
+    if unstable := table.unstable_operators:
+        progress.note(f"{unstable} of {len(table.operators)} operators are flagged unstable: the machine is busy")
     return Profile(table, path, watch.warnings if remote is None else tuple(remote.warnings))
 
 
 def _plan(
-    target: Target, others: tuple[Size, ...], further: tuple[Architecture, ...], settings: ProfileSettings
+    target: Target,
+    other_inputs: tuple[Size, ...],
+    also: tuple[Architecture, ...],
+    further_spaces: tuple[Space, ...],
+    settings: ProfileSettings,
 ) -> profiler.Plan:
     """How much to measure, as the settings say."""
-    plan = profiler.default_plan(target, others)
+    plan = profiler.default_plan(target, other_inputs)
     if settings.quick:
-        plan = replace(profiler.QUICK, other_inputs=others, counters=plan.counters)
-    return replace(plan, also=further, seconds=plan.seconds if settings.seconds is None else settings.seconds)
+        plan = replace(profiler.QUICK, other_inputs=other_inputs, counters=plan.counters)
+    seconds = plan.seconds if settings.seconds is None else settings.seconds
+    return replace(plan, also=also, further_spaces=further_spaces, seconds=seconds)
 
 
 def table_path(device: str, input_size: str | Size = DEFAULT_INPUT) -> Path:

@@ -200,6 +200,31 @@ def test_a_detector_that_ships_teaches(facenas: Run, tmp_path: Path) -> None:
     assert open_dataset(tmp_path / "set", strict=True).faces > 0
 
 
+def test_scores_are_means_over_the_views_that_are_asked_for(facenas: Run, photos: Path, tmp_path: Path) -> None:
+    """The teacher finds the same pixels in every picture: mirrored, that is another place of the photo."""
+    aside, amid = Seen(96, 96, 0.9), Seen(320, 224, 0.9)
+    teacher = write_teacher(tmp_path / "scrfd_aside.onnx", [aside, amid])
+    words = ("--mirrored", "--device", "cpu", "--ignore-score", "0.3", "--json")
+    outcome = facenas("label", "--teacher", teacher, photos, "--out", tmp_path / "set", *words)
+    assert outcome.code == 0, outcome.err
+    told = json.loads(outcome.out)
+    assert (told["mirrored"], told["long_sides_px"]) == (True, [])
+    labels = open_dataset(tmp_path / "set", strict=True).photos[0].labels
+    found = {tuple(box): ignore for box, ignore in zip(labels.boxes.tolist(), labels.ignore.tolist(), strict=True)}
+    assert found == {(288, 192, 352, 256): False, (64, 64, 128, 128): True, (512, 64, 576, 128): True}
+
+
+def test_a_teacher_looks_at_several_sizes(facenas: Run, tmp_path: Path) -> None:
+    write_synthetic_set(tmp_path / "drawn", 4, seed=0)
+    sides = ("--long-side", "320", "--long-side", "512", "--mirrored", "--resume")
+    common = ("label", "--teacher", "facenas-5ms", tmp_path / "drawn/images", "--min-score", "0.2")
+    outcome = facenas(*common, "--ignore-score", "0.1", *sides, "--out", tmp_path / "set", "--json")
+    assert outcome.code == 0, outcome.err
+    assert json.loads(outcome.out)["long_sides_px"] == [320, 512]
+    assert json.loads((tmp_path / "set/label.json").read_text())["mirrored"] is True
+    assert open_dataset(tmp_path / "set", strict=True).faces > 0
+
+
 def test_what_cannot_be_labelled_is_refused_in_one_line(
     facenas: Run, photos: Path, teacher: Path, tmp_path: Path
 ) -> None:
@@ -217,7 +242,8 @@ def test_what_cannot_be_labelled_is_refused_in_one_line(
         "no photo below": {"photos": tmp_path / "none"},
         "--ignore-score 0.7 lies above --min-score 0.5": {"words": ("--ignore-score", "0.7")},
         "a least score of 1.5 cannot be used": {"words": ("--min-score", "1.5")},
-        "a long side of 1 px cannot be used": {"words": ("--long-side", "1")},
+        "a long side of 1 px cannot be used": {"words": ("--long-side", "640", "--long-side", "1")},
+        "no device 'cpu-openvno'": {"words": ("--device", "cpu-openvno")},
         "labelv2.txt is there already; remove it, or choose another --out": {"out": tmp_path / "done"},
         "images is there already, and holds other photos": {"out": tmp_path / "taken"},
         "holds no images/ to label": {"out": photos},

@@ -91,18 +91,20 @@ def test_whose_faces_decides_the_input(facenas: Run, table: Path) -> None:
     assert crowd["accuracy"]["figure"] == "of the faces given"
 
 
-def test_what_cannot_be_is_one_line_with_the_cure(facenas: Run, table: Path) -> None:
-    given = ("--accuracy", table)
+def test_what_cannot_be_is_one_line_with_the_cure(facenas: Run, table: Path, tmp_path: Path) -> None:
+    given, no_faces = ("--accuracy", table), tmp_path / "no_faces.txt"
+    no_faces.write_text("# empty.jpg 640 480\n")
     for words, said in (
-        ((*given, "--input", "500x384"), "width and height must be multiples of 32"),
+        ((*given, "--input", "500x384"), "must be multiples of 32, the nearest: 480x384 or 512x384"),
         (
             (*given, "--input", "any", "--aspect", "40:1"),
-            "within 4% of an aspect of 40; give another aspect, or a size",
+            "no input is within 4% of an aspect of 40: sides are multiples of 32 px",
         ),
         ((*given, "--aspect", "wide"), "is not WIDTH:HEIGHT, for example 16:9"),
         ((*given, "--aspect", "4:3", "--camera", "640x480"), "both give the shape; keep one"),
         ((*given, "--input", "512x384", "--camera", "320x240"), "is larger than the camera's picture of 320x240"),
-        ((*given, "--camera", "160x120"), "a long side of 256 to 160 px"),
+        ((*given, "--camera", "160x120"), "a long side of 160 px, less than the least input that is searched, 256 px"),
+        ((*given, "--faces", str(no_faces)), f"the photos of {no_faces} hold no face"),
         ((*given, "--input", "640x480,512x384", "--rank-by", "accuracy"), "a long side of 256 to 512 px, not 640x480"),
         ((*given, "--faces", "2px..5px@640x480"), "no face given is of a size that the accuracy table knows"),
         ((*given, "--faces", "20px..2px@640x480"), "give the least first"),

@@ -45,6 +45,44 @@ def test_shares_are_those_of_the_two_inputs_around(width_px: int, height_px: int
     assert pixels == pytest.approx(size.pixels)
 
 
+@given(SIDES, SIDES, st.sampled_from([1, 2, 4, 8, 16, 32]))
+def test_an_operator_is_between_inputs_by_whole_blocks_of_its_rows(
+    width_px: int, height_px: int, reduction: int
+) -> None:
+    inputs, size = Inputs(ALL_INPUTS.home, ALL_INPUTS.others, block_px=2), Size(width_px, height_px)
+    if not inputs.covers(size):
+        return
+    shares = inputs.shares(size, reduction)
+    assert all(share >= 0 for share in shares)
+    assert fsum(shares) == pytest.approx(1)
+    if size in inputs.all:
+        assert shares[inputs.all.index(size)] == 1
+        return
+
+    def written_px(each: Size) -> int:  # rows rounded up to pairs
+        width, height = each.width_px // reduction, each.height_px // reduction
+        return (width + width % 2) * height
+
+    measured = [written_px(each) for each in inputs.all]
+    expected = min(max(written_px(size), min(measured)), max(measured))
+    assert fsum(share * each for share, each in zip(shares, measured, strict=True)) == pytest.approx(expected)
+
+
+def test_a_table_that_counts_by_blocks_is_saved_and_predicts_by_them(tmp_path: Path) -> None:
+    table = replace(with_other_inputs(tiny_table(), OTHERS), block_px=2)
+    save_table(table, tmp_path / "t.json")
+    assert load_table(tmp_path / "t.json") == table
+    (detector,) = random_networks(tiny_space(), 1, seed=0)
+    odd, even = Size(224, 128), Size(192, 128)  # 7 and 6 columns of the coarsest features
+    by_pixels, by_blocks = (
+        [{cost.operator: cost.latency_us for cost in predict(detector, each, size).operators} for size in (odd, even)]
+        for each in (replace(table, block_px=1), table)
+    )
+    assert by_blocks[1] == by_pixels[1]
+    dearer = {operator for operator, cost in by_blocks[0].items() if cost > by_pixels[0][operator]}
+    assert dearer == {operator for operator in by_blocks[0] if operator.out_width_px == 7}
+
+
 @pytest.mark.parametrize("size", [Size(192, 160), Size(480, 640), Size(352, 288), Size(960, 736)])
 def test_a_network_at_another_input_has_the_same_places(size: Size) -> None:
     (detector,) = random_networks(load_space("facenas-elastic"), 1, seed=3)

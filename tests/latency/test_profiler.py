@@ -90,6 +90,19 @@ def test_further_architectures_are_covered_on_wish(tmp_path: Path, fake_agent: t
     assert set(inventory(also, TINY_INPUT)) <= set(table.operators)
 
 
+def test_operators_of_a_further_space_are_covered_and_calibrated_by(
+    tmp_path: Path, fake_agent: type[FakeAgent]
+) -> None:
+    further = load_space("facenas-edge")
+    plan = replace(QUICK, further_spaces=(further,))
+    table = profile(fake_agent(CPU), tiny_space(), TINY_INPUT, tmp_path / "t.json", plan=plan)
+    assert set(table.operators) >= tiny_space().operators(TINY_INPUT) | further.operators(TINY_INPUT)
+    assert (table.space, table.calibration.networks) == (tiny_space().name, QUICK.calibration_networks)
+    timed = [each.detector for each in profiler.networks_to_visit(tiny_space(), TINY_INPUT, plan) if not each.layers]
+    assert any(map(further.holds, timed))
+    assert not all(map(further.holds, timed))
+
+
 def test_a_carrier_that_crashes_the_runtime_is_kept_out_and_named(tmp_path: Path, fake_agent: type[FakeAgent]) -> None:
     networks = profiler.networks_to_visit(tiny_space(), TINY_INPUT, QUICK)
     fake_agent.refused = str(networks[0].detector)

@@ -10,8 +10,10 @@ from helpers.tiny_tables import TINY_INPUT, tiny_table
 from facenas.devices.target import TARGET_NAMES
 from facenas.devices.targets import resolve_target
 from facenas.errors import TableError
+from facenas.latency.predictor import OperatorCosts
 from facenas.latency.shipped import shipped_table_path
 from facenas.latency.table import find_table, load_table, save_table
+from facenas.spaces.named import load_space
 from facenas.units import Size
 
 
@@ -180,8 +182,6 @@ def test_the_table_of_the_working_folder_comes_before_the_shipped_one(
 
 
 def test_every_shipped_table_is_sound_and_covers_its_space() -> None:
-    from facenas.spaces.named import load_space
-
     paths = {name: shipped_table_path(name) for name in TARGET_NAMES}
     assert paths["cpu"] is not None
     for name, path in paths.items():
@@ -189,6 +189,13 @@ def test_every_shipped_table_is_sound_and_covers_its_space() -> None:
             table = find_table(resolve_target(name), Size(640, 480), path)
             missing = load_space(table.space).operators(table.input_size) - set(table.operators)
             assert not missing, f"{path.name} lacks {len(missing)} operators; profile again"
+
+
+def test_the_table_of_an_npu_that_ships_tells_of_all_inputs_for_both_spaces() -> None:
+    for size in (Size(192, 160), Size(512, 384), Size(960, 736)):
+        costs = OperatorCosts(find_table(resolve_target("npu"), size), size)
+        for name in ("facenas-elastic", "facenas-edge"):
+            assert costs.reaches(load_space(name).operators(size)), f"{name} at {size}"
 
 
 def test_a_target_that_cannot_be_profiled_is_not_told_to_be() -> None:

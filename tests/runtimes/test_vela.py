@@ -20,7 +20,7 @@ from facenas.latency.predictor import OperatorCosts, predict
 from facenas.latency.table import find_table
 from facenas.runtimes.compiled_model import CompiledModel
 from facenas.runtimes.runtime import load_model, why_unavailable
-from facenas.spaces.named import facenas_edge
+from facenas.spaces.named import facenas_edge, load_space
 from facenas.units import Size
 
 pytest.importorskip("ethosu", reason="the extra npu is not installed")
@@ -85,6 +85,17 @@ def test_predictions_of_held_out_networks_are_within_3_percent(npu: str) -> None
     assert np.mean(np.array(off) <= 0.03) >= 0.95
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("space", ["facenas-elastic", "facenas-edge"])
+def test_predictions_between_the_inputs_of_the_table_are_within_6_percent(space: str) -> None:
+    for size in (Size(256, 192), Size(416, 320), Size(736, 416)):
+        table = find_table(resolve_target("npu"), size)
+        assert size not in table.inputs.all
+        for network in random_networks(load_space(space), 3, seed=1000):
+            estimate_ms = compiled(network, size).time(1)[0] / 1e6
+            assert predict(network, table, size).latency_ms == pytest.approx(estimate_ms, rel=0.06)
+
+
 def run(*words: str) -> dict[str, object]:
     result = CliRunner().invoke(app, [*words, "--json"])
     assert result.exit_code == 0, result.output
@@ -97,7 +108,7 @@ def test_a_network_searched_for_the_npu_is_exported_and_compiled_within_its_budg
     found = run("search", "--device", "npu", "--latency", "5ms")
     path = tmp_path / "model.tflite"
     words = ["--format", "tflite", "--precision", "int8", "--calibration-count", "8", "--out", str(path)]
-    run("export", "--arch", str(found["architecture"]), *words)
+    run("export", "--arch", str(found["architecture"]), "--input", str(found["input"]), *words)
     model = load_model(path, resolve_target("npu"))  # refuses operators that fall back to the CPU
     assert model.time(1)[0] / 1e6 <= 5.0
 
