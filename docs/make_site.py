@@ -11,13 +11,29 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from facenas.exporters.formats import description_of
+from facenas.exporters.web import WASM, module_of, page_file
 from typer.main import get_command
 
 import facenas
 from facenas.cli.main import app
+from facenas.zoo import zoo_model
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
+DETECTOR = "facenas-1ms"
+"""The detector of the demo, the smallest of the zoo."""
+RUNTIME = "https://cdn.jsdelivr.net/npm/onnxruntime-web@1.30.0/dist/"
+"""Where the demo's page gets onnxruntime-web, whose WebAssembly is too large for the repository."""
+
+_DEMO = f"""<details>
+<summary>Try it: find faces in a photo of yours, here in the browser</summary>
+<p>This is the page that <code>facenas export --checkpoint {DETECTOR} --format web</code> writes. Your photo stays on your
+device; onnxruntime-web, 14 MB, comes from <code>{RUNTIME.split("/")[2]}</code> when you open this.</p>
+<iframe src="demo/index.html" title="Find faces, here in the browser" loading="lazy" allow="camera"></iframe>
+</details>
+
+"""
 _LINK = re.compile(r"\]\((?!\w+:|#)([^)#\s]+)(#[^)\s]*)?\)")
 
 
@@ -97,6 +113,23 @@ def examples() -> str:
     return "\n".join(lines)
 
 
+def make_demo(out: Path, runtime: str = RUNTIME) -> None:
+    """Write the page of an export for browsers in folder `out`, with onnxruntime-web from the address `runtime`."""
+    model = zoo_model(DETECTOR)
+    page = page_file("index.html")
+    for here, there in (
+        (f'"./ort/{WASM.module}"', f'"{runtime}{WASM.module}"'),
+        ('new URL("./ort/", location.href).href', f'"{runtime}"'),
+    ):
+        if here not in page:
+            raise ValueError(f"the page of an export has no {here}; mend make_demo")
+        page = page.replace(here, there)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "index.html").write_text(page, encoding="utf-8")
+    (out / "facenas.js").write_text(module_of(description_of(model)), encoding="utf-8")
+    shutil.copy(model, out / "model.onnx")
+
+
 def make_pages(out: Path) -> None:
     """Write the pages in folder `out`, anew."""
     shutil.rmtree(out, ignore_errors=True)
@@ -107,6 +140,9 @@ def make_pages(out: Path) -> None:
         Path("reference/command-line.md"): command_line(),
         Path("reference/python.md"): python(),
     }
+    front = Path("index.md")
+    texts[front] = texts[front].replace("## Install", f"{_DEMO}## Install", 1)
+    make_demo(out / "demo")
     for place, text in texts.items():
         (out / place).parent.mkdir(parents=True, exist_ok=True)
         (out / place).write_text(text, encoding="utf-8")

@@ -218,10 +218,28 @@ def _open_ncnn(path: Path, folder: Path) -> Path:
     return write_opened(path, folder)
 
 
+def _write_mnn(model: "onnx.ModelProto", out: Path, options: ExportOptions) -> "Artefact":
+    from facenas.exporters.mnn import export_mnn
+
+    return export_mnn(model, out, options.precision)
+
+
+def _describe_mnn(path: Path) -> "Description":
+    from facenas.exporters.artefact import read_sidecar
+
+    return read_sidecar(path)
+
+
 def _write_web(model: "onnx.ModelProto", out: Path, options: ExportOptions) -> "Artefact":
     from facenas.exporters.web import export_web
 
     return export_web(model, out, options.precision, options.runtime_folder)
+
+
+def _write_web_gpu(model: "onnx.ModelProto", out: Path, options: ExportOptions) -> "Artefact":
+    from facenas.exporters.web import WEBGPU, export_web
+
+    return export_web(model, out, options.precision, options.runtime_folder, WEBGPU)
 
 
 FORMATS: Mapping[str, Format] = {
@@ -259,9 +277,14 @@ FORMATS: Mapping[str, Format] = {
         Format("tflite", "model.tflite", _write_tflite, _describe_tflite, _all_as_said),
         Format("web", "web/model.onnx", _write_web, _describe_onnx, _onnx_layers, _open_onnx, _onnx_with_layers),
         Format(
+            *("web-gpu", "web-gpu/model.onnx", _write_web_gpu),
+            *(_describe_onnx, _onnx_layers, _open_onnx, _onnx_with_layers),
+        ),
+        Format(
             *("ncnn", "model.ncnn.param", _write_ncnn, _describe_ncnn, _all_as_said, _open_ncnn),
             weights_suffix=".bin",
         ),
+        Format("mnn", "model.mnn", _write_mnn, _describe_mnn, _all_as_said),
     )
 }
 

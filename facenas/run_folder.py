@@ -85,8 +85,9 @@ class RunRecord:
 
 
 def files_of_step(step: str, artefact: Path, artefact_weights: Path | None) -> tuple[str, ...]:
-    """The names of the files that a step makes and later ones, or the verdict, rest on; of what was exported, its own."""
-    exported = (artefact.name, *(() if artefact_weights is None else (artefact_weights.name,)))
+    """Where in the run's folder the files lie that a step makes and later ones, or the verdict, rest on; `artefact` and
+    `artefact_weights`: likewise."""
+    exported = (str(artefact), *(() if artefact_weights is None else (str(artefact_weights),)))
     return {
         "table": (TABLE,),
         "search": (SEARCH,),

@@ -73,7 +73,7 @@ def is_quick(words: Words) -> bool:
                 and bool(rest)
             )
         case ("export", "--arch", _, *rest):
-            return not {"openvino", "trt", "tflite", "ncnn", "web"} & set(rest)
+            return not {"openvino", "trt", "tflite", "ncnn", "mnn", "web", "web-gpu"} & set(rest)
         case ("devices", *_) | ("device", "add", *_) | ("report", "table", *_):
             return True
         case _:

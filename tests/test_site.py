@@ -10,11 +10,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from facenas.exporters.web import find_package
+from helpers.web import a_chromium, encode_png, give, opened, require_web, served
 from typer.main import get_command
 
 import facenas
+from facenas.browser.chromium import Chromium
 from facenas.cli.main import app
+from facenas.data.synthetic import draw_photo
+from facenas.detector.face_detector import FaceDetector
 
 ROOT = Path(__file__).resolve().parents[1]
 _FENCED = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
@@ -88,6 +94,39 @@ def test_the_reference_has_every_verb_option_and_public_name(site: Path) -> None
     assert (
         len(re.findall("^::: facenas", python, re.MULTILINE)) == len(facenas.__all__) - 2
     )  # a second name, the version
+
+
+def test_the_demo_finds_faces_with_a_runtime_from_elsewhere(tmp_path: Path) -> None:
+    """As the front page shows it; the npm package on another server stands for the network that the site names."""
+    require_web()
+    photo, _, _ = draw_photo(256, 192, np.random.default_rng(2))
+    expected = FaceDetector("facenas-1ms")(photo)
+    assert len(expected) > 0
+    with served(find_package() / "dist", origins="*") as runtime:
+        command = f"from make_site import make_demo; from pathlib import Path; make_demo(Path({str(tmp_path)!r}), '{runtime}/')"
+        environment = {"PYTHONPATH": str(ROOT / "docs"), "PATH": ""}
+        subprocess.run([sys.executable, "-c", command], env=environment, check=True)
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["facenas.js", "index.html", "model.onnx"]
+        with served(tmp_path) as address, Chromium(a_chromium()) as browser:
+            opened(browser, address)
+            give(browser, encode_png(photo), "photo.png", "image/png")
+            found = browser.evaluate("found.faces")
+    assert len(found) == len(expected)
+    np.testing.assert_allclose([face["box"] for face in found], expected.boxes, atol=0.1)
+
+
+def test_the_front_page_shows_the_demo_when_it_is_asked_for(site: Path) -> None:
+    front = (site / "build" / "docs" / "index.md").read_text()
+    frame = re.search(r'<details>.*<iframe src="([^"]+)"[^>]* loading="lazy"', front, re.DOTALL)
+    assert frame is not None
+    demo = site / "build" / "docs" / frame[1]
+    imports = re.findall(r'"(https?://[^"]+)"', demo.read_text())
+    assert imports
+    assert all(
+        re.fullmatch(r"https://cdn\.jsdelivr\.net/npm/onnxruntime-web@\d+\.\d+\.\d+/dist/.*", each) for each in imports
+    )
+    assert "cdn.jsdelivr.net" in front[frame.start() : frame.end()]
+    assert sum(path.stat().st_size for path in demo.parent.iterdir()) < 1_000_000
 
 
 def test_the_site_builds_and_no_link_of_it_is_dead(site: Path) -> None:

@@ -11,6 +11,9 @@
 /** What the model says of itself. */
 export const DESCRIPTION = /* description */ null;
 
+/** What runs the model, as onnxruntime-web names it: wasm, or webgpu where the browser has it. */
+export const PROVIDER = /* provider */ "wasm";
+
 const STRIDES = [8, 16, 32];
 const ANCHORS = 2;
 const LANDMARKS = 5;
@@ -179,6 +182,12 @@ export async function pixelsOf(picture) {
   return { data, width: canvas.width, height: canvas.height, shrink, full: { width, height } };
 }
 
+/** The browser's GPU in its words, "" where it gives none to the page. */
+export async function gpuOf() {
+  const info = (await navigator.gpu?.requestAdapter().catch(() => null))?.info;
+  return info ? [info.vendor, info.architecture, info.description].filter(Boolean).join(" ") || "GPU" : "";
+}
+
 /** Whether the browser computes on several values at once in WebAssembly, which onnxruntime-web cannot do without. */
 export function hasSimd() {
   const header = [0, 97, 115, 109, 1, 0, 0, 0];
@@ -188,19 +197,23 @@ export function hasSimd() {
 }
 
 export class FaceDetector {
-  constructor(ort, session, description) {
+  constructor(ort, session, description, provider = "wasm") {
     this.ort = ort;
     this.session = session;
     this.description = description;
+    this.provider = provider;
     const [width, height] = description.input.split("x").map(Number);
     this.input = { width, height };
   }
 
-  /** `model`: an address or the bytes of a model; `threads`: more than one only on a page that is cross-origin isolated. */
-  static async load(ort, model, { description = DESCRIPTION, threads = 1 } = {}) {
+  /** `model`: an address or the bytes of a model; `threads`: more than one only on a page that is cross-origin isolated;
+   *  `provider`: webgpu becomes wasm in a browser that gives no GPU to the page. */
+  static async load(ort, model, { description = DESCRIPTION, threads = 1, provider = PROVIDER } = {}) {
     if (!hasSimd()) throw new Error("this browser has no WebAssembly SIMD; use one of 2021 or later");
     ort.env.wasm.numThreads = threads;
-    return new FaceDetector(ort, await ort.InferenceSession.create(model), description);
+    const used = provider === "webgpu" && !(await gpuOf()) ? "wasm" : provider;
+    const session = await ort.InferenceSession.create(model, { executionProviders: [used] });
+    return new FaceDetector(ort, session, description, used);
   }
 
   /** The faces of a picture, best first, with at least `leastScore`, and how long the network alone took. */

@@ -36,7 +36,6 @@ _OPTIONS = (
     "--disable-default-apps",
     "--disable-dev-shm-usage",
     "--disable-extensions",
-    "--disable-gpu",
     "--disable-quic",
     "--disable-sync",
     "--disable-features=Translate,OptimizationHints,MediaRouter",
@@ -45,6 +44,7 @@ _OPTIONS = (
     "--mute-audio",
     "--no-pings",
 )
+WITHOUT_GPU = ("--disable-gpu",)
 _SHELL = 'trap "" INT TERM HUP; folder=$1; shift; "$@" 2>"$folder/words"; exec 3<&- 4>&-; rm -rf "$folder"'
 _END_S = 5.0
 _FIRST_FREE_DESCRIPTOR = 10
@@ -97,11 +97,11 @@ def version_of(executable: Path) -> str:
 class Chromium:
     """A running browser. Use it in a `with` block, or call `end`.
 
-    `folder`: where it keeps its things meanwhile; `process`: the shell around it, the first of its process group; `console`:
-    what its page has said.
+    `options`: of its command line, beside those that it always has; `folder`: where it keeps its things meanwhile; `process`:
+    the shell around it, the first of its process group; `console`: what its page has said.
     """
 
-    def __init__(self, executable: Path, options: tuple[str, ...] = (), call_s: float = CALL_S) -> None:
+    def __init__(self, executable: Path, options: tuple[str, ...] = WITHOUT_GPU, call_s: float = CALL_S) -> None:
         self._call_s, self._last, self._buffer = call_s, 0, b""
         self.console: list[str] = []
         self.folder = _make_folder()

@@ -1,9 +1,11 @@
 // The page that facenas runs networks in: what it is asked for through DevTools, it does here.
-import * as ort from "./ort/ort.wasm.min.mjs";
+import * as ort from "./ort/ort.mjs";
 import { hasSimd, run } from "./facenas.js";
 
 const KEPT = 24; // sessions; the heap of WebAssembly ends at 4 GB
 const sessions = new Map();
+let executionProviders;
+let lost = false;
 
 async function sessionOf(name) {
   let found = sessions.get(name);
@@ -16,7 +18,8 @@ async function sessionOf(name) {
     }
     const reply = await fetch(name);
     if (!reply.ok) throw new Error(`the model is gone (${reply.status})`);
-    found = await ort.InferenceSession.create(await reply.arrayBuffer());
+    found = await ort.InferenceSession.create(await reply.arrayBuffer(), { executionProviders });
+    if (executionProviders[0] === "webgpu") (await ort.env.webgpu.device).lost.then(() => (lost = true));
   }
   sessions.set(name, found);
   return found;
@@ -32,11 +35,17 @@ function random(count) {
 }
 
 window.page = {
-  async start(threads) {
+  async start(threads, provider) {
     if (!hasSimd()) throw new Error("this browser has no WebAssembly SIMD");
+    executionProviders = [provider];
     ort.env.wasm.numThreads = threads;
     ort.env.wasm.wasmPaths = new URL("./ort/", location.href).href;
     return crossOriginIsolated;
+  },
+  /** Whether the GPU was lost, so that nothing works any more until the browser is started again. */
+  async lost() {
+    await new Promise((soon) => setTimeout(soon, 200)); // an error comes before the word of it
+    return lost;
   },
   async load(model) {
     await sessionOf(model);

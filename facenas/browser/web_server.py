@@ -18,14 +18,20 @@ _ISOLATED = {
 _MAX_BYTES = 1 << 30
 
 
+class _QuietServer(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A browser that ends in the middle of a reply is no fault, and what else may be is found by the page."""
+
+
 class WebServer:
     """Serves `files` by name, and takes what the page puts to a name into `taken`. Both may change meanwhile."""
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
         self.files, self.taken = dict(files), dict[str, bytes]()
         self._secret = secrets.token_urlsafe(16)
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
+        self._server = _QuietServer(("127.0.0.1", 0), self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         self._thread.start()
 

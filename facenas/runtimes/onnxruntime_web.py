@@ -1,8 +1,8 @@
 """onnxruntime-web in a headless Chromium: a browser as a device.
 
 One browser a process, started at the first model and ended with the process; its page holds the compiled networks. Times are
-those of the page's own clock around a run. A browser that is killed meanwhile is started again, once for each call, so that it
-costs a profile nothing; a network on which it hangs or ends again is the network's fault.
+those of the page's own clock around a run. A browser that is killed or loses its GPU meanwhile is started again, once for each
+call, so that it costs a profile nothing; a network on which it hangs or ends again is the network's fault.
 """
 
 import atexit
@@ -21,12 +21,12 @@ import numpy as np
 import onnx
 
 from facenas.arrays import FloatArray, IntArray
-from facenas.browser.chromium import BrowserGoneError, Chromium, PageError, find_chromium, version_of
+from facenas.browser.chromium import WITHOUT_GPU, BrowserGoneError, Chromium, PageError, find_chromium, version_of
 from facenas.browser.web_server import WebServer
 from facenas.devices.fingerprint import Fingerprint
 from facenas.devices.target import Target
 from facenas.errors import FacenasError, InputError
-from facenas.exporters.web import RUNTIME_FILES, find_package, package_version, page_file
+from facenas.exporters.web import WASM, Flavour, find_package, package_version, page_file
 from facenas.files import read_bytes
 from facenas.runtimes.compiled_model import CompiledModel
 from facenas.runtimes.fingerprints import of_this_cpu_with
@@ -49,22 +49,33 @@ def why_not_here(_: Target) -> str | None:
 
 def fingerprint_of(target: Target) -> Fingerprint:
     """That of this CPU, with the package's and the browser's versions, and what WebAssembly must be able to do."""
-    version = f"{package_version(find_package())} in {version_of(find_chromium())}"
-    here = of_this_cpu_with(target, version)
+    here = of_this_cpu_with(target, versions())
     features = {"wasm-simd128", *(["wasm-threads"] if target.threads > 1 else [])}
     return replace(here, instruction_sets=tuple(sorted({*here.instruction_sets, *features})))
+
+
+def versions() -> str:
+    """Those of package and browser."""
+    return f"{package_version(find_package())} in {version_of(find_chromium())}"
 
 
 class Page:
     """The page with the networks, in a browser that is started when it is first asked, and again after it was killed.
 
-    `options`: further ones for the browser; `start`: makes the browser. May be used by several threads.
+    `options`: of the browser; `start`: makes the browser. May be used by several threads.
     """
 
-    def __init__(self, threads: int, options: tuple[str, ...] = (), start: Callable[..., Chromium] = Chromium) -> None:
-        self._threads, self._options, self._start = threads, options, start
-        dist = find_package() / "dist"
-        files = {f"ort/{name}": read_bytes(dist / name, "file of the package", _MAX_BYTES) for name in RUNTIME_FILES}
+    def __init__(
+        self,
+        threads: int = 1,
+        options: tuple[str, ...] = WITHOUT_GPU,
+        start: Callable[..., Chromium] = Chromium,
+        flavour: Flavour = WASM,
+    ) -> None:
+        self._threads, self._options, self._start, self._flavour = threads, options, start, flavour
+        dist = find_package(flavour=flavour) / "dist"
+        files = {f"ort/{name}": read_bytes(dist / name, "file of the package", _MAX_BYTES) for name in flavour.files}
+        files["ort/ort.mjs"] = files.pop(f"ort/{flavour.module}")
         script = (importlib.resources.files("facenas.browser") / "page.js").read_bytes()
         files |= {"page.js": script, "facenas.js": page_file("facenas.js").encode(), "page.html": _PAGE.encode()}
         self.server = WebServer(files)
@@ -87,6 +98,8 @@ class Page:
                 try:
                     return self._ready().evaluate(script, timeout_s)
                 except PageError as error:
+                    if not last and self._has_lost_its_gpu():
+                        continue
                     raise InputError(f"onnxruntime-web cannot {what} the model: {_cure(str(error))}") from error
                 except BrowserGoneError as error:
                     self.browser = None
@@ -100,7 +113,7 @@ class Page:
             try:
                 browser.open(self.server.address_of("page.html"))
                 browser.wait_for("document.title === 'ready'", _READY_S)
-                isolated = browser.evaluate(f"page.start({self._threads})")
+                isolated = browser.evaluate(f"page.start({self._threads}, '{self._flavour.provider}')")
             except (PageError, BrowserGoneError) as error:
                 browser.end()
                 raise InputError(f"onnxruntime-web does not start in the browser: {error}") from error
@@ -109,6 +122,14 @@ class Page:
                 raise InputError("the browser does not isolate the page, so there are no threads; use --device web")
             self.browser = browser
         return self.browser
+
+    def _has_lost_its_gpu(self) -> bool:
+        """Whether the page's GPU is gone, as with a driver that was reset; the browser is then ended, too."""
+        if self.browser is None or self._flavour.provider != "webgpu" or not self.browser.evaluate("page.lost()"):
+            return False
+        self.browser.end()
+        self.browser = None
+        return True
 
     def end(self) -> None:
         """End browser and server; again is no fault."""
@@ -121,7 +142,7 @@ class Page:
 
 
 @cache
-def page_with(threads: int) -> Page:
+def wasm_page(threads: int) -> Page:
     """This process's page for so many threads."""
     return Page(threads)
 
@@ -131,12 +152,12 @@ def _cure(words: str) -> str:
 
 
 class OnnxRuntimeWebModel(CompiledModel):
-    """An fp32 ONNX model in the page. Raises InputError where onnxruntime-web cannot load it."""
+    """An fp32 ONNX model in a page. Raises InputError where onnxruntime-web cannot load it."""
 
-    def __init__(self, model: Path | bytes, target: Target, page: Page | None = None) -> None:
+    def __init__(self, model: Path | bytes, page: Page) -> None:
         name, content = ("the model", model) if isinstance(model, bytes) else (str(model), model.read_bytes())
         self.input_size = _input_size(name, content)
-        self._page = page or page_with(target.threads)
+        self._page = page
         self._model = self._page.put(content)
         weakref.finalize(self, self._page.server.files.pop, self._model, None)
         self._page.ask("load", self._model)

@@ -11,11 +11,9 @@ until theirs are measured; estimates do not drift.
 """
 
 import importlib.util
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from facenas.devices.cpu import cores, why_no_bfloat16
 from facenas.devices.fingerprint import Fingerprint
@@ -23,35 +21,24 @@ from facenas.devices.target import MODELLED_NAMES, Target
 from facenas.errors import InputError, MissingPackageError
 from facenas.on_device.tensorrt_engine import FLAVOURS
 from facenas.operators import Kind, Operator
-from facenas.runtimes.compiled_model import CompiledModel, LayerTimes
+from facenas.runtimes.compiled_model import CompiledModel
+from facenas.runtimes.elsewhere import (
+    Elsewhere,
+    litert_stand_in,
+    ncnn_stand_in,
+    onnxruntime_layers,
+    onnxruntime_nodes,
+    onnxruntime_stand_in,
+    openvino_layers,
+    tensorrt_layers,
+    tensorrt_nodes,
+    tensorrt_stand_in,
+)
 from facenas.runtimes.fingerprints import of_an_npu, of_tensorrt, of_this_cpu, of_this_gpu
 from facenas.runtimes.gpu_here import CUDA_TORCH, why_no_cuda_torch, why_no_tensorrt
-from facenas.runtimes.tensorrt_layers import Works
-
-if TYPE_CHECKING:
-    import onnx
 
 Load = Callable[[Path | bytes, Target], CompiledModel]
 """`load_model`, or what stands for it where a device elsewhere runs the file."""
-Reply = Mapping[str, Any]
-LayersOfNodes = Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Elsewhere:
-    """How a runtime on a device elsewhere (`facenas.on_device.device_runtimes`) is asked and understood.
-
-    layer_times(reply, works, layers_of_nodes, runs): the rows of its reply as times of layers, which `works` names in the
-    graph's order with their work (`tensorrt_layers.work_of`); layers_of_nodes(graph, layers): what the graph that it made
-    says of its nodes, where it sends one; stand_in(model, precision, version): an fp32 ONNX model as what a
-    version of the runtime is sent in that precision, for timing only. Without `layer_times` it is timed by whole networks.
-    """
-
-    layer_times: Callable[[Reply, Works, LayersOfNodes, int], LayerTimes] | None = None
-    layers_of_nodes: Callable[[bytes, Sequence[str]], LayersOfNodes] = lambda graph, layers: {}
-    stand_in: Callable[["onnx.ModelProto", str, str], bytes] = lambda model, precision, version: (
-        model.SerializeToString()
-    )
 
 
 @dataclass(frozen=True)
@@ -90,41 +77,10 @@ def _load_onnxruntime(model: Path | bytes, target: Target, timing_only: bool) ->
     return OnnxRuntimeModel(as_int8(model, timing_only=timing_only) if target.precision == "int8" else model, target)
 
 
-def _onnxruntime_layers(reply: Reply, _: Works, layers_of_nodes: LayersOfNodes, runs: int) -> LayerTimes:
-    from facenas.runtimes.onnxruntime_cpu import layer_times_of_events
-
-    return layer_times_of_events(reply["events"], layers_of_nodes, reply["warm_up"])
-
-
-def _onnxruntime_stand_in(model: "onnx.ModelProto", precision: str, version: str) -> bytes:
-    from facenas.runtimes.onnxruntime_cpu import as_int8
-
-    content = bytes(model.SerializeToString())
-    if precision != "int8":
-        return content
-    stand_in = as_int8(content, timing_only=True)
-    assert isinstance(stand_in, bytes)
-    return stand_in
-
-
-def _onnxruntime_nodes(graph: bytes, layers: Sequence[str]) -> LayersOfNodes:
-    from facenas.runtimes.onnxruntime_cpu import layers_of_nodes
-
-    return layers_of_nodes(graph, layers)
-
-
 def _load_openvino(model: Path | bytes, target: Target, timing_only: bool) -> CompiledModel:
     from facenas.runtimes.openvino_cpu import OpenVinoModel
 
     return OpenVinoModel(model, target, timing_only=timing_only)
-
-
-def _openvino_layers(reply: Reply, works: Works, _: LayersOfNodes, runs: int) -> LayerTimes:
-    from facenas.runtimes.openvino_cpu import layer_times_of_readings
-
-    layers = tuple(works)
-    before, after = ([(str(name), int(ns)) for name, ns in reply[key]] for key in ("before", "after"))
-    return layer_times_of_readings(before, after, layers, layers[0], reply["warm_up"], runs)
 
 
 def _load_litert(model: Path | bytes, target: Target, timing_only: bool) -> CompiledModel:
@@ -139,10 +95,23 @@ def _load_ncnn(model: Path | bytes, target: Target, timing_only: bool) -> Compil
     return NcnnModel(model, target)
 
 
-def _load_web(model: Path | bytes, target: Target, timing_only: bool) -> CompiledModel:
-    from facenas.runtimes.onnxruntime_web import OnnxRuntimeWebModel
+def _load_mnn(model: Path | bytes, target: Target, timing_only: bool) -> CompiledModel:
+    from facenas.runtimes.mnn_cpu import MnnModel
 
-    return OnnxRuntimeWebModel(model, target)
+    return MnnModel(model, target)
+
+
+def _load_web(model: Path | bytes, target: Target, timing_only: bool) -> CompiledModel:
+    from facenas.runtimes.onnxruntime_web import OnnxRuntimeWebModel, wasm_page
+
+    return OnnxRuntimeWebModel(model, wasm_page(target.threads))
+
+
+def _load_web_gpu(model: Path | bytes, target: Target, timing_only: bool) -> CompiledModel:
+    from facenas.runtimes.onnxruntime_web import OnnxRuntimeWebModel
+    from facenas.runtimes.web_gpu import gpu_page
+
+    return OnnxRuntimeWebModel(model, gpu_page())
 
 
 def _web_fingerprint(target: Target) -> Fingerprint:
@@ -157,6 +126,18 @@ def _why_no_browser(target: Target) -> str | None:
     return why_not_here(target)
 
 
+def _web_gpu_fingerprint(target: Target) -> Fingerprint:
+    from facenas.runtimes.web_gpu import fingerprint_of
+
+    return fingerprint_of(target)
+
+
+def _why_no_web_gpu(target: Target) -> str | None:
+    from facenas.runtimes.web_gpu import why_not_here
+
+    return why_not_here(target)
+
+
 def _load_vela(model: Path | bytes, target: Target, timing_only: bool) -> CompiledModel:
     from facenas.runtimes.vela import VelaModel
 
@@ -167,34 +148,6 @@ def _load_tensorrt(model: Path | bytes, target: Target, timing_only: bool) -> Co
     from facenas.runtimes.tensorrt_gpu import TensorRtModel
 
     return TensorRtModel(model, target, timing_only=timing_only)
-
-
-def _tensorrt_layers(reply: Reply, works: Works, told: LayersOfNodes, runs: int) -> LayerTimes:
-    from facenas.runtimes.tensorrt_gpu import layer_times_of
-
-    return layer_times_of(reply["rows"], works, told)
-
-
-def _tensorrt_nodes(told: bytes, _: Sequence[str]) -> LayersOfNodes:
-    return {str(name): str(nodes) for name, nodes in json.loads(told).items()}
-
-
-def _tensorrt_stand_in(model: "onnx.ModelProto", precision: str, version: str) -> bytes:
-    from facenas.runtimes.tensorrt_gpu import stand_in
-
-    return bytes(stand_in(model, precision, version).SerializeToString())
-
-
-def _litert_stand_in(model: "onnx.ModelProto", precision: str, version: str) -> bytes:
-    from facenas.exporters.tflite_graph import timing_stand_in
-
-    return timing_stand_in(model.SerializeToString())[0]
-
-
-def _ncnn_stand_in(model: "onnx.ModelProto", precision: str, version: str) -> bytes:
-    from facenas.exporters.ncnn import packed
-
-    return packed(model, precision)
 
 
 def _load_torch(model: Path | bytes, target: Target, timing_only: bool) -> CompiledModel:
@@ -218,7 +171,7 @@ RUNTIMES: Mapping[str, Runtime] = {
             session_drift={"fp32": 0.012, "int8": 0.012},
             formats={"fp32": "onnx", "int8": "onnx"},
             reentrant=True,
-            elsewhere=Elsewhere(_onnxruntime_layers, _onnxruntime_nodes, _onnxruntime_stand_in),
+            elsewhere=Elsewhere(onnxruntime_layers, onnxruntime_nodes, onnxruntime_stand_in),
             falls_back={"fp16": lambda operator: True},
         ),
         Runtime(
@@ -229,7 +182,7 @@ RUNTIMES: Mapping[str, Runtime] = {
             session_drift={"fp32": 0.07, "bf16": 0.035, "int8": 0.07},
             formats={"fp32": "openvino", "bf16": "openvino", "int8": "openvino"},
             why_not=_why_no_precision,
-            elsewhere=Elsewhere(_openvino_layers),
+            elsewhere=Elsewhere(openvino_layers),
             falls_back={"int8": lambda operator: operator.kind is Kind.DEPTHWISE},
         ),
         Runtime(
@@ -240,7 +193,7 @@ RUNTIMES: Mapping[str, Runtime] = {
             session_drift={"int8": 0.012},
             formats={"int8": "tflite"},
             tells_layers=False,
-            elsewhere=Elsewhere(stand_in=_litert_stand_in),
+            elsewhere=Elsewhere(stand_in=litert_stand_in),
         ),
         Runtime(
             name="ncnn",
@@ -251,7 +204,16 @@ RUNTIMES: Mapping[str, Runtime] = {
             formats={"fp32": "ncnn", "fp16": "ncnn"},
             tells_layers=False,
             reentrant=True,
-            elsewhere=Elsewhere(stand_in=_ncnn_stand_in),
+            elsewhere=Elsewhere(stand_in=ncnn_stand_in),
+        ),
+        Runtime(
+            name="MNN",
+            modules=("MNN",),
+            install="pip install 'facenas[mnn]'",
+            load=_load_mnn,
+            session_drift={"fp32": 0.012, "fp16": 0.012},
+            formats={"fp32": "mnn", "fp16": "mnn"},
+            tells_layers=False,
         ),
         Runtime(
             name="onnxruntime-web",
@@ -262,6 +224,17 @@ RUNTIMES: Mapping[str, Runtime] = {
             formats={"fp32": "web"},
             fingerprint=_web_fingerprint,
             why_not=_why_no_browser,
+            tells_layers=False,
+        ),
+        Runtime(
+            name="onnxruntime-webgpu",
+            modules=(),
+            install="npm install onnxruntime-web",
+            load=_load_web_gpu,
+            session_drift={"fp32": 0.035},
+            formats={"fp32": "web-gpu"},
+            fingerprint=_web_gpu_fingerprint,
+            why_not=_why_no_web_gpu,
             tells_layers=False,
         ),
         Runtime(
@@ -285,7 +258,7 @@ RUNTIMES: Mapping[str, Runtime] = {
             fingerprint=of_tensorrt,
             why_not=why_no_tensorrt,
             on_gpu=True,
-            elsewhere=Elsewhere(_tensorrt_layers, _tensorrt_nodes, _tensorrt_stand_in),
+            elsewhere=Elsewhere(tensorrt_layers, tensorrt_nodes, tensorrt_stand_in),
         ),
         Runtime(
             name="tensorrt-rtx",

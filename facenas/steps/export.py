@@ -72,9 +72,10 @@ def export(
     """Export `model`: a checkpoint, the folder of a run or training, a name of the zoo, or an `Architecture` (untrained, for
     latency only).
 
-    `format`: onnx, openvino, trt, tflite, ncnn or web, which writes a folder; `precision`: by default the device's, else
-    fp32; `out`: the file, by default `model` with the format's suffix. An engine is built on the GPU that runs it, also on a
-    board elsewhere; of one that does not answer the ONNX file is written instead, and `progress` is told what to type there.
+    `format`: onnx, openvino, trt, tflite, ncnn, mnn, or web and web-gpu, which write a folder; `precision`: by default the
+    device's, else fp32; `out`: the file, by default `model` with the format's suffix. An engine is built on the GPU that runs
+    it, also on a board elsewhere; of one that does not answer the ONNX file is written instead, and `progress` is told what to
+    type there.
     Raises InputError for a format, precision or device that there is not, an unusable checkpoint, or too few photos.
     """
     format = format_named(format).name

@@ -27,6 +27,7 @@ from facenas.runtimes.runtime import runtime_of
 from facenas.shown import Rows, Shown
 from facenas.spaces import DEFAULT_SPACE
 from facenas.spaces.named import load_space
+from facenas.spaces.space import Space
 from facenas.units import DEFAULT_INPUT, Size, as_size
 
 
@@ -129,9 +130,7 @@ def profile(
         table = modelled_table(target, first, size, also=held, other_inputs=ALL_INPUTS.others if every else ())
         save_table(table, path)
     else:
-        plan = replace(
-            _plan(target, ALL_INPUTS.others if every else (), settings), also=further, further_spaces=tuple(others)
-        )
+        plan = _plan(target, ALL_INPUTS.others if every else (), further, tuple(others), settings)
         with remote or LocalAgent(target) as agent:
             table = profiler.profile(
                 agent,
@@ -145,17 +144,24 @@ def profile(
             )
     for failure in table.failures:
         progress.note(f"kept out: {failure}")
-    if table.unstable_operators:
-        unstable = f"{table.unstable_operators} of {len(table.operators)} operators"
-        progress.note(f"{unstable} are flagged unstable: the machine is busy")
+    if unstable := table.unstable_operators:
+        progress.note(f"{unstable} of {len(table.operators)} operators are flagged unstable: the machine is busy")
     return Profile(table, path, watch.warnings if remote is None else tuple(remote.warnings))
 
 
-def _plan(target: Target, other_inputs: tuple[Size, ...], settings: ProfileSettings) -> profiler.Plan:
+def _plan(
+    target: Target,
+    other_inputs: tuple[Size, ...],
+    also: tuple[Architecture, ...],
+    further_spaces: tuple[Space, ...],
+    settings: ProfileSettings,
+) -> profiler.Plan:
     """How much to measure, as the settings say."""
-    quick = replace(profiler.QUICK, other_inputs=other_inputs)
-    plan = quick if settings.quick else profiler.default_plan(target, other_inputs)
-    return replace(plan, seconds=plan.seconds if settings.seconds is None else settings.seconds)
+    plan = profiler.default_plan(target, other_inputs)
+    if settings.quick:
+        plan = replace(profiler.QUICK, other_inputs=other_inputs, counters=plan.counters)
+    seconds = plan.seconds if settings.seconds is None else settings.seconds
+    return replace(plan, also=also, further_spaces=further_spaces, seconds=seconds)
 
 
 def table_path(device: str, input_size: str | Size = DEFAULT_INPUT) -> Path:

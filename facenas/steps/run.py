@@ -178,7 +178,8 @@ class _Run:
                 self.steps.append(step)
 
     def _made_by(self, step: str) -> tuple[str, ...]:
-        return files_of_step(step, self.model, self.format.weights_of(self.model))
+        exported = Path(self.format.file_name)
+        return files_of_step(step, exported, self.format.weights_of(exported))
 
     def _is_as_made(self, name: str) -> bool:
         path = self.folder / name

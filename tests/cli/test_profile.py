@@ -16,7 +16,9 @@ from helpers.command_line import Outcome
 from helpers.made_up_device import MadeUpDevice
 from helpers.tiny_tables import TINY_INPUT, tiny_space
 
-from facenas.latency.table import load_table
+from facenas.devices.targets import resolve_target
+from facenas.latency.table import WHOLE_NETWORKS, load_table
+from facenas.runtimes.runtime import why_unavailable
 
 Run = Callable[..., Outcome]
 Words = tuple[str | Path, ...]
@@ -85,6 +87,16 @@ if refused.exists() and refused.read_text() == digest:
     assert "SIGSEGV" in failure
     assert f"kept out: {failure}" in outcome.err
     assert load_table(tmp_path / "t.json").failures == (failure,)
+
+
+def test_a_quick_profile_needs_no_counters(facenas: Run, space_words: Words, tmp_path: Path) -> None:
+    if reason := why_unavailable(resolve_target("cpu-litert")):
+        pytest.skip(reason)
+    words = ("profile", "--device", "cpu-litert", "--quick", "--even-if-busy", "--seconds", "0", "--json")
+    outcome = facenas(*words, *space_words)
+    assert outcome.code == 0, outcome.err
+    assert json.loads(outcome.out)["failures"] == []
+    assert load_table(tmp_path / "t.json").method == WHOLE_NETWORKS
 
 
 def test_ctrl_c_is_one_line_and_resume_measures_nothing_twice(

@@ -1,11 +1,8 @@
 """The folder for browsers: what is in it, facenas.js against the numpy pipeline, and its page, which finds faces."""
 
-import base64
-import functools
 import json
-import threading
+import shutil
 from collections.abc import Iterator
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +13,7 @@ from facenas.exporters.formats import ExportOptions, description_of, export_mode
 from facenas.exporters.onnx import onnx_of_checkpoint
 from facenas.exporters.web import PACKAGE_FOLDER, find_package, page_file
 from helpers.random_networks import TINY, confident_checkpoint, with_landmarks
-from helpers.web import a_chromium, require_web
+from helpers.web import a_chromium, encode_png, give, opened, require_web, said, served
 
 from facenas.browser.chromium import Chromium
 from facenas.browser.web_server import WebServer
@@ -117,46 +114,18 @@ def test_the_folder_holds_all_that_a_static_server_needs(folder: Path) -> None:
     assert json.dumps(str(SIZE)) in (folder / "facenas.js").read_text()
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *words: object) -> None: ...
-
-
 @pytest.fixture(scope="module")
 def address(folder: Path) -> Iterator[str]:
     """Of the folder, from a plain static server, which isolates no page."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-
-
-def opened(browser: Chromium, address: str) -> None:
-    browser.open(f"{address}/index.html")
-    browser.wait_for("document.getElementById('said')?.textContent === 'Ready'", 60)
-
-
-def said(browser: Chromium) -> str:
-    return str(browser.evaluate("document.getElementById('said').textContent"))
-
-
-def give(browser: Chromium, content: bytes, name: str, kind: str) -> None:
-    text = base64.b64encode(content).decode()
-    browser.evaluate(
-        f"fetch('data:{kind};base64,{text}').then((reply) => reply.blob())"
-        f".then((blob) => show(new File([blob], '{name}', {{ type: '{kind}' }})))"
-    )
+    with served(folder) as address:
+        yield address
 
 
 def test_the_page_finds_the_faces_that_python_finds(browser: Chromium, address: str, folder: Path) -> None:
     generator = np.random.default_rng(0)
     photo = generator.integers(0, 256, (SIZE.height_px, SIZE.width_px, 3), dtype=np.uint8)
-    import cv2
-
-    done, png = cv2.imencode(".png", cv2.cvtColor(photo, cv2.COLOR_RGB2BGR))
-    assert done
     opened(browser, address)
-    give(browser, png.tobytes(), "photo.png", "image/png")
+    give(browser, encode_png(photo), "photo.png", "image/png")
     found = browser.evaluate("found.faces")
     expected = FaceDetector(folder / "model.onnx")(photo, 0.3)
     assert len(expected) > 3
@@ -202,6 +171,28 @@ def test_a_photo_of_a_hundred_megapixels_is_looked_at(browser: Chromium, address
     opened(browser, address)
     give(browser, encode_jpeg(photo, 50), "huge.jpg", "image/jpeg")
     assert " ms" in said(browser) or "smaller one" in said(browser)
+
+
+@pytest.mark.parametrize("name", ["facenas.js", "ort/ort.wasm.min.mjs"])
+@pytest.mark.parametrize("left", [None, 300], ids=["missing", "cut off"])
+def test_a_folder_that_is_not_whole_is_said(
+    browser: Chromium, folder: Path, tmp_path: Path, name: str, left: int | None
+) -> None:
+    copy = Path(shutil.copytree(folder, tmp_path / "copy"))
+    content = (copy / name).read_bytes()
+    (copy / name).unlink()
+    if left is not None:
+        (copy / name).write_bytes(content[:left])
+    with served(copy) as address:
+        browser.open(f"{address}/index.html")
+        browser.wait_for("document.getElementById('said')?.className === 'bad'", 30)
+    assert "copy the whole folder" in said(browser)
+
+
+def test_what_is_dropped_and_no_file_is_said(browser: Chromium, address: str) -> None:
+    opened(browser, address)
+    browser.evaluate("dispatchEvent(new DragEvent('drop', { dataTransfer: new DataTransfer() }))")
+    assert "no file" in said(browser)
 
 
 def test_from_a_disk_the_page_says_what_to_do(browser: Chromium, folder: Path) -> None:

@@ -4,6 +4,7 @@ multiply-accumulates, and a microsecond."""
 from dataclasses import replace
 from pathlib import Path
 
+from facenas.devices.targets import resolve_target
 from facenas.latency.table import load_table, save_table
 from facenas.spaces import DEFAULT_SPACE
 from facenas.spaces.named import load_space
@@ -12,8 +13,9 @@ from facenas.units import DEFAULT_INPUT, Size
 SHIPPED = Path(__file__).resolve().parents[2] / "latency_tables" / "cpu.json"
 
 
-def elastic_table(path: Path, size: Size = DEFAULT_INPUT) -> Path:
-    """The table of `cpu` that ships, at another size without its own operators, and those of the default space."""
+def elastic_table(path: Path, size: Size = DEFAULT_INPUT, target: str = "cpu") -> Path:
+    """The table of `cpu` that ships, as `target`'s, at another size without its own operators, and those of the default
+    space."""
     shipped = load_table(SHIPPED)
     measured = shipped.operators if size == shipped.input_size else {}
     time = next(iter(shipped.operators.values()))
@@ -21,6 +23,10 @@ def elastic_table(path: Path, size: Size = DEFAULT_INPUT) -> Path:
         operator: replace(time, low_ns=1000 + operator.macs // 1000)
         for operator in load_space(DEFAULT_SPACE).operators(size)
     }
-    table = replace(shipped, operators={**guessed, **measured}, space=DEFAULT_SPACE, input_size=size)
+    operators = {**guessed, **measured}
+    fingerprint = replace(shipped.fingerprint, runtime=resolve_target(target).runtime)
+    table = replace(
+        shipped, target=target, fingerprint=fingerprint, operators=operators, space=DEFAULT_SPACE, input_size=size
+    )
     save_table(table, path)
     return path

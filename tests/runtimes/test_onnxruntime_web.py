@@ -19,7 +19,7 @@ from helpers.tiny_tables import TINY_INPUT, tiny_space
 from helpers.web import leftovers_of, require_web
 
 from facenas.architecture import Architecture, published_detector
-from facenas.browser.chromium import Chromium
+from facenas.browser.chromium import WITHOUT_GPU, Chromium
 from facenas.devices.targets import resolve_target
 from facenas.errors import AgentError, InputError
 from facenas.latency.profiler import Plan, profile
@@ -57,7 +57,7 @@ def kill(browser: Chromium | None) -> None:
 def test_a_browser_answers_like_the_cpu(page: Page, detector: Architecture) -> None:
     model, image = onnx_of(detector), example_image(SIZE)
     expected = load_model(model, resolve_target("cpu")).run(image)
-    in_browser = OnnxRuntimeWebModel(model, WEB, page)
+    in_browser = OnnxRuntimeWebModel(model, page)
     assert in_browser.input_size == SIZE
     found = in_browser.run(image)
     assert set(found) == set(expected)
@@ -74,11 +74,11 @@ def test_a_browser_answers_like_the_cpu(page: Page, detector: Architecture) -> N
 
 def test_what_is_no_model_is_refused(page: Page) -> None:
     with pytest.raises(InputError, match="no whole ONNX file"):
-        OnnxRuntimeWebModel(b"garbage", WEB, page)
+        OnnxRuntimeWebModel(b"garbage", page)
 
 
 def test_a_browser_that_is_killed_is_started_again_and_costs_nothing(page: Page) -> None:
-    model = OnnxRuntimeWebModel(onnx_of(), WEB, page)
+    model = OnnxRuntimeWebModel(onnx_of(), page)
     image = example_image(SIZE)
     before, first = model.run(image), page.browser
     kill(first)
@@ -101,7 +101,7 @@ def test_a_network_on_which_the_browser_ends_twice_is_refused() -> None:
     require_web()
     page = Page(1, start=Dying)
     try:
-        model = OnnxRuntimeWebModel(onnx_of(), WEB, page)
+        model = OnnxRuntimeWebModel(onnx_of(), page)
         with pytest.raises(InputError, match="the browser ended while it had to time the model"):
             model.time(1)
     finally:
@@ -119,7 +119,7 @@ def test_a_network_on_which_the_page_hangs_is_refused_at_once() -> None:
     require_web()
     page = Page(1, start=Hanging)
     try:
-        model = OnnxRuntimeWebModel(onnx_of(), WEB, page)
+        model = OnnxRuntimeWebModel(onnx_of(), page)
         with pytest.raises(InputError, match=r"did not answer within 0\.5 s"):
             model.time(1)
     finally:
@@ -128,10 +128,10 @@ def test_a_network_on_which_the_page_hangs_is_refused_at_once() -> None:
 
 def test_a_browser_without_simd_is_told() -> None:
     require_web()
-    page = Page(1, options=("--js-flags=--no-enable-sse4-1 --no-enable-avx",))
+    page = Page(1, options=(*WITHOUT_GPU, "--js-flags=--no-enable-sse4-1 --no-enable-avx"))
     try:
         with pytest.raises(InputError, match="no WebAssembly SIMD"):
-            OnnxRuntimeWebModel(onnx_of(), WEB, page)
+            OnnxRuntimeWebModel(onnx_of(), page)
     finally:
         page.end()
 
@@ -139,9 +139,9 @@ def test_a_browser_without_simd_is_told() -> None:
 @pytest.mark.slow
 def test_a_model_too_large_for_webassembly_is_an_error_of_one_line(page: Page) -> None:
     with pytest.raises(InputError, match="smaller input") as caught:
-        OnnxRuntimeWebModel(onnx_of(published_detector("damofd-10g"), Size(8192, 8192)), WEB, page).time(1, warm_up=0)
+        OnnxRuntimeWebModel(onnx_of(published_detector("damofd-10g"), Size(8192, 8192)), page).time(1, warm_up=0)
     assert "\n" not in str(caught.value)
-    assert OnnxRuntimeWebModel(onnx_of(), WEB, page).time(1).shape == (1,)
+    assert OnnxRuntimeWebModel(onnx_of(), page).time(1).shape == (1,)
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ def test_a_wasm_file_of_another_version_is_an_error_of_one_line(package: Path) -
     page = Page(1, start=partial(Chromium, call_s=10.0))
     try:
         with pytest.raises(InputError, match="load the model: it did not answer within 10 s"):
-            OnnxRuntimeWebModel(onnx_of(), WEB, page)
+            OnnxRuntimeWebModel(onnx_of(), page)
     finally:
         page.end()
 
@@ -192,7 +192,7 @@ def test_threads_are_what_the_isolated_page_allows() -> None:
     try:
         model, image = onnx_of(), example_image(SIZE)
         expected = load_model(model, resolve_target("cpu")).run(image)
-        for name, values in OnnxRuntimeWebModel(model, target, page).run(image).items():
+        for name, values in OnnxRuntimeWebModel(model, page).run(image).items():
             np.testing.assert_allclose(values, expected[name], atol=1e-4)
         assert "wasm-threads" in read_fingerprint(target).instruction_sets
     finally:

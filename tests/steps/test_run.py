@@ -16,6 +16,7 @@ from facenas.exporters.formats import description_of
 from helpers.elastic_tables import elastic_table
 from helpers.random_supernet import write_photos, write_supernet
 from helpers.told import Told
+from helpers.web import require_web
 
 from facenas.data.synthetic import write_synthetic_set
 from facenas.errors import InputError
@@ -194,28 +195,33 @@ def test_what_a_supernet_needs_is_said_before_anything_is_measured(tmp_path: Pat
         run("12ms", settings=RunSettings(epochs=3), out=tmp_path / "run")
 
 
-def test_without_photos_it_takes_a_slice_of_the_supernet(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("device", "artefact"), [("cpu", "model.onnx"), pytest.param("web", "web/model.onnx", marks=pytest.mark.slow)]
+)
+def test_without_photos_it_takes_a_slice_of_the_supernet(tmp_path: Path, device: str, artefact: str) -> None:
+    if device == "web":
+        require_web()
     settings = RunSettings(
         space=DEFAULT_SPACE,
         supernet=write_supernet(tmp_path / "elastic.safetensors", elastic_space(DEFAULT_SPACE)),
         photos=write_photos(tmp_path / "photos", 16),
         input_size=Size(320, 256),
-        table=elastic_table(tmp_path / "table.json", Size(320, 256)),
+        table=elastic_table(tmp_path / "table.json", Size(320, 256), device),
         calibrate=Calibrate.NEVER,
     )
     told = Told()
     budget = "0.4ms"  # small networks by that table; larger ones take long to measure the norms of
-    result = run(budget, settings=settings, out=tmp_path / "run", progress=told)
+    result = run(budget, device, settings=settings, out=tmp_path / "run", progress=told)
     assert [step.name for step in result.steps] == ["table", "search", "data", "slice", "export", "verify"]
     gates = {gate.name: gate.passed for gate in result.gates}
     assert gates["loads"]
     assert gates["tensors"]
-    assert description_of(tmp_path / "run" / "model.onnx").input_size == settings.input_size  # not the supernet's
+    assert description_of(tmp_path / "run" / artefact).input_size == settings.input_size  # not the supernet's
     record = read_json(tmp_path / "run" / "run.json", "run")
     assert record["supernet"] == "elastic"
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert "the weights are a slice of supernet elastic" in page
-    again = run(budget, settings=settings, out=tmp_path / "run", progress=told)
+    again = run(budget, device, settings=settings, out=tmp_path / "run", progress=told)
     assert "slice: already done" in told.lines
     assert again.steps[:5] == result.steps[:5]
 
