@@ -76,6 +76,10 @@ def parse_faces(faces: str | None, stage_weights: str | None) -> "FaceSizes | No
     if match := _FACES.fullmatch(faces.strip()):
         return face_sizes_between(float(match[1]), float(match[2]), parse_size(match[3], multiple_px=1))
     path = Path(faces)
+    if "@" in faces and not path.exists():
+        raise InputError(
+            f"--faces '{faces}' is neither a place of labelled photos nor sizes such as 20px..200px@1920x1080"
+        )
     dataset = read_labelv2(path, None) if path.is_file() else open_dataset(path)
     return face_sizes_of(dataset.photos, f"the photos of {faces}")
 

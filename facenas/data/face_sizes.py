@@ -55,7 +55,8 @@ def face_sizes_between(least_px: float, most_px: float, picture: Size) -> FaceSi
     cannot be."""
     if not 0 < least_px <= most_px <= picture.long_side_px:
         raise InputError(
-            f"faces of {least_px:g} to {most_px:g} px in pictures of {picture} cannot be; give the least first, in pixels"
+            f"faces of {least_px:g} to {most_px:g} px in pictures of {picture} cannot be; give the least first, above 0 and no"
+            " larger than the picture"
         )
     relative = np.geomspace(least_px, most_px, 2 * _SPREAD + 1)[1::2] / picture.long_side_px
     return FaceSizes(tuple(relative.tolist()))
