@@ -240,6 +240,22 @@ def close_ups() -> str:
     return markdown(("faces found", *columns, "AP easy / medium / hard"), rows)
 
 
+def whose_faces() -> str:
+    """One budget, two kinds of faces: each answer on both."""
+    answers = result("whose_faces")["answers"]
+    rows = [
+        (
+            f"{each['input']}, for a {kind}",
+            *(f"{each[photos][faces]:.3f}" for faces in answers for photos in ("real_ap", "synthetic_ap")),
+            *(f"{recall:.3f}" for recall in each["close_ups"].values()),
+        )
+        for kind, each in answers.items()
+    ]
+    judged = [f"AP of a {faces}'s faces, {photos}" for faces in answers for photos in ("photos", "synthetic")]
+    shares = next(iter(answers.values()))["close_ups"]
+    return markdown(("chosen", *judged, *(f"recall, close-ups of {share}" for share in shares)), rows)
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "install": install,
     "detectors": detectors,
@@ -250,6 +266,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "latency-at-inputs": latency_at_inputs,
     "orders": orders,
     "inputs-front": inputs_front,
+    "whose-faces": whose_faces,
     "trained-alone": trained_alone,
     "orders-of-trained": orders_of_trained,
     "formats-drops": formats_drops,
