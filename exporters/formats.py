@@ -277,8 +277,15 @@ FORMATS: Mapping[str, Format] = {
         Format("tflite", "model.tflite", _write_tflite, _describe_tflite, _all_as_said),
         Format("web", "web/model.onnx", _write_web, _describe_onnx, _onnx_layers, _open_onnx, _onnx_with_layers),
         Format(
-            *("web-gpu", "web-gpu/model.onnx", _write_web_gpu),
-            *(_describe_onnx, _onnx_layers, _open_onnx, _onnx_with_layers),
+            *(
+                "web-gpu",
+                "web-gpu/model.onnx",
+                _write_web_gpu,
+                _describe_onnx,
+                _onnx_layers,
+                _open_onnx,
+                _onnx_with_layers,
+            )
         ),
         Format(
             *("ncnn", "model.ncnn.param", _write_ncnn, _describe_ncnn, _all_as_said, _open_ncnn),
