@@ -55,19 +55,9 @@ def converted(model: bytes, precision: str) -> bytes:
     with tempfile.TemporaryDirectory(prefix="facenas-") as folder:
         source, made = Path(folder, "model.onnx"), Path(folder, "model.mnn")
         source.write_bytes(_with_halves(model) if half else model)
-        words = [
-            "MNNConvert",
-            "-f",
-            "ONNX",
-            "--modelFile",
-            str(source),
-            "--MNNModel",
-            str(made),
-            "--bizCode",
-            "facenas",
-        ]
+        words = f"MNNConvert -f ONNX --bizCode facenas{' --fp16' if half else ''}".split()
         with unheard():
-            mnnconvert([*words, *(["--fp16"] if half else [])])
+            mnnconvert([*words, "--modelFile", str(source), "--MNNModel", str(made)])
         if not made.is_file() or not made.stat().st_size:
             raise InputError("MNN does not convert the model; give an ONNX file made by `facenas export`")
         return made.read_bytes()

@@ -6,6 +6,7 @@ is no fault of the command, text from outside steers no terminal, and no charact
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -14,9 +15,12 @@ from typing import TYPE_CHECKING, Any, TextIO
 from facenas.errors import InputError, printable
 
 if TYPE_CHECKING:
+    from rich.console import JustifyMethod
+
     from facenas.shown import Shown
 
 _LONGEST_CELL = 60
+_NUMBER = re.compile(r"[+-]?[0-9.,]+([ %x]|e[+-]?[0-9]|$)")
 READER_GONE = 141
 """As a shell tells of a program whose output nobody reads any more: 128 + SIGPIPE."""
 
@@ -91,6 +95,12 @@ def in_full(rows: Iterable[Sequence[str]]) -> tuple[list[list[str]], list[str]]:
     return [[cell(text) for text in row] for row in rows], words
 
 
+def _are_numbers(cells: Sequence[str]) -> bool:
+    """Whether most cells that hold something are numbers, with or without their units."""
+    filled = [cell for cell in cells if cell]
+    return 2 * sum(_NUMBER.match(cell) is not None for cell in filled) > len(filled)
+
+
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """A table on stdout, below it on lines of their own the words that are too long for its cells; numbers should come as
     text with their units."""
@@ -104,7 +114,8 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
     rows, words = in_full(rows)
     table = Table(show_edge=False)
     for index, column in enumerate(columns):
-        table.add_column(Text(printable(column)), overflow="fold", justify="left" if index == 0 else "right")
+        justify: JustifyMethod = "right" if _are_numbers([row[index] for row in rows]) else "left"
+        table.add_column(Text(printable(column)), overflow="fold", justify=justify)
     for row in rows:
         table.add_row(*(Text(printable(cell)) for cell in row))
     here = Console()

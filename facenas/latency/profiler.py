@@ -315,7 +315,7 @@ def _measure(journal: Journal, about: _About, plan: Plan, watched: tuple[Patienc
             if visit.sample is None:
                 failed.add(network.key)
             if progress is not None:
-                progress(_percent_done(journal.visits, len(networks), plan), 100)
+                progress(_percent_done(journal.visits, networks, plan), 100)
 
     with agent:
         carriers = [network for network in networks if network.layers]
@@ -331,6 +331,8 @@ def _measure(journal: Journal, about: _About, plan: Plan, watched: tuple[Patienc
             doubtful = doubtful_networks(journal.visits, networks, inputs)
             for number in range(REPEAT_ROUND + 1, REPEAT_ROUND + 1 + _DOUBTFUL_ROUNDS):
                 one_round(number, doubtful)
+    if progress is not None:
+        progress(100, 100)
 
 
 def _another_round_fits(visits: Sequence[Visit], rounds: int, seconds: float) -> bool:
@@ -340,10 +342,12 @@ def _another_round_fits(visits: Sequence[Visit], rounds: int, seconds: float) ->
     return 0 < last <= seconds - spent
 
 
-def _percent_done(visits: Sequence[Visit], networks: int, plan: Plan) -> int:
-    visit_share = len(visits) / (plan.least_rounds * networks / 2)
+def _percent_done(visits: Sequence[Visit], networks: Sequence[Network], plan: Plan) -> int:
+    """Of the rounds; those that repeat what is unstable come after 99 %."""
+    a_round = sum(0.5 if network.layers else 1.0 for network in networks)
+    visit_share = len(visits) / (plan.least_rounds * a_round)
     time_share = sum(visit.seconds for visit in visits) / plan.seconds if plan.seconds else visit_share
-    return int(100 * min(1.0, time_share, visit_share))
+    return min(99, int(100 * min(time_share, visit_share)))
 
 
 def _visit(

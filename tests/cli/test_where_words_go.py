@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from facenas.cli.output import print_table
 from facenas.data.image import encode_jpeg
 
 DETECT = (sys.executable, "-P", "-m", "facenas", "detect")
@@ -33,6 +34,16 @@ def test_no_character_is_too_much_for_an_encoding(photo: Path, encoding: str) ->
     assert rb"\u5199\u771f.jpg" in done.stdout.replace(b"\n", b"")
     missing = run((*DETECT, photo.with_name("µ写.jpg")), PYTHONIOENCODING=encoding)
     assert (missing.returncode, b"Traceback" in missing.stderr) == (2, False)
+
+
+def test_numbers_stand_to_the_right_and_words_to_the_left(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [["a.jpg", "7", "4.93 ms", "passed", "0.5 %"], ["long name.jpg", "130", "12 ms", "not measured", "none"]]
+    print_table("photos", ["photo", "faces", "latency", "verdict", "error"], [*rows, ["c", "1", "", "", "3 %"]])
+    lines = capsys.readouterr().out.splitlines()
+    assert [[cell[1:-1] for cell in line.split("│")] for line in lines[3:5]] == [
+        ["a.jpg        ", "    7", "4.93 ms", "passed      ", "0.5 %"],
+        ["long name.jpg", "  130", "  12 ms", "not measured", " none"],
+    ]
 
 
 def test_a_reader_that_has_gone_is_no_failed_gate(photo: Path) -> None:

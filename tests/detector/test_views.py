@@ -70,7 +70,9 @@ def test_nothing_seen_is_an_answer_without_faces(mirrored: bool) -> None:
 
 
 def test_a_detector_without_landmarks_gives_none() -> None:
-    answer = joined([faces_of((10, 10, 30, 30, 0.8)), faces_of((10, 10, 30, 30, 0.8), landmarks=np.zeros((1, 5, 2)))])
+    answer = joined(
+        [faces_of((10, 10, 30, 30, 0.8)), faces_of((10, 10, 30, 30, 0.8), landmarks=np.zeros((1, 5, 2), np.float32))]
+    )
     assert answer.landmarks is None
 
 
