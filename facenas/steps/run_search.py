@@ -54,11 +54,12 @@ def table_of_run(asked: Asked, progress: Progress) -> LatencyTable:
 def search_of_run(asked: Asked, table: LatencyTable, progress: Progress) -> SearchResult:
     """The best network under the budgets. Raises BudgetError where none meets them."""
     settings = asked.settings
+    one_input = None if table.inputs.others else table.input_size  # as `table_of_run` has said
     return search(
         device=asked.device,
         budgets=asked.budgets(1 - BUDGET_RESERVE),
         space=settings.space or DEFAULT_SPACE,
-        input_size=settings.input_size,
+        input_size=one_input if settings.input_size is None else settings.input_size,
         settings=_search_settings(settings),
         tables=[table],
         progress=progress,
