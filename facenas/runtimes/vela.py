@@ -88,10 +88,14 @@ def estimate(content: bytes, npu: Npu) -> Estimate:
         ns_per_cycle = 1e9 / float(summary["core_clock"])
         layers: defaultdict[str, float] = defaultdict(float)
         known = {operator.output_name.partition("/")[0] for operator in read_tflite(network).operators}
+        before = 0.0  # Vela's own, a copy of a layer's features into the small memory: what that layer costs there
         for row in _rows(Path(folder, "network_per-layer.csv")):
-            layer = row["Name"].partition("/")[0]
-            if layer in known:  # others are Vela's own, copies of the input
-                layers[layer] += float(row["Op Cycles"]) * ns_per_cycle
+            layer, cycles = row["Name"].partition("/")[0], float(row["Op Cycles"])
+            if layer in known:
+                layers[layer] += (before + cycles) * ns_per_cycle
+                before = 0.0
+            else:
+                before += cycles
         compiled = read_tflite(Path(folder, "network_vela.tflite"))
     return Estimate(
         round(float(summary["cycles_total"]) * ns_per_cycle),

@@ -13,7 +13,7 @@ from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.given import given_architecture
 from facenas.latency import profiler
-from facenas.latency.input_sizes import ALL_INPUTS
+from facenas.latency.input_sizes import ALL_INPUTS, ESTIMATED_INPUTS
 from facenas.latency.roofline import modelled_table
 from facenas.latency.shipped import table_file_name
 from facenas.latency.table import LatencyTable, save_table
@@ -109,12 +109,9 @@ def profile(
     target = resolve_target(device)
     every = input_size == "any" or (input_size is None and (not target.elsewhere or target.name in MODELLED_NAMES))
     size = ALL_INPUTS.home if every or input_size is None else as_size(input_size)
-    path = table_path(device, size) if out is None else Path(out)
-    if path.is_dir():  # found at the end, that would cost minutes
-        raise InputError(
-            f"--out {path} is a folder, and the table is one file; give {path / table_file_name(target, size)}"
-        )
-    first, *others = map(load_space, dict.fromkeys([space] if isinstance(space, str) else space or [DEFAULT_SPACE]))
+    others = (ESTIMATED_INPUTS if runtime_of(target).estimates else ALL_INPUTS).others if every else ()
+    path = table_path(device, size) if out is None else _file(out, table_file_name(target, size))
+    first, *spaces = map(load_space, dict.fromkeys([space] if isinstance(space, str) else space or [DEFAULT_SPACE]))
     further = tuple(given_architecture(text).architecture for text in settings.also)
     remote = _remote_agent(target, settings, progress)
     watch = StateWatch("this machine", progress.note)
@@ -126,11 +123,11 @@ def profile(
         progress(done, total, f"profiling {target}")
 
     if remote is None and target.name in MODELLED_NAMES:
-        held = (*further, *(detector for other in others for detector in other.covering_detectors()))
-        table = modelled_table(target, first, size, also=held, other_inputs=ALL_INPUTS.others if every else ())
+        held = (*further, *(detector for other in spaces for detector in other.covering_detectors()))
+        table = modelled_table(target, first, size, also=held, other_inputs=others)
         save_table(table, path)
     else:
-        plan = _plan(target, ALL_INPUTS.others if every else (), further, tuple(others), settings)
+        plan = _plan(target, others, further, tuple(spaces), settings)
         with remote or LocalAgent(target) as agent:
             table = profiler.profile(
                 agent,
@@ -147,6 +144,14 @@ def profile(
     if unstable := table.unstable_operators:
         progress.note(f"{unstable} of {len(table.operators)} operators are flagged unstable: the machine is busy")
     return Profile(table, path, watch.warnings if remote is None else tuple(remote.warnings))
+
+
+def _file(out: Path | str, usual_name: str) -> Path:
+    """Where the table goes. Raises InputError for a folder, which would be found minutes later."""
+    path = Path(out)
+    if path.is_dir():
+        raise InputError(f"--out {path} is a folder, and the table is one file; give {path / usual_name}")
+    return path
 
 
 def _plan(

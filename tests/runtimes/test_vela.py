@@ -20,7 +20,7 @@ from facenas.latency.predictor import OperatorCosts, predict
 from facenas.latency.table import find_table
 from facenas.runtimes.compiled_model import CompiledModel
 from facenas.runtimes.runtime import load_model, why_unavailable
-from facenas.spaces.named import facenas_edge, load_space
+from facenas.spaces.named import load_space
 from facenas.units import Size
 
 pytest.importorskip("ethosu", reason="the extra npu is not installed")
@@ -40,8 +40,7 @@ def test_the_layers_of_a_network_add_up_to_its_estimate(npu: str) -> None:
     times = model.layer_times(2)
     assert set(times.names) == {layer.name for layer in build_graph(ALL_FAMILIES, Size(160, 128)).layers}
     assert times.times_ns.sum(axis=1) + times.overhead_ns == pytest.approx(model.time(2))
-    if npu != "npu-u85-512":  # whose input Vela copies first, for which no layer stands
-        assert (times.overhead_ns <= 0.05 * model.time(2)).all()
+    assert (times.overhead_ns <= 0.05 * model.time(2)).all()  # what Vela copies counts for the layer that follows
 
 
 def test_an_npu_that_is_not_here_runs_nothing() -> None:
@@ -71,29 +70,35 @@ def test_an_estimate_is_called_one_and_has_no_tolerance() -> None:
     assert "not measured" in within.note
 
 
+# By whether features stay in the small memory, Vela has two costs for one convolution, on the U85 up to twice apart; the table
+# holds the median.
+LARGEST_ERRORS = {"npu": 0.03, "npu-u55-256": 0.03, "npu-u85-512": 0.06}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("npu", NPUS)
-def test_predictions_of_held_out_networks_are_within_3_percent(npu: str) -> None:
+@pytest.mark.parametrize(("npu", "limit"), LARGEST_ERRORS.items())
+@pytest.mark.parametrize("space", ["facenas-elastic", "facenas-edge"])
+def test_predictions_of_held_out_networks_are_near_their_estimates(space: str, npu: str, limit: float) -> None:
     size = Size(640, 480)
     table = find_table(resolve_target(npu), size)
     costs = OperatorCosts(table)
-    networks = random_networks(facenas_edge(), 50, seed=1000)
     off = [
         abs(predict(network, table, size, costs).latency_ms / (compiled(network, size, npu).time(1)[0] / 1e6) - 1)
-        for network in networks
+        for network in random_networks(load_space(space), 25, seed=1000)
     ]
-    assert np.mean(np.array(off) <= 0.03) >= 0.95
+    assert np.mean(np.array(off) <= limit) >= 0.95, np.round(off, 3).tolist()
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("npu", "limit"), [("npu", 0.08), ("npu-u55-256", 0.08), ("npu-u85-512", 0.15)])
 @pytest.mark.parametrize("space", ["facenas-elastic", "facenas-edge"])
-def test_predictions_between_the_inputs_of_the_table_are_within_6_percent(space: str) -> None:
+def test_predictions_between_the_inputs_of_the_table_are_near_theirs(space: str, npu: str, limit: float) -> None:
     for size in (Size(256, 192), Size(416, 320), Size(736, 416)):
-        table = find_table(resolve_target("npu"), size)
+        table = find_table(resolve_target(npu), size)
         assert size not in table.inputs.all
         for network in random_networks(load_space(space), 3, seed=1000):
-            estimate_ms = compiled(network, size).time(1)[0] / 1e6
-            assert predict(network, table, size).latency_ms == pytest.approx(estimate_ms, rel=0.06)
+            estimate_ms = compiled(network, size, npu).time(1)[0] / 1e6
+            assert predict(network, table, size).latency_ms == pytest.approx(estimate_ms, rel=limit)
 
 
 def run(*words: str) -> dict[str, object]:
