@@ -13,6 +13,7 @@ them. Files with neither function are scripts of their own and passed over.
 """
 
 import importlib
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -47,7 +48,8 @@ def load_benchmark(folder: Path, name: str) -> ModuleType:
 
 def _benchmarks(folder: Path, function: str) -> Iterator[ModuleType]:
     for path in sorted(folder.glob("*.py")):
-        if f"def {function}(" in path.read_text(encoding="utf-8"):  # scripts need not be imported to be passed over
+        # Scripts need not be imported to be passed over; a method of that name is none of a benchmark's.
+        if re.search(rf"^def {function}\(", path.read_text(encoding="utf-8"), re.MULTILINE):
             yield load_benchmark(folder, path.stem)
 
 
