@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from facenas.errors import InputError
+from facenas.latency.input_sizes import ALL_INPUTS
 from facenas.units import Size, as_size, parse_size
 
 MAX_OFF = 0.04
@@ -23,7 +24,8 @@ class AnyInput:
     most_px: int | None = None
 
     def sizes(self, least_px: int, most_px: int) -> tuple[Size, ...]:
-        """Those with a long side of `least_px` to `most_px`, largest first. Raises InputError where there is none."""
+        """Those with a long side of `least_px` to `most_px` that a profile covers, largest first. Raises InputError where there
+        is none."""
         most = min(most_px, self.most_px or most_px)
         if most < least_px:
             raise InputError(
@@ -36,10 +38,12 @@ class AnyInput:
             short_px = max(_MULTIPLE_PX, round(short / _MULTIPLE_PX) * _MULTIPLE_PX)
             if long_px >= least_px and abs(short_px / short - 1) <= MAX_OFF:
                 found.append(Size(long_px, short_px) if self.aspect >= 1 else Size(short_px, long_px))
+        found = [size for size in found if ALL_INPUTS.covers(size)]
         if not found:
             raise InputError(
                 f"no input is within {MAX_OFF:.0%} of an aspect of {self.aspect:.3g}: sides are multiples of {_MULTIPLE_PX} px,"
-                f" the longer one here {least_px} to {most} px; give another aspect, such as 4:3 or 16:9, or a size"
+                f" the longer one here {least_px} to {most} px, with as many pixels as {ALL_INPUTS}; give another aspect,"
+                " such as 4:3 or 16:9, or a size"
             )
         return tuple(reversed(found))
 

@@ -119,6 +119,11 @@ def test_what_cannot_be_is_one_line_with_the_cure(facenas: Run, table: Path, tmp
         assert done.err.count("\n") == 1, done.err
 
 
+def test_inputs_of_a_long_shape_are_those_that_a_profile_covers() -> None:
+    assert AnyInput(3.0).sizes(256, 640) == (Size(576, 192), Size(480, 160), Size(384, 128))
+    assert AnyInput(1 / 3).sizes(256, 640) == (Size(192, 576), Size(160, 480), Size(128, 384))
+
+
 def test_inputs_of_a_camera_have_its_shape_and_are_no_larger() -> None:
     asked = parse_input("any", camera="640x360")
     assert isinstance(asked, AnyInput)
