@@ -256,12 +256,28 @@ def whose_faces() -> str:
     return markdown(("chosen", *judged, *(f"recall, close-ups of {share}" for share in shares)), rows)
 
 
+def fine_tuning() -> str:
+    """A detector before and after a few epochs of other photos, on those that took no part and on WIDER FACE's."""
+    found = result("fine_tuning")
+    rows = [
+        (
+            f"{each['learning_rate']:g}" if each["learning_rate"] else "before",
+            f"{each['held_out']['all']:.3f}",
+            ", ".join(f"{each['elsewhere'][setting]:.3f}" for setting in _SETTINGS),
+        )
+        for each in found["judged"]
+    ]
+    columns = (f"AP on the {found['held_out']} photos", "AP easy, medium, hard on the 100 of WIDER FACE val")
+    return markdown(("learning rate", *columns), rows)
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "install": install,
     "detectors": detectors,
     "fast-detectors": fast_detectors,
     "trained-on-a-gpu": trained_on_a_gpu,
     "close-ups": close_ups,
+    "fine-tuning": fine_tuning,
     "latency-prediction": latency_prediction,
     "latency-at-inputs": latency_at_inputs,
     "orders": orders,
