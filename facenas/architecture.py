@@ -1,4 +1,4 @@
-"""Architectures as frozen data, parsed from and printed to block strings (PAPER.md's notation of the DamoFD release).
+"""Architectures as frozen data, parsed from and printed to block strings (the notation of DamoFD's release).
 
 A backbone is five stages, each halving the image side, each one block string:
 

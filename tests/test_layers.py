@@ -133,6 +133,15 @@ def test_each_room_is_on_one_floor_and_installed() -> None:
     assert project["tool"]["setuptools"]["packages"] == sorted(packages)
 
 
+def test_the_page_of_the_architecture_shows_the_floors() -> None:
+    """Read as a text, from the top, its picture goes down from floor to floor."""
+    picture = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").split("```")[1].strip()
+    columns = [re.split(r"\s{2,}", line) for line in picture.splitlines()]
+    floors = [floor_of(room) for line in columns for room in line[:-1]]
+    assert floors == sorted(floors, reverse=True)
+    assert len(floors) > 20
+
+
 def test_no_two_files_need_each_other() -> None:
     needs: dict[str, set[str]] = {path: set() for path in SOURCES}
     for entry in IMPORTS:

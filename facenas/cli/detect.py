@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from facenas.cli.names import DEVICE, MODEL
+from facenas.zoo import DEFAULT_NAME
 
 if TYPE_CHECKING:
     from facenas.steps.detect import Found
@@ -18,7 +19,7 @@ def detect(
     ],
     model: Annotated[
         Path | None,
-        typer.Option(help="exported model, run folder, or name of the zoo (default: facenas-12ms)", **MODEL),
+        typer.Option(help=f"exported model, run folder, or name of the zoo (default: {DEFAULT_NAME})", **MODEL),
     ] = None,
     min_score: Annotated[float, typer.Option(help="least score of a face, between 0 and 1")] = 0.3,
     long_side: Annotated[

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 
 def train(
-    data: Annotated[Path, typer.Option(help="labelled photos: labelv2 sets or WIDER FACE's layout")],
+    data: Annotated[
+        Path, typer.Option(help="labelled photos: labelv2, WIDER FACE, COCO, YOLO, a table, or packed pieces")
+    ],
     arch: Annotated[
         str | None,
         typer.Option(

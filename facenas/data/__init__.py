@@ -1,1 +1,2 @@
-"""Labelled photos: readers for labelv2 and WIDER FACE, augmentation, and synthetic faces for want of photos."""
+"""Labelled photos: readers for labelv2, WIDER FACE, COCO, YOLO, tables and packed pieces, augmentation, and
+synthetic faces for want of photos."""

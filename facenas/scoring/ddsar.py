@@ -8,7 +8,7 @@ and for every convolution l its input channels c_l, the side h_l that enters it 
 
 where h_i is the side that enters stage i. The weights follow the distribution of face sizes over the stages. The score
 says nothing about the neck and the head, and maximised without limits it degenerates to deep, narrow nets with large
-kernels (see `facenas.spaces.space`), so alpha is always recorded beside a score.
+kernels (see `facenas.spaces.named`), so alpha is always recorded beside a score.
 """
 
 from collections.abc import Sequence

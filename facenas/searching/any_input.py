@@ -1,7 +1,7 @@
 """Inputs that a search may choose from: all of a shape, or some that are named.
 
 Convolutions halve an input five times, so sides are multiples of 32 and few are exactly 4:3; a size counts as of a shape
-where it is off by at most `MAX_OFF`. What falls beside the picture is filled with grey.
+where it is off by at most `MAX_OFF`. What falls beside the picture is filled with black.
 """
 
 import re

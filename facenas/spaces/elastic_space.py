@@ -9,10 +9,10 @@ Below 4.4 ms lies only a smaller input: image, stem, neck and head alone take 2.
 - Stages 1 and 2 are one 3x3 convolution each, 8 or 16 and 24 to 64 channels. Stage 2 counts most: from 16 to 32 channels
   AP rises by .021, to 48 by .011 more, so 16 is gone. A stem of 32 makes stage 2 take 2.6 times as long; 8 to 16 is worth
   .007.
-- Stages 3, 4 and 5 are 3x3-3x3 residuals (`facenas.spaces` says why no other block): one with an inner width of 16 costs
-  what a plain convolution does, and a residual that is left out leaves the identity, so depths can share weights. Learnt
-  stage weights put over half of the score on stage 3, which is where small faces are seen, so it has depth, too; each
-  residual of stages 4 and 5 brings .003 to .007, so they go to four.
+- Stages 3, 4 and 5 are 3x3-3x3 residuals (`facenas_edge` in named.py says why no other block): one with an inner width of
+  16 costs what a plain convolution does, and a residual that is left out leaves the identity, so depths can share weights.
+  Learnt stage weights put over half of the score on stage 3, which is where small faces are seen, so it has depth, too;
+  each residual of stages 4 and 5 brings .003 to .007, so they go to four.
 - Inner widths are chosen independently of the stage's, from a quarter to twice of it: the inner width of stage 4 is worth
   as much as its depth. Widths do not narrow, or a search would ask for it only to please its score.
 - Neck and head are choices of their own. A neck of 24 takes as long as one of 32; one head convolution instead of two
@@ -56,11 +56,11 @@ class StageChoices:
         """All stages on that many channels that a member may have."""
         for width in self.widths:
             for inner_width in self.inner_widths or (width,):
-                if _fit(in_channels, width, inner_width):
+                if _widths_fit(in_channels, width, inner_width):
                     yield from (self.stage(in_channels, width, inner_width, depth) for depth in self.depths)
 
 
-def _fit(in_channels: int, width: int, inner_width: int) -> bool:
+def _widths_fit(in_channels: int, width: int, inner_width: int) -> bool:
     """A stage does not narrow, and its inner width is a quarter to twice its width."""
     return in_channels <= width and width <= 4 * inner_width <= 8 * width
 
@@ -138,7 +138,7 @@ class ElasticSpace:
         """A member with every choice drawn evenly, drawn again until the widths fit."""
         while True:
             detector = self._member(lambda values: values[int(generator.integers(len(values)))])
-            if all(_fits(stage) for stage in detector.backbone.stages):
+            if all(_stage_fits(stage) for stage in detector.backbone.stages):
                 return detector
 
     def require(self, detector: Architecture) -> None:
@@ -152,7 +152,7 @@ class ElasticSpace:
             self._require_choice(detector, f"stage {number} with depth", stage.sublayers, choices.depths)
             if choices.inner_widths:
                 self._require_choice(detector, f"stage {number} with inner width", inner, choices.inner_widths)
-            if not _fits(stage):
+            if not _stage_fits(stage):
                 raise InputError(
                     f"stage {number} of '{detector}' is in no member of space '{self.name}': there, no stage narrows, and"
                     " inner widths are a quarter to twice the stage's width"
@@ -183,8 +183,8 @@ class ElasticSpace:
         return Architecture(Backbone(tuple(stages)), end, landmarks=self.landmarks)
 
 
-def _fits(stage: Stage) -> bool:
-    return _fit(stage.in_channels, stage.out_channels, stage.bottleneck_channels or stage.out_channels)
+def _stage_fits(stage: Stage) -> bool:
+    return _widths_fit(stage.in_channels, stage.out_channels, stage.bottleneck_channels or stage.out_channels)
 
 
 def elastic_space(name: str, *, landmarks: bool = False) -> ElasticSpace:

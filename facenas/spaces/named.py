@@ -1,8 +1,8 @@
 """The search spaces that there are by name, each with the reason for its limits.
 
-The score alone degenerates: its unlimited optimum is an 8-channel-wide stack of 7x7 kernels (PAPER.md). So every space
-carries shape limits openly: widths that do not shrink with depth, a least width per stage, a bottleneck of at least a
-fixed share of the output, few kernel sizes and a depth cap.
+The score alone degenerates: its unlimited optimum is an 8-channel-wide stack of 7x7 kernels. So every space carries shape
+limits openly: widths that do not shrink with depth, a least width per stage, a bottleneck of at least a fixed share of the
+output, few kernel sizes and a depth cap.
 
 `damofd-0.5g` and `damofd-2.5g` are for comparing searches with the release's own: they hold the published networks and
 limits of the kind that the release's budgets imply. What the release's mutations can reach beyond the published networks
@@ -39,7 +39,7 @@ def _residuals(widths: Iterable[tuple[int, int]], depths: Iterable[int]) -> list
 
 
 def facenas_edge() -> Space:
-    """The default: from about 4 to 40 ms on one core of a server CPU at 640x480, the range of phones and Jetsons.
+    """For CPUs and small boards: from about 4 to 40 ms on one core of a server CPU at 640x480, the range of phones and Jetsons.
 
     The limits answer what the score does when it is left alone, and what short trainings showed (networks of equal
     latency, 17,700 crops; figures are AP hard, those of one budget beside each other, and two seeds of one network

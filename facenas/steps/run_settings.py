@@ -24,8 +24,12 @@ class RunSettings:
     """`val`: labelled photos to verify on (default: a part of the data); `epochs`: length of the training (default: 90
     synthetic, 12 on photos); `space`: default facenas-elastic, whose supernet ships; `supernet`: of the
     space (default: the zoo's); `photos`: folder of unlabelled ones for the norms of its slice (default: synthetic ones);
-    `input_size`: one, several or any, as `search` takes them; `faces`: whose sizes weigh the accuracy; `alpha`: weight of
-    the kernel sizes in the score; `table`: default the shipped one."""
+    `input_size`: one, several or any, as `search` takes them; `alpha`: weight of the kernel sizes in the score, 0 to 10;
+    `table`: default the shipped one; `seed`: of the training; `calibrate`: whether the table is made this machine's; `faces`:
+    whose sizes weigh the accuracy; `init`: checkpoint or name of the zoo to start from (default: the slice of the
+    supernet); `teacher`: stronger detector to learn from; `top`: so many of the search's best are trained briefly first,
+    2 or more; `params`: budget of parameters; `memory_bytes`: budget of the peak memory in bytes; `max_minutes`: the
+    training ends then."""
 
     val: Path | None = None
     epochs: int | None = None
@@ -64,12 +68,12 @@ class Asked:
 
     def budgets(self, share: float = 1.0) -> Budgets:
         """All of them, with `share` of the latency."""
-        ratio, settings = self.budget.percentile, self.settings
+        percentile, settings = self.budget.percentile, self.settings
         return Budgets(
             {self.device: share * self.budget.limit_ms},
             params=settings.params,
             memory_bytes=settings.memory_bytes,
-            percentiles={} if ratio == LOW_PERCENTILE else {self.device: ratio},
+            percentiles={} if percentile == LOW_PERCENTILE else {self.device: percentile},
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -7,7 +7,8 @@
 A teacher's scores t take the place of q at every anchor, and its boxes are learnt where t is above `MIN_TAUGHT_SCORE`,
 weighted by t.
 
-Sources: Generalized Focal Loss (NeurIPS 2020), Distance-IoU Loss (AAAI 2020), weights as in PAPER.md's released configs.
+Sources: Generalized Focal Loss (NeurIPS 2020), Distance-IoU Loss (AAAI 2020), weights as in the configurations that DamoFD
+(ICLR 2023) released.
 """
 
 from dataclasses import dataclass
