@@ -5,9 +5,13 @@ from typing import Annotated
 
 import typer
 
+from facenas.cli.names import SUPERNET
+
 
 def appraise(
-    supernet: Annotated[Path, typer.Option(help="checkpoint of a supernet (train --space), or a name of the zoo")],
+    supernet: Annotated[
+        Path, typer.Option(help="checkpoint of a supernet (train --space), or a name of the zoo", **SUPERNET)
+    ],
     data: Annotated[Path, typer.Option(help="labelled photos that took no part in its training")],
     slices: Annotated[int, typer.Option(help="how many slices, drawn at random, are judged")] = 200,
     input_size: Annotated[

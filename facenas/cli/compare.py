@@ -6,14 +6,17 @@ from typing import Annotated
 import typer
 
 from facenas.cli.calibration_option import CalibrateOption, calibration_asked
+from facenas.cli.names import DEVICE, MODEL
 
 
 def compare(
-    checkpoint: Annotated[Path, typer.Option(help="checkpoint.safetensors of a training, or a name of the zoo")],
+    checkpoint: Annotated[
+        Path, typer.Option(help="checkpoint.safetensors of a training, or a name of the zoo", **MODEL)
+    ],
     data: Annotated[Path, typer.Option(help="labelled photos for the gates")],
     device: Annotated[
         list[str] | None,
-        typer.Option(help="target whose file is made (repeatable; default: all that can be used here)"),
+        typer.Option(help="target whose file is made (repeatable; default: all that can be used here)", **DEVICE),
     ] = None,
     precision: Annotated[
         list[str] | None, typer.Option(help="only these: fp32, fp16, bf16, int8 (repeatable; default: all)")

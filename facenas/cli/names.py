@@ -32,6 +32,12 @@ def _models(incomplete: str) -> list[str]:
     return _starting(incomplete, ZOO_NAMES)
 
 
+def _supernets(incomplete: str) -> list[str]:
+    from facenas.zoo import SUPERNET_NAMES
+
+    return _starting(incomplete, SUPERNET_NAMES)
+
+
 def _architectures(incomplete: str) -> list[str]:
     from facenas.architecture import PUBLISHED_NAMES
 
@@ -53,6 +59,7 @@ def _spaces(incomplete: str) -> list[str]:
 DEVICE: dict[str, Any] = {"callback": _small, "autocompletion": _devices}
 """For options that name devices; MODEL: models and checkpoints, which are files, folders or names of the zoo."""
 MODEL: dict[str, Any] = {"autocompletion": _models}
+SUPERNET: dict[str, Any] = {"autocompletion": _supernets}
 ARCHITECTURE: dict[str, Any] = {"autocompletion": _architectures}
 FORMAT: dict[str, Any] = {"autocompletion": _formats}
 SPACE: dict[str, Any] = {"autocompletion": _spaces}

@@ -7,7 +7,7 @@ import typer
 
 from facenas.cli.calibration_option import CalibrateOption, calibration_asked
 from facenas.cli.input_option import AspectOption, CameraOption, FacesOption, InputOption, input_asked
-from facenas.cli.names import DEVICE, SPACE
+from facenas.cli.names import DEVICE, SPACE, SUPERNET
 from facenas.scoring.ddsar import DEFAULT_ALPHA
 from facenas.spaces import DEFAULT_SPACE
 
@@ -69,7 +69,8 @@ def search(
         ),
     ] = None,
     supernet: Annotated[
-        Path | None, typer.Option(help="with --judge: checkpoint of the supernet (default: one that ships, if any)")
+        Path | None,
+        typer.Option(help="with --judge: checkpoint of the supernet (default: one that ships, if any)", **SUPERNET),
     ] = None,
     data: Annotated[Path | None, typer.Option(help="with --judge: labelled photos")] = None,
     photos: Annotated[

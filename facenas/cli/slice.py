@@ -5,11 +5,13 @@ from typing import Annotated
 
 import typer
 
-from facenas.cli.names import ARCHITECTURE
+from facenas.cli.names import ARCHITECTURE, SUPERNET
 
 
 def slice(
-    supernet: Annotated[Path, typer.Option(help="checkpoint of a supernet (train --space), or a name of the zoo")],
+    supernet: Annotated[
+        Path, typer.Option(help="checkpoint of a supernet (train --space), or a name of the zoo", **SUPERNET)
+    ],
     arch: Annotated[
         str | None, typer.Option(help="block string of the slice, or what holds one", **ARCHITECTURE)
     ] = None,

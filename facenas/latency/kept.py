@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 from facenas.devices.fingerprint import Fingerprint
@@ -37,6 +38,13 @@ def _cache_folder() -> Path:
     return user_cache_path("facenas", appauthor=False)
 
 
+def _why_nowhere() -> str:
+    """Why there is no cache folder, and the cure."""
+    if find_spec("platformdirs") is None:
+        return "platformdirs, which knows the cache folder, is not installed: pip install platformdirs"
+    return "there is no home folder; set HOME or XDG_CACHE_HOME"
+
+
 def load_kept(path: Path, here: Fingerprint, note: Callable[[str], None]) -> LatencyTable | None:
     """The short profile kept at `path`; None, with a word, where it cannot be used."""
     if not path.is_file():
@@ -56,7 +64,7 @@ def keep(path: Path, table: LatencyTable, note: Callable[[str], None]) -> None:
     """Keep a short profile where that is possible; say so where it is not."""
     try:
         if not path.is_absolute():
-            raise InputError("there is no home folder; set HOME or XDG_CACHE_HOME")
+            raise InputError(_why_nowhere())
         save_table(table, path)
     except InputError as error:
         note(f"the calibration is used now and not kept: {error}")

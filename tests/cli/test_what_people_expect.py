@@ -167,6 +167,9 @@ def test_only_words_that_break_are_taken_out_of_a_table() -> None:
         ("facenas export --format o", "openvino"),
         ("facenas search --sp", "--space"),
         ("facenas search --space facenas-o", "facenas-orin"),
+        ("facenas slice --supernet fac", "facenas-elastic"),
+        ("facenas compare --device cpu-open", "cpu-openvino"),
+        ("facenas compare --checkpoint facenas-1", "facenas-12ms"),
     ],
 )
 def test_a_shell_completes(line: str, among: str, tmp_path: Path) -> None:

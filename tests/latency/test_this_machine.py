@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -218,6 +219,16 @@ def test_where_nothing_can_be_kept_it_works_and_says_so(
     table = table_of_this_machine(request_of(foreign), progress=told, measure=measuring)
     assert table.fingerprint == HERE
     assert any("used now and not kept" in line for line in told.lines)
+
+
+def test_without_platformdirs_it_works_and_says_what_to_install(
+    cache: Path, foreign: Path, measuring: Measuring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "platformdirs", None)  # as if it were not installed
+    told = Told()
+    table = table_of_this_machine(request_of(foreign), progress=told, measure=measuring)
+    assert table.fingerprint == HERE
+    assert any("used now and not kept: platformdirs" in line for line in told.lines)
 
 
 def test_a_second_process_waits_and_finds_what_the_first_has_kept(
