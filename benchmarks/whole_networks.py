@@ -20,7 +20,7 @@ import typer
 from prediction_figures import accuracy
 from script import about_this_run, run_script
 
-from facenas.arrays import Float64Array
+from facenas.arrays import Float64Array, IntArray
 from facenas.cli.bar import progress_bar
 from facenas.cli.output import note, print_table
 from facenas.devices.target import Target
@@ -33,7 +33,6 @@ from facenas.latency.journal import Visit
 from facenas.latency.operator_fit import CONTEXT_DOUBT, fit_networks
 from facenas.latency.operator_times import (
     Network,
-    Samples,
     end_to_end_samples,
     measured_times,
     network_to_visit,
@@ -131,7 +130,7 @@ def measure(
 
 
 def by_whole_networks(
-    known: Sequence[tuple[Network, Samples]], judged: Sequence[tuple[Network, Samples]], inputs: Inputs
+    known: Sequence[tuple[Network, IntArray]], judged: Sequence[tuple[Network, IntArray]], inputs: Inputs
 ) -> Float64Array:
     """Milliseconds of the judged networks, predicted from the known ones alone."""
     found = recover_operators(known, inputs)
@@ -142,8 +141,8 @@ def by_whole_networks(
 def with_counters(
     visits: Sequence[Visit],
     visited: Sequence[Network],
-    known: Sequence[tuple[Network, Samples]],
-    judged: Sequence[tuple[Network, Samples]],
+    known: Sequence[tuple[Network, IntArray]],
+    judged: Sequence[tuple[Network, IntArray]],
     inputs: Inputs,
     random: Sequence[Any],
 ) -> dict[str, Float64Array]:
@@ -163,7 +162,7 @@ def with_counters(
 
 
 def predicted_ms(
-    times_ns: Mapping[Any, float], judged: Sequence[tuple[Network, Samples]], scale: float, offset_ns: float
+    times_ns: Mapping[Any, float], judged: Sequence[tuple[Network, IntArray]], scale: float, offset_ns: float
 ) -> Float64Array:
     """scale * sum + offset of each judged network."""
     sums_ns = [sum(times_ns[operator] for operator in network.graph.operators) for network, _ in judged]

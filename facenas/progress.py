@@ -1,5 +1,6 @@
 """What a long step tells while it runs: how far it is, and lines for the person."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -32,6 +33,9 @@ class Silent:
 
 
 SILENT: Progress = Silent()
+
+DoneOf = Callable[[int, int], None]
+"""Told `done` of `total` of one thing, which whoever listens has a name for."""
 
 
 @dataclass(frozen=True)

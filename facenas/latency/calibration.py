@@ -22,15 +22,12 @@ _INTERVAL = (0.05, 0.95)
 # Relative errors beyond this weigh less: they are disturbances rather than the operators' doing.
 _ROBUST_SCALE = 0.03
 
-FloatVector = Float64Array
-Samples = IntArray
 
-
-def fit(sums_ns: FloatVector, latencies_ns: FloatVector) -> tuple[float, float]:
+def fit(sums_ns: Float64Array, latencies_ns: Float64Array) -> tuple[float, float]:
     """Scale and offset_ns that predict `latencies_ns` from `sums_ns` best."""
     from scipy.optimize import least_squares
 
-    def relative_errors(parameters: FloatVector) -> FloatVector:
+    def relative_errors(parameters: Float64Array) -> Float64Array:
         # Both parameters near 1: the offset in units of the median latency.
         predicted = parameters[0] * sums_ns + parameters[1] * unit_ns
         return np.asarray(predicted / latencies_ns - 1)
@@ -43,18 +40,18 @@ def fit(sums_ns: FloatVector, latencies_ns: FloatVector) -> tuple[float, float]:
     return float(result.x[0]), float(result.x[1] * unit_ns)
 
 
-def held_out_predictions(sums_ns: FloatVector, latencies_ns: FloatVector, folds: int = FOLDS) -> FloatVector:
+def held_out_predictions(sums_ns: Float64Array, latencies_ns: Float64Array) -> Float64Array:
     """For every network its latency in ns as the fit to the other folds predicts it."""
-    fold_of = np.arange(len(sums_ns)) % folds
+    fold_of = np.arange(len(sums_ns)) % FOLDS
     predictions = np.zeros(len(sums_ns))
-    for fold in range(min(folds, len(sums_ns))):
+    for fold in range(min(FOLDS, len(sums_ns))):
         inside = fold_of == fold
         scale, offset_ns = fit(sums_ns[~inside], latencies_ns[~inside])
         predictions[inside] = scale * sums_ns[inside] + offset_ns
     return predictions
 
 
-def calibration_of(sums_ns: FloatVector, samples_ns: Sequence[Samples], drift: float, note: str) -> Calibration:
+def calibration_of(sums_ns: Float64Array, samples_ns: Sequence[IntArray], drift: float, note: str) -> Calibration:
     """The calibration from sums of operators and each network's samples in the order in which they were taken.
 
     A latency is a low quantile of samples. Raises TableError for fewer than 3 networks.
@@ -67,7 +64,7 @@ def calibration_of(sums_ns: FloatVector, samples_ns: Sequence[Samples], drift: f
 
 
 def calibration_by(
-    predictions_ns: FloatVector, samples_ns: Sequence[Samples], fitted: tuple[float, float], drift: float, note: str
+    predictions_ns: Float64Array, samples_ns: Sequence[IntArray], fitted: tuple[float, float], drift: float, note: str
 ) -> Calibration:
     """The calibration whose scale and offset are `fitted`, with its error from what networks were predicted to take by others.
 

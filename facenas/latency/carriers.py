@@ -28,13 +28,13 @@ _GOLDEN = (5**0.5 - 1) / 2
 
 
 def space_carriers(
-    space: Space, input_size: Size, *, carriers_per_operator: int = CARRIERS_PER_OPERATOR, seed: int = 0
+    space: Space, input_size: Size, *, carriers_per_operator: int = CARRIERS_PER_OPERATOR
 ) -> tuple[Architecture, ...]:
     """Detectors of the space such that every operator it can hold is in `carriers_per_operator` of them.
 
     An operator that fewer detectors of the pool hold is in all of those. Equal arguments give equal carriers.
     """
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(0)
     random = [detector for _, detector in zip(range(_RANDOM_POOL), space.random_detectors(generator), strict=False)]
     pool = list(dict.fromkeys([*random, *space.covering_detectors()]))
     inventories = [frozenset(inventory(detector, input_size)) for detector in pool]

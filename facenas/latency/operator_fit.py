@@ -25,8 +25,6 @@ from facenas.arrays import Float64Array
 from facenas.latency.calibration import fit
 from facenas.operators import Kind, Operator
 
-FloatVector = Float64Array
-
 CONTEXT_DOUBT = 0.05
 """An operator's time depends on its neighbours by about so much (relative standard deviation)."""
 
@@ -122,8 +120,8 @@ def joined(one: Time, other: Time) -> Time:
 class WholeNetworks:
     """Networks timed end to end: `counts` [networks, operators], how often each holds each; `latencies_ns` [networks]."""
 
-    counts: FloatVector
-    latencies_ns: FloatVector
+    counts: Float64Array
+    latencies_ns: Float64Array
 
     def without(self, index: int) -> "WholeNetworks":
         """All but one."""
@@ -134,16 +132,16 @@ class WholeNetworks:
 class Fit:
     """`times_ns` [operators] as all evidence together has it; latency_ns = scale * sum + offset_ns."""
 
-    times_ns: FloatVector
+    times_ns: Float64Array
     scale: float
     offset_ns: float
 
-    def predict_ns(self, counts: FloatVector) -> FloatVector:
+    def predict_ns(self, counts: Float64Array) -> Float64Array:
         """The latencies of networks, counts [networks, operators]."""
         return np.asarray(self.scale * (counts @ self.times_ns) + self.offset_ns)
 
 
-def fit_networks(times_ns: FloatVector, doubts: FloatVector, networks: WholeNetworks) -> Fit:
+def fit_networks(times_ns: Float64Array, doubts: Float64Array, networks: WholeNetworks) -> Fit:
     """Operators' times corrected by whole networks, and the scale and offset that go with them."""
     scale, offset_ns = fit(networks.counts @ times_ns, networks.latencies_ns)
     expected_ns = scale * (networks.counts @ times_ns) + offset_ns
@@ -157,7 +155,7 @@ def fit_networks(times_ns: FloatVector, doubts: FloatVector, networks: WholeNetw
     return Fit(corrected_ns, *fit(networks.counts @ corrected_ns, networks.latencies_ns))
 
 
-def held_out_ns(times_ns: FloatVector, doubts: FloatVector, networks: WholeNetworks) -> FloatVector:
+def held_out_ns(times_ns: Float64Array, doubts: Float64Array, networks: WholeNetworks) -> Float64Array:
     """Every network's latency as it is predicted by what all other networks say."""
     predictions = [
         fit_networks(times_ns, doubts, networks.without(index)).predict_ns(networks.counts[index : index + 1])[0]

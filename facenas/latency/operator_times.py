@@ -28,8 +28,6 @@ COUNTER_RESOLUTION_NS = 2000
 MIN_MEASURING_DOUBT = 0.02
 _MIN_VISITS = 10  # before it is known how quiet the machine can be
 
-Samples = IntArray
-
 
 @dataclass(frozen=True)
 class Network:
@@ -97,7 +95,7 @@ def quiet_so_far_ns(visits: Sequence[Visit]) -> int:
     return int(quiet_limit_ns(visits)) if len(visits) >= _MIN_VISITS else 0
 
 
-def end_to_end_samples(visits: Sequence[Visit], networks: Sequence[Network]) -> list[tuple[Network, Samples]]:
+def end_to_end_samples(visits: Sequence[Visit], networks: Sequence[Network]) -> list[tuple[Network, IntArray]]:
     """The networks that were timed end to end, each with the nanoseconds of all its runs in the order of the visits."""
     by_network = samples_by_network(visits)
     return [
@@ -109,11 +107,11 @@ def end_to_end_samples(visits: Sequence[Visit], networks: Sequence[Network]) -> 
 
 def samples_by_operator(
     visits: Sequence[Visit], networks: Sequence[Network], inputs: Inputs, input_size: Size
-) -> dict[Operator, list[Samples]]:
+) -> dict[Operator, list[IntArray]]:
     """For every operator (as at home), for each place where it was counted at an input, its nanoseconds in the order of
     rounds."""
     by_network = samples_by_network(visits)
-    places: dict[Operator, list[Samples]] = {}
+    places: dict[Operator, list[IntArray]] = {}
     for network in networks:
         samples = by_network.get(network.key)
         if network.layers and network.input_size == input_size and samples:
@@ -124,7 +122,7 @@ def samples_by_operator(
     return places
 
 
-def operator_time(places: Sequence[Samples]) -> OperatorTime:
+def operator_time(places: Sequence[IntArray]) -> OperatorTime:
     """Over all places: the median of their low quantiles, and median and spread of all samples."""
     everything = np.concatenate(places)
     quarter, middle, three_quarters = np.quantile(everything, (0.25, 0.5, 0.75))
@@ -137,25 +135,25 @@ def operator_time(places: Sequence[Samples]) -> OperatorTime:
     )
 
 
-def is_stable(places: Sequence[Samples]) -> bool:
+def is_stable(places: Sequence[IntArray]) -> bool:
     """Whether the early and the late halves of the samples agree, in the median over places."""
     early, late = halves_ns(places)
     difference = abs(late - early)
     return difference <= COUNTER_RESOLUTION_NS or difference <= min(early, late) * UNSTABLE_PERCENT / 100
 
 
-def halves_ns(places: Sequence[Samples]) -> tuple[float, float]:
+def halves_ns(places: Sequence[IntArray]) -> tuple[float, float]:
     """Low quantiles of the early and of the late half of the samples, in the median over places."""
     early = median(low_quantile(samples[: (len(samples) + 1) // 2]) for samples in places)
     return early, median(low_quantile(samples[len(samples) // 2 :]) for samples in places)
 
 
-def measured_times(places: Mapping[Operator, Sequence[Samples]]) -> dict[Operator, Time]:
+def measured_times(places: Mapping[Operator, Sequence[IntArray]]) -> dict[Operator, Time]:
     """What the counters say, with the doubt of it."""
     return {operator: _measured(samples) for operator, samples in places.items()}
 
 
-def _measured(places: Sequence[Samples]) -> Time:
+def _measured(places: Sequence[IntArray]) -> Time:
     """The doubt is that of a mean of two halves which differ by so much."""
     early, late = halves_ns(places)
     time_ns = float(operator_time(places).low_ns)

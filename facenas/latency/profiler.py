@@ -5,7 +5,7 @@ to end. Visits are short and rounds many, so that a burst of disturbance, second
 network's samples. Every visit goes to a journal at once.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from facenas.architecture import Architecture
+from facenas.arrays import IntArray
 from facenas.devices.fingerprint import Fingerprint
 from facenas.devices.target import Target
 from facenas.errors import BusyMachineError, DeviceError, TableError
@@ -32,7 +33,6 @@ from facenas.latency.journal import Journal, Visit
 from facenas.latency.operator_fit import beside
 from facenas.latency.operator_times import (
     Network,
-    Samples,
     companion_ns,
     end_to_end_samples,
     measured_times,
@@ -43,11 +43,13 @@ from facenas.latency.operator_times import (
     sum_ns,
     undisturbed_visit,
 )
+from facenas.latency.profile_plan import Plan, default_plan
 from facenas.latency.second_looks import REPEAT_ROUND, doubtful_networks, unstable_networks
 from facenas.latency.table import WHOLE_NETWORKS, Calibration, LatencyTable, OperatorTime, save_table
 from facenas.latency.timed_networks import recover_operators
 from facenas.locks import only_one
 from facenas.operators import Operator
+from facenas.progress import DoneOf
 from facenas.quiet import Patience
 from facenas.remote.remote_agent import RemoteAgent
 from facenas.runtimes.companion import COMPANION
@@ -60,49 +62,7 @@ _CALIBRATION_SEED = 1
 _DOUBTFUL_ROUNDS = 3
 _MAX_FAULTS = 5
 """So many visits in a row that failed of something passing: waiting for its end here is vain."""
-_SECONDS_OF_ALL = 240.0  # of a profile at several inputs
 _TIMES_AS_LONG = 2.5  # at most, where the error is too large
-
-Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How much to measure: rounds until `seconds` are over, but at least `least_rounds` on slow devices.
-
-    A round visits every other carrier and all calibration networks. The table holds the operators of the space and of
-    `further_spaces`, which share the calibration networks, those of the published detectors where `published`, and those of
-    the detectors in `also`. `other_inputs`: where some carriers are counted, too (facenas/latency/input_sizes.py). Without
-    `counters` all networks are timed end to end, and the operators' times are solved for (facenas/latency/whole_networks.py).
-    """
-
-    carriers_per_operator: int = 2
-    calibration_networks: int = 60
-    seconds: float = 150.0
-    least_rounds: int = 6
-    runs_per_visit: int = 3
-    published: bool = True
-    also: tuple[Architecture, ...] = ()
-    further_spaces: tuple[Space, ...] = ()
-    other_inputs: tuple[Size, ...] = ()
-    counters: bool = True
-
-
-# A compiler's estimate is the same each time, so each carrier is visited once (two rounds) and there can be more of them:
-# an operator's estimate depends a little on its neighbours.
-ESTIMATES = Plan(carriers_per_operator=4, seconds=0.0, least_rounds=2, runs_per_visit=1)
-
-
-# One carrier an operator and fewer networks to calibrate by: less sure, in a third of the time.
-QUICK = Plan(carriers_per_operator=1, calibration_networks=16, seconds=30.0, least_rounds=4, published=False)
-
-
-def default_plan(target: Target, other_inputs: tuple[Size, ...] = ()) -> Plan:
-    """How much to measure on a target where nobody says otherwise."""
-    if runtime_of(target).estimates:
-        return replace(ESTIMATES, other_inputs=other_inputs)
-    seconds = _SECONDS_OF_ALL if other_inputs else Plan.seconds
-    return replace(Plan(), other_inputs=other_inputs, seconds=seconds, counters=runtime_of(target).tells_layers)
 
 
 def networks_to_visit(space: Space, input_size: Size, plan: Plan) -> list[Network]:
@@ -136,7 +96,7 @@ def profile(
     *,
     plan: Plan | None = None,
     resume: bool = False,
-    progress: Progress | None = None,
+    progress: DoneOf | None = None,
     patience: Patience | None = None,
 ) -> LatencyTable:
     """Measure the agent's target and write the table to `out`; until then all that was measured is in `<out>.journal`.
@@ -194,7 +154,7 @@ class _About:
 
 
 def _measured_table(
-    journal: Journal, about: _About, plan: Plan, watched: tuple[Patience, Progress | None]
+    journal: Journal, about: _About, plan: Plan, watched: tuple[Patience, DoneOf | None]
 ) -> LatencyTable:
     """The table of what is measured; on a restless machine for longer, until its error is small enough or the patience ends."""
     patience = watched[0]
@@ -277,7 +237,7 @@ def _table(
 
 
 def _with_other_inputs(
-    operators: Mapping[Operator, OperatorTime], elsewhere: Sequence[Mapping[Operator, Sequence[Samples]]]
+    operators: Mapping[Operator, OperatorTime], elsewhere: Sequence[Mapping[Operator, Sequence[IntArray]]]
 ) -> dict[Operator, OperatorTime]:
     """The times at home with those at each other input: what was counted there, joined with what follows for all operators
     from those that were."""
@@ -289,7 +249,7 @@ def _with_other_inputs(
     }
 
 
-def _measure(journal: Journal, about: _About, plan: Plan, watched: tuple[Patience, Progress | None]) -> None:
+def _measure(journal: Journal, about: _About, plan: Plan, watched: tuple[Patience, DoneOf | None]) -> None:
     """Rounds over all networks as long as the plan's time lasts, then one over those whose samples are unstable."""
     patience, progress = watched
     networks, agent, inputs = about.networks, about.agent, about.inputs

@@ -194,13 +194,12 @@ def modelled_table(
     *,
     also: Iterable[Architecture] = (),
     other_inputs: tuple[Size, ...] = (),
-    published: Published | None = None,
 ) -> LatencyTable:
     """The modelled table of a target that is a board of the published figures: all operators of the space, of
     `_ALSO_COVERED`, of the published detectors and of `also`. Equal arguments give equal operators. Raises InputError for
     another target.
     """
-    published = published or read_published()
+    published = read_published()
     if target.name not in published.boards:
         raise InputError(f"device '{target}' is not modelled; modelled are {', '.join(sorted(published.boards))}")
     board = published.boards[target.name]

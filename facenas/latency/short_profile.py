@@ -19,6 +19,7 @@ from functools import partial
 
 import numpy as np
 
+from facenas.arrays import Float64Array, IntArray
 from facenas.devices.target import Target
 from facenas.errors import TableError
 from facenas.latency.calibration import MIN_NETWORKS
@@ -27,7 +28,6 @@ from facenas.latency.input_sizes import Inputs, timed_inputs
 from facenas.latency.journal import Visit
 from facenas.latency.operator_fit import (
     CONTEXT_DOUBT,
-    FloatVector,
     Time,
     beside,
     fit_networks,
@@ -35,7 +35,6 @@ from facenas.latency.operator_fit import (
 )
 from facenas.latency.operator_times import (
     Network,
-    Samples,
     companion_ns,
     end_to_end_samples,
     measured_times,
@@ -56,6 +55,7 @@ from facenas.latency.table import (
 )
 from facenas.latency.timed_networks import TimedNetworks, recover_operators, timed_networks
 from facenas.operators import Operator
+from facenas.progress import DoneOf
 from facenas.quiet import Patience
 from facenas.runtimes.local_agent import LocalAgent
 from facenas.runtimes.runtime import read_fingerprint, require_available, runtime_of
@@ -70,8 +70,6 @@ _WITHOUT_COUNTERS = 60
 # Where other tenants keep the machine busy: so many times as long for visits to a quiet machine, and in all until the error
 # is small enough. Twelve visits to each network on a restless host had 3.7 % where three had 7 to 12 %.
 _TIMES_AS_LONG_FOR_QUIET, _MAX_TIMES_AS_LONG = 2.0, 8.0
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -96,7 +94,7 @@ def short_profile(
     plan: ShortPlan = ShortPlan(),
     patience: Patience | None = None,
     agent: LocalAgent | None = None,
-    progress: Progress = lambda done, total: None,
+    progress: DoneOf = lambda done, total: None,
 ) -> LatencyTable:
     """The table of `target` for networks of `space` on this machine, now; `prior`: a table of another machine or time.
 
@@ -200,7 +198,7 @@ def _measure(
     networks: Sequence[Network],
     agent: LocalAgent,
     plan: ShortPlan,
-    watched: tuple[Patience, Progress],
+    watched: tuple[Patience, DoneOf],
     solve: Callable[[Sequence[Visit]], _Found],
 ) -> tuple[list[Visit], _Found]:
     """Visits to all networks in turns, and what they amount to: first all carriers, then all others, in an order drawn anew
@@ -270,7 +268,7 @@ def _visit(agent: LocalAgent, network: Network, when: tuple[int, int], plan: Sho
     return undisturbed_visit(measure, network, number, patience)
 
 
-def _operator_times(places: Mapping[Operator, Sequence[Samples]], prior: LatencyTable | None) -> dict[Operator, Time]:
+def _operator_times(places: Mapping[Operator, Sequence[IntArray]], prior: LatencyTable | None) -> dict[Operator, Time]:
     """Every operator's time, by counters here and by the other table."""
     measured = measured_times(places)
     if prior is None:
@@ -278,7 +276,7 @@ def _operator_times(places: Mapping[Operator, Sequence[Samples]], prior: Latency
     return beside({operator: float(time.low_ns) for operator, time in prior.operators.items()}, measured)
 
 
-def _calibrated(times: Sequence[Mapping[Operator, Time]], timed: TimedNetworks) -> tuple[FloatVector, Calibration]:
+def _calibrated(times: Sequence[Mapping[Operator, Time]], timed: TimedNetworks) -> tuple[Float64Array, Calibration]:
     """`times`: of the same operators at each of the inputs. [inputs, operators] nanoseconds, corrected by the networks that
     were timed end to end, and the calibration by these."""
     ordered = [each[operator] for each in times for operator in timed.operators]
@@ -290,7 +288,7 @@ def _calibrated(times: Sequence[Mapping[Operator, Time]], timed: TimedNetworks) 
     return corrected_ns, _calibration(result.scale, result.offset_ns, left_out_ns, timed.samples)
 
 
-def _calibration(scale: float, offset_ns: float, left_out_ns: FloatVector, taken: Sequence[Samples]) -> Calibration:
+def _calibration(scale: float, offset_ns: float, left_out_ns: Float64Array, taken: Sequence[IntArray]) -> Calibration:
     """`left_out_ns`: every network's latency as the others have it."""
     from scipy.stats import t
 
@@ -314,7 +312,7 @@ def _calibration(scale: float, offset_ns: float, left_out_ns: FloatVector, taken
     ).rounded()
 
 
-def _rounded(counted: OperatorTime | None, times_ns: FloatVector) -> OperatorTime:
+def _rounded(counted: OperatorTime | None, times_ns: Float64Array) -> OperatorTime:
     """An operator's times at all inputs as the table holds them: what was counted beside, no samples where it is carried
     over."""
     low_ns, *other_ns = (round(float(time_ns)) for time_ns in times_ns)

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from facenas.arrays import BoolArray, Float64Array
+from facenas.arrays import BoolArray, Float64Array, IntArray
 from facenas.errors import TableError
 from facenas.latency.calibration import MIN_NETWORKS
 from facenas.latency.input_sizes import Inputs, moved
 from facenas.latency.operator_fit import Time, WholeNetworks, carried_over
-from facenas.latency.operator_times import Network, Samples, is_stable
+from facenas.latency.operator_times import Network, is_stable
 from facenas.latency.table import LatencyTable, OperatorTime
 from facenas.latency.whole_networks import recover
 from facenas.operators import Operator
@@ -29,7 +29,7 @@ class TimedNetworks:
 
     operators: tuple[Operator, ...]
     networks: tuple[Network, ...]
-    samples: tuple[Samples, ...]
+    samples: tuple[IntArray, ...]
     counts: Float64Array
 
     @property
@@ -39,7 +39,7 @@ class TimedNetworks:
 
 
 def timed_networks(
-    timed: Sequence[tuple[Network, Samples]], inputs: Inputs, operators: Sequence[Operator]
+    timed: Sequence[tuple[Network, IntArray]], inputs: Inputs, operators: Sequence[Operator]
 ) -> TimedNetworks:
     """Those whose operators are all among `operators`. Raises TableError where they are too few."""
     columns = {operator: index for index, operator in enumerate(operators)}
@@ -72,13 +72,13 @@ class OperatorsRecovered:
     timed: TimedNetworks
 
     @property
-    def judged_samples(self) -> list[Samples]:
+    def judged_samples(self) -> list[IntArray]:
         """Those of the networks that are `judged`."""
         return [samples for samples, judged in zip(self.timed.samples, self.judged, strict=True) if judged]
 
 
 def recover_operators(
-    timed: Sequence[tuple[Network, Samples]], inputs: Inputs, prior: LatencyTable | None = None
+    timed: Sequence[tuple[Network, IntArray]], inputs: Inputs, prior: LatencyTable | None = None
 ) -> OperatorsRecovered:
     """The times of all operators of these networks, and carried over those of `prior` that they lack, a table of the same
     inputs (one of others says nothing here). Raises TableError where the networks are too few."""
@@ -117,7 +117,7 @@ def _rows_ns(table: LatencyTable) -> dict[Operator, tuple[float, ...]]:
     return {operator: (float(time.low_ns), *map(float, time.other_ns)) for operator, time in table.operators.items()}
 
 
-def _operator_time(times_ns: Float64Array, doubt: float, holders: Sequence[Samples]) -> OperatorTime:
+def _operator_time(times_ns: Float64Array, doubt: float, holders: Sequence[IntArray]) -> OperatorTime:
     """Its samples are the runs of the networks that hold it, and its spread is that of what the solution does not know."""
     low_ns, *other_ns = (round(float(time_ns)) for time_ns in times_ns)
     if not holders:

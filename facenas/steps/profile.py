@@ -14,6 +14,7 @@ from facenas.errors import InputError
 from facenas.given import given_architecture
 from facenas.latency import profiler
 from facenas.latency.input_sizes import ALL_INPUTS, ESTIMATED_INPUTS
+from facenas.latency.profile_plan import QUICK, Plan, default_plan
 from facenas.latency.roofline import modelled_table
 from facenas.latency.shipped import table_file_name
 from facenas.latency.table import LatencyTable, save_table
@@ -35,9 +36,9 @@ from facenas.units import DEFAULT_INPUT, Size, as_size
 class ProfileSettings:
     """`host` and `python`: where a device elsewhere is (user@host, ssh://user@host:port, adb, adb:SERIAL) and its Python,
     by default as it was added; `also`: further architectures whose operators the table shall hold; `seconds`: how long to
-    measure, beyond a least number of rounds (default: 150); `resume`: go on with a profile that was stopped;
-    `even_if_busy`: also keep what was measured beside other work; `quick`: a third of the networks, for a device that is lent
-    for minutes."""
+    measure, beyond a least number of rounds (default: 240, of one input size 150); `resume`: go on with a profile that was
+    stopped; `even_if_busy`: also keep what was measured beside other work; `quick`: a third of the networks, for a device
+    that is lent for minutes."""
 
     host: str | None = None
     python: str | None = None
@@ -160,11 +161,11 @@ def _plan(
     also: tuple[Architecture, ...],
     further_spaces: tuple[Space, ...],
     settings: ProfileSettings,
-) -> profiler.Plan:
+) -> Plan:
     """How much to measure, as the settings say."""
-    plan = profiler.default_plan(target, other_inputs)
+    plan = default_plan(target, other_inputs)
     if settings.quick:
-        plan = replace(profiler.QUICK, other_inputs=other_inputs, counters=plan.counters)
+        plan = replace(QUICK, other_inputs=other_inputs, counters=plan.counters)
     seconds = plan.seconds if settings.seconds is None else settings.seconds
     return replace(plan, also=also, further_spaces=further_spaces, seconds=seconds)
 

@@ -16,7 +16,8 @@ from PIL import Image
 from facenas.devices.host import transport_for
 from facenas.devices.own_devices import PRECISIONS
 from facenas.devices.targets import resolve_target
-from facenas.latency.profiler import Plan, profile
+from facenas.latency.profile_plan import Plan
+from facenas.latency.profiler import profile
 from facenas.latency.table import LatencyTable, load_table
 from facenas.quiet import Patience
 from facenas.remote.remote_agent import RemoteAgent

@@ -17,7 +17,8 @@ from facenas.graph import build_graph, inventory
 from facenas.latency.carriers import random_networks
 from facenas.latency.input_sizes import ALL_INPUTS, Inputs, moved, timed_inputs
 from facenas.latency.predictor import OperatorCosts, Source, predict
-from facenas.latency.profiler import Plan, profile
+from facenas.latency.profile_plan import Plan
+from facenas.latency.profiler import profile
 from facenas.latency.short_profile import ShortPlan, short_profile
 from facenas.latency.table import find_table, load_table, save_table
 from facenas.operators import Operator

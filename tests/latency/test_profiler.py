@@ -17,8 +17,9 @@ from facenas.architecture import Architecture, published_detector
 from facenas.devices.targets import resolve_target
 from facenas.errors import AgentError, BusyMachineError, InputError, TableError
 from facenas.graph import build_graph, inventory
-from facenas.latency import profiler
-from facenas.latency.profiler import Plan, profile
+from facenas.latency import profile_plan, profiler
+from facenas.latency.profile_plan import Plan, default_plan
+from facenas.latency.profiler import profile
 from facenas.latency.table import load_table
 from facenas.quiet import PAUSES_S, Patience
 from facenas.runtimes.local_agent import LocalAgent, Measurement
@@ -162,7 +163,8 @@ _KILLED_PROFILE = """
 import sys
 from pathlib import Path
 from facenas.devices.targets import resolve_target
-from facenas.latency.profiler import Plan, profile
+from facenas.latency.profile_plan import Plan, default_plan
+from facenas.latency.profiler import profile
 from facenas.quiet import Patience
 from facenas.runtimes.local_agent import LocalAgent
 from helpers.tiny_tables import TINY_INPUT, tiny_space
@@ -270,8 +272,8 @@ def test_a_machine_that_was_busy_from_the_start_leaves_nothing_behind(
 
 def test_a_quick_profile_holds_every_operator_of_the_space(tmp_path: Path, fake_agent: type[FakeAgent]) -> None:
     space, size = load_space(DEFAULT_SPACE), Size(640, 480)
-    plan = replace(profiler.QUICK, seconds=0.0, least_rounds=2)  # each carrier once
+    plan = replace(profile_plan.QUICK, seconds=0.0, least_rounds=2)  # each carrier once
     table = profile(fake_agent(CPU), space, size, tmp_path / "t.json", plan=plan)
     assert space.operators(size) <= set(table.operators)
-    whole = profiler.networks_to_visit(space, size, profiler.default_plan(CPU))
+    whole = profiler.networks_to_visit(space, size, default_plan(CPU))
     assert 2 * (fake_agent.visits - plan.calibration_networks) < len(whole)

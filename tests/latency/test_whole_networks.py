@@ -17,7 +17,8 @@ from facenas.latency.carriers import random_networks
 from facenas.latency.input_sizes import Inputs
 from facenas.latency.operator_times import network_to_visit
 from facenas.latency.predictor import predict
-from facenas.latency.profiler import Plan, profile
+from facenas.latency.profile_plan import Plan
+from facenas.latency.profiler import profile
 from facenas.latency.provenance import facts_of
 from facenas.latency.short_profile import ShortPlan, short_profile
 from facenas.latency.table import WHOLE_NETWORKS, LatencyTable, load_table

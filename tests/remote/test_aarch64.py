@@ -20,7 +20,8 @@ from facenas.data.synthetic import write_synthetic_set
 from facenas.devices.host import transport_for
 from facenas.devices.own_devices import OwnDevice, add_device
 from facenas.devices.targets import resolve_target
-from facenas.latency.profiler import Plan, profile
+from facenas.latency.profile_plan import Plan
+from facenas.latency.profiler import profile
 from facenas.latency.table import load_table
 from facenas.quiet import Patience
 from facenas.remote.remote_agent import RemoteAgent

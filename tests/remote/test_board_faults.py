@@ -12,7 +12,8 @@ from facenas.devices.host import transport_for
 from facenas.devices.targets import resolve_target
 from facenas.errors import AgentError, DeviceError, PassingFaultError
 from facenas.graph import build_graph
-from facenas.latency.profiler import Plan, networks_to_visit, profile
+from facenas.latency.profile_plan import Plan
+from facenas.latency.profiler import networks_to_visit, profile
 from facenas.latency.table import load_table
 from facenas.remote.remote_agent import BUILD_TIMEOUT_S, RemoteAgent
 

@@ -19,7 +19,8 @@ from facenas.devices.targets import resolve_target
 from facenas.errors import ConnectionLostError, DeviceError, InputError
 from facenas.graph import build_graph
 from facenas.latency import profiler
-from facenas.latency.profiler import Plan, profile
+from facenas.latency.profile_plan import Plan
+from facenas.latency.profiler import profile
 from facenas.locks import only_one
 from facenas.remote.agent_session import agent_file
 from facenas.remote.remote_agent import RemoteAgent

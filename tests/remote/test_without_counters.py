@@ -9,7 +9,8 @@ from helpers.tiny_tables import TINY_INPUT, tiny_space
 
 from facenas.devices.targets import resolve_target
 from facenas.errors import DeviceError
-from facenas.latency.profiler import Plan, profile
+from facenas.latency.profile_plan import Plan
+from facenas.latency.profiler import profile
 from facenas.latency.table import WHOLE_NETWORKS
 from facenas.runtimes.runtime import why_unavailable
 

@@ -22,7 +22,8 @@ from facenas.architecture import Architecture, published_detector
 from facenas.browser.chromium import WITHOUT_GPU, Chromium
 from facenas.devices.targets import resolve_target
 from facenas.errors import AgentError, InputError
-from facenas.latency.profiler import Plan, profile
+from facenas.latency.profile_plan import Plan
+from facenas.latency.profiler import profile
 from facenas.quiet import Patience
 from facenas.runtimes.compiled_model import example_image
 from facenas.runtimes.local_agent import LocalAgent
