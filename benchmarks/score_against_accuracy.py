@@ -20,7 +20,7 @@ from script import about_this_run, run_script
 
 from facenas.accuracy.accuracy_table import AccuracyTable, load_accuracy_table
 from facenas.accuracy.additive_model import fit_additive
-from facenas.accuracy.left_out import EQUAL_COST, Model, Tau, kendall_tau, left_out
+from facenas.accuracy.left_out import EQUAL_COST, Model, Tau, left_out, tau_with_interval
 from facenas.accuracy.stage_weights import fit_stage_weights
 from facenas.architecture import Architecture, parse_architecture
 from facenas.arrays import Float64Array
@@ -61,8 +61,8 @@ def taus(said: Float64Array, precision: Float64Array, latency_ms: Float64Array) 
     equal = np.abs(np.log(latency_ms[:, None] / latency_ms)) <= np.log(EQUAL_COST)
     everything = np.ones_like(equal)
     return {
-        "all": kendall_tau(said, precision, everything),
-        "equal latency": kendall_tau(said, precision, equal),
+        "all": tau_with_interval(said, precision, everything),
+        "equal latency": tau_with_interval(said, precision, equal),
     }
 
 

@@ -44,8 +44,8 @@ class Checkpoint:
     space: TrainedSpace | None = None
 
 
-def save_checkpoint(path: Path, checkpoint: Checkpoint, *, half_precision: bool = False) -> None:
-    """Write a checkpoint atomically; in half precision it takes half the space, and is read as float32 again."""
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint atomically; tensors in half precision take half the space, and are read as float32 again."""
     from safetensors.numpy import save
 
     detector = checkpoint.detector
@@ -58,8 +58,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, *, half_precision: bool 
     }
     if checkpoint.space is not None:
         header["space"] = asdict(checkpoint.space)
-    kind = np.float16 if half_precision else None
-    tensors = {name: np.asarray(tensor, kind, order="C") for name, tensor in sorted(checkpoint.tensors.items())}
+    tensors = {name: np.asarray(tensor, order="C") for name, tensor in sorted(checkpoint.tensors.items())}
     write_atomic(path, save(tensors, {_METADATA_KEY: json.dumps(header)}))
 
 

@@ -6,9 +6,10 @@ convolution with an optional batch norm, residual addition and ReLU,
 
     y = relu(norm(conv(x)) + residual),
 
-or a nearest-neighbour upsampling by 2. Structure after PAPER.md: five stages with their blocks; a PAFPN without norms
-on the outputs of stages 3, 4 and 5 (strides 8, 16, 32); a head whose convolutions are shared by the three levels while
-each level has batch norms of its own (one norm for all levels sees another mixture in evaluation than in training).
+or a nearest-neighbour upsampling by 2. Structure after DamoFD (Liu et al., ICLR 2023): five stages with their blocks; a
+PAFPN without norms on the outputs of stages 3, 4 and 5 (strides 8, 16, 32); a head whose convolutions are shared by the
+three levels while each level has batch norms of its own (one norm for all levels sees another mixture in evaluation than
+in training).
 Class, box and landmark outputs of a level are one convolution, because a runtime that computes channels in blocks of 16
 takes as long for 2 or 8 channels as for 16.
 """
@@ -23,6 +24,7 @@ from facenas.units import Size
 STRIDES = (8, 16, 32)
 ANCHORS_PER_CELL = 2
 LANDMARK_COUNT = 5
+"""Left eye, right eye, nose, left and right mouth corner; left and right as seen in the image."""
 IMAGE = "image"
 SCORE_CHANNELS = slice(0, ANCHORS_PER_CELL)
 BOX_CHANNELS = slice(ANCHORS_PER_CELL, 5 * ANCHORS_PER_CELL)
@@ -242,17 +244,16 @@ def stage_layers(stage: Stage, position: int, input_size: Size) -> tuple[Layer, 
     return tuple(build.layers)
 
 
-def neck_and_head_layers(
-    widths: tuple[int, int, int], design: NeckAndHead, input_size: Size, *, landmarks: bool = False
-) -> tuple[Layer, ...]:
-    """The layers of neck and head alone on features of these widths, named `features.8`, `features.16`, `features.32`."""
+def neck_and_head_layers(widths: tuple[int, int, int], design: NeckAndHead, input_size: Size) -> tuple[Layer, ...]:
+    """The layers of neck and head alone, without landmarks, on features of these widths, named `features.8`, `features.16`
+    and `features.32`."""
     build = _Builder()
     features = [
         _Feature(f"features.{stride}", width, input_size.height_px // stride, input_size.width_px // stride)
         for stride, width in zip(STRIDES, widths, strict=True)
     ]
     for level, stride in zip(_neck(build, features, design.neck_channels), STRIDES, strict=True):
-        _head(build, level, stride, design, landmarks=landmarks)
+        _head(build, level, stride, design, landmarks=False)
     return tuple(build.layers)
 
 

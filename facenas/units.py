@@ -117,9 +117,9 @@ def parse_bytes(text: str) -> float:
     return _parse(text, _BYTES, "memory", "4MB", bare=True)
 
 
-def significant(value: float, digits: int = 6) -> float:
-    """`value` with so many significant digits. For fits: 6 are more than a measurement has, and all processors agree."""
-    return float(f"{value:.{digits}g}")
+def significant(value: float) -> float:
+    """`value` with six significant digits. For fits: 6 are more than a measurement has, and all processors agree."""
+    return float(f"{value:.6g}")
 
 
 def parse_size(text: str, multiple_px: int = 32) -> Size:

@@ -100,20 +100,14 @@ def verb_of(words: Words) -> tuple[Any, list[str]]:
     return command, rest
 
 
-@pytest.mark.parametrize("words", COMMANDS, ids=name_of)
-def test_commands_parse(words: Words) -> None:
-    command, rest = verb_of(words)
-    command.make_context(command.name, rest)  # raises for an unknown option, a missing argument, a value of no use
-
-
 WORKFLOW = (ROOT / "examples" / "github-workflow.yml").read_text(encoding="utf-8")
 WORKFLOW_COMMANDS = [tuple(shlex.split(line, comments=True)) for line in re.findall(r"facenas (.* --.*)", WORKFLOW)]
 
 
-@pytest.mark.parametrize("words", WORKFLOW_COMMANDS, ids=name_of)
-def test_the_workflow_to_copy_names_real_verbs_and_options(words: Words) -> None:
+@pytest.mark.parametrize("words", [*COMMANDS, *WORKFLOW_COMMANDS], ids=name_of)
+def test_commands_parse(words: Words) -> None:
     command, rest = verb_of(words)
-    command.make_context(command.name, rest)
+    command.make_context(command.name, rest)  # raises for an unknown option, a missing argument, a value of no use
 
 
 def test_the_run_of_the_workflow_is_one_that_a_run_takes() -> None:

@@ -55,8 +55,8 @@ def judge_model(
     return LeftOut(
         round(float(np.sqrt(np.square(errors).mean())), _DIGITS),
         round(float(np.quantile(errors, 0.9)), _DIGITS),
-        kendall_tau(said, precision, everything),
-        kendall_tau(said, precision, equal),
+        tau_with_interval(said, precision, everything),
+        tau_with_interval(said, precision, equal),
     )
 
 
@@ -76,8 +76,8 @@ def left_out(
     return said
 
 
-def kendall_tau(one: Float64Array, other: Float64Array, pairs: BoolArray) -> Tau:
-    """Of two orders [n] over the pairs [n, n] that count."""
+def tau_with_interval(one: Float64Array, other: Float64Array, pairs: BoolArray) -> Tau:
+    """Kendall's tau of two orders [n] over the pairs [n, n] that count, with its interval."""
     signs = np.triu(np.sign(one[:, None] - one) * np.sign(other[:, None] - other) * pairs, 1)
     differ = (signs != 0).astype(float)
     if not differ.any():

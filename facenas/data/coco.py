@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from facenas.data.annotations import Dataset, RawLabels, check_labels
-from facenas.data.labels import LANDMARKS, Labels
+from facenas.data.labels import Labels
 from facenas.errors import InputError
 from facenas.files import parse_json, read_text
+from facenas.graph import LANDMARK_COUNT
 
 _FACE = "face"
 
@@ -24,10 +25,10 @@ def is_coco(labels: Path) -> bool:
     return isinstance(content, dict) and {"images", "annotations"} <= set(content)
 
 
-def read_coco(labels: Path, images: Path, name: str | None = None) -> Dataset:
+def read_coco(labels: Path, images: Path) -> Dataset:
     """Read the file and match it with the photos in folder `images`. Raises InputError where it is not of the format, or it is
     not clear which category is the faces'."""
-    return check_labels(parse_coco(labels), images, name or labels.stem)
+    return check_labels(parse_coco(labels), images, labels.stem)
 
 
 def parse_coco(labels: Path) -> RawLabels:
@@ -64,7 +65,7 @@ def parse_coco(labels: Path) -> RawLabels:
         lines=np.array([index for index, _, _, _ in found], np.int64),
         labels=Labels(
             np.concatenate([corner, corner + size], axis=1),
-            np.zeros((len(found), LANDMARKS, 3), np.float32),
+            np.zeros((len(found), LANDMARK_COUNT, 3), np.float32),
             np.array([ignored for _, _, _, ignored in found], bool),
         ),
     )

@@ -13,7 +13,8 @@ from facenas.arrays import FloatArray
 from facenas.data.annotations import LabelledPhoto
 from facenas.data.augment import Sample
 from facenas.data.image import Photo, scale_image
-from facenas.data.labels import LANDMARKS, Labels, join_labels
+from facenas.data.labels import Labels, join_labels
+from facenas.graph import LANDMARK_COUNT
 
 PASTED_PX = (6.0, 28.0)
 """Least and greatest side (geometric mean) of a pasted face in the sample, drawn log-uniformly."""
@@ -63,7 +64,7 @@ def paste_faces(sample: Sample, image: Photo, photo: LabelledPhoto, count: int, 
                 landmarks.append(points)
                 break
     ignore = np.append(sample.labels.ignore, np.zeros(len(boxes) - len(sample.labels), bool))
-    points = np.reshape(np.array(landmarks, np.float32), (-1, LANDMARKS, 3))
+    points = np.reshape(np.array(landmarks, np.float32), (-1, LANDMARK_COUNT, 3))
     return Sample(picture, Labels(np.reshape(np.array(boxes, np.float32), (-1, 4)), points, ignore))
 
 

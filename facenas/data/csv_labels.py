@@ -13,19 +13,20 @@ from pathlib import Path
 import numpy as np
 
 from facenas.data.annotations import Dataset, RawLabels, check_labels
-from facenas.data.labels import LANDMARKS, Labels
+from facenas.data.labels import Labels
 from facenas.data.labelv2 import read_lines
 from facenas.errors import InputError
+from facenas.graph import LANDMARK_COUNT
 
 _FILES = ("file", "image", "filename", "path", "file_name", "image_path")
 _CORNERS = (("x1", "y1", "x2", "y2"), ("xmin", "ymin", "xmax", "ymax"), ("left", "top", "right", "bottom"))
 _SIZES = (("x", "y", "w", "h"), ("x", "y", "width", "height"), ("left", "top", "width", "height"))
 
 
-def read_csv(labels: Path, images: Path, name: str | None = None) -> Dataset:
+def read_csv(labels: Path, images: Path) -> Dataset:
     """Read the table and match it with the photos in folder `images`. Raises InputError with file and line where a row is not
     of the format."""
-    return check_labels(parse_csv(labels), images, name or labels.parent.name)
+    return check_labels(parse_csv(labels), images, labels.parent.name)
 
 
 def parse_csv(labels: Path) -> RawLabels:
@@ -64,7 +65,7 @@ def parse_csv(labels: Path) -> RawLabels:
     table = np.array(boxes, np.float32).reshape(-1, 4)
     if sized:
         table[:, 2:] += table[:, :2]
-    unknown = np.zeros((len(table), LANDMARKS, 3), np.float32)
+    unknown = np.zeros((len(table), LANDMARK_COUNT, 3), np.float32)
     return RawLabels(
         source=labels,
         names=tuple(first),

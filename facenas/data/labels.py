@@ -7,9 +7,6 @@ import numpy as np
 
 from facenas.arrays import BoolArray, FloatArray, IndexArray
 
-LANDMARKS = 5
-"""Left eye, right eye, nose, left and right mouth corner; left and right as seen in the image."""
-
 
 @dataclass(frozen=True, eq=False)
 class Labels:

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from facenas.data.annotations import Dataset, RawLabels, check_labels
-from facenas.data.labels import LANDMARKS, Labels
+from facenas.data.labels import Labels
 from facenas.data.labelv2 import read_lines
 from facenas.errors import InputError
+from facenas.graph import LANDMARK_COUNT
 
 _INVALID_COLUMN = 7
 _MOST_DIGITS = 9
@@ -55,7 +56,7 @@ def parse_wider_text(labels: Path) -> RawLabels:
     values = np.array(rows, dtype=np.int64).reshape(-1, 10)
     corner, size = values[:, :2], values[:, 2:4]
     boxes = np.concatenate([corner, corner + size], axis=1).astype(np.float32)
-    unknown = np.zeros((len(values), LANDMARKS, 3), dtype=np.float32)
+    unknown = np.zeros((len(values), LANDMARK_COUNT, 3), dtype=np.float32)
     return RawLabels(
         source=labels,
         names=tuple(names),

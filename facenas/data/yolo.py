@@ -17,23 +17,24 @@ from facenas.arrays import FloatArray
 from facenas.data.annotations import Dataset, RawLabels, check_labels, join_datasets
 from facenas.data.folder import photos_below
 from facenas.data.image import photo_size
-from facenas.data.labels import LANDMARKS, Labels
+from facenas.data.labels import Labels
 from facenas.data.labelv2 import read_lines
 from facenas.errors import InputError
 from facenas.files import read_text
+from facenas.graph import LANDMARK_COUNT
 
-_ROW_LENGTHS = (5, 5 + 2 * LANDMARKS, 5 + 3 * LANDMARKS)
+_ROW_LENGTHS = (5, 5 + 2 * LANDMARK_COUNT, 5 + 3 * LANDMARK_COUNT)
 _FACE = "face"
 
 
-def read_yolo(labels: Path, images: Path, name: str | None = None) -> Dataset:
+def read_yolo(labels: Path, images: Path) -> Dataset:
     """Read the label files of a folder and match them with the photos below `images`. Raises InputError with file and line
     where one is not of the format, or it is not clear which class is the faces'."""
     photos = photos_below(images)
     tables = [_parse(labels / Path(photo).with_suffix(".txt")) for photo in photos]
     face = _face_class({int(value) for table in tables for value in table[:, 0]}, labels)
     parts = (_one(labels, images, photo, table, face) for photo, table in zip(photos, tables, strict=True))
-    return join_datasets(name or images.parent.name, parts)
+    return join_datasets(images.parent.name, parts)
 
 
 def _one(labels: Path, images: Path, photo: str, table: FloatArray, face: int | None) -> Dataset:
@@ -47,7 +48,7 @@ def _one(labels: Path, images: Path, photo: str, table: FloatArray, face: int | 
     rows = table[lines]
     scale = np.array(size, np.float32)
     centre, half = rows[:, 1:3] * scale, rows[:, 3:5] * scale / 2
-    points = rows[:, 5:].reshape(-1, LANDMARKS, 3).copy()
+    points = rows[:, 5:].reshape(-1, LANDMARK_COUNT, 3).copy()
     points[:, :, :2] *= scale
     points[points[:, :, 2] <= 0] = 0
     points[:, :, 2] = points[:, :, 2] > 0
@@ -66,7 +67,7 @@ def _one(labels: Path, images: Path, photo: str, table: FloatArray, face: int | 
 def _parse(path: Path) -> FloatArray:
     """float32 [n, 20]: class, box and landmarks of each line. Raises InputError where one is not of the format."""
     lines = read_lines(path) if path.is_file() else []
-    rows = np.zeros((len(lines), 5 + 3 * LANDMARKS), np.float32)
+    rows = np.zeros((len(lines), 5 + 3 * LANDMARK_COUNT), np.float32)
     for number, line in enumerate(lines, start=1):
         try:
             values = np.array(line.split(), np.float32)
@@ -79,10 +80,12 @@ def _parse(path: Path) -> FloatArray:
                 " 1), and after them five points x y or x y v, if any"
             )
         rows[number - 1, :5] = values[:5]
-        points = values[5:].reshape(LANDMARKS, -1) if values.size > 5 else np.zeros((LANDMARKS, 3), np.float32)
-        rows[number - 1, 5:].reshape(LANDMARKS, 3)[:, : points.shape[1]] = points
+        points = (
+            values[5:].reshape(LANDMARK_COUNT, -1) if values.size > 5 else np.zeros((LANDMARK_COUNT, 3), np.float32)
+        )
+        rows[number - 1, 5:].reshape(LANDMARK_COUNT, 3)[:, : points.shape[1]] = points
         if points.shape[1] == 2:
-            rows[number - 1, 5:].reshape(LANDMARKS, 3)[:, 2] = 1
+            rows[number - 1, 5:].reshape(LANDMARK_COUNT, 3)[:, 2] = 1
     return rows
 
 

@@ -24,6 +24,7 @@ from facenas.exporters.onnx import load_onnx
 from facenas.pipeline.faces import Faces
 from facenas.pipeline.fit import Letterbox, Stretched
 from facenas.pipeline.pipeline import Pipeline
+from facenas.pipeline.postprocess import MAX_CANDIDATES
 from facenas.pipeline.preprocess import Preprocessing
 from facenas.runtimes.compiled_model import CompiledModel
 from facenas.runtimes.runtime import Load, load_model
@@ -31,7 +32,6 @@ from facenas.units import Size
 
 _SIZES_AND_VERSIONS = re.compile("_640_640|-version|_FaceDetector")
 _OPEN_SIZE = Size(640, 640)
-_MAX_CANDIDATES = 5000  # as facenas' own decoder keeps
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Baseline:
 def _decode(decoder: Decoder, size: Size, outputs: Mapping[str, FloatArray], min_score: float) -> Faces:
     faces = decoder(list(outputs.values()), size)
     likely = np.flatnonzero(faces.scores >= min_score)
-    return faces.take(likely[np.argsort(-faces.scores[likely], kind="stable")][:_MAX_CANDIDATES])
+    return faces.take(likely[np.argsort(-faces.scores[likely], kind="stable")][:MAX_CANDIDATES])
 
 
 def _ready(path: Path, input_size: Size | None) -> bytes:

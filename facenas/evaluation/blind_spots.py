@@ -1,5 +1,5 @@
 """Where a detector sees nothing: recall of the faces that count when they are small or fill the frame, when the photo is
-turned, dark or blurred. The conditions are made from the photos, with a seed, so that every detector meets the same.
+turned, dark or blurred. The conditions are made from the photos, with one seed, so that every detector meets the same.
 
     recall = faces that a detection of at least `min_score` overlaps by half (IoU), over all faces that are asked for
 
@@ -9,7 +9,7 @@ pixels or more at a long side of 640. A turned face is the box around the ellips
 that is left, with the noise of a sensor; blur is Gaussian, its sigma in pixels at a long side of 640.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,9 +19,10 @@ import numpy as np
 from facenas.arrays import FloatArray
 from facenas.data.face_sizes import LONG_SIDE_PX, face_sizes_px
 from facenas.data.image import Photo, read_image
+from facenas.detector.many_photos import Detect
 from facenas.errors import InputError
 from facenas.evaluation.evaluation_set import EvaluationSet, GroundTruth
-from facenas.pipeline.faces import Faces, pairwise_iou
+from facenas.pipeline.faces import pairwise_iou
 from facenas.progress import SILENT, Progress
 from facenas.shown import Rows
 
@@ -33,11 +34,11 @@ LIGHTS = (1.0, 0.5, 0.25, 0.12, 0.06)
 BLURS_PX = (0.0, 1.0, 2.0, 4.0)
 MIN_FACE_PX = 16.0
 
+_SEED = 0
 _MATCH_IOU = 0.5
 _NOISE = 3.0  # standard deviation of a dim photo's pixels, of 255
 _SMALLEST_PX = 12  # a face in its photo, of those that are cropped around: less shows no face
 
-Detect = Callable[[Photo, float], Faces]
 Changed = tuple[Photo, FloatArray]
 
 
@@ -100,8 +101,6 @@ def find_blind_spots(
     detect: Detect,
     photos: EvaluationSet,
     *,
-    min_score: float = MIN_SCORE,
-    seed: int = 0,
     conditions: Collection[str] = CONDITIONS,
     progress: Progress = SILENT,
 ) -> BlindSpots:
@@ -117,10 +116,10 @@ def find_blind_spots(
             continue
         read += 1
         boxes = truth.boxes[truth.counted[photos.settings[-1]]]
-        for condition, amount, (changed, faces) in _conditions(photo, boxes, truth, (seed, number), conditions):
+        for condition, amount, (changed, faces) in _conditions(photo, boxes, truth, number, conditions):
             tally = counts.setdefault(condition, {}).setdefault(amount, [0, 0])
             if len(faces):
-                found = detect(changed, min_score).boxes
+                found = detect(changed, MIN_SCORE).boxes
                 overlaps = pairwise_iou(faces, found).max(axis=1, initial=0)
                 tally[0] += int((overlaps >= _MATCH_IOU).sum())
                 tally[1] += len(faces)
@@ -128,13 +127,13 @@ def find_blind_spots(
     if not read:
         raise InputError(f"none of the {len(photos.photos)} photos of {photos.name} can be read, first: {problem}")
     recalls = {name: {amount: Recall(*tally) for amount, tally in by.items()} for name, by in counts.items()}
-    return BlindSpots(min_score, recalls)
+    return BlindSpots(MIN_SCORE, recalls)
 
 
 def _conditions(
-    photo: Photo, boxes: FloatArray, truth: GroundTruth, seeds: tuple[int, int], conditions: Collection[str]
+    photo: Photo, boxes: FloatArray, truth: GroundTruth, number: int, conditions: Collection[str]
 ) -> Iterator[tuple[str, str, Changed]]:
-    """The conditions by their names and amounts, with the photo as it then is and the faces that are asked for."""
+    """The conditions of photo `number` by their names and amounts, with the photo as it then is and the faces asked for."""
     large = boxes[face_sizes_px(boxes, truth.width_px, truth.height_px) >= MIN_FACE_PX]
     if "size" in conditions:
         for share in SIZE_SHARES:
@@ -144,7 +143,7 @@ def _conditions(
             yield "roll", f"{degrees}", _turned(photo, large, degrees)
     if "light" in conditions:
         for light in LIGHTS:
-            yield "light", f"{light:.0%}", (_dimmed(photo, light, seeds), large)
+            yield "light", f"{light:.0%}", (_dimmed(photo, light, number), large)
     if "blur" in conditions:
         for sigma_px in BLURS_PX:
             yield "blur", f"{sigma_px:g} px", (_blurred(photo, sigma_px), large)
@@ -184,10 +183,10 @@ def _turned(photo: Photo, boxes: FloatArray, degrees: float) -> Changed:
     return changed, np.concatenate([moved - reach, moved + reach], axis=1).astype(np.float32)
 
 
-def _dimmed(photo: Photo, light: float, seeds: tuple[int, int]) -> Photo:
+def _dimmed(photo: Photo, light: float, number: int) -> Photo:
     if light == 1:
         return photo
-    noise = np.random.default_rng(seeds).normal(0, _NOISE, photo.shape)
+    noise = np.random.default_rng((_SEED, number)).normal(0, _NOISE, photo.shape)
     return np.clip(np.rint(photo * light + noise), 0, 255).astype(np.uint8)
 
 

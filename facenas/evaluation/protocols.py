@@ -15,8 +15,9 @@ from facenas.detector.face_detector import FaceDetector
 from facenas.detector.many_photos import Detect
 from facenas.devices.target import Target
 from facenas.errors import InputError, meant
+from facenas.evaluation.evaluation_set import EvaluationSet
 from facenas.evaluation.landmark_error import face_errors, landmark_error
-from facenas.evaluation.wider import Evaluation, EvaluationSet, evaluate_detections
+from facenas.evaluation.wider import Evaluation, evaluate_detections
 from facenas.pipeline.fit import Unscaled
 from facenas.progress import SILENT, Progress
 from facenas.runtimes.runtime import Load, load_model

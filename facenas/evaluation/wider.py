@@ -23,13 +23,11 @@ from facenas.arrays import BoolArray, Float64Array, FloatArray, IntArray
 from facenas.data.face_sizes import OCTAVE_EDGES_PX, OCTAVE_NAMES, face_sizes_px
 from facenas.errors import InputError
 from facenas.evaluation.blind_spots import BlindSpots
-from facenas.evaluation.evaluation_set import EvaluationSet, GroundTruth, load_evaluation_set
+from facenas.evaluation.evaluation_set import EvaluationSet, GroundTruth
 from facenas.evaluation.landmark_error import LandmarkError
 from facenas.evaluation.operating_points import OperatingPoint, operating_points, suggested
 from facenas.evaluation.photo_counts import THRESHOLDS, PhotoCounts
 from facenas.shown import Rows, Shown, figures
-
-__all__ = ["Evaluation", "EvaluationSet", "GroundTruth", "evaluate_detections", "load_evaluation_set"]
 
 IOU = 0.5
 

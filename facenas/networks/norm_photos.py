@@ -13,9 +13,10 @@ from torch import Tensor
 from facenas.data.augment import augment
 from facenas.data.folder import choose_readable, photos_below
 from facenas.data.image import Photo, read_image
-from facenas.data.labels import LANDMARKS, Labels
+from facenas.data.labels import Labels
 from facenas.data.synthetic import draw_photo
 from facenas.errors import InputError
+from facenas.graph import LANDMARK_COUNT
 from facenas.networks.network import preprocessed
 
 NORM_CROPS = 64
@@ -23,6 +24,7 @@ MIN_PHOTOS = 16
 _CROP_PX = 256
 _BATCH = 16
 _SYNTHETIC = "synthetic"
+_SEED = 0
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,6 @@ class NormPhotos:
     folder: Path | None
     photos: tuple[str, ...]
     crops: int
-    seed: int = 0
     problems: tuple[str, ...] = ()
 
     def batches(self) -> Iterator[Tensor]:
@@ -44,21 +45,21 @@ class NormPhotos:
 
     def _crop(self, number: int) -> Photo:
         if self.folder is None:
-            photo, _, _ = draw_photo(640, 480, np.random.default_rng([self.seed, number]))
+            photo, _, _ = draw_photo(640, 480, np.random.default_rng([_SEED, number]))
         else:
             photo = read_image(self.folder / self.photos[number % len(self.photos)])
-        none = Labels(np.zeros((0, 4), np.float32), np.zeros((0, LANDMARKS, 3), np.float32), np.zeros(0, bool))
-        return augment(photo, none, _CROP_PX, np.random.default_rng((self.seed, number))).image
+        none = Labels(np.zeros((0, 4), np.float32), np.zeros((0, LANDMARK_COUNT, 3), np.float32), np.zeros(0, bool))
+        return augment(photo, none, _CROP_PX, np.random.default_rng((_SEED, number))).image
 
     def to_json(self) -> dict[str, Any]:
         """What a slice's origin keeps of it."""
         source = _SYNTHETIC if self.folder is None else self.folder.resolve().name
         photos = self.crops if self.folder is None else len(self.photos)
-        return {"photos": source, "count": photos, "crops": self.crops, "seed": self.seed}
+        return {"photos": source, "count": photos, "crops": self.crops, "seed": _SEED}
 
 
-def choose_norm_photos(folder: Path | None, crops: int = NORM_CROPS, seed: int = 0) -> NormPhotos:
-    """As many photos of `folder` and its folders as there are crops, drawn with `seed` (all of them, several times, where
+def choose_norm_photos(folder: Path | None, crops: int = NORM_CROPS) -> NormPhotos:
+    """As many photos of `folder` and its folders as there are crops, drawn with one seed (all of them, several times, where
     there are fewer), or synthetic ones where it is None.
 
     Raises InputError where the folder is absent or holds fewer than 16 photos, or fewer than 16 crops are asked for.
@@ -66,7 +67,7 @@ def choose_norm_photos(folder: Path | None, crops: int = NORM_CROPS, seed: int =
     if crops < MIN_PHOTOS:
         raise InputError(f"{crops} crops are too few for the norms of a slice; ask for {NORM_CROPS}")
     if folder is None:
-        return NormPhotos(None, (), crops, seed)
+        return NormPhotos(None, (), crops)
     if not folder.is_dir():
         raise InputError(f"no folder {folder}; give a folder of photos for the norms, or none for synthetic ones")
     photos = photos_below(folder)
@@ -75,10 +76,10 @@ def choose_norm_photos(folder: Path | None, crops: int = NORM_CROPS, seed: int =
             f"{folder} holds {len(photos)} photos, the norms of a slice need {MIN_PHOTOS} or more; add photos, labels are"
             " not needed"
         )
-    order = np.random.default_rng((seed, 5)).permutation(len(photos)).tolist()
+    order = np.random.default_rng((_SEED, 5)).permutation(len(photos)).tolist()
     chosen, problems = choose_readable(folder, [photos[index] for index in order], crops)
     if len(chosen) < MIN_PHOTOS:
         raise InputError(
             f"{folder} holds {len(chosen)} photos that can be read, not {MIN_PHOTOS}; first: {problems[0]}"
         )
-    return NormPhotos(folder, tuple(chosen), crops, seed, tuple(problems))
+    return NormPhotos(folder, tuple(chosen), crops, tuple(problems))

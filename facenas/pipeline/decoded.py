@@ -13,9 +13,9 @@ import numpy as np
 from facenas.arrays import FloatArray
 from facenas.errors import InputError
 from facenas.pipeline.faces import Faces
+from facenas.pipeline.postprocess import MAX_CANDIDATES
 
 BOXES, SCORES, LANDMARKS = "boxes", "scores", "landmarks"
-MAX_CANDIDATES = 5000
 
 
 @dataclass(frozen=True)

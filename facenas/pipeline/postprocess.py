@@ -30,18 +30,21 @@ NMS_IOU = 0.45
 MIN_LOGIT = -6.0
 """A score of 0.0025, an eighth of the least that evaluations look at: int8 need not tell lower ones apart."""
 
+MAX_CANDIDATES = 5000
+"""So many faces at most go into suppression, here, in files that decode themselves and of published detectors."""
+
 _FEW = 32
 
 
-def decode(outputs: Mapping[str, FloatArray], min_score: float, index: int = 0, max_candidates: int = 5000) -> Faces:
-    """All candidates at or above `min_score` of image `index` of the batch, best first, at most `max_candidates`.
+def decode(outputs: Mapping[str, FloatArray], min_score: float, max_candidates: int = MAX_CANDIDATES) -> Faces:
+    """All candidates at or above `min_score` of the one image, best first, at most `max_candidates`.
 
-    `outputs`: `output_8`, `output_16`, `output_32`, each float32 [n, channels, height / stride, width / stride].
+    `outputs`: `output_8`, `output_16`, `output_32`, each float32 [1, channels, height / stride, width / stride].
     """
     least_logit = _logit(min_score)
     boxes, scores, landmarks = [], [], []
     for stride in STRIDES:
-        maps = outputs[f"output_{stride}"][index]
+        maps = outputs[f"output_{stride}"][0]
         logits = maps[SCORE_CHANNELS]
         anchor, row, column = np.nonzero(logits >= least_logit)
         centre = np.stack([column, row], axis=1).astype(np.float32) * stride

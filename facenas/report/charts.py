@@ -58,12 +58,13 @@ class Bar:
 
 
 Draw = Callable[[int], Html]
+_NARROW_PX = 350
 
 
-def responsive(draw: Draw, wide_px: int, narrow_px: int = 350) -> Html:
+def responsive(draw: Draw, wide_px: int) -> Html:
     """A chart at two widths; the page's style shows one of them."""
     wide = element("div", draw(wide_px), class_="wide")
-    return element("div", wide, element("div", draw(narrow_px), class_="narrow"), class_="chart")
+    return element("div", wide, element("div", draw(_NARROW_PX), class_="narrow"), class_="chart")
 
 
 def line_chart(

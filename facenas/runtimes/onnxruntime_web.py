@@ -89,14 +89,14 @@ class Page:
         self.server.files[name] = content
         return name
 
-    def ask(self, what: str, *words: Any, timeout_s: float | None = None) -> Any:
+    def ask(self, what: str, *words: Any) -> Any:
         """What a function of the page gives. Raises InputError in the page's words, or where the browser ends twice or
         hangs."""
         script = f"page.{what}({', '.join(map(json.dumps, words))})"
         with self._turn:
             for last in (False, True):
                 try:
-                    return self._ready().evaluate(script, timeout_s)
+                    return self._ready().evaluate(script)
                 except PageError as error:
                     if not last and self._has_lost_its_gpu():
                         continue

@@ -20,6 +20,7 @@ much as `VALUE_MACS` of them.
 import re
 from collections.abc import Mapping
 
+from facenas.graph import IMAGE
 from facenas.operators import Operator
 
 VALUE_MACS = 50
@@ -39,7 +40,7 @@ def work_of(operator: Operator) -> int:
     return operator.macs + VALUE_MACS * operator.out_values
 
 
-def layers_of(name: str, layers: Mapping[str, object], told: str = "", image: str = "image") -> tuple[str, ...]:
+def layers_of(name: str, layers: Mapping[str, object], told: str = "") -> tuple[str, ...]:
     """The layers that a kernel of this name computes, in the order of the name; none where it names none.
 
     `layers` are those of the graph in its order; `told`: what the inspector tells of the kernel. What is done to the image
@@ -54,7 +55,7 @@ def layers_of(name: str, layers: Mapping[str, object], told: str = "", image: st
     found: dict[str, None] = {}
     for token in nodes or _SEPARATORS.split(name):
         layer = _layer_of_token(token, layers, longest)
-        if layer is None and _is_part_of(token, image):
+        if layer is None and _is_part_of(token, IMAGE):
             layer = next(iter(layers), None)
         if layer is not None:
             found[layer] = None
@@ -74,7 +75,7 @@ def _is_part_of(token: str, name: str) -> bool:
 
 
 def times_by_layer(
-    kernels_ns: Mapping[str, int], works: Works, told: Mapping[str, str] | None = None, image: str = "image"
+    kernels_ns: Mapping[str, int], works: Works, told: Mapping[str, str] | None = None
 ) -> tuple[dict[str, int], int]:
     """Nanoseconds by layer, and those of no layer, from nanoseconds by TensorRT's names and what is `told` of each.
 
@@ -84,7 +85,7 @@ def times_by_layer(
     times: dict[str, int] = {}
     overhead_ns = 0
     for name, duration_ns in kernels_ns.items():
-        owners = layers_of(name, works, (told or {}).get(name, ""), image)
+        owners = layers_of(name, works, (told or {}).get(name, ""))
         given_ns, work, whole = 0, 0, sum(works[layer] for layer in owners)
         for index, layer in enumerate(owners, 1):
             # Parts of whole nanoseconds whose sum is the duration.

@@ -17,7 +17,7 @@ import numpy as np
 from facenas.data.annotations import identity_of
 from facenas.data.folder import photos_below, unread_below
 from facenas.data.image import Photo
-from facenas.data.labels import LANDMARKS, Labels
+from facenas.data.labels import Labels
 from facenas.data.labelv2 import labelv2_text, parse_lines
 from facenas.detector.any_detector import in_views
 from facenas.detector.face_detector import require_min_score
@@ -26,6 +26,7 @@ from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.files import make_folder, sha256_of, write_atomic, write_json
 from facenas.given import given_model
+from facenas.graph import LANDMARK_COUNT
 from facenas.line_journal import LineJournal
 from facenas.locks import only_one
 from facenas.pipeline.faces import Faces
@@ -271,7 +272,7 @@ def _labels(faces: Faces, size_px: tuple[int, int], settings: LabelSettings) -> 
     """What a detector's answer says of a photo; a landmark outside of it is unknown, and so are those of a region."""
     faces = faces.take(np.flatnonzero((faces.boxes[:, 2:] - faces.boxes[:, :2] >= _MIN_SIDE_PX).all(axis=1)))
     ignore = faces.scores < settings.min_score
-    landmarks = np.zeros((len(faces), LANDMARKS, 3), np.float32)
+    landmarks = np.zeros((len(faces), LANDMARK_COUNT, 3), np.float32)
     if faces.landmarks is not None:
         points = faces.landmarks
         known = ((points >= 0) & (points <= np.array(size_px, np.float32))).all(axis=2) & ~ignore[:, None]

@@ -168,7 +168,7 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=2
 
 
 @given(TEXT)
-def test_any_text_is_a_table_or_refused(text: str) -> None:
+def test_fuzzed_tables_raise_nothing_but_refusals(text: str) -> None:
     _parsed_or_refused(parse_csv, text, "labels.csv")
     _parsed_or_refused(parse_csv, "file,x1,y1,x2,y2\n" + text, "labels.csv")
 
@@ -192,12 +192,12 @@ JSON = st.recursive(
         },
     )
 )
-def test_any_json_is_a_coco_file_or_refused(content: object) -> None:
+def test_fuzzed_coco_files_raise_nothing_but_refusals(content: object) -> None:
     _parsed_or_refused(parse_coco, json.dumps(content), "coco.json")
 
 
 @given(TEXT)
-def test_any_text_is_yolos_or_refused(text: str) -> None:
+def test_fuzzed_yolo_labels_raise_nothing_but_refusals(text: str) -> None:
     with _folder() as place:
         write_photos(place / "images")
         (place / "labels").mkdir()

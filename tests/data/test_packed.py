@@ -140,7 +140,7 @@ def small_piece(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 @settings(max_examples=30, deadline=None)
 @given(data=st.data())
-def test_a_damaged_piece_is_refused_or_read_never_worse(
+def test_fuzzed_pieces_raise_nothing_but_refusals(
     data: st.DataObject, small_piece: bytes, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("damaged")

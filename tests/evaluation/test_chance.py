@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from facenas.arrays import FloatArray
 from facenas.evaluation.chance import drop_error
+from facenas.evaluation.evaluation_set import EvaluationSet, GroundTruth
 from facenas.evaluation.gates import AP_DROPS, MIN_PHOTOS, Gate, Precision, precision_gate
-from facenas.evaluation.wider import Evaluation, EvaluationSet, GroundTruth, evaluate_detections
+from facenas.evaluation.wider import Evaluation, evaluate_detections
 
 LIMIT = AP_DROPS["int8"]
 

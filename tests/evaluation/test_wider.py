@@ -13,8 +13,9 @@ from facenas.arrays import FloatArray
 from facenas.data.image import encode_jpeg
 from facenas.data.synthetic import write_synthetic_set
 from facenas.errors import InputError
+from facenas.evaluation.evaluation_set import EvaluationSet, GroundTruth, load_evaluation_set
 from facenas.evaluation.official_truth import read_official
-from facenas.evaluation.wider import EvaluationSet, GroundTruth, evaluate_detections, load_evaluation_set
+from facenas.evaluation.wider import evaluate_detections
 from facenas.training.photos import training_photos
 
 Detections = dict[str, FloatArray]

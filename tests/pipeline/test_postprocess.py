@@ -50,7 +50,7 @@ def literal_decode(outputs: dict[str, np.ndarray], min_score: float, index: int)
 def test_decoding_equals_the_loop(landmarks: bool, min_score: float) -> None:
     outputs = random_outputs(3, landmarks=landmarks, batch=2)
     for index in range(2):
-        faces = decode(outputs, min_score, index)
+        faces = decode({name: maps[index : index + 1] for name, maps in outputs.items()}, min_score)
         expected = literal_decode(outputs, min_score, index)
         assert len(faces) == len(expected) > 0
         np.testing.assert_allclose(faces.scores, [score for (score,), _, _ in expected], rtol=1e-5)

@@ -68,7 +68,6 @@ def test_kept_layers_are_computed_in_float32_and_make_no_noise() -> None:
     calibrated = calibrate(model, photos)
     noise = noise_by_layer(calibrated, [random_image(SIZE)])
     assert set(noise) == set(NAMES)
-    assert all(value >= 0 for value in noise.values())
     assert max(noise.values()) > 0
 
 

@@ -5,7 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facenas.data.labels import LANDMARKS, Labels
+from facenas.data.labels import Labels
+from facenas.graph import LANDMARK_COUNT
 from facenas.training.anchor_targets import make_targets, stack_targets
 from facenas.training.batch_targets import make_batch_targets, tensors_of
 
@@ -18,7 +19,8 @@ def labels_of(boxes: list[tuple[float, float, float, float]], ignore: list[bool]
     corners[:, 2:] += corners[:, :2]
     rng = np.random.default_rng(0)
     points = np.concatenate(
-        [rng.uniform(0, 64, (len(boxes), LANDMARKS, 2)), rng.integers(0, 2, (len(boxes), LANDMARKS, 1))], axis=2
+        [rng.uniform(0, 64, (len(boxes), LANDMARK_COUNT, 2)), rng.integers(0, 2, (len(boxes), LANDMARK_COUNT, 1))],
+        axis=2,
     )
     return Labels(corners, points.astype(np.float32), np.array(ignore, bool))
 
