@@ -7,7 +7,6 @@ from typing import Any
 from facenas.data.face_sizes import FaceSizes
 from facenas.errors import InputError
 from facenas.latency.this_machine import Calibrate
-from facenas.scoring.ddsar import DEFAULT_ALPHA
 from facenas.searching.any_input import AskedInput, as_text
 from facenas.searching.budgets import Budgets
 from facenas.units import LOW_PERCENTILE, LatencyBudget
@@ -24,8 +23,8 @@ class RunSettings:
     """`val`: labelled photos to verify on (default: a part of the data); `epochs`: length of the training (default: 90
     synthetic, 12 on photos); `space`: default facenas-elastic, whose supernet ships; `supernet`: of the
     space (default: the zoo's); `photos`: folder of unlabelled ones for the norms of its slice (default: synthetic ones);
-    `input_size`: one, several or any, as `search` takes them; `faces`: whose sizes weigh the accuracy; `alpha`: weight of
-    the kernel sizes in the score; `table`: default the shipped one."""
+    `input_size`: one, several or any, as `search` takes them; `faces`: whose sizes weigh the accuracy; `table`: default
+    the shipped one."""
 
     val: Path | None = None
     epochs: int | None = None
@@ -33,7 +32,6 @@ class RunSettings:
     supernet: Path | None = None
     photos: Path | None = None
     input_size: AskedInput = None
-    alpha: float = DEFAULT_ALPHA
     table: Path | None = None
     seed: int = 0
     calibrate: Calibrate = Calibrate.ONCE
