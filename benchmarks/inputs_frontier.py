@@ -5,7 +5,8 @@
 Both fronts are those of exact sweeps over the elastic space, AP predicted by its accuracy table, milliseconds by the latency
 table of `--device`. Points of the free front, evenly from the cheapest to the dearest by the logarithm of their latency, are
 cut out of the supernet and judged on labelled photos at their inputs; `--exported` of them are exported, too, and timed in
-turns with the published YuNet re-shaped to several inputs, which are judged on the same photos.
+turns with the published YuNet re-shaped to several inputs, which are judged on the same photos. Times are at the table's
+pace (facenas/runtimes/companion.py).
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ import numpy as np
 import typer
 from script import about_this_run, run_script
 
-from facenas.accuracy.accuracy_table import load_accuracy_table
+from facenas.accuracy.accuracy_table import AccuracyTable, load_accuracy_table
 from facenas.accuracy.appraisal import SliceJudge
 from facenas.accuracy.predicted_ap import judged_long_sides_px, predicted_ap
 from facenas.architecture import parse_architecture
@@ -29,8 +30,10 @@ from facenas.detector.published import Baseline
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
 from facenas.evaluation.evaluation_set import EvaluationSet, load_evaluation_set
+from facenas.evaluation.latency_check import Pace
 from facenas.evaluation.protocols import evaluate
 from facenas.files import write_json
+from facenas.latency.table import LatencyTable
 from facenas.latency.this_machine import TableRequest, table_of_this_machine
 from facenas.networks.norm_photos import choose_norm_photos
 from facenas.networks.slices import open_supernet
@@ -69,12 +72,11 @@ class Point:
     measured_ms: float | None = None
 
 
-def fronts(device: str, accuracy_path: Path, progress: Progress) -> tuple[list[Point], list[Point]]:
+def fronts(
+    device: str, table: LatencyTable, accuracy: AccuracyTable, sizes: Sequence[Size], progress: Progress
+) -> tuple[list[Point], list[Point]]:
     """The front over all inputs, and that at 640x480 alone, cheapest first."""
-    accuracy, space = load_accuracy_table(accuracy_path), elastic_space(SPACE).space
-    sizes = AnyInput().sizes(*judged_long_sides_px(accuracy))
-    target = resolve_target(device)
-    table = table_of_this_machine(TableRequest(target, sizes, space), progress)
+    space = elastic_space(SPACE).space
     points: list[Point] = []
     for index, size in enumerate(sizes):
         known = predicted_ap(accuracy, size)
@@ -138,22 +140,28 @@ def main(
     accuracy = accuracy or zoo_accuracy_table(SPACE)
     if accuracy is None:
         raise InputError(f"no accuracy table of {SPACE} ships with this checkout; give one with --accuracy")
-    judged_on = load_evaluation_set(data)
+    judged_on, known, target = load_evaluation_set(data), load_accuracy_table(accuracy), resolve_target(device)
+    sizes = AnyInput().sizes(*judged_long_sides_px(known))
     with progress_bar() as progress, TemporaryDirectory() as temporary:
-        free, alone = fronts(device, accuracy, progress)
+        table = table_of_this_machine(TableRequest(target, sizes, elastic_space(SPACE).space), progress)
+        free, alone = fronts(device, table, known, sizes, progress)
         judged, files = judge(spread(free, points), judged_on, photos, exported, Path(temporary), progress)
         names = [models / name for name in YUNETS] if models is not None else []
         yunets = [Baseline(path, size) for path in names for size in YUNET_INPUTS]
-        ours = [load_model(path, resolve_target(device)) for _, path in files]
-        timed = measure_latency([*ours, *(yunet.model for yunet in yunets)], rounds=30, progress=progress)
-        measured = {point.architecture: latency.latency_ms for (point, _), latency in zip(files, timed, strict=False)}
+        ours, pace = [load_model(path, target) for _, path in files], Pace(target, table)
+        everything = [*ours, *(yunet.model for yunet in yunets)]
+        timed = measure_latency(everything, rounds=30, progress=progress, beside=pace.take)
+        now = pace.now() or 1.0
+        measured = {
+            point.architecture: now * latency.latency_ms for (point, _), latency in zip(files, timed, strict=False)
+        }
         judged = [replace(point, measured_ms=measured.get(point.architecture)) for point in judged]
         published = []
         for yunet, latency in zip(yunets, timed[len(ours) :], strict=True):
             found = evaluate(yunet, judged_on, progress)
             figures = {name: round(getattr(found, name) or 0.0, 5) for name in SETTINGS}
             published.append(
-                {"name": yunet.name, "input": str(yunet.input_size), "measured_ms": latency.latency_ms, **figures}
+                {"name": yunet.name, "input": str(yunet.input_size), "measured_ms": now * latency.latency_ms, **figures}
             )
     rows = [
         (
@@ -168,7 +176,7 @@ def main(
     ]
     print_table("the front", ("input", "predicted", "measured", "AP predicted", "judged", "at 640x480 alone"), rows)
     if out is not None:
-        result = {"device": device, "free": judged, "alone": spread(alone, points)}
+        result = {"device": device, "pace": now, "free": judged, "alone": spread(alone, points)}
         plain = {
             name: [asdict(each) for each in value] if isinstance(value, list) else value
             for name, value in result.items()

@@ -40,7 +40,7 @@ def predicted_ap(table: AccuracyTable, input_size: Size, face_shares: Sequence[f
     """
     name = BY_FACES if face_shares is not None else table.main_figure(input_size)[0]
     shares = {name: 1.0} if face_shares is None else _known_shares(table, face_shares)
-    inputs = _inputs(table, input_size)
+    inputs = judged_inputs(table, input_size)
     weighted = [
         (weight * share, table.figures[judged][figure]) for judged, weight in inputs for figure, share in shares.items()
     ]
@@ -60,8 +60,9 @@ def predicted_ap(table: AccuracyTable, input_size: Size, face_shares: Sequence[f
     return PredictedAP(mixed([(weight, figure.choices) for weight, figure in weighted]), facts)
 
 
-def _inputs(table: AccuracyTable, input_size: Size) -> list[tuple[str, float]]:
-    """The inputs judged at that an input lies between, by their long sides, with their weights."""
+def judged_inputs(table: AccuracyTable, input_size: Size) -> list[tuple[str, float]]:
+    """The inputs judged at that an input lies between, by their long sides, with their weights. Raises InputError for an
+    input beyond them."""
     sizes = sorted(map(parse_size, table.figures), key=lambda size: size.long_side_px)
     side_px = input_size.long_side_px
     below = [size for size in sizes if size.long_side_px <= side_px]

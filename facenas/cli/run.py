@@ -8,7 +8,6 @@ import typer
 from facenas.cli.calibration_option import CalibrateOption, calibration_asked
 from facenas.cli.input_option import AspectOption, CameraOption, FacesOption, InputOption, input_asked
 from facenas.cli.names import DEVICE, MODEL
-from facenas.scoring.ddsar import DEFAULT_ALPHA
 
 
 def run(
@@ -59,7 +58,6 @@ def run(
     aspect: AspectOption = None,
     camera: CameraOption = None,
     faces: FacesOption = None,
-    alpha: Annotated[float, typer.Option(help="weight of the kernel sizes in the score")] = DEFAULT_ALPHA,
     table: Annotated[Path | None, typer.Option(help="latency table (default: the shipped one)")] = None,
     calibrate: CalibrateOption = None,
     seed: Annotated[int, typer.Option(help="seed of the training")] = 0,
@@ -84,7 +82,6 @@ def run(
         supernet,
         photos,
         input_asked(input_size, aspect, camera),
-        alpha,
         table,
         seed,
         calibration_asked(calibrate),
@@ -96,9 +93,8 @@ def run(
         None if memory is None else parse_bytes(memory),
         max_minutes,
     )
-    folder = out or Path("runs") / f"{device}-{latency}"
     with progress_bar() as progress:
-        result = run_all(latency, device, data=data, settings=settings, out=folder, progress=progress)
+        result = run_all(latency, device, data=data, settings=settings, out=out, progress=progress)
     print_result(result, json)
     if not json:
         tell(result.line())

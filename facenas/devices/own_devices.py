@@ -104,6 +104,11 @@ def _device(name: str, table: Any) -> OwnDevice:
     return OwnDevice(name, **table)
 
 
+def add_command(target: Target, name: str = "", host: str = "user@host") -> str:
+    """What keeps a device with a target's runtime and precision, under the target's name where no other is given."""
+    return f"facenas device add {name or target.name} --host {host} --runtime {target.runtime} --precision {target.precision}"
+
+
 def add_device(device: OwnDevice) -> None:
     """Keep a device. Raises InputError where one of that name is kept already."""
     with _alone():

@@ -95,7 +95,7 @@ def told_problems(problems: Sequence[str]) -> list[str]:
     """The first problems of labels as lines for the person, and how many more there are."""
     lines = [f"labels: {problem}" for problem in problems[:_PROBLEMS_SHOWN]]
     if len(problems) > _PROBLEMS_SHOWN:
-        lines.append(f"labels: {len(problems) - _PROBLEMS_SHOWN} more labels or photos (refuse them with --strict)")
+        lines.append(f"labels: {len(problems) - _PROBLEMS_SHOWN} more labels or photos")
     return lines
 
 

@@ -269,7 +269,9 @@ def _measure(journal: Journal, about: _About, plan: Plan, watched: tuple[Patienc
             if visit.passing:
                 faults.append(visit.failure)
                 if len(faults) == _MAX_FAULTS:
-                    raise DeviceError(f"{faults[-1]}; what was measured is kept: go on with --resume")
+                    raise DeviceError(
+                        f"{faults[-1]}; what was measured is kept, and gone on with: facenas profile --resume"
+                    )
                 continue
             faults.clear()
             if visit.sample is None:

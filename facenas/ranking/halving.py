@@ -183,7 +183,7 @@ def _in_words(results: Sequence[RungResult]) -> str:
 def plan_rungs(contenders: int, first_epochs: int) -> tuple[tuple[int, int], ...]:
     """Candidates and epochs of each rung; the last one holds two. Raises InputError where there is nothing to compare."""
     if not 2 <= contenders <= MAX_CONTENDERS:
-        raise InputError(f"{contenders} candidates to rank; give 2 to {MAX_CONTENDERS} of them (--top, --arch)")
+        raise InputError(f"{contenders} candidates to rank; give 2 to {MAX_CONTENDERS} of them")
     if first_epochs < 1:
         raise InputError(f"--epochs {first_epochs} must be at least 1")
     rungs = [(contenders, first_epochs)]

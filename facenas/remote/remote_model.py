@@ -21,7 +21,7 @@ from google.protobuf.message import DecodeError
 
 from facenas.arrays import FloatArray, IntArray
 from facenas.devices.host import transport_for
-from facenas.devices.own_devices import load_devices
+from facenas.devices.own_devices import add_command, load_devices
 from facenas.devices.target import NAMED_TARGETS, Target
 from facenas.errors import DeviceError, InputError
 from facenas.exporters.artefact import Description
@@ -162,10 +162,7 @@ def kept_agent(target: Target, progress: Progress = SILENT) -> Iterator[RemoteAg
     only profiled, DeviceError for one that cannot be reached."""
     kept = load_devices().get(target.name)
     if kept is None:
-        raise InputError(
-            f"where '{target}' is, is not known; say it for good: facenas device add {target} --host user@host --runtime "
-            f"{target.runtime} --precision {target.precision}"
-        )
+        raise InputError(f"where '{target}' is, is not known; say it for good: {add_command(target)}")
     if not RUNTIMES[target.runtime][0].forms:
         raise InputError(
             f"device '{target}' is only profiled: no exported file of {target.runtime} is run elsewhere yet; search and "

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from facenas.devices.cpu import cores, why_no_bfloat16
 from facenas.devices.fingerprint import Fingerprint
+from facenas.devices.own_devices import add_command
 from facenas.devices.target import MODELLED_NAMES, Target
 from facenas.errors import InputError, MissingPackageError
 from facenas.on_device.tensorrt_engine import FLAVOURS
@@ -330,7 +331,7 @@ def require_available(target: Target) -> None:
 
 def _unavailable(target: Target) -> _Unavailable | None:
     if target.elsewhere:
-        return _Unavailable(f"it is elsewhere; say where, for good: facenas device add {target} --host user@host")
+        return _Unavailable(f"it is elsewhere; say where, for good: {add_command(target)}")
     if target.name in MODELLED_NAMES:
         return _Unavailable(
             "a board that is modelled, not measured, and not here; it predicts and searches, but runs nothing"

@@ -20,6 +20,7 @@ from facenas.accuracy.appraisal import MIN_SCORE, JudgedSlice, SliceJudge, rando
 from facenas.data.face_sizes import OCTAVE_NAMES, face_sizes_px, octave_counts
 from facenas.errors import InputError
 from facenas.evaluation.evaluation_set import EvaluationSet, load_evaluation_set, told_problems
+from facenas.given import given_checkpoint
 from facenas.line_journal import LineJournal
 from facenas.locks import only_one
 from facenas.networks.norm_photos import NORM_CROPS, NormPhotos, choose_norm_photos
@@ -28,7 +29,6 @@ from facenas.progress import SILENT, Progress
 from facenas.spaces.elastic_space import ElasticSpace
 from facenas.typed_json import read_as
 from facenas.units import DEFAULT_INPUT, Size, as_size
-from facenas.zoo import checkpoint_path
 
 MIN_SLICES = 10
 _PROTOCOL = f"photos scaled to the long side of the input, scores from {MIN_SCORE}, WIDER FACE's average precision"
@@ -47,6 +47,12 @@ class AppraiseSettings:
     resume: bool = False
 
 
+def default_table_path(supernet: Path | str) -> Path:
+    """Where the accuracy table of a supernet is written: beside its checkpoint."""
+    path = Path(supernet)
+    return (given_checkpoint(path) if path.is_dir() else path).with_suffix(".accuracy.json")
+
+
 def appraise(
     supernet: Path | str,
     data: Path | str,
@@ -57,19 +63,19 @@ def appraise(
     space: ElasticSpace | None = None,
     progress: Progress = SILENT,
 ) -> AccuracyTable:
-    """Judge `slices` random slices of the checkpoint `supernet` on the labelled photos of `data`, which should have taken
-    no part in its training, and write the accuracy table to `out` (default: `<supernet>.accuracy.json` beside it).
+    """Judge `slices` random slices of `supernet`, a checkpoint or a folder with one, on the labelled photos of `data`, which
+    should have taken no part in its training, and write the accuracy table to `out` (default: `default_table_path`).
 
     `space`: what the supernet is of (default: the space of the name that it gives). Raises InputError for unusable files
     or words, and where the slices are too few for what is fitted to them.
     """
     if slices < MIN_SLICES:
         raise InputError(f"of {slices} slices no error can be told; ask for 200, at least {MIN_SLICES}")
-    source = open_supernet(checkpoint_path(Path(supernet)), space)
+    source = open_supernet(given_checkpoint(supernet), space)
     inputs = [as_size(size) for size in settings.inputs]
     judge = SliceJudge(load_evaluation_set(Path(data)), inputs)
     photos = judge.photos
-    out = Path(supernet).with_suffix(".accuracy.json") if out is None else Path(out)
+    out = default_table_path(supernet) if out is None else Path(out)
     norms = choose_norm_photos(Path(settings.photos or data), settings.crops)
     facts = SupernetFacts(source.file, source.sha256, source.space.name, source.space.digest)
     photo_facts = _facts_of(photos)

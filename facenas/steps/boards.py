@@ -7,7 +7,7 @@ from pathlib import Path
 import onnx
 
 from facenas.devices.host import transport_for
-from facenas.devices.own_devices import load_devices
+from facenas.devices.own_devices import add_command, load_devices
 from facenas.devices.target import Target
 from facenas.errors import AgentError, DeviceError, InputError, TableError
 from facenas.exporters.artefact import Artefact
@@ -64,8 +64,7 @@ def board_of(target: Target, input_size: Size, progress: Progress) -> Board:
         version = find_table(target, input_size).fingerprint.runtime_version
     except TableError as error:
         raise InputError(
-            f"which TensorRT '{target}' has is not known; say where it is: facenas device add {target.name} --host user@host "
-            f"--runtime {target.runtime} --precision {target.precision}"
+            f"which TensorRT '{target}' has is not known; say where it is: {add_command(target)}"
         ) from error
     return Board(target.name, version, "as its latency table says")
 

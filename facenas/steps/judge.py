@@ -10,10 +10,10 @@ from facenas.accuracy.appraisal import SliceJudge
 from facenas.architecture import parse_architecture
 from facenas.errors import InputError
 from facenas.evaluation.evaluation_set import load_evaluation_set
+from facenas.given import given_checkpoint
 from facenas.progress import Progress
 from facenas.searching.result import SearchResult
 from facenas.units import Size
-from facenas.zoo import checkpoint_path
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def judge_slices(judging: Judging, result: SearchResult, input_size: Size, progr
     from facenas.networks.norm_photos import choose_norm_photos
     from facenas.networks.slices import open_supernet
 
-    supernet = open_supernet(checkpoint_path(judging.supernet))
+    supernet = open_supernet(given_checkpoint(judging.supernet))
     if result.accuracy is not None and result.accuracy.sha256 != supernet.sha256:
         raise InputError(
             f"the accuracy table is of supernet {result.accuracy.supernet} with SHA-256 {result.accuracy.sha256[:12]},"

@@ -7,7 +7,7 @@ from typing import Any
 
 from facenas.architecture import Architecture
 from facenas.devices.host import transport_for
-from facenas.devices.own_devices import load_devices
+from facenas.devices.own_devices import add_command, load_devices
 from facenas.devices.target import MODELLED_NAMES, Target
 from facenas.devices.targets import resolve_target
 from facenas.errors import InputError
@@ -183,13 +183,12 @@ def _remote_agent(target: Target, settings: ProfileSettings, progress: Progress)
     if host is not None:
         if not target.elsewhere and host != "local":
             raise InputError(
-                f"device '{target}' is this machine's, and its table would be of {host}; give that one a name: facenas "
-                f"device add NAME --host {host} --runtime {target.runtime} --precision {target.precision}"
+                f"device '{target}' is this machine's, and its table would be of {host}; give that one a name: "
+                + add_command(target, "NAME", host)
             )
         return RemoteAgent(target, transport_for(host), python=python, note=progress.note)
     if target.elsewhere:
         raise InputError(
-            f"device '{target}' is elsewhere; say where: --host user@host, or for good: facenas device add {target} "
-            f"--host user@host --runtime {target.runtime} --precision {target.precision}"
+            f"device '{target}' is elsewhere; say where: --host user@host, or for good: {add_command(target)}"
         )
     return None

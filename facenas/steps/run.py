@@ -107,6 +107,7 @@ def run(
     Raises InputError where the folder holds a run with other settings, and as the steps do.
     """
     settings = replace(settings, space=settings.space or DEFAULT_SPACE)
+    device = device.lower()
     asked = Asked(device, as_latency_budget(latency), None if data is None else Path(data), settings)
     folder = Path(out) if out is not None else Path("runs") / f"{device}-{asked.budget}"
     run = _Run(asked, folder, progress)

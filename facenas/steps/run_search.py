@@ -7,11 +7,11 @@ from facenas.errors import TableError
 from facenas.latency.table import LatencyTable
 from facenas.latency.this_machine import TableRequest, table_of_this_machine
 from facenas.progress import Progress
-from facenas.scoring.ddsar import ScoreSettings
 from facenas.searching.objective import Objective
 from facenas.searching.result import SearchResult
 from facenas.spaces import DEFAULT_SPACE
 from facenas.spaces.named import load_space
+from facenas.steps.appraise import default_table_path
 from facenas.steps.profile import ProfileSettings, profile
 from facenas.steps.run_settings import Asked, RunSettings
 from facenas.steps.search import Algorithm, SearchSettings, accuracy_of, inputs_to_search, search
@@ -54,6 +54,11 @@ def table_of_run(asked: Asked, progress: Progress) -> LatencyTable:
 def search_of_run(asked: Asked, table: LatencyTable, progress: Progress) -> SearchResult:
     """The best network under the budgets. Raises BudgetError where none meets them."""
     settings = asked.settings
+    if settings.supernet is not None and not default_table_path(settings.supernet).is_file():
+        progress.note(
+            f"AP is predicted as for the supernet that ships; for {settings.supernet}: facenas appraise --supernet"
+            f" {settings.supernet} --data PHOTOS"
+        )
     one_input = None if table.inputs.others else table.input_size  # as `table_of_run` has said
     return search(
         device=asked.device,
@@ -67,11 +72,11 @@ def search_of_run(asked: Asked, table: LatencyTable, progress: Progress) -> Sear
 
 
 def _search_settings(settings: RunSettings) -> SearchSettings:
-    """By accuracy where it is known, which sees neck and head, too."""
-    path = zoo_accuracy_table(settings.space or DEFAULT_SPACE) if settings.supernet is None else None
+    """By accuracy where it is known, which sees neck and head, too: of the supernet given, else of the one that ships."""
+    path = zoo_accuracy_table(settings.space or DEFAULT_SPACE)
+    if settings.supernet is not None and (own := default_table_path(settings.supernet)).is_file():
+        path = own
     found = SearchSettings(faces=settings.faces)
     if settings.top is not None:
         found = replace(found, top=settings.top)
-    if path is None:
-        return replace(found, score=ScoreSettings(settings.alpha))
-    return replace(found, accuracy=path, rank_by=Objective.ACCURACY)
+    return found if path is None else replace(found, accuracy=path, rank_by=Objective.ACCURACY)

@@ -7,7 +7,6 @@ from typing import Any
 from facenas.data.face_sizes import FaceSizes
 from facenas.errors import InputError
 from facenas.latency.this_machine import Calibrate
-from facenas.scoring.ddsar import DEFAULT_ALPHA
 from facenas.searching.any_input import AskedInput, as_text
 from facenas.searching.budgets import Budgets
 from facenas.units import LOW_PERCENTILE, LatencyBudget
@@ -24,12 +23,11 @@ class RunSettings:
     """`val`: labelled photos to verify on (default: a part of the data); `epochs`: length of the training (default: 90
     synthetic, 12 on photos); `space`: default facenas-elastic, whose supernet ships; `supernet`: of the
     space (default: the zoo's); `photos`: folder of unlabelled ones for the norms of its slice (default: synthetic ones);
-    `input_size`: one, several or any, as `search` takes them; `alpha`: weight of the kernel sizes in the score, 0 to 10;
-    `table`: default the shipped one; `seed`: of the training; `calibrate`: whether the table is made this machine's; `faces`:
-    whose sizes weigh the accuracy; `init`: checkpoint or name of the zoo to start from (default: the slice of the
-    supernet); `teacher`: stronger detector to learn from; `top`: so many of the search's best are trained briefly first,
-    2 or more; `params`: budget of parameters; `memory_bytes`: budget of the peak memory in bytes; `max_minutes`: the
-    training ends then."""
+    `input_size`: one, several or any, as `search` takes them; `table`: default the shipped one; `seed`: of the training;
+    `calibrate`: whether the table is made this machine's; `faces`: whose sizes weigh the accuracy; `init`: checkpoint or name
+    of the zoo to start from (default: the slice of the supernet); `teacher`: stronger detector to learn from; `top`: so many
+    of the search's best are trained briefly first, 2 or more; `params`: budget of parameters; `memory_bytes`: budget of the
+    peak memory in bytes; `max_minutes`: the training ends then."""
 
     val: Path | None = None
     epochs: int | None = None
@@ -37,7 +35,6 @@ class RunSettings:
     supernet: Path | None = None
     photos: Path | None = None
     input_size: AskedInput = None
-    alpha: float = DEFAULT_ALPHA
     table: Path | None = None
     seed: int = 0
     calibrate: Calibrate = Calibrate.ONCE

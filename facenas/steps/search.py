@@ -6,7 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from facenas.accuracy.accuracy_table import AccuracyTable, load_accuracy_table
-from facenas.accuracy.predicted_ap import PredictedAP, judged_long_sides_px, predicted_ap
+from facenas.accuracy.predicted_ap import PredictedAP, judged_inputs, judged_long_sides_px, predicted_ap
 from facenas.cost import latency_cost
 from facenas.data.face_sizes import FaceSizes
 from facenas.errors import InputError, LatencyBudgetError
@@ -119,15 +119,16 @@ def search(
     if settings.algorithm is Algorithm.EVOLUTION:
         require_evolvable(chosen)
     accuracy = accuracy_of(chosen, settings)
-    sizes = inputs_to_search(input_size, accuracy, settings.algorithm)
-    if settings.end_to_end is not None:
-        budgets = budgets_of_network(budgets, sizes[-1], settings.end_to_end, progress)
+    sizes, percentiles = inputs_to_search(input_size, accuracy, settings.algorithm), budgets.percentiles
 
     def opened(inputs: Sequence[Size]) -> dict[str, LatencyTable]:
-        ratios, calibrate = budgets.percentiles, settings.calibrate
-        return open_tables(devices, tables, inputs, chosen, percentiles=ratios, calibrate=calibrate, progress=progress)
+        return open_tables(
+            devices, tables, inputs, chosen, percentiles=percentiles, calibrate=settings.calibrate, progress=progress
+        )
 
     found, sizes = open_at(opened, sizes, asked=input_size is not None, progress=progress)
+    if settings.end_to_end is not None:  # around the largest input, which takes longest
+        budgets = budgets_of_network(budgets, sizes[0], settings.end_to_end, progress)
     plan = _Plan(chosen, sizes[0], found, budgets, settings, progress, accuracy)
     choices: tuple[InputChoice, ...] = ()
     try:
@@ -139,7 +140,8 @@ def search(
         else:
             result = plan.search(budgets.latency_ms)
     except LatencyBudgetError as error:
-        raise with_alternatives(error, chosen, plan.input_size) from error
+        percentile = percentiles.get(error.target, LOW_PERCENTILE)
+        raise with_alternatives(error, chosen, plan.input_size, percentile) from error
     _note_slack(plan, result, progress)
     return replace(result, inputs=choices)
 
@@ -176,6 +178,9 @@ def inputs_to_search(asked: AskedInput, accuracy: AccuracyTable | None, algorith
         raise InputError(
             f"inputs {', '.join(map(str, sizes))} are compared by an accuracy table, and the space has none; give one size"
         )
+    if len(sizes) > 1 and accuracy is not None:
+        for size in sizes:
+            judged_inputs(accuracy, size)  # one beyond those judged is refused
     if len(sizes) > 1 and algorithm is Algorithm.EVOLUTION:
         raise InputError("--algorithm evolution searches one input; give one size with --input")
     return sizes

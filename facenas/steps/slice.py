@@ -7,13 +7,12 @@ from typing import Any
 from facenas.architecture import Architecture
 from facenas.checkpoint import save_checkpoint
 from facenas.files import require_no_input, sha256_of
-from facenas.given import given_architecture
+from facenas.given import given_architecture, given_checkpoint
 from facenas.networks.norm_photos import NORM_CROPS, choose_norm_photos
 from facenas.networks.slices import open_supernet
 from facenas.progress import SILENT, Progress
 from facenas.shown import Rows, Shown, figures
 from facenas.spaces.elastic_space import ElasticSpace
-from facenas.zoo import checkpoint_path
 
 
 @dataclass(frozen=True, repr=False)
@@ -50,15 +49,15 @@ def slice(  # the verb's name; the builtin is not needed here
     space: ElasticSpace | None = None,
     progress: Progress = SILENT,
 ) -> Slice:
-    """Cut `architecture` (a block string, a file holding one) out of the checkpoint `supernet`, its norms estimated on
-    `crops` crops of the photos below the folder `photos`: no labels are needed; without it, synthetic ones. It has landmarks
-    where the supernet has.
+    """Cut `architecture` (a block string, a file holding one) out of `supernet`, a checkpoint or a folder with one,
+    its norms estimated on `crops` crops of the photos below the folder `photos`: no labels are needed; without it, synthetic
+    ones. It has landmarks where the supernet has.
 
     `space`: what the supernet is of (default: the space of the name that it gives). Raises InputError where the
     architecture is no member of it, the file no supernet, or the photos are too few.
     """
     require_no_input(Path(out), [Path(supernet)])
-    source = open_supernet(checkpoint_path(Path(supernet)), space)
+    source = open_supernet(given_checkpoint(supernet), space)
     member = replace(given_architecture(architecture).architecture, landmarks=source.space.landmarks)
     source.space.require(member)  # before any photo is read
     chosen = choose_norm_photos(None if photos is None else Path(photos), crops)

@@ -106,6 +106,7 @@ def test_what_cannot_be_is_one_line_with_the_cure(facenas: Run, table: Path, tmp
         ((*given, "--camera", "160x120"), "a long side of 160 px, less than the least input that is searched, 256 px"),
         ((*given, "--faces", str(no_faces)), f"the photos of {no_faces} hold no face"),
         ((*given, "--input", "640x480,512x384", "--rank-by", "accuracy"), "a long side of 256 to 512 px, not 640x480"),
+        ((*given, "--input", "640x480,512x384"), "a long side of 256 to 512 px, not 640x480"),
         ((*given, "--faces", "2px..5px@640x480"), "no face given is of a size that the accuracy table knows"),
         ((*given, "--faces", "20px..2px@640x480"), "give the least first, above 0 and no larger than the picture"),
         ((*given, "--faces", "20..200@640x480"), "is neither a place of labelled photos nor sizes such as 20px..200px"),

@@ -33,8 +33,10 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_slice_is_cut_exported_evaluated_and_trained_on(
     facenas: Run, tmp_path: Path, supernet: Path, photos: Path
 ) -> None:
-    cut = tmp_path / "slice.safetensors"
-    done = facenas("slice", "--supernet", supernet, "--arch", SMALLEST, "--photos", photos, "--out", cut, "--json")
+    cut, training = tmp_path / "slice.safetensors", tmp_path / "supernet"
+    training.mkdir()
+    (training / "best.safetensors").symlink_to(supernet)
+    done = facenas("slice", "--supernet", training, "--arch", SMALLEST, "--photos", photos, "--out", cut, "--json")
     assert done.code == 0, done.err
     assert json.loads(done.out)["architecture"] == SMALLEST
     assert json.loads(done.out)["photos"] == photos.name

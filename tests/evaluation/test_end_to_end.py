@@ -1,5 +1,8 @@
 """What a user waits for: every stage has a time, a budget for all of it has its gate, and a search gets what is left."""
 
+import time
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,18 +10,35 @@ from helpers.random_networks import TINY, confident_checkpoint
 from helpers.told import Told
 
 import facenas
+from facenas.arrays import FloatArray
 from facenas.checkpoint import save_checkpoint
 from facenas.data.synthetic import write_synthetic_set
 from facenas.detector.face_detector import FaceDetector
 from facenas.errors import BudgetError, InputError
 from facenas.evaluation.end_to_end import EndToEnd, end_to_end_gate, measure_end_to_end
 from facenas.latency.this_machine import Calibrate
+from facenas.pipeline.pipeline import Runner
 from facenas.searching.budgets import Budgets
 from facenas.steps.end_to_end import budgets_of_network
 from facenas.steps.verify import VerifySettings
 from facenas.units import LatencyBudget, Size
 
 MEASURED = EndToEnd(4, 0.9, 5.0, 1.0, 8.0, 0.5, 14.6)
+
+
+SLOW_MS = 200.0
+
+
+class EverySecondRunSlow:
+    """A runner that sleeps before every second of its runs."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner, self._runs = runner, 0
+
+    def run(self, image: FloatArray) -> Mapping[str, FloatArray]:
+        self._runs += 1
+        time.sleep(self._runs % 2 * SLOW_MS / 1000)
+        return self._runner.run(image)
 
 
 @pytest.fixture
@@ -62,8 +82,19 @@ def test_verify_judges_the_whole_and_says_the_stages(folder: Path) -> None:
     assert "latency within budget" not in gates
     assert "decoding" in proof.words
     assert proof.to_json()["end_to_end"]["total_ms"] > 0
-    proof = facenas.verify(*words, latency="0.001ms", settings=settings)
+    proof = facenas.verify(*words, latency="0.001ms@p90", settings=settings)
     assert not proof.passed
+    assert "in 90 of 100 runs" in next(gate.note for gate in proof.gates if gate.name == "end to end within budget")
+    with pytest.raises(InputError, match="nothing runs it on 'npu'; leave it out"):
+        facenas.verify(*words, device="npu", settings=settings)
+
+
+def test_a_percentile_of_the_runs_is_that_of_the_whole(folder: Path) -> None:
+    pipeline = FaceDetector(folder / "m.onnx").pipeline
+    pipeline = replace(pipeline, runner=EverySecondRunSlow(pipeline.runner))
+    photos = sorted((folder / "photos").rglob("*.jpg"))
+    assert measure_end_to_end(pipeline, photos, percentile=90).network_ms >= SLOW_MS
+    assert measure_end_to_end(pipeline, photos, percentile=0).network_ms < SLOW_MS
 
 
 def test_a_search_gets_what_is_left_of_the_budget() -> None:
