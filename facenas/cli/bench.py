@@ -60,21 +60,28 @@ def bench(
     from facenas.files import write_atomic
     from facenas.units import parse_size
 
+    if (report or end_to_end) and (quick or only or against or summary):
+        raise InputError(
+            "--quick, --only, --against and --summary belong to the benchmarks; leave out --report, --end-to-end"
+        )
+    if report and end_to_end:
+        raise InputError("--report and --end-to-end are two things; give one of them")
     if report:
         sizes = [parse_size(each) for each in inputs or []]
         page = out or Path("runs/bench/comparison.html")
         write_detectors(models, model or [], data, device or "cpu", sizes, page, json)
         return
-    if end_to_end and device:
+    if end_to_end and (device or models or inputs or out):
         raise InputError(
-            "--end-to-end times this machine; leave --device out, or give it to facenas verify --end-to-end"
+            "--end-to-end times this machine's files as they are: leave out --device, --models, --input and --out (another "
+            "device: facenas verify --end-to-end)"
         )
     if end_to_end:
         time_end_to_end(model or [], data, json)
         return
     if models or model or data or device or inputs:
         raise InputError(
-            "--models, --model, --data, --device and --input belong to --report; add it, or leave them out"
+            "--models, --model, --data, --device and --input belong to --report or --end-to-end; add it, or leave them out"
         )
     folder = benchmarks_folder(benchmarks)
     if out is not None:

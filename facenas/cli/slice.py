@@ -10,14 +10,14 @@ from facenas.cli.names import ARCHITECTURE, SUPERNET
 
 def slice(
     supernet: Annotated[
-        Path, typer.Option(help="checkpoint of a supernet (train --space), or a name of the zoo", **SUPERNET)
+        Path,
+        typer.Option(
+            help="checkpoint of a supernet (train --space), folder with one, or a name of the zoo", **SUPERNET
+        ),
     ],
     arch: Annotated[
-        str | None, typer.Option(help="block string of the slice, or what holds one", **ARCHITECTURE)
-    ] = None,
-    search: Annotated[
-        Path | None, typer.Option(help="search.json, or the folder that holds it, whose best is cut out")
-    ] = None,
+        str, typer.Option(help="block string of the slice, or what holds one: search.json, run folder", **ARCHITECTURE)
+    ],
     photos: Annotated[
         Path | None, typer.Option(help="folder of photos for the norms, labelled or not (default: synthetic ones)")
     ] = None,
@@ -28,15 +28,8 @@ def slice(
     """Cut a detector out of a supernet, in seconds and without training."""
     from facenas.cli.bar import progress_bar
     from facenas.cli.output import print_result
-    from facenas.errors import InputError
     from facenas.steps.slice import slice as run_slice
 
-    if (arch is None) == (search is None):
-        raise InputError("slice needs either --arch ARCH or --search DIR")
-    if arch is None:
-        from facenas.ranking.contenders import gather_contenders
-
-        arch = gather_contenders(search, 1, ()).entries[0].architecture
     with progress_bar() as progress:
         result = run_slice(supernet, arch, photos=photos, crops=crops, out=out, progress=progress)
     print_result(result, json)

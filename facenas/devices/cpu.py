@@ -68,7 +68,7 @@ def kernel_flags(fields: Mapping[str, str]) -> frozenset[str]:
     return frozenset(flags & set(_KERNEL_FLAGS))
 
 
-def tolerances_of(environment: Mapping[str, str]) -> frozenset[str]:
+def limiting_variables(environment: Mapping[str, str]) -> frozenset[str]:
     """What keeps a runtime from instruction sets that the CPU has: to it that is another machine."""
     return frozenset(f"{name}={environment[name]}" for name in _LIMITING_VARIABLES if environment.get(name))
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from facenas.devices.cpu import describe_cpu, kernel_flags, tolerances_of
+from facenas.devices.cpu import describe_cpu, kernel_flags, limiting_variables
 from facenas.devices.fingerprint import Fingerprint
 from facenas.devices.power import power_words
 from facenas.devices.target import Target
@@ -40,7 +40,7 @@ def fingerprint_of_facts(facts: Any, target: Target, host: str) -> Fingerprint:
         driver = f", CUDA driver {facts['cuda_driver']}" if "cuda_driver" in facts else ""
         fingerprint = Fingerprint(
             cpu=hardware if on_gpu and hardware else describe_cpu(cpuinfo, fallback),
-            instruction_sets=tuple(sorted(kernel_flags(cpuinfo) | tolerances_of(facts.get("environment", {})))),
+            instruction_sets=tuple(sorted(kernel_flags(cpuinfo) | limiting_variables(facts.get("environment", {})))),
             cores=int(facts["cores"]),
             governor=f"{facts['governor'] or 'unknown'}{power}",
             operating_system=f"{system}{f', Jetson Linux {l4t[1]}.{l4t[2]}' if l4t else ''}{driver}",

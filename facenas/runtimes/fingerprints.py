@@ -4,7 +4,7 @@ import importlib.metadata
 import os
 import platform
 
-from facenas.devices.cpu import cores, cpu_flags, cpu_model, governor, tolerances_of
+from facenas.devices.cpu import cores, cpu_flags, cpu_model, governor, limiting_variables
 from facenas.devices.fingerprint import Fingerprint
 from facenas.devices.power import power_words
 from facenas.devices.target import Target
@@ -19,7 +19,7 @@ def of_this_cpu_with(target: Target, runtime_version: str) -> Fingerprint:
     """As `of_this_cpu`, where the runtime is no Python package."""
     return Fingerprint(
         cpu=cpu_model(),
-        instruction_sets=tuple(sorted(cpu_flags() | tolerances_of(os.environ))),
+        instruction_sets=tuple(sorted(cpu_flags() | limiting_variables(os.environ))),
         cores=cores(),
         governor=governor(),
         operating_system=f"{platform.system()} {platform.machine()}",

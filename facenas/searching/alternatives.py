@@ -49,7 +49,7 @@ def _other_targets(error: LatencyBudgetError, space: Space, input_size: Size, pe
     found = []
     for name in TARGET_NAMES:
         target = resolve_target(name)
-        if name != error.target and target.hardware.startswith("this machine") and is_measured_here(target):
+        if name != error.target and is_measured_here(target):
             least = _least_ms(target, space, input_size, percentile)
             if least is not None and least[0] <= error.limit_ms:
                 found.append((least[0], f"--device {name} (the least there is {in_ms(least[0])}, {least[1]})"))

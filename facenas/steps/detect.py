@@ -84,7 +84,7 @@ class Found:
         if self.problem:
             return {"image": self.image, "faces": [], "problem": self.problem}
         faces = self.faces
-        landmarks = [None] * len(faces) if faces.landmarks is None else faces.landmarks.round(1).tolist()
+        landmarks = [None] * len(faces) if faces.landmarks is None else faces.landmarks.astype(float).round(1).tolist()
         boxes, scores = faces.boxes.astype(float).round(1).tolist(), faces.scores.astype(float).round(4).tolist()
         found = [
             {"box": box, "score": score, "landmarks": points}

@@ -8,6 +8,7 @@ from facenas.data.packed import Packing, Piece
 from facenas.data.packed import pack as pack_photos
 from facenas.data.pieces import PIECE_SUFFIX
 from facenas.data.source import open_dataset
+from facenas.devices.cpu import cores
 from facenas.errors import InputError
 from facenas.evaluation.evaluation_set import told_problems
 from facenas.progress import SILENT, Progress
@@ -47,7 +48,7 @@ def pack(
     out: Path | str,
     *,
     name: str = "photos",
-    packing: Packing = Packing(),
+    packing: Packing | None = None,
     progress: Progress = SILENT,
 ) -> Pack:
     """Pack the labelled photos of `data` into `out/<name>-1.zip` and so on; every verb takes one of them, or the folder, as
@@ -56,6 +57,7 @@ def pack(
     Raises InputError for unusable photos, and where `out` already holds pieces of that name.
     """
     data, out = Path(data), Path(out)
+    packing = packing or Packing(threads=cores())
     if there := sorted(out.glob(f"{name}-*{PIECE_SUFFIX}")):
         raise InputError(f"{there[0]} is already there; remove it, or choose another --out or --name")
     dataset = open_dataset(data)

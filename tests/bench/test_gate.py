@@ -152,6 +152,10 @@ def test_a_summary_and_a_verdict(
         (("--models", "x"), "belong to --report"),
         (("--device", "cpu"), "belong to --report"),
         (("--end-to-end", "--device", "cpu", "--data", "x"), "times this machine"),
+        (("--end-to-end", "--models", "x", "--data", "x"), "as they are: leave out --device, --models"),
+        (("--end-to-end", "--quick", "--data", "x"), "belong to the benchmarks"),
+        (("--report", "--against", "benchmarks"), "belong to the benchmarks"),
+        (("--report", "--end-to-end"), "are two things"),
         (("--report", "--device", "cpu-int8", "--data", "x"), "published detectors are float32 files"),
         (("--report",), "--report needs --data"),
         (("--out", "other.json"), "other.json exists, and records are never overwritten"),
@@ -168,7 +172,8 @@ def test_what_cannot_be_run_or_compared_is_refused_in_a_line(
     record = new_record({}, {}, True, benchmarks / "benchmarks")
     elsewhere = replace(record, fingerprint=replace(record.fingerprint, cores=1234))
     write_record(elsewhere, benchmarks / "other.json")
-    monkeypatch.setattr("sys.argv", ["facenas", "bench", "--quick", *arguments])
+    quick = [] if {"--report", "--end-to-end"} & set(arguments) else ["--quick"]
+    monkeypatch.setattr("sys.argv", ["facenas", "bench", *quick, *arguments])
     with pytest.raises(SystemExit) as end:
         main()
     error = capsys.readouterr().err

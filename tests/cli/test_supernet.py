@@ -68,7 +68,7 @@ def test_the_best_of_a_search_is_cut_and_synthetic_photos_are_called_that(
     assert facenas("search", *words, "--out", search).code == 0
     best = json.loads((search / "search.json").read_text())["architecture"]
     out = tmp_path / "cut.safetensors"
-    done = facenas("slice", "--supernet", supernet, "--search", search, "--crops", "16", "--out", out)
+    done = facenas("slice", "--supernet", supernet, "--arch", search, "--crops", "16", "--out", out)
     assert "norms from synthetic photos" in done.err
     assert str(load_checkpoint(out).detector) == best
     assert load_checkpoint(out).origin["norms"]["photos"] == "synthetic"
@@ -84,7 +84,6 @@ def test_unusable_words_are_one_line_with_the_cure(facenas: Run, tmp_path: Path,
     of = ("--supernet", supernet)
     refused = {
         ("slice", *of, "--arch", narrower): "a neck of width 24; space 'facenas-elastic' has 16, 32, 48",
-        ("slice", *of): "needs either --arch ARCH or --search DIR",
         ("slice", *of, "--arch", SMALLEST, "--photos", few): "holds 3 photos, the norms of a slice need 16",
         ("slice", "--supernet", small, "--arch", SMALLEST): "no supernet; give a checkpoint of `facenas train --space`",
         ("appraise", "--supernet", small, "--data", photos): "no supernet; give a checkpoint",
