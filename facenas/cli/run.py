@@ -7,7 +7,8 @@ import typer
 
 from facenas.cli.calibration_option import CalibrateOption, calibration_asked
 from facenas.cli.input_option import AspectOption, CameraOption, FacesOption, InputOption, input_asked
-from facenas.cli.names import DEVICE, MODEL
+from facenas.cli.names import DEVICE, MODEL, SPACE, SUPERNET
+from facenas.spaces import DEFAULT_SPACE
 
 
 def run(
@@ -45,10 +46,11 @@ def run(
         ),
     ] = None,
     space: Annotated[
-        str | None, typer.Option(help="search space (default: facenas-elastic, whose supernet ships)")
-    ] = None,
+        str, typer.Option(help="search space; the supernet of the default one ships", **SPACE)
+    ] = DEFAULT_SPACE,
     supernet: Annotated[
-        Path | None, typer.Option(help="supernet of the space to take weights from (default: one that ships, if any)")
+        Path | None,
+        typer.Option(help="supernet of the space to take weights from (default: one that ships, if any)", **SUPERNET),
     ] = None,
     photos: Annotated[
         Path | None,

@@ -14,7 +14,7 @@ Equal seeds give equal results, also through a stop and a resume: the state file
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from facenas.architecture import STAGE_COUNT, Stage
 from facenas.arrays import Float64Array, IndexArray
 from facenas.errors import BudgetError, InputError
 from facenas.files import read_json, write_json
+from facenas.progress import DoneOf
 from facenas.searching.budgets import Budgets
 from facenas.searching.exact import ExactSearch, without_kernels
 from facenas.searching.problem import POSITIONS, START, Problem
@@ -174,7 +175,7 @@ def run_evolution(
     provenance: Mapping[str, str],
     state_path: Path | None = None,
     resume: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: DoneOf | None = None,
 ) -> SearchResult:
     """The best networks that the evolution met; the certificate says that nothing is proved.
 

@@ -1,19 +1,15 @@
 """Rerank: a search's best candidates put in the order of another measure of untrained networks."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from facenas.architecture import parse_architecture
+from facenas.progress import DoneOf
 from facenas.scoring.zero_cost import ZeroCostProxy, naswot_score, require_torch, zen_score
 from facenas.searching.candidate import Candidate
 from facenas.searching.result import SearchResult
 
-Progress = Callable[[int, int], None]
 
-
-def rerank(
-    result: SearchResult, measure: ZeroCostProxy, seed: int = 0, progress: Progress | None = None
-) -> SearchResult:
+def rerank(result: SearchResult, measure: ZeroCostProxy, seed: int = 0, progress: DoneOf | None = None) -> SearchResult:
     """The result with `reranked` of every candidate of `top`, the highest first; equal ones stay as they were.
 
     The square input has the side that the score assumes. The certificate calls the choice optimal only where it is still

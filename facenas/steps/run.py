@@ -10,7 +10,7 @@ a step again, with all that follow, whose files are gone or are others than thos
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,6 @@ from facenas.runtimes.runtime import load_model, require_available, runtime_of
 from facenas.searching.any_input import as_text
 from facenas.searching.result import SearchResult
 from facenas.shown import Rows, Shown
-from facenas.spaces import DEFAULT_SPACE
 from facenas.spaces.elastic_space import elastic_space
 from facenas.steps.export import ExportSettings, export
 from facenas.steps.place import place_of
@@ -106,7 +105,6 @@ def run(
 
     Raises InputError where the folder holds a run with other settings, and as the steps do.
     """
-    settings = replace(settings, space=settings.space or DEFAULT_SPACE)
     device = device.lower()
     asked = Asked(device, as_latency_budget(latency), None if data is None else Path(data), settings)
     folder = Path(out) if out is not None else Path("runs") / f"{device}-{asked.budget}"
@@ -128,7 +126,7 @@ class _Run:
                 f"device '{asked.device}' runs no exported file in {self.target.precision}, so there is nothing to verify;"
                 " search for it, and run on another"
             )
-        self.space = self.settings.space or DEFAULT_SPACE
+        self.space = self.settings.space
         self.supernet = self.settings.supernet or zoo_supernet(self.space)
         if self.supernet is not None:
             elastic_space(self.space)

@@ -9,7 +9,6 @@ from facenas.latency.this_machine import TableRequest, table_of_this_machine
 from facenas.progress import Progress
 from facenas.searching.objective import Objective
 from facenas.searching.result import SearchResult
-from facenas.spaces import DEFAULT_SPACE
 from facenas.spaces.named import load_space
 from facenas.steps.appraise import default_table_path
 from facenas.steps.profile import ProfileSettings, profile
@@ -29,7 +28,7 @@ def table_of_run(asked: Asked, progress: Progress) -> LatencyTable:
     Raises TableError where there is none, BusyMachineError where the machine is too busy to measure on.
     """
     settings, target = asked.settings, resolve_target(asked.device)
-    space = load_space(settings.space or DEFAULT_SPACE)
+    space = load_space(settings.space)
 
     def opened(sizes: tuple[Size, ...]) -> LatencyTable:
         percentile = asked.budget.percentile
@@ -63,7 +62,7 @@ def search_of_run(asked: Asked, table: LatencyTable, progress: Progress) -> Sear
     return search(
         device=asked.device,
         budgets=asked.budgets(1 - BUDGET_RESERVE),
-        space=settings.space or DEFAULT_SPACE,
+        space=settings.space,
         input_size=one_input if settings.input_size is None else settings.input_size,
         settings=_search_settings(settings),
         tables=[table],
@@ -73,7 +72,7 @@ def search_of_run(asked: Asked, table: LatencyTable, progress: Progress) -> Sear
 
 def _search_settings(settings: RunSettings) -> SearchSettings:
     """By accuracy where it is known, which sees neck and head, too: of the supernet given, else of the one that ships."""
-    path = zoo_accuracy_table(settings.space or DEFAULT_SPACE)
+    path = zoo_accuracy_table(settings.space)
     if settings.supernet is not None and (own := default_table_path(settings.supernet)).is_file():
         path = own
     found = SearchSettings(faces=settings.faces)

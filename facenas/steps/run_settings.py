@@ -9,6 +9,7 @@ from facenas.errors import InputError
 from facenas.latency.this_machine import Calibrate
 from facenas.searching.any_input import AskedInput, as_text
 from facenas.searching.budgets import Budgets
+from facenas.spaces import DEFAULT_SPACE
 from facenas.units import LOW_PERCENTILE, LatencyBudget
 
 _NEWER = ("supernet", "photos", "input_size", "faces", "init", "teacher", "top", "params", "memory_bytes")
@@ -31,7 +32,7 @@ class RunSettings:
 
     val: Path | None = None
     epochs: int | None = None
-    space: str | None = None
+    space: str = DEFAULT_SPACE
     supernet: Path | None = None
     photos: Path | None = None
     input_size: AskedInput = None
