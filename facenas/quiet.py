@@ -92,8 +92,9 @@ class OtherWork:
 
     def cores(self) -> float:
         """Cores that others keep busy, on average; on a virtual machine also what its host takes. 0.0 if not known."""
-        others = _busy_ticks() - self._start_busy_ticks - _own_ticks(_stats()) + self._start_own_ticks
-        return max(0.0, self._cores(others))
+        # What a process of ours that was killed had done may be on no account any more: own ticks must not fall.
+        own = max(0, _own_ticks(_stats()) - self._start_own_ticks)
+        return max(0.0, self._cores(_busy_ticks() - self._start_busy_ticks - own))
 
     def words(self) -> str:
         """For example `1.9 cores of other work (python 4166, ffmpeg 712)`, over a moment at least."""

@@ -1,9 +1,11 @@
 """Other work on the machine is noticed, named and waited for."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -89,4 +91,20 @@ def test_what_this_process_started_is_no_other_work() -> None:
 def test_other_work_is_never_more_than_there_are_cores() -> None:
     """Asked at once, too; ticks of 10 ms over less than that would be any number."""
     cores = float(OtherWork().words().split()[0])
+    assert cores <= 1.1 * (os.cpu_count() or 1)
+
+
+def test_what_a_killed_process_of_ours_had_done_is_no_other_work() -> None:
+    """A browser's renderers are killed with it, so nobody is told their time."""
+    parent = subprocess.Popen(
+        [sys.executable, "-c", f"import subprocess, sys; subprocess.run([sys.executable, '-c', {_BUSY!r}])"],
+        start_new_session=True,
+    )
+    tasks = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
+    while not (busy := tasks.read_text().split()) or ran_and_waited_ns(int(busy[0]))[0] < 2e9:
+        time.sleep(0.01)
+    work = OtherWork()
+    os.killpg(parent.pid, signal.SIGKILL)
+    parent.wait()
+    cores = float(work.words().split()[0])
     assert cores <= 1.1 * (os.cpu_count() or 1)
