@@ -7,7 +7,7 @@ rank each device has the budget that so many of these networks keep; within it t
 the best for the other device is worth here is told beside it.
 """
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import fsum
@@ -56,7 +56,7 @@ class Best:
 def shares_percent(predictions: Sequence[Prediction], input_size: Size) -> dict[str, float]:
     """The mean share of a network's time by kind of operator, and by how many times smaller than the input is what it
     writes; what no operator accounts for is `rest`."""
-    shares: Counter[str] = Counter()
+    shares: dict[str, float] = defaultdict(float)
     for predicted in predictions:
         for cost in predicted.operators:
             operator = cost.operator
