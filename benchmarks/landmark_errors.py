@@ -33,10 +33,9 @@ def main(
 ) -> None:
     """Judge all of them."""
     photos, size, found = load_evaluation_set(data), parse_size(input_size), {}
-    ours = {str(each): each for each in (*ZOO_NAMES, *(model or []))}
     with progress_bar() as progress:
-        for name, path in ours.items():
-            detector = facenas.FaceDetector(path, long_side_px=size.long_side_px)
+        for name in (*ZOO_NAMES, *map(str, model or [])):
+            detector = facenas.FaceDetector(name, long_side_px=size.long_side_px)
             found[name] = evaluate(detector, photos, progress)
         for path in sorted(models.glob("*.onnx")) if models else ():
             try:

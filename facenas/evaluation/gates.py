@@ -275,6 +275,9 @@ def _budget_gate(latency: LatencyCheck, tolerances: Tolerances) -> Gate:
     passed = latency.judged_ms <= over_ms
     what = "" if latency.percentile == LOW_PERCENTILE else f" at the {latency.percentile}th percentile"
     note = f"ms{what}; budget and {tolerances.budget_percent:g} % for measuring"
+    at_pace_ms = latency.judged_ms * (latency.pace or 1.0)
+    if not passed and at_pace_ms <= over_ms:
+        note += f"; {at_pace_ms:.2f} at the table's pace: the machine is slower now, try again when it is not"
     return Gate(name, passed, latency.judged_ms, over_ms, note + _disturbance(latency, passed))
 
 

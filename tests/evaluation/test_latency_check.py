@@ -71,6 +71,8 @@ def test_a_machine_that_has_become_slower_is_no_fault_of_the_file() -> None:
     assert predicted.value == pytest.approx(2.0)
     assert "0.85 of the pace" in predicted.note
     assert budget.passed is False
+    assert "5.10 at the table's pace" in budget.note
+    assert "pace" not in latency_gates(replace(slower, measured_ms=9.0), Tolerances())[1].note
     assert latency_gates(replace(slower, pace=None), Tolerances())[0].passed is False
     quicker = replace(slower, measured_ms=5.0, pace=1.2)  # as fast as predicted on a machine that is quicker now
     assert latency_gates(quicker, Tolerances())[0].passed is False
