@@ -9,11 +9,12 @@ turns with the published YuNet re-shaped to several inputs, which are judged on 
 pace (facenas/runtimes/companion.py).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from statistics import fmean
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -32,12 +33,16 @@ from facenas.errors import InputError
 from facenas.evaluation.evaluation_set import EvaluationSet, load_evaluation_set
 from facenas.evaluation.latency_check import Pace
 from facenas.evaluation.protocols import evaluate
-from facenas.files import write_json
+from facenas.files import write_atomic, write_json
 from facenas.latency.table import LatencyTable
 from facenas.latency.this_machine import TableRequest, table_of_this_machine
 from facenas.networks.norm_photos import choose_norm_photos
 from facenas.networks.slices import open_supernet
 from facenas.progress import Progress
+from facenas.report.axes import axis_over
+from facenas.report.charts import Series, line_chart
+from facenas.report.markup import section
+from facenas.report.page import page
 from facenas.runtimes.runtime import load_model
 from facenas.runtimes.timing import measure_latency
 from facenas.scoring.ddsar import ScoreSettings
@@ -126,6 +131,23 @@ def judge(
     return judged, files
 
 
+def picture(free: Sequence[Point], alone: Sequence[Point], published: Sequence[Mapping[str, Any]]) -> str:
+    """A page with both fronts and the published detectors: mean AP against latency."""
+    lines = [
+        Series("any input, judged", tuple((p.latency_ms, p.judged_ap or 0.0) for p in free), dots=True),
+        Series("640x480 alone, predicted", tuple((p.latency_ms, p.ap) for p in alone), dots=True),
+    ]
+    for name in sorted({each["name"] for each in published}):
+        found = sorted(
+            (each["measured_ms"], fmean(each[s] for s in SETTINGS)) for each in published if each["name"] == name
+        )
+        lines.append(Series(f"{name} at {len(found)} inputs", tuple(found), dots=True))
+    xs, ys = zip(*(point for line in lines for point in line.points), strict=True)
+    x = axis_over("latency, ms (log scale)", xs, logarithmic=True)
+    chart = line_chart("AP against latency", x, axis_over("mean AP of easy, medium, hard", ys), lines, wide_px=960)
+    return page("The front with inputs free", section("front", "The front with inputs free", chart))
+
+
 def main(
     data: Annotated[Path, typer.Option(help="labelled photos, with WIDER FACE's easy, medium and hard")],
     photos: Annotated[Path, typer.Option(help="other photos, for the norms of the slices")],
@@ -134,7 +156,9 @@ def main(
     accuracy: Annotated[Path | None, typer.Option(help="accuracy table (default: the one that ships)")] = None,
     points: Annotated[int, typer.Option(help="how many points are judged")] = 20,
     exported: Annotated[int, typer.Option(help="how many of them are exported and timed")] = 5,
-    out: Annotated[Path | None, typer.Option(help="file for the result")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="file for the result; a page that draws it is written beside it")
+    ] = None,
 ) -> None:
     """Sweep, judge, export, time."""
     accuracy = accuracy or zoo_accuracy_table(SPACE)
@@ -182,6 +206,7 @@ def main(
             for name, value in result.items()
         }
         write_json(out, {**about_this_run(), **plain, "published": published})
+        write_atomic(out.with_suffix(".html"), picture(judged, spread(alone, points), published))
 
 
 if __name__ == "__main__":

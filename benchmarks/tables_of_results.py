@@ -127,18 +127,20 @@ def inputs_front() -> str:
     found = result("inputs_frontier")
     free, alone = found["free"], found["alone"]
     steps = {round(index * (len(free) - 1) / (_FRONT_POINTS - 1)) for index in range(_FRONT_POINTS)}
+    steps |= {index for index, point in enumerate(free) if point["measured_ms"]}
 
     def row(point: Mapping[str, Any]) -> tuple[str, ...]:
         slower = [each["ap"] for each in alone if each["latency_ms"] <= point["latency_ms"]]
         return (
             f"{point['latency_ms']:.2f} ms",
+            f"{point['measured_ms']:.2f} ms" if point["measured_ms"] else "",
             point["input"],
             f"{point['ap']:.3f} ± {point['error_90']:.3f}",
             f"{point['judged_ap']:.3f}",
             f"{max(slower):.3f}" if slower else "none",
         )
 
-    columns = ("latency", "input", "AP predicted", "judged", "predicted at 640x480 alone")
+    columns = ("latency", "measured", "input", "AP predicted", "judged", "predicted at 640x480 alone")
     return markdown(columns, (row(free[index]) for index in sorted(steps)))
 
 
