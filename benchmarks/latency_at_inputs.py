@@ -35,7 +35,7 @@ SEED = 5  # a profile draws its own networks with others
 INPUTS = tuple(
     map(
         parse_size,
-        ("224x192", "288x224", "352x288", "384x288", "416x320", "512x384", "576x448", "736x416", "800x608", "896x672"),
+        ("224x192", "320x224", "352x288", "384x288", "416x320", "512x384", "576x448", "736x416", "800x608", "896x672"),
     )
 )
 WITHIN_5_PERCENT, MEAN_ERROR_PERCENT, WORST_PERCENT = 97.0, 1.5, 10.0
