@@ -43,7 +43,7 @@ def main(
             except InputError as error:
                 progress.note(f"left out: {error}")
                 continue
-            found[path.stem] = evaluate(baseline, photos, progress)
+            found[baseline.name] = evaluate(baseline, photos, progress)
     errors = {name: each.landmarks for name, each in found.items() if each.landmarks is not None}
     octaves = list(next(iter(errors.values())).by_size)
     rows = [

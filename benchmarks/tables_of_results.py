@@ -258,6 +258,19 @@ def whose_faces() -> str:
     return markdown(("chosen", *judged, *(f"recall, close-ups of {share}" for share in shares)), rows)
 
 
+def landmarks() -> str:
+    """How far the five points are off, by size of face."""
+    found = result("landmarks")["detectors"]
+    sizes = [name for name in found[0]["by_size"] if any(each["by_size"][name] is not None for each in found)]
+
+    def cells(each: Mapping[str, Any]) -> Iterable[str]:
+        errors = (each["mean"], *(each["by_size"][name] for name in sizes))
+        return ("" if error is None else f"{100 * error:.1f} %" for error in errors)
+
+    rows = [(_NAMES.get(each["name"], f"`{each['name']}`"), *cells(each)) for each in found]
+    return markdown(("landmarks off", "all", *sizes), rows)
+
+
 def fine_tuning() -> str:
     """A detector before and after a few epochs of other photos, on those that took no part and on WIDER FACE's."""
     found = result("fine_tuning")
@@ -280,6 +293,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "trained-on-a-gpu": trained_on_a_gpu,
     "close-ups": close_ups,
     "fine-tuning": fine_tuning,
+    "landmarks": landmarks,
     "latency-prediction": latency_prediction,
     "latency-at-inputs": latency_at_inputs,
     "orders": orders,
