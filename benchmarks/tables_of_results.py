@@ -184,6 +184,20 @@ def trained_alone() -> str:
     return markdown(("network", "DDSAR", *(f"AP {name}" for name in _SETTINGS)), rows)
 
 
+def choices_alone() -> str:
+    """What the rankings choose at one latency, and networks drawn at random, each trained alone and alike."""
+    rows = [
+        (
+            each["what"],
+            f"{each['latency_ms']:.2f} ms",
+            *(f"{each[setting]:.3f}" for setting in _SETTINGS),
+            f"{each['mean']:.3f}",
+        )
+        for each in result("choices_against_training-6ms")["networks"]
+    ]
+    return markdown(("chosen by", "latency", *(f"AP {name}" for name in _SETTINGS), "mean"), rows)
+
+
 def orders_of_trained() -> str:
     """What orders these networks as their AP does."""
     taus = result("score_against_training")["kendall_tau"]
@@ -300,6 +314,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "inputs-front": inputs_front,
     "whose-faces": whose_faces,
     "trained-alone": trained_alone,
+    "choices-alone": choices_alone,
     "orders-of-trained": orders_of_trained,
     "formats-drops": formats_drops,
 }
