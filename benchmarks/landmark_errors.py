@@ -15,7 +15,7 @@ from script import about_this_run, run_script
 import facenas
 from facenas.cli.bar import progress_bar
 from facenas.cli.output import print_table
-from facenas.detector.published import Baseline
+from facenas.detector.published import Baseline, baselines_in
 from facenas.errors import InputError
 from facenas.evaluation.evaluation_set import load_evaluation_set
 from facenas.evaluation.protocols import evaluate
@@ -37,7 +37,7 @@ def main(
         for name in (*ZOO_NAMES, *map(str, model or [])):
             detector = facenas.FaceDetector(name, long_side_px=size.long_side_px)
             found[name] = evaluate(detector, photos, progress)
-        for path in sorted(models.glob("*.onnx")) if models else ():
+        for path in baselines_in(models) if models else ():
             try:
                 baseline = Baseline(path, size)
             except InputError as error:
