@@ -8,7 +8,7 @@ networks at ten inputs); by blocks of 2x2 by 1.37 %, too, but by up to 7 % inste
 
 The same place in a network at another input is another operator only by the size of its features, so a table names its
 operators as they are at one input, its `home`. Nothing is extrapolated. Small inputs lie closest, as costs bend there: by a
-line from 192x160 to 320x256 networks at 224x192 and 256x192 were off by +6 and +7 % in each of three runs on one core, those
+line from 192x160 to 320x256 networks at 224x192 and 256x192 were off by +6 and +7 % in each of two sessions on one core, those
 at larger inputs by -4 to +2 %. What rows of odd lengths cost a runtime is seen by no such line, and counting whole blocks of
 4 to 32 pixels on CPUs makes predictions worse (fp32) or no better than noise (int8 with AMX, whose tiles have 16 rows).
 """

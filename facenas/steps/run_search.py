@@ -53,7 +53,8 @@ def table_of_run(asked: Asked, progress: Progress) -> LatencyTable:
 def search_of_run(asked: Asked, table: LatencyTable, progress: Progress) -> SearchResult:
     """The best network under the budgets. Raises BudgetError where none meets them."""
     settings = asked.settings
-    if settings.supernet is not None and not default_table_path(settings.supernet).is_file():
+    searching = _search_settings(settings)
+    if settings.supernet is not None and searching.accuracy not in (None, default_table_path(settings.supernet)):
         progress.note(
             f"AP is predicted as for the supernet that ships; for {settings.supernet}: facenas appraise --supernet"
             f" {settings.supernet} --data PHOTOS"
@@ -64,7 +65,7 @@ def search_of_run(asked: Asked, table: LatencyTable, progress: Progress) -> Sear
         budgets=asked.budgets(1 - BUDGET_RESERVE),
         space=settings.space,
         input_size=one_input if settings.input_size is None else settings.input_size,
-        settings=_search_settings(settings),
+        settings=searching,
         tables=[table],
         progress=progress,
     )

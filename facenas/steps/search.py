@@ -120,6 +120,8 @@ def search(
         require_evolvable(chosen)
     accuracy = accuracy_of(chosen, settings)
     sizes, percentiles = inputs_to_search(input_size, accuracy, settings.algorithm), budgets.percentiles
+    if settings.end_to_end is not None:  # around the largest input, which takes longest
+        budgets = budgets_of_network(budgets, sizes[0], settings.end_to_end, progress)
 
     def opened(inputs: Sequence[Size]) -> dict[str, LatencyTable]:
         return open_tables(
@@ -127,8 +129,6 @@ def search(
         )
 
     found, sizes = open_at(opened, sizes, asked=input_size is not None, progress=progress)
-    if settings.end_to_end is not None:  # around the largest input, which takes longest
-        budgets = budgets_of_network(budgets, sizes[0], settings.end_to_end, progress)
     plan = _Plan(chosen, sizes[0], found, budgets, settings, progress, accuracy)
     choices: tuple[InputChoice, ...] = ()
     try:
