@@ -54,6 +54,7 @@ from facenas.runtimes.local_agent import LocalAgent
 from facenas.runtimes.runtime import load_model, read_fingerprint, runtime_of
 from facenas.runtimes.timing import latency_of, low_quantile
 from facenas.spaces.named import load_space
+from facenas.spaces.space import Space
 from facenas.units import Size, parse_size
 
 SEED = 2  # a profile draws its calibration networks with another
@@ -65,6 +66,7 @@ def main(
     device: Annotated[str, typer.Option(help="target")] = "cpu",
     table: Annotated[Path | None, typer.Option(help="latency table (default: the shipped one)")] = None,
     second_table: Annotated[Path | None, typer.Option(help="table of a second profile of this machine")] = None,
+    space: Annotated[str | None, typer.Option(help="search space to draw from (default: the table's)")] = None,
     input: Annotated[str, typer.Option(help="network input, WIDTHxHEIGHT")] = "640x480",
     networks: Annotated[int, typer.Option(help="random networks to compare")] = 40,
     seconds: Annotated[float, typer.Option(help="time to measure them for")] = 120.0,
@@ -80,12 +82,13 @@ def main(
     differs = differences(found.fingerprint, read_fingerprint(target))
     for difference in differs:
         note(f"the table is from another machine: {difference}")
-    detectors = networks_to_compare(found, networks, published=published)
+    drawn_from = load_space(space or found.space)
+    detectors = networks_to_compare(found, drawn_from, networks, published=published)
     with progress_bar() as report:
         start = time.monotonic()
         calibrated = short_profile(
             target,
-            load_space(found.space),
+            drawn_from,
             size,
             found,
             progress=lambda done, total: report(done, total, "calibrating"),
@@ -102,6 +105,7 @@ def main(
     second = None if second_table is None else disagreement_percent(found, load_table(second_table), detectors.values())
     result = summary(compared, Bars(), second) | {
         "device": device,
+        "space": drawn_from.name,
         "input": input,
         "rounds": rounds,
         "table_of_this_machine": not differs,
@@ -116,9 +120,9 @@ def main(
         sys.exit(1)
 
 
-def networks_to_compare(table: LatencyTable, count: int, *, published: bool) -> dict[str, Architecture]:
-    """Random networks of the table's space and those published detectors that the table reaches to, by name."""
-    random = random_networks(load_space(table.space), count, seed=SEED)
+def networks_to_compare(table: LatencyTable, space: Space, count: int, *, published: bool) -> dict[str, Architecture]:
+    """Random networks of the space and those published detectors that the table reaches to, by name."""
+    random = random_networks(space, count, seed=SEED)
     detectors = {str(detector): detector for detector in random}
     for name in PUBLISHED_NAMES if published else ():
         try:
