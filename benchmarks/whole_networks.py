@@ -3,8 +3,8 @@
     python benchmarks/whole_networks.py --device cpu [--networks 60] [--seconds 120] [--out F]
 
 All visits are taken in turns: carriers by their counters (where the runtime tells them), the same carriers and random networks
-end to end, and the unseen networks end to end. Three tables come of it: by counters and calibrated by the random networks,
-as `facenas profile` does; by whole networks alone; and by both, the counters' times corrected by all whole networks. Exit
+end to end, and the unseen networks end to end. Three tables come of it: by counters, corrected by the random networks, as
+`facenas profile` does; by whole networks alone; and by both, the counters' times corrected by all whole networks. Exit
 code 1 where the one by whole networks misses a bar.
 """
 
@@ -26,7 +26,6 @@ from facenas.cli.output import note, print_table
 from facenas.devices.target import Target
 from facenas.devices.targets import resolve_target
 from facenas.files import write_json
-from facenas.latency.calibration import fit
 from facenas.latency.carriers import random_networks, space_carriers
 from facenas.latency.input_sizes import Inputs
 from facenas.latency.journal import Visit
@@ -150,14 +149,17 @@ def with_counters(
     measured = measured_times(samples_by_operator(visits, visited, inputs, inputs.home))
     counted_ns = {operator: time.time_ns for operator, time in measured.items()}
     calibrating = timed_networks([each for each in known if each[0].detector in random], inputs, list(counted_ns)).whole
-    scale, offset_ns = fit(calibrating.counts @ np.array(list(counted_ns.values())), calibrating.latencies_ns)
     everything = timed_networks(known, inputs, list(counted_ns)).whole
     doubts = np.hypot([time.doubt for time in measured.values()], CONTEXT_DOUBT)
-    both = fit_networks(np.array(list(counted_ns.values())), doubts, everything)
-    both_ns = dict(zip(counted_ns, both.times_ns.tolist(), strict=True))
+    fits = {
+        name: fit_networks(np.array(list(counted_ns.values())), doubts, whole)
+        for name, whole in {"counters": calibrating, "both": everything}.items()
+    }
     return {
-        "counters": predicted_ms(counted_ns, judged, scale, offset_ns),
-        "both": predicted_ms(both_ns, judged, both.scale, both.offset_ns),
+        name: predicted_ms(
+            dict(zip(counted_ns, each.times_ns.tolist(), strict=True)), judged, each.scale, each.offset_ns
+        )
+        for name, each in fits.items()
     }
 
 

@@ -1,4 +1,4 @@
-"""`facenas calibrate`: measure the operators of a space on this machine, in half a minute, for all later commands."""
+"""`facenas calibrate`: measure the operators of a space on this machine, in about a minute, for all later commands."""
 
 from pathlib import Path
 from typing import Annotated

@@ -13,7 +13,7 @@ CalibrateOption = Annotated[
         "--calibrate/--no-calibrate",
         envvar="FACENAS_CALIBRATE",
         show_envvar=True,
-        help="measure on this machine anew, in half a minute; or take the table as it is "
+        help="measure on this machine anew, in about a minute; or take the table as it is "
         "(default: measured once where the table is of another machine, and kept)",
     ),
 ]

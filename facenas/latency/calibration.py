@@ -2,9 +2,8 @@
 
     latency = scale * sum + offset,   scale > 0, offset >= 0
 
-fitted robustly to relative errors, because what disturbs a measurement only ever lengthens it. The networks are not
-those that the operators' times come from, and the error and the interval come from cross-validation: each network is
-predicted by the fit to the networks of the other folds.
+fitted robustly to relative errors, because what disturbs a measurement only ever lengthens it. The error and the interval
+come from cross-validation: each network is predicted by what the others say.
 """
 
 from collections.abc import Sequence
@@ -12,7 +11,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from facenas.arrays import Float64Array, IntArray
-from facenas.errors import TableError
 from facenas.latency.table import Calibration
 from facenas.runtimes.timing import low_quantile
 
@@ -20,7 +18,7 @@ FOLDS = 10
 MIN_NETWORKS = 3
 _INTERVAL = (0.05, 0.95)
 # Relative errors beyond this weigh less: they are disturbances rather than the operators' doing.
-_ROBUST_SCALE = 0.03
+ROBUST_SCALE = 0.03
 
 
 def fit(sums_ns: Float64Array, latencies_ns: Float64Array) -> tuple[float, float]:
@@ -35,32 +33,9 @@ def fit(sums_ns: Float64Array, latencies_ns: Float64Array) -> tuple[float, float
     unit_ns = float(np.median(latencies_ns))
     start = [float(np.median(latencies_ns / sums_ns)), 0.0]
     result = least_squares(
-        relative_errors, start, bounds=([1e-6, 0.0], [np.inf, np.inf]), loss="soft_l1", f_scale=_ROBUST_SCALE
+        relative_errors, start, bounds=([1e-6, 0.0], [np.inf, np.inf]), loss="soft_l1", f_scale=ROBUST_SCALE
     )
     return float(result.x[0]), float(result.x[1] * unit_ns)
-
-
-def held_out_predictions(sums_ns: Float64Array, latencies_ns: Float64Array) -> Float64Array:
-    """For every network its latency in ns as the fit to the other folds predicts it."""
-    fold_of = np.arange(len(sums_ns)) % FOLDS
-    predictions = np.zeros(len(sums_ns))
-    for fold in range(min(FOLDS, len(sums_ns))):
-        inside = fold_of == fold
-        scale, offset_ns = fit(sums_ns[~inside], latencies_ns[~inside])
-        predictions[inside] = scale * sums_ns[inside] + offset_ns
-    return predictions
-
-
-def calibration_of(sums_ns: Float64Array, samples_ns: Sequence[IntArray], drift: float, note: str) -> Calibration:
-    """The calibration from sums of operators and each network's samples in the order in which they were taken.
-
-    A latency is a low quantile of samples. Raises TableError for fewer than 3 networks.
-    """
-    if len(sums_ns) < MIN_NETWORKS:
-        raise TableError(f"only {len(sums_ns)} networks could be measured, {MIN_NETWORKS} are needed to calibrate")
-    latencies_ns = np.array([low_quantile(samples) for samples in samples_ns])
-    predictions_ns = held_out_predictions(sums_ns, latencies_ns)
-    return calibration_by(predictions_ns, samples_ns, fit(sums_ns, latencies_ns), drift, note)
 
 
 def calibration_by(

@@ -1,6 +1,6 @@
 """Short profiles that are kept: one a machine, runtime, target, space, input size and prior table, for all later commands.
 
-They lie in the user's cache folder as latency tables, so losing them costs half a minute. Whatever is wrong there (no home,
+They lie in the user's cache folder as latency tables, so losing them costs a minute. Whatever is wrong there (no home,
 a read-only one, a damaged or foreign file) only means that nothing is kept or found. Two processes do not measure at once:
 the second waits, and then finds what the first has kept.
 """

@@ -8,11 +8,12 @@
    the doubt of a time that is carried over: large on another instruction set, next to nothing on the same machine.
 2. The runtime's counters in carriers here, with the doubt that their early and late halves show.
    Both are normal in the logarithm, so they are joined by the inverses of their variances.
-3. Whole networks timed end to end. With d the operators' relative deviations from (1) and (2), doubt s, and e the noise,
+3. Whole networks timed end to end. With c what a counter itself takes, d the operators' relative deviations from (1) and
+   (2), doubt s, and e the noise,
 
-       latency = scale * sum(t * (1 + d)) + offset + noise,    d ~ N(0, s^2),  noise ~ N(0, (e * latency)^2),
+       latency = scale * sum((t - c) * (1 + d)) + offset + noise,    d ~ N(0, s^2),  noise ~ N(0, (e * latency)^2),
 
-   has a closed solution (ridge), given scale and offset, which are fitted robustly.
+   has a closed solution (ridge), given scale, offset and c, which are fitted robustly.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +23,7 @@ from math import log, sqrt
 import numpy as np
 
 from facenas.arrays import Float64Array
-from facenas.latency.calibration import fit
+from facenas.latency.calibration import ROBUST_SCALE, fit
 from facenas.operators import Kind, Operator
 
 CONTEXT_DOUBT = 0.05
@@ -31,6 +32,7 @@ CONTEXT_DOUBT = 0.05
 END_TO_END_NOISE = 0.015
 """Of a network's latency, a low quantile of a dozen runs (relative standard deviation)."""
 
+_COUNTER_NS = 3_000.0  # about what reading a counter may take
 _MIN_DOUBT = 0.01
 _RIDGE = 1.0
 _MIN_COMMON = 20
@@ -143,6 +145,7 @@ class Fit:
 
 def fit_networks(times_ns: Float64Array, doubts: Float64Array, networks: WholeNetworks) -> Fit:
     """Operators' times corrected by whole networks, and the scale and offset that go with them."""
+    times_ns = np.maximum(times_ns - _counter_ns(times_ns, networks), 0.0)
     scale, offset_ns = fit(networks.counts @ times_ns, networks.latencies_ns)
     expected_ns = scale * (networks.counts @ times_ns) + offset_ns
     shares = scale * networks.counts * times_ns / expected_ns[:, None]
@@ -153,6 +156,24 @@ def fit_networks(times_ns: Float64Array, doubts: Float64Array, networks: WholeNe
     deviations = variances * (shares.T @ np.linalg.solve(inner, off))
     corrected_ns = times_ns * np.clip(1 + deviations, 0.5, 2.0)
     return Fit(corrected_ns, *fit(networks.counts @ corrected_ns, networks.latencies_ns))
+
+
+def _counter_ns(times_ns: Float64Array, networks: WholeNetworks) -> float:
+    """By how much every layer was told too long. That it is not far from none keeps it apart from the offset."""
+    from scipy.optimize import least_squares
+
+    sums_ns, layers = networks.counts @ times_ns, networks.counts @ (times_ns > 0)
+    unit_ns = float(np.median(networks.latencies_ns))
+
+    def errors(parameters: Float64Array) -> Float64Array:
+        scale, offset, counter = parameters
+        predicted_ns = scale * (sums_ns - counter * _COUNTER_NS * layers) + offset * unit_ns
+        return np.append(predicted_ns / networks.latencies_ns - 1, END_TO_END_NOISE * counter)
+
+    start = [float(np.median(networks.latencies_ns / sums_ns)), 0.0, 0.0]
+    bounds = [1e-6, 0.0, 0.0], [np.inf, np.inf, np.inf]
+    found = least_squares(errors, start, bounds=bounds, loss="soft_l1", f_scale=ROBUST_SCALE)
+    return float(found.x[2]) * _COUNTER_NS
 
 
 def held_out_ns(times_ns: Float64Array, doubts: Float64Array, networks: WholeNetworks) -> Float64Array:

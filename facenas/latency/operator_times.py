@@ -160,16 +160,3 @@ def _measured(places: Sequence[IntArray]) -> Time:
     if not time_ns:
         return Time(0.0, 0.0)
     return Time(time_ns, max(MIN_MEASURING_DOUBT, abs(late - early) / (2 * time_ns)))
-
-
-def sum_ns(network: Network, operators: Mapping[Operator, OperatorTime], inputs: Inputs) -> float | None:
-    """The sum of a network's operators at its input; None where one has no time."""
-    total_ns = 0.0
-    for operator in network.graph.operators:
-        home = inputs.at_home(operator, network.input_size)
-        time = operators.get(home)
-        if time is None:
-            return None
-        shares, at_each_ns = inputs.shares(network.input_size, inputs.reduction(home)), (time.low_ns, *time.other_ns)
-        total_ns += sum(share * each for share, each in zip(shares, at_each_ns, strict=True))
-    return total_ns

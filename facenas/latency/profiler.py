@@ -15,11 +15,10 @@ from typing import Any
 import numpy as np
 
 from facenas.architecture import Architecture
-from facenas.arrays import IntArray
 from facenas.devices.fingerprint import Fingerprint
 from facenas.devices.target import Target
 from facenas.errors import BusyMachineError, DeviceError, TableError
-from facenas.latency.calibration import calibration_by, calibration_of
+from facenas.latency.calibration import calibration_by
 from facenas.latency.carriers import (
     CARRIERS_ELSEWHERE,
     carriers_elsewhere,
@@ -28,19 +27,15 @@ from facenas.latency.carriers import (
     random_networks,
     space_carriers,
 )
+from facenas.latency.counted_networks import count_operators
 from facenas.latency.input_sizes import Inputs, timed_inputs
 from facenas.latency.journal import Journal, Visit
-from facenas.latency.operator_fit import beside
 from facenas.latency.operator_times import (
     Network,
     companion_ns,
     end_to_end_samples,
-    measured_times,
     network_to_visit,
-    operator_time,
     quiet_so_far_ns,
-    samples_by_operator,
-    sum_ns,
     undisturbed_visit,
 )
 from facenas.latency.profile_plan import Plan, default_plan
@@ -179,17 +174,18 @@ def _measured_table(
 
 def _table_by_counters(visits: Sequence[Visit], about: _About) -> LatencyTable:
     """The table of what was measured. Raises TableError where that is nothing or too little."""
-    networks, agent, inputs = about.networks, about.agent, about.inputs
-    target, places = agent.target, samples_by_operator(visits, networks, inputs, inputs.home)
-    if not places:
+    target, runtime = about.agent.target, runtime_of(about.agent.target)
+    if not any(visit.sample and visit.sample.layers_ns for visit in visits):
         raise _nothing_measured(visits, target)
-    operators = _with_other_inputs(
-        {operator: operator_time(samples) for operator, samples in places.items()},
-        [samples_by_operator(visits, networks, inputs, other) for other in inputs.others],
-    )
-    drift = runtime_of(target).session_drift[target.precision]
-    calibration = _calibration(visits, networks, operators, inputs, (drift, agent.as_graph))
-    return _table(visits, about, (operators, calibration))
+    found = count_operators(visits, about.networks, about.inputs)
+    note = "the operators' times were corrected by these networks; each was predicted by the others"
+    if about.agent.as_graph is not None:
+        how = "launched as one CUDA graph" if about.agent.as_graph else "launched kernel by kernel"
+        note += f", {how}; {_unattributed_share(visits):.1%} of the layers' time belongs to no layer"
+    fitted = found.scale, found.offset_ns
+    drift = runtime.session_drift[target.precision]
+    calibration = calibration_by(found.held_out_ns, found.samples, fitted, drift, note)
+    return _table(visits, about, (found.times, calibration))
 
 
 def _table_by_whole_networks(visits: Sequence[Visit], about: _About) -> LatencyTable:
@@ -234,19 +230,6 @@ def _table(
         block_px=about.inputs.block_px,
         companion_ns=companion_ns(visits),
     )
-
-
-def _with_other_inputs(
-    operators: Mapping[Operator, OperatorTime], elsewhere: Sequence[Mapping[Operator, Sequence[IntArray]]]
-) -> dict[Operator, OperatorTime]:
-    """The times at home with those at each other input: what was counted there, joined with what follows for all operators
-    from those that were."""
-    there_ns = {operator: float(time.low_ns) for operator, time in operators.items()}
-    times = [beside(there_ns, measured_times(places)) for places in elsewhere]
-    return {
-        operator: replace(time, other_ns=tuple(round(each[operator].time_ns) for each in times))
-        for operator, time in operators.items()
-    }
 
 
 def _measure(journal: Journal, about: _About, plan: Plan, watched: tuple[Patience, DoneOf | None]) -> None:
@@ -335,28 +318,3 @@ def _unattributed_share(visits: Sequence[Visit]) -> float:
     overhead_ns = sum(sum(sample.overhead_ns) for sample in samples)
     layers_ns = sum(sum(map(sum, sample.layers_ns.values())) for sample in samples)
     return overhead_ns / (overhead_ns + layers_ns) if layers_ns else 0.0
-
-
-def _calibration(
-    visits: Sequence[Visit],
-    networks: Sequence[Network],
-    operators: Mapping[Operator, OperatorTime],
-    inputs: Inputs,
-    session: tuple[float, bool | None],
-) -> Calibration:
-    """From those calibration networks whose operators all have a time (where carriers failed, not all may).
-
-    `session`: its drift, and whether its networks were timed as CUDA graphs (None where there is no such thing).
-    """
-    drift, as_graph = session
-    sums_ns, samples_ns = [], []
-    for network, samples in end_to_end_samples(visits, networks):
-        network_ns = sum_ns(network, operators, inputs)
-        if network_ns is not None:
-            sums_ns.append(network_ns)
-            samples_ns.append(samples)
-    note = "fitted to networks that took no part in the operators' times"
-    if as_graph is not None:
-        how = "launched as one CUDA graph" if as_graph else "launched kernel by kernel"
-        note += f", {how}; {_unattributed_share(visits):.1%} of the layers' time belongs to no layer"
-    return calibration_of(np.array(sums_ns, np.float64), samples_ns, drift, note)

@@ -89,8 +89,7 @@ def facts_of(table: LatencyTable, here: Fingerprint | None) -> TableFacts:
     elif differences(fingerprint, here):
         where = "on another machine, not calibrated on this one"
     else:
-        short_here = table.short_profile is not None and not table.short_profile.extends
-        where = "on this machine" if short_here else "on this kind of machine"
+        where = "on this kind of machine" if table.short_profile is None else "on this machine"
     short = table.short_profile or ShortProfile()
     if table.method != COUNTERS:
         where += f", by {table.method}"

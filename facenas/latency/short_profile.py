@@ -1,4 +1,4 @@
-"""A short profile: half a minute in context that makes a table this machine's.
+"""A short profile: about a minute in context that makes a table this machine's.
 
 Every operator of the space is counted in at least one carrier, networks of the space are timed end to end, both in turns
 as in a long profile (facenas/latency/profiler.py); what a table of another machine says is evidence beside it, and all
@@ -24,25 +24,16 @@ from facenas.devices.target import Target
 from facenas.errors import TableError
 from facenas.latency.calibration import MIN_NETWORKS
 from facenas.latency.carriers import carriers_elsewhere, space_carriers, spread_networks
+from facenas.latency.counted_networks import count_operators
 from facenas.latency.input_sizes import Inputs, timed_inputs
 from facenas.latency.journal import Visit
-from facenas.latency.operator_fit import (
-    CONTEXT_DOUBT,
-    Time,
-    beside,
-    fit_networks,
-    held_out_ns,
-)
 from facenas.latency.operator_times import (
     Network,
     companion_ns,
     end_to_end_samples,
-    measured_times,
     network_to_visit,
-    operator_time,
     quiet_limit_ns,
     quiet_so_far_ns,
-    samples_by_operator,
     undisturbed_visit,
 )
 from facenas.latency.table import (
@@ -53,7 +44,7 @@ from facenas.latency.table import (
     OperatorTime,
     ShortProfile,
 )
-from facenas.latency.timed_networks import TimedNetworks, recover_operators, timed_networks
+from facenas.latency.timed_networks import recover_operators
 from facenas.operators import Operator
 from facenas.progress import DoneOf
 from facenas.quiet import Patience
@@ -152,20 +143,9 @@ class _Found:
 def _by_counters(
     visits: Sequence[Visit], networks: Sequence[Network], inputs: Inputs, prior: LatencyTable | None
 ) -> _Found:
-    places = samples_by_operator(visits, networks, inputs, inputs.home)
-    at_home = _operator_times(places, prior)
-    there_ns = {operator: time.time_ns for operator, time in at_home.items()}
-    elsewhere = [
-        beside(there_ns, measured_times(samples_by_operator(visits, networks, inputs, other)))
-        for other in inputs.others
-    ]
-    timed = timed_networks(end_to_end_samples(visits, networks), inputs, list(at_home))
-    corrected_ns, calibration = _calibrated([at_home, *elsewhere], timed)
-    operators = {
-        operator: _rounded(operator_time(places[operator]) if operator in places else None, times_ns)
-        for operator, times_ns in zip(at_home, corrected_ns.T, strict=True)
-    }
-    return _Found(operators, calibration, [time.doubt for operator, time in at_home.items() if operator not in places])
+    found = count_operators(visits, networks, inputs, prior)
+    calibration = _calibration(found.scale, found.offset_ns, found.held_out_ns, found.samples)
+    return _Found(found.times, calibration, found.carried_over)
 
 
 def _by_whole_networks(
@@ -268,26 +248,6 @@ def _visit(agent: LocalAgent, network: Network, when: tuple[int, int], plan: Sho
     return undisturbed_visit(measure, network, number, patience)
 
 
-def _operator_times(places: Mapping[Operator, Sequence[IntArray]], prior: LatencyTable | None) -> dict[Operator, Time]:
-    """Every operator's time, by counters here and by the other table."""
-    measured = measured_times(places)
-    if prior is None:
-        return measured
-    return beside({operator: float(time.low_ns) for operator, time in prior.operators.items()}, measured)
-
-
-def _calibrated(times: Sequence[Mapping[Operator, Time]], timed: TimedNetworks) -> tuple[Float64Array, Calibration]:
-    """`times`: of the same operators at each of the inputs. [inputs, operators] nanoseconds, corrected by the networks that
-    were timed end to end, and the calibration by these."""
-    ordered = [each[operator] for each in times for operator in timed.operators]
-    times_ns = np.array([time.time_ns for time in ordered])
-    doubts = np.hypot([time.doubt for time in ordered], CONTEXT_DOUBT)
-    result = fit_networks(times_ns, doubts, timed.whole)
-    left_out_ns = held_out_ns(times_ns, doubts, timed.whole)
-    corrected_ns = result.times_ns.reshape(len(times), len(timed.operators))
-    return corrected_ns, _calibration(result.scale, result.offset_ns, left_out_ns, timed.samples)
-
-
 def _calibration(scale: float, offset_ns: float, left_out_ns: Float64Array, taken: Sequence[IntArray]) -> Calibration:
     """`left_out_ns`: every network's latency as the others have it."""
     from scipy.stats import t
@@ -310,12 +270,3 @@ def _calibration(scale: float, offset_ns: float, left_out_ns: Float64Array, take
         p50_ratio=float(np.quantile(ratios, 0.5)),
         p90_ratio=float(np.quantile(ratios, 0.9)),
     ).rounded()
-
-
-def _rounded(counted: OperatorTime | None, times_ns: Float64Array) -> OperatorTime:
-    """An operator's times at all inputs as the table holds them: what was counted beside, no samples where it is carried
-    over."""
-    low_ns, *other_ns = (round(float(time_ns)) for time_ns in times_ns)
-    if counted is None:
-        return OperatorTime(0, low_ns, low_ns, 0, stable=True, other_ns=tuple(other_ns))
-    return replace(counted, low_ns=low_ns, other_ns=tuple(other_ns))

@@ -5,8 +5,8 @@ The latency of a whole network is
     latency = scale * sum(low_ns of its operators) + offset
 
 where `low_ns` is the 20th percentile of the operator's time in context and the calibration (scale, offset) was fitted
-to whole networks. `low_ratio` and `high_ratio` are the 5th and 95th percentile of measured / predicted on networks that
-took no part in fitting, both moved outwards by `drift`, so [low_ratio, high_ratio] * latency is a 90 % interval.
+to whole networks. `low_ratio` and `high_ratio` are the 5th and 95th percentile of measured / predicted, each network
+predicted by the others, both moved outwards by `drift`, so [low_ratio, high_ratio] * latency is a 90 % interval.
 """
 
 import json
@@ -88,15 +88,13 @@ class ShortProfile:
     """That a table is of a short profile (facenas/latency/short_profile.py), and of what table it had beside it.
 
     `carried_over` operators were not measured but carried over from the table of `prior_date` and `prior_cpu`, with a
-    relative standard deviation of `doubt`; they have no samples. Without a prior table the texts are empty. `extends`: the
-    table is of a long profile, and only these operators are another one's (facenas/latency/extended_table.py).
+    relative standard deviation of `doubt`; they have no samples. Without a prior table the texts are empty.
     """
 
     prior_date: str = ""
     prior_cpu: str = ""
     carried_over: int = 0
     doubt: float = 0.0
-    extends: bool = False
 
 
 @dataclass(frozen=True, repr=False)
@@ -375,8 +373,7 @@ def _short_profile(value: Any) -> ShortProfile | None:
     if value is None:
         return None
     carried_over, doubt = int(_number(value, "carried_over")), _number(value, "doubt")
-    extends = value.get("extends", False) is True
-    return ShortProfile(_text(value, "prior_date"), _text(value, "prior_cpu"), carried_over, doubt, extends)
+    return ShortProfile(_text(value, "prior_date"), _text(value, "prior_cpu"), carried_over, doubt)
 
 
 def _pairs_ms(value: Any) -> tuple[tuple[float, float], ...]:

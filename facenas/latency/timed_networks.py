@@ -43,6 +43,7 @@ def timed_networks(
 ) -> TimedNetworks:
     """Those whose operators are all among `operators`. Raises TableError where they are too few."""
     columns = {operator: index for index, operator in enumerate(operators)}
+    reductions = [inputs.reduction(operator) for operator in operators]
     counts, known = [], []
     for network, samples in timed:
         if low_quantile(samples) <= 0:
@@ -50,7 +51,8 @@ def timed_networks(
         places = [columns.get(inputs.at_home(each, network.input_size)) for each in network.graph.operators]
         if None not in places:
             held = np.bincount(np.array(places, np.intp), minlength=len(columns))
-            counts.append(np.outer(inputs.shares(network.input_size), held).ravel())
+            shares = {each: inputs.shares(network.input_size, each) for each in set(reductions)}
+            counts.append((np.array([shares[each] for each in reductions]).T * held).ravel())
             known.append((network, samples))
     if len(known) < MIN_NETWORKS:
         raise TableError(f"only {len(known)} networks could be measured, {MIN_NETWORKS} are needed to calibrate")

@@ -1,4 +1,4 @@
-"""Calibrate: a device's table made this machine's, anew, in half a minute; all later steps then use it."""
+"""Calibrate: a device's table made this machine's, anew, in about a minute; all later steps then use it."""
 
 from pathlib import Path
 

@@ -4,8 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facenas.arrays import Float64Array, IntArray
-from facenas.errors import TableError
-from facenas.latency.calibration import calibration_of, fit, held_out_predictions
+from facenas.latency.calibration import calibration_by, fit
 
 SUMS_NS = np.linspace(1e6, 2e7, 20)
 
@@ -30,40 +29,24 @@ def test_one_disturbed_network_hardly_moves_the_fit() -> None:
 
 
 def test_exact_networks_have_no_error_and_noisy_ones_have_theirs() -> None:
-    exact = calibration_of(SUMS_NS, _samples(1.1 * SUMS_NS + 2000), 0.007, "note")
+    exact = calibration_by(SUMS_NS, _samples(SUMS_NS), (1.0, 0.0), 0.007, "note")
     assert exact.error_percent < 0.1
     assert (exact.low_ratio, exact.high_ratio) == pytest.approx((0.993, 1.007), abs=1e-3)  # what sessions drift
     noise = 1 + 0.05 * np.random.default_rng(0).standard_normal(len(SUMS_NS))
-    noisy = calibration_of(SUMS_NS, _samples(1.1 * SUMS_NS * noise), 0.007, "note")
+    noisy = calibration_by(SUMS_NS, _samples(SUMS_NS * noise), (1.0, 0.0), 0.007, "note")
     assert noisy.error_percent > 1
     assert noisy.low_ratio < 1 < noisy.high_ratio
     assert noisy.networks == 20
 
 
-def test_a_network_takes_no_part_in_its_own_prediction() -> None:
-    latencies = SUMS_NS.copy()
-    latencies[-1] *= 3
-    assert held_out_predictions(SUMS_NS, latencies)[-1] == pytest.approx(SUMS_NS[-1], rel=0.02)
-
-
 def test_a_fit_is_kept_to_six_digits() -> None:
     noise = 1 + 0.05 * np.random.default_rng(0).standard_normal(len(SUMS_NS))
-    numbers = vars(calibration_of(SUMS_NS, _samples(SUMS_NS * noise), 0.007, "note"))
+    numbers = vars(calibration_by(SUMS_NS, _samples(SUMS_NS * noise), (1.0, 1 / 3), 0.007, "note"))
     assert all(value == float(f"{value:.6g}") for value in numbers.values() if isinstance(value, float))
 
 
-@pytest.mark.parametrize("count", [0, 2])
-def test_too_few_networks_are_refused(count: int) -> None:
-    with pytest.raises(TableError, match=f"only {count} networks"):
-        calibration_of(SUMS_NS[:count], _samples(SUMS_NS[:count]), 0.007, "note")
-
-
-def test_three_networks_are_enough() -> None:
-    assert calibration_of(SUMS_NS[:3], _samples(2 * SUMS_NS[:3]), 0.007, "note").scale == pytest.approx(2, rel=1e-3)
-
-
 def test_what_drifts_during_a_profile_widens_the_interval() -> None:
-    steady = calibration_of(SUMS_NS, _samples(SUMS_NS), 0.007, "note")
+    steady = calibration_by(SUMS_NS, _samples(SUMS_NS), (1.0, 0.0), 0.007, "note")
     drifting = [(latency * np.repeat([1, 1.05], (3, 6))).astype(np.int64) for latency in SUMS_NS]
-    drifted = calibration_of(SUMS_NS, drifting, 0.007, "note")
+    drifted = calibration_by(SUMS_NS, drifting, (1.0, 0.0), 0.007, "note")
     assert drifted.high_ratio - drifted.low_ratio > steady.high_ratio - steady.low_ratio + 0.04

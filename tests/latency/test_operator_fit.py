@@ -89,3 +89,21 @@ def test_a_network_that_is_held_out_does_not_predict_itself() -> None:
     spoilt[5] *= 1.5
     left_out = held_out_ns(truth, np.full(12, 0.05), WholeNetworks(networks.counts, spoilt))
     assert left_out[5] == pytest.approx(networks.latencies_ns[5], rel=0.05)
+
+
+def test_what_the_counters_themselves_take_is_taken_out() -> None:
+    """Every layer was told 2.5 microseconds too long, so that networks of small layers seemed a third too slow."""
+    truth = np.random.default_rng(0).uniform(3_000, 12_000, 12) * np.repeat([1, 20], 6)
+    counts = np.random.default_rng(2).integers(0, 3, (40, 12)).astype(float)
+    counts[::2, 6:] = 0  # half of the networks hold small layers only
+    networks = WholeNetworks(counts, counts @ truth)
+    told = truth + 2_500
+    fit = fit_networks(told, np.full(12, 0.05), networks)
+    assert fit.times_ns == pytest.approx(truth, rel=0.1)
+    assert fit.predict_ns(counts) == pytest.approx(networks.latencies_ns, rel=0.01)
+
+
+def test_a_layer_that_costs_nothing_stays_so() -> None:
+    truth = np.random.default_rng(0).uniform(20_000, 300_000, 12) * np.arange(12).astype(bool)
+    fit = fit_networks(truth + 2_000 * (truth > 0), np.full(12, 0.05), _networks(truth, 40, 2))
+    assert fit.times_ns[0] == 0

@@ -4,10 +4,10 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -78,7 +78,8 @@ def test_the_table_holds_what_was_measured(tmp_path: Path, fake_agent: type[Fake
     )
     assert load_table(tmp_path / "t.json") == replace(table, seconds=round(table.seconds, 1))
     assert set(table.operators) >= tiny_space().operators(TINY_INPUT)
-    assert all(time.low_ns == made_up_cost_ns(operator) for operator, time in table.operators.items())
+    for operator, found in table.operators.items():
+        assert found.low_ns == pytest.approx(made_up_cost_ns(operator), rel=0.01)
     assert table.calibration.error_percent < 0.1
     assert table.unstable_operators == 0
     assert shares == sorted(shares)
@@ -205,13 +206,13 @@ def test_kill_9_loses_one_visit_at_most_and_a_real_resume_makes_the_table(tmp_pa
 
 
 def test_a_profile_that_other_work_spoilt_is_not_kept(tmp_path: Path, fake_agent: type[FakeAgent]) -> None:
-    honest, generator = FakeAgent.measure, np.random.default_rng(0)
+    honest = FakeAgent.measure
 
     def disturbed(
         self: FakeAgent, detector: Architecture, input_size: Size, *, runs: int, layers: bool, **quiet: int
     ) -> Measurement:
         sample = honest(self, detector, input_size, runs=runs, layers=layers)
-        factor = float(generator.uniform(1.0, 3.0))
+        factor = float(np.random.default_rng(crc32(str(detector).encode())).uniform(1.0, 3.0))  # rounds do not help
         return replace(sample, end_to_end_ns=tuple(round(factor * ns) for ns in sample.end_to_end_ns))
 
     fake_agent.measure = disturbed  # type: ignore[method-assign]
@@ -221,7 +222,7 @@ def test_a_profile_that_other_work_spoilt_is_not_kept(tmp_path: Path, fake_agent
     said: list[str] = []
     visits = fake_agent.visits
     plan, patience = replace(QUICK, seconds=0.2), Patience(said.append)
-    with suppress(BusyMachineError):  # more rounds may have made it sure enough
+    with pytest.raises(BusyMachineError):
         profile(fake_agent(CPU), tiny_space(), TINY_INPUT, tmp_path / "t.json", plan=plan, patience=patience)
     assert "the machine is restless" in said[0]
     assert fake_agent.visits - visits > visits
