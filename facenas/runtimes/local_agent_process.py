@@ -20,9 +20,12 @@ from facenas.errors import InputError
 from facenas.runtimes.companion import Companion, companion_of
 from facenas.runtimes.compiled_model import CompiledModel
 from facenas.runtimes.local_agent import Request
+from facenas.runtimes.runtime import load_model, runtime_of
 from facenas.units import parse_size
 
 _MIN_FREE_BYTES = 2 << 30
+# A later visit runs a network for so long, if not more often than that: three runs tell little of one of a millisecond.
+VISIT_NS, MOST_RUNS = 20_000_000, 40
 _PATIENCE_S = 1.0
 
 
@@ -34,12 +37,12 @@ class Models:
     def __init__(self, target: Target) -> None:
         self._target = target
         self._kept: dict[tuple[str, bool, str], CompiledModel] = {}
+        self._run_ns: dict[Request, float] = {}
 
     def get(self, request: Request) -> CompiledModel:
         """The compiled network of a request. Raises InputError where the runtime refuses it."""
         from facenas.exporters.onnx_graph import build_onnx, random_weights
         from facenas.graph import build_graph
-        from facenas.runtimes.runtime import load_model
 
         key = (request.architecture, request.landmarks, request.input_size)
         if key not in self._kept:
@@ -50,6 +53,15 @@ class Models:
             model = build_onnx(graph, random_weights(graph)).SerializeToString()
             self._kept[key] = load_model(model, self._target, timing_only=True)
         return self._kept[key]
+
+    def runs(self, request: Request) -> int:
+        """As many runs as are asked for, or as fill a visit, as far as an earlier one tells."""
+        return max(request.runs, min(MOST_RUNS, int(VISIT_NS / self._run_ns.get(request, VISIT_NS))))
+
+    def took(self, request: Request, run_ns: float) -> None:
+        """Keep what a run of a request took; an estimate is the same in every run."""
+        if run_ns and not runtime_of(self._target).estimates:
+            self._run_ns[request] = run_ns
 
 
 def take_when_quiet(companion: Companion | None, quiet_ns: int) -> int:
@@ -67,15 +79,19 @@ def take_when_quiet(companion: Companion | None, quiet_ns: int) -> int:
 def serve(models: Models, companion: Companion | None, request_line: str) -> dict[str, Any]:
     """The reply to one request; the companion is timed before and after, and the mean of the two is told."""
     request = Request(**json.loads(request_line))
+    asked = replace(request, quiet_ns=0)
     try:
         model = models.get(request)
         before_ns = take_when_quiet(companion, request.quiet_ns)
         if request.layers:
-            times = model.layer_times(request.runs)
+            times = model.layer_times(models.runs(asked))
+            models.took(asked, float(times.times_ns.sum(1).mean()))
             layers_ns = {name: times.times_ns[:, index].tolist() for index, name in enumerate(times.names)}
             reply = {"end_to_end_ns": [], "layers_ns": layers_ns, "overhead_ns": times.overhead_ns.tolist()}
         else:
-            reply = {"end_to_end_ns": model.time(request.runs).tolist(), "layers_ns": {}, "overhead_ns": []}
+            end_to_end_ns = model.time(models.runs(asked))
+            models.took(asked, float(end_to_end_ns.mean()))
+            reply = {"end_to_end_ns": end_to_end_ns.tolist(), "layers_ns": {}, "overhead_ns": []}
     except InputError as error:
         return {"error": str(error)}
     reply["as_graph"] = model.as_graph

@@ -1,5 +1,6 @@
 import signal
 
+import numpy as np
 import pytest
 
 from facenas.architecture import parse_architecture
@@ -7,6 +8,7 @@ from facenas.devices.targets import resolve_target
 from facenas.errors import AgentError
 from facenas.graph import build_graph
 from facenas.runtimes.local_agent import LocalAgent
+from facenas.runtimes.local_agent_process import MOST_RUNS, VISIT_NS
 from facenas.units import Size
 
 SIZE = Size(64, 64)
@@ -26,6 +28,13 @@ def test_an_agent_measures_end_to_end_and_by_layer_and_survives_a_crash() -> Non
         with pytest.raises(AgentError, match="crashed with signal SIGSEGV"):
             agent.measure(DETECTOR, SIZE, runs=2, layers=True)
         assert agent.measure(DETECTOR, SIZE, runs=1, layers=False).layers_ns == {}
+
+
+def test_a_later_visit_to_a_fast_network_takes_more_runs() -> None:
+    with LocalAgent(resolve_target("cpu")) as agent:
+        first, second = (agent.measure(DETECTOR, SIZE, runs=2, layers=False).end_to_end_ns for _ in range(2))
+    assert len(first) == 2
+    assert len(second) == max(2, min(MOST_RUNS, int(VISIT_NS / np.mean(first))))
 
 
 def test_a_network_that_takes_too_long_is_given_up() -> None:
