@@ -85,7 +85,8 @@ def facts_of(table: LatencyTable, here: Fingerprint | None) -> TableFacts:
     if table.provenance in _NOT_MEASURED:
         where = _NOT_MEASURED[table.provenance]
     elif here is None:
-        where = f"on its device ({fingerprint.governor})"
+        governor = "" if fingerprint.governor == "unknown" else f" ({fingerprint.governor})"
+        where = f"on its device{governor}"
     elif differences(fingerprint, here):
         where = "on another machine, not calibrated on this one"
     else:
