@@ -111,6 +111,21 @@ def latency_prediction() -> str:
     return markdown((*columns, *more), map(row, (*_TARGETS, "cpu-int8")))
 
 
+def whole_networks() -> str:
+    """How well tables predict where networks were only timed end to end, beside counters where there are any."""
+
+    def row(target: str) -> tuple[str, ...]:
+        found = result(f"whole_networks-{target}")
+        ways = [found["figures"].get(name) for name in ("counters", "whole networks")]
+        cells = [
+            "" if way is None else f"{way['within_5_percent']:.0f} %, {way['mean_error_percent']:.1f} %" for way in ways
+        ]
+        return (f"`{target}`", *cells, f"{found['figures']['whole networks']['kendall_tau']:.3f}")
+
+    columns = ("target", "within 5 % and mean error by counters", "by whole networks", "Kendall tau by whole networks")
+    return markdown(columns, map(row, ("cpu", "cpu-openvino-int8", "cpu-litert", "cpu-ncnn")))
+
+
 def orders() -> str:
     """What orders slices as their mean AP does."""
 
@@ -310,6 +325,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "landmarks": landmarks,
     "latency-prediction": latency_prediction,
     "latency-at-inputs": latency_at_inputs,
+    "whole-networks": whole_networks,
     "orders": orders,
     "inputs-front": inputs_front,
     "whose-faces": whose_faces,
