@@ -107,7 +107,11 @@ def latency_prediction() -> str:
         )
 
     columns = ("target", "within 5 %, calibrated", "mean error, calibrated", "Kendall tau")
-    more = ("90 % interval holds, calibrated", "90th percentile within 10 %", "operators timed alone and summed: mean error")
+    more = (
+        "90 % interval holds, calibrated",
+        "90th percentile within 10 %",
+        "operators timed alone and summed: mean error",
+    )
     return markdown((*columns, *more), map(row, (*_TARGETS, "cpu-int8")))
 
 
