@@ -14,11 +14,12 @@ SHIPPED = Path(__file__).resolve().parents[2] / "latency_tables" / "cpu.json"
 
 
 def elastic_table(path: Path, size: Size = DEFAULT_INPUT, target: str = "cpu") -> Path:
-    """The table of `cpu` that ships, as `target`'s, at another size without its own operators, and those of the default
-    space."""
-    shipped = load_table(SHIPPED)
-    measured = shipped.operators if size == shipped.input_size else {}
-    time = next(iter(shipped.operators.values()))
+    """The table of `cpu` that ships, as `target`'s and at one size alone; at another than its own with made-up times of the
+    default space's operators instead."""
+    shipped = replace(load_table(SHIPPED), other_inputs=())
+    times = {operator: replace(time, other_ns=()) for operator, time in shipped.operators.items()}
+    measured = times if size == shipped.input_size else {}
+    time = next(iter(times.values()))
     guessed = {
         operator: replace(time, low_ns=1000 + operator.macs // 1000)
         for operator in load_space(DEFAULT_SPACE).operators(size)

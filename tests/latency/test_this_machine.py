@@ -13,6 +13,7 @@ from helpers.tiny_tables import TINY_INPUT, tiny_space, tiny_table, with_other_i
 from helpers.told import Told
 
 from facenas.architecture import parse_architecture
+from facenas.devices.target import Target
 from facenas.devices.targets import resolve_target
 from facenas.errors import BusyMachineError, TableError
 from facenas.latency.input_sizes import Inputs
@@ -36,7 +37,7 @@ class Measuring:
         self.space: object = None
 
     def __call__(
-        self, target: object, space: object, size: Size, prior: LatencyTable | None, *, plan: ShortPlan, **_: object
+        self, target: Target, space: object, size: Size, prior: LatencyTable | None, *, plan: ShortPlan, **_: object
     ) -> LatencyTable:
         self.times += 1
         self.space = space
@@ -44,7 +45,7 @@ class Measuring:
         calibration = replace(table.calibration, p50_ratio=1.02, p90_ratio=1.1, note=f"measured {self.times}")
         return replace(
             table,
-            fingerprint=HERE,
+            fingerprint=read_fingerprint(target),
             input_size=size,
             calibration=calibration,
             short_profile=ShortProfile(carried_over=0),
@@ -277,14 +278,15 @@ def test_a_percentile_that_the_table_does_not_tell_is_measured(
 
 
 def test_an_input_without_any_table_is_measured_with_all_others(cache: Path, measuring: Measuring) -> None:
-    table = table_of_this_machine(TableRequest(CPU, (Size(192, 160),)), measure=measuring)
+    untold = resolve_target("cpu-2threads")
+    table = table_of_this_machine(TableRequest(untold, (Size(192, 160),)), measure=measuring)
     assert table.inputs.covers(Size(192, 160))
     assert table.inputs.covers(Size(512, 384))
     for sizes in ((Size(512, 384),), (Size(640, 480), Size(256, 192))):
-        table_of_this_machine(TableRequest(CPU, sizes), measure=measuring)
+        table_of_this_machine(TableRequest(untold, sizes), measure=measuring)
     assert measuring.times == 1
-    with pytest.raises(TableError, match=r"is for input 640x480, not for 192x160; make one"):
-        table_of_this_machine(TableRequest(CPU, (Size(192, 160),), calibrate=Calibrate.NEVER), measure=measuring)
+    with pytest.raises(TableError, match=r"make one: facenas profile --device cpu-2threads"):
+        table_of_this_machine(TableRequest(untold, (Size(192, 160),), calibrate=Calibrate.NEVER), measure=measuring)
 
 
 def test_an_input_beyond_all_is_measured_alone(cache: Path, measuring: Measuring) -> None:

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from helpers.elastic_tables import elastic_table
 from helpers.told import Told
 
 from facenas.latency.this_machine import Calibrate
@@ -12,8 +13,9 @@ from facenas.units import as_latency_budget
 from facenas.zoo import zoo_accuracy_table
 
 
-def test_where_the_table_is_of_one_input_that_is_said_once() -> None:
-    asked = Asked("cpu", as_latency_budget("5ms"), None, RunSettings(calibrate=Calibrate.NEVER))
+def test_where_the_table_is_of_one_input_that_is_said_once(tmp_path: Path) -> None:
+    settings = RunSettings(calibrate=Calibrate.NEVER, table=elastic_table(tmp_path / "cpu.json"))
+    asked = Asked("cpu", as_latency_budget("5ms"), None, settings)
     told = Told()
     table = table_of_run(asked, told)
     result = search_of_run(asked, table, told)
