@@ -155,11 +155,12 @@ def _share_within(errors: Sequence[float], limit: float) -> str:
 
 
 def _origin_section(latency_table: LatencyTable) -> Html:
-    fingerprint, calibration = latency_table.fingerprint, latency_table.calibration
+    fingerprint, calibration, home = latency_table.fingerprint, latency_table.calibration, latency_table.input_size
+    inputs = f"{latency_table.inputs}, operators as at {home}" if latency_table.other_inputs else str(home)
     rows = [
         ("provenance", latency_table.provenance),
         ("date", latency_table.date),
-        ("input size", str(latency_table.input_size)),
+        ("input size", inputs),
         ("search space", latency_table.space),
         ("calibration", calibration.note),
         ("latency", f"{calibration.scale:.4f} × sum of operators + {in_ms(calibration.offset_ns / 1e6)}"),

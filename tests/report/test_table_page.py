@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from helpers.tiny_tables import tiny_table
+from helpers.tiny_tables import tiny_table, with_other_inputs
 
 from facenas.errors import InputError
 from facenas.latency.table import LatencyTable, OperatorTime
@@ -13,6 +13,7 @@ from facenas.operators import Kind
 from facenas.report.axes import Axis
 from facenas.report.scatter import Slope, scatter_chart
 from facenas.report.table_page import write_table_page
+from facenas.units import Size
 
 PAIRS_MS = ((5.0, 5.1), (7.0, 6.8), (20.0, 23.0))
 
@@ -43,6 +44,8 @@ def test_the_figures_of_the_table_are_on_the_page(tmp_path: Path) -> None:
     assert "66.7 % within 5 %" in text
     assert "worst 13.0 %" in text
     assert "http:" not in page
+    several = with_other_inputs(table, (Size(64, 64), Size(256, 192)))
+    assert "64x64 to 256x192, operators as at 128x96" in text_of(page_of(several, tmp_path))
     assert "https:" not in page
     assert "<script" not in page
 
