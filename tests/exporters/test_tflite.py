@@ -5,6 +5,9 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+
+pytest.importorskip("ai_edge_litert", reason="the extra npu is not installed")
+
 from facenas.exporters.artefact import METADATA_KEY
 from facenas.exporters.calibration_photos import choose_calibration
 from facenas.exporters.int8_ranges import Range, observe, quantized_tensors
@@ -22,8 +25,6 @@ from facenas.errors import InputError
 from facenas.graph import build_graph
 from facenas.runtimes.runtime import load_model
 from facenas.units import Size
-
-pytest.importorskip("ai_edge_litert", reason="the extra npu is not installed")
 
 SIZE = Size(160, 128)
 
