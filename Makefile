@@ -66,16 +66,17 @@ package: install
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist .
 
-# The wheel in an environment of its own. The tests see no source: those that look at it are left out.
+# The wheel in an environment of its own. The tests see no source, only docs, examples and tables: those that look at it are left out.
 test-package: package
 	rm -rf $(EMPTY) && mkdir -p $(EMPTY)
 	$(PYTHON) -m venv $(EMPTY)/.venv
 	$(EMPTY)/.venv/bin/python -m pip install --quiet "$$(grep '^torch==' constraints.txt)" --constraint constraints.txt
 	$(EMPTY)/.venv/bin/python -m pip install --quiet --constraint constraints.txt "$$(echo dist/*.whl)[int8,train]" \
 		pytest pytest-timeout hypothesis
-	cp -r tests pyproject.toml $(EMPTY)
+	cp -r tests docs examples latency_tables README.md pyproject.toml $(EMPTY)
 	cd $(EMPTY) && .venv/bin/python -m pytest --ignore tests/test_docs.py --ignore tests/test_site.py --ignore tests/test_layers.py \
-		--ignore tests/test_shape.py --ignore tests/bench --ignore tests/benchmarks
+		--ignore tests/test_shape.py --ignore tests/test_robustness.py --ignore tests/runtimes/test_new_runtime.py \
+		--ignore tests/bench --ignore tests/benchmarks
 
 clean:
 	rm -rf $(VENV) build dist runs .mypy_cache .ruff_cache .pytest_cache *.egg-info
