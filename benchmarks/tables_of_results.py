@@ -204,7 +204,7 @@ def trained_alone() -> str:
 
 
 def choices_alone() -> str:
-    """What the rankings choose at one latency, and networks drawn at random, each trained alone and alike."""
+    """What the rankings choose at two latencies, and networks drawn at random, each trained alone and alike."""
     rows = [
         (
             each["what"],
@@ -212,7 +212,8 @@ def choices_alone() -> str:
             *(f"{each[setting]:.3f}" for setting in _SETTINGS),
             f"{each['mean']:.3f}",
         )
-        for each in result("choices_against_training-6ms")["networks"]
+        for latency in ("6ms", "9ms")
+        for each in result(f"choices_against_training-{latency}")["networks"]
     ]
     return markdown(("chosen by", "latency", *(f"AP {name}" for name in _SETTINGS), "mean"), rows)
 
