@@ -32,7 +32,7 @@ CONTEXT_DOUBT = 0.05
 END_TO_END_NOISE = 0.015
 """Of a network's latency, a low quantile of a dozen runs (relative standard deviation)."""
 
-_COUNTER_NS = 3_000.0  # about what reading a counter may take
+_USUAL_COUNTER_NS = 3_000.0  # about what reading a counter may take
 _MIN_DOUBT = 0.01
 _RIDGE = 1.0
 _MIN_COMMON = 20
@@ -159,7 +159,7 @@ def fit_networks(times_ns: Float64Array, doubts: Float64Array, networks: WholeNe
 
 
 def _counter_ns(times_ns: Float64Array, networks: WholeNetworks) -> float:
-    """By how much every layer was told too long. That it is not far from none keeps it apart from the offset."""
+    """By how much every layer was told too long; not far from what is usual, or the offset could stand for it."""
     from scipy.optimize import least_squares
 
     sums_ns, layers = networks.counts @ times_ns, networks.counts @ (times_ns > 0)
@@ -167,13 +167,13 @@ def _counter_ns(times_ns: Float64Array, networks: WholeNetworks) -> float:
 
     def errors(parameters: Float64Array) -> Float64Array:
         scale, offset, counter = parameters
-        predicted_ns = scale * (sums_ns - counter * _COUNTER_NS * layers) + offset * unit_ns
+        predicted_ns = scale * (sums_ns - counter * _USUAL_COUNTER_NS * layers) + offset * unit_ns
         return np.append(predicted_ns / networks.latencies_ns - 1, END_TO_END_NOISE * counter)
 
     start = [float(np.median(networks.latencies_ns / sums_ns)), 0.0, 0.0]
     bounds = [1e-6, 0.0, 0.0], [np.inf, np.inf, np.inf]
     found = least_squares(errors, start, bounds=bounds, loss="soft_l1", f_scale=ROBUST_SCALE)
-    return float(found.x[2]) * _COUNTER_NS
+    return float(found.x[2]) * _USUAL_COUNTER_NS
 
 
 def held_out_ns(times_ns: Float64Array, doubts: Float64Array, networks: WholeNetworks) -> Float64Array:
