@@ -57,7 +57,7 @@ from facenas.spaces.space import Space
 from facenas.units import Size, in_seconds, significant
 
 _SEED = 3
-_SHIFT = 0.012
+_SHIFT = 0.012  # of a latency
 _WITHOUT_COUNTERS = 60
 """Networks to time end to end where that is all there is; they are at the other inputs, too."""
 

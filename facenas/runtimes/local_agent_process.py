@@ -59,7 +59,7 @@ class Models:
         return max(request.runs, min(MOST_RUNS, int(VISIT_NS / self._run_ns.get(request, VISIT_NS))))
 
     def took(self, request: Request, run_ns: float) -> None:
-        """Keep what a run of a request took; an estimate is the same in every run."""
+        """Keep the nanoseconds of a run for the next visit; not of an estimate, which is the same in every run."""
         if run_ns and not runtime_of(self._target).estimates:
             self._run_ns[request] = run_ns
 
